@@ -1,0 +1,1 @@
+"""Hearth: a local inference server for small language models on CTranslate2."""

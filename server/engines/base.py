@@ -1,0 +1,89 @@
+"""The engine contract: rows in, pieces and outcomes out.
+
+A *row* is tokenised, validated work for one model. An engine is given rows and an *outbox*; into
+it go, per row, any number of *pieces* (one a token, for generators) and then exactly one *outcome*.
+An engine knows ids and numbers, never text, requests, threads of others or processes.
+
+Rows are numbered in the order an engine was given them within one ``run``: the rows it began with
+are 0..n-1, those that join at a step go on from there.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from server.errors import ServerError
+
+RowT = TypeVar("RowT")
+RowT_contra = TypeVar("RowT_contra", contravariant=True)
+PieceT = TypeVar("PieceT")
+PieceT_contra = TypeVar("PieceT_contra", contravariant=True)
+ResultT = TypeVar("ResultT")
+ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What an engine could take on at this step."""
+
+    rows: int
+    tokens: int
+
+
+NO_ROOM = Room(rows=0, tokens=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Generic[RowT]):
+    """What changed since the last step."""
+
+    joined: Sequence[RowT] = ()
+    """Rows that join the running batch, numbered on from the last; never more than the room."""
+    dropped: Sequence[int] = ()
+    """Rows nobody wants any longer: stop them. No outcome is expected, one does no harm."""
+
+
+class Outbox(Protocol[RowT, PieceT_contra, ResultT_contra]):
+    """Where an engine puts what it makes. Every method may be called from any one thread at a time."""
+
+    def piece(self, row: int, piece: PieceT_contra) -> None:
+        """Add one piece to a row that has no outcome yet."""
+
+    def done(self, row: int, outcome: ResultT_contra | ServerError) -> None:
+        """End a row; it may end long before its neighbours do. Later words about it are ignored."""
+
+    def step(self, room: Room = NO_ROOM) -> Turn[RowT]:
+        """End a step: deliver what was put, and learn what changed.
+
+        A generator calls it once for each token position, other engines may call it never. It may
+        block while another engine has the cores: the caller must not be computing meanwhile.
+        """
+
+
+class Engine(Protocol[RowT, PieceT, ResultT]):
+    """One model. ``run`` is never called on the event loop and may run in ``lanes`` threads at once."""
+
+    honours: ClassVar[frozenset[str]]
+    """Names of the request parameters this engine can serve exactly; others are refused by name."""
+
+    def run(self, rows: Sequence[RowT], out: Outbox[RowT, PieceT, ResultT]) -> None:
+        """Work on the rows until each has an outcome.
+
+        Raises:
+            Exception: whatever went wrong with the batch as a whole; rows without an outcome fail.
+        """
+
+    def close(self) -> None:
+        """Free the model. No ``run`` is under way and none follows."""
+
+
+class EngineKind(Protocol[RowT_contra]):
+    """What the batcher must know of an engine's rows without loading the engine."""
+
+    @staticmethod
+    def key(row: RowT_contra) -> Hashable:
+        """Only rows with equal keys may share a call."""
+
+    @staticmethod
+    def tokens(row: RowT_contra) -> int:
+        """What the row costs, in tokens."""
