@@ -13,7 +13,8 @@ RECIPES := translate sentiment embed assistant
 LOCKS := requirements/build.txt requirements/run.txt requirements/dev.txt
 PIP_FLAGS := --disable-pip-version-check --no-input --quiet
 # --no-deps: a lock is complete, and a package that it lacks must fail here and not come unlocked.
-LOCKED := install $(PIP_FLAGS) --require-hashes --no-deps
+# --no-compile: Python compiles what it imports, which is much less than what is installed.
+LOCKED := install $(PIP_FLAGS) --no-compile --require-hashes --no-deps
 # The build backend comes from the lock as well (requirements/build.txt), so the build needs no download of its own.
 PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
