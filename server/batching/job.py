@@ -131,6 +131,7 @@ class Job(Generic[RowT, PieceT, ResultT]):
         """Nobody wants this row any longer: it is taken out of the line, or stopped at its next step."""
         if self.seats[index].wanted and index not in self._ended:
             self.seats[index].wanted = False
+            self._events = deque(event for event in self._events if event.index != index)
             self._end(index)
             self._left()
 

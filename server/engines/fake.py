@@ -22,7 +22,7 @@ class FakeRow:
     """A row that puts ``pieces`` one a step and then ends with ``name`` as its result."""
 
     name: str
-    pieces: Sequence[str] = ()
+    pieces: Sequence[object] = ()
     fate: Fate = "result"
     """What happens after its last piece; ``die`` kills the process the engine is in."""
     key: Hashable = ()
@@ -52,7 +52,7 @@ class FakeEngine:
         """The names of the rows of each run, those that joined after a plus sign."""
         self.closed = False
 
-    def run(self, rows: Sequence[FakeRow], out: Outbox[FakeRow, str, str]) -> None:
+    def run(self, rows: Sequence[FakeRow], out: Outbox[FakeRow, object, str]) -> None:
         """Work all rows off, a piece each a step."""
         self.ran.append([row.name for row in rows])
         known = list(rows)
@@ -71,7 +71,7 @@ class FakeEngine:
                 progress[len(known)] = 0
                 known.append(row)
 
-    def _advance(self, i: int, row: FakeRow, step: int, out: Outbox[FakeRow, str, str]) -> bool:
+    def _advance(self, i: int, row: FakeRow, step: int, out: Outbox[FakeRow, object, str]) -> bool:
         """Make the row's next step; True when that was its last."""
         if step == 0 and row.hold is not None:
             row.hold.read_bytes()

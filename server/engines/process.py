@@ -168,6 +168,7 @@ class ProcessEngine:
                     life.process.kill()
                 self._take_frame(trip, pipe, out)
         except (EOFError, OSError):
+            self._mourn(life, "it died at work")
             return False
         with self._changed:
             life.idle.append(pipe)
@@ -221,7 +222,7 @@ class ProcessEngine:
             life, problem = self._spawn()
             if problem is None:
                 failures = 0
-                self._announce(life, time.perf_counter() - began_s, first)
+                self._announce(time.perf_counter() - began_s, first)
                 first = False
                 life.process.wait()
                 problem = _epitaph(life.process.returncode)
@@ -262,20 +263,25 @@ class ProcessEngine:
             return life, _epitaph(process.wait())
         return life, None if word == "ready" else problem
 
-    def _announce(self, life: _Life, seconds: float, first: bool) -> None:
-        with self._changed:
-            if not self._closing.is_set():
-                self._set("ready", "")
+    def _announce(self, seconds: float, first: bool) -> None:
         if self._watcher is not None:
             self._watcher.loaded(seconds)
             if not first:
                 self._watcher.restarted()
+        with self._changed:
+            if not self._closing.is_set():
+                self._set("ready", "")
+
+    def _mourn(self, life: _Life, problem: str) -> None:
+        """The process is dead, whoever noticed first: no run is to take a lane of it."""
+        with self._changed:
+            if not life.dead:
+                life.dead = True
+                if not self._closing.is_set():
+                    self._set("restarting", f"The model's engine is restarting: {problem}.")
 
     def _bury(self, life: _Life, problem: str) -> None:
-        with self._changed:
-            life.dead = True
-            if not self._closing.is_set():
-                self._set("restarting", f"The model's engine is restarting: {problem}.")
+        self._mourn(life, problem)
         if life.process.poll() is None:
             life.process.kill()
             life.process.wait()
