@@ -5,6 +5,7 @@ A job belongs to the event loop: every method here is called on it. What the lan
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,6 @@ class Job(Generic[RowT, PieceT, ResultT]):
             self._first_s = now_s
         self._events.append(event)
         if isinstance(event, Outcome):
-            self._ended_s = now_s
             self._end(event.index)
         self._wake()
 
@@ -162,6 +162,7 @@ class Job(Generic[RowT, PieceT, ResultT]):
         self._open -= 1
         self._wake()
         if self.over:
+            self._ended_s = time.perf_counter()
             for waiter in self._waiters:
                 if not waiter.done():
                     waiter.set_result(None)

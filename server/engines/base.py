@@ -10,7 +10,7 @@ are 0..n-1, those that join at a step go on from there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from server.errors import ServerError
 
@@ -68,8 +68,9 @@ class Outbox(Protocol[RowT, PieceT_contra, ResultT_contra]):
 class Engine(Protocol[RowT, PieceT_co, ResultT_co]):
     """One model. ``run`` is never called on the event loop and may run in ``lanes`` threads at once."""
 
-    honours: ClassVar[frozenset[str]]
-    """Names of the request parameters this engine can serve exactly; others are refused by name."""
+    @property
+    def honours(self) -> frozenset[str]:
+        """Names of the request parameters this engine can serve exactly; others are refused by name."""
 
     def run(self, rows: Sequence[RowT], out: Outbox[RowT, PieceT_co, ResultT_co]) -> None:
         """Work on the rows until each has an outcome.

@@ -1,7 +1,7 @@
 """Encoding through CTranslate2's ``Encoder``: one pooled vector a row, for heads and embeddings."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -14,7 +14,7 @@ from server.engines.rows import Encoded, EncoderRow
 class EncoderEngine:
     """One encoder model; ``spec.lanes`` replicas share its weights."""
 
-    honours: ClassVar[frozenset[str]] = frozenset()
+    honours: frozenset[str] = frozenset()
 
     def __init__(self, spec: EngineSpec) -> None:
         self._encoder: Any = ctranslate2.Encoder(
@@ -35,10 +35,7 @@ class EncoderEngine:
         output = self._encoder.forward_batch([list(row.ids) for row in rows])
         hidden = np.asarray(output.last_hidden_state)
         for i, row in enumerate(rows):
-            if row.pooling == "cls":
-                vector = hidden[i, 0].copy()
-            else:
-                vector = hidden[i, : len(row.ids)].mean(axis=0)
+            vector = hidden[i, 0].copy() if row.pooling == "cls" else hidden[i, : len(row.ids)].mean(axis=0)
             out.done(i, Encoded(vector))
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ in the computation at once.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import ctranslate2
 
@@ -21,7 +21,7 @@ from server.engines.rows import Generated, GenerationRow, Token
 class GeneratorEngine:
     """One decoder model; ``spec.lanes`` replicas share its weights."""
 
-    honours: ClassVar[frozenset[str]] = GENERATOR_PARAMETERS
+    honours: frozenset[str] = GENERATOR_PARAMETERS
 
     def __init__(self, spec: EngineSpec) -> None:
         self._vocabulary: list[str] = json.loads((Path(spec.folder) / "vocabulary.json").read_text("utf-8"))

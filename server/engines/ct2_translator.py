@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import ctranslate2
 
@@ -14,7 +14,7 @@ from server.engines.rows import Hypothesis, Translated, TranslationRow
 class TranslatorEngine:
     """One encoder-decoder model; ``spec.lanes`` replicas share its weights."""
 
-    honours: ClassVar[frozenset[str]] = frozenset()
+    honours: frozenset[str] = frozenset()
 
     def __init__(self, spec: EngineSpec) -> None:
         self._translator: Any = ctranslate2.Translator(

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from server.engines.base import Outbox, Room
 from server.engines.kinds import EngineSpec
@@ -40,7 +40,7 @@ class FakeEngine:
     ``broken`` (str): fail to start with this message; ``fatal`` (bool): die at the start.
     """
 
-    honours: ClassVar[frozenset[str]] = frozenset()
+    honours: frozenset[str] = frozenset()
 
     def __init__(self, spec: EngineSpec) -> None:
         if spec.options.get("fatal"):

@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
+
+from server.batching.job import Timing
+
+ItemT = TypeVar("ItemT")
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -27,13 +31,22 @@ class TokenText:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model wants made."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
-    """Some more text of one choice; the last of a choice carries its finish reason."""
+    """Some more text of one choice; the last of a choice carries its finish reason and its calls."""
 
     index: int
     text: str = ""
     tokens: Sequence[TokenText] = ()
-    """With logprobs only: the tokens of ``text``."""
+    """With logprobs only: the tokens that end within the text sent so far."""
+    calls: Sequence[ToolCall] = ()
     finish_reason: FinishReason | None = None
 
 
@@ -44,6 +57,7 @@ class Choice:
     index: int
     text: str
     tokens: Sequence[TokenText]
+    calls: Sequence[ToolCall]
     finish_reason: FinishReason
 
 
@@ -71,3 +85,13 @@ class Scores:
     def label(self) -> str:
         """The likeliest label."""
         return max(self.scores, key=lambda name: self.scores[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[ItemT]):
+    """The answers to a request's inputs, in their order, and what they cost."""
+
+    items: Sequence[ItemT]
+    usage: Usage
+    timing: Timing
+    tokenization_s: float = 0.0

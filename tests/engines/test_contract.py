@@ -1,5 +1,6 @@
 """What every engine promises, in process and over the pipe."""
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 
 from server.engines.fake import FakeRow
 from server.engines.kinds import EngineSpec
+from server.engines.rows import EncoderRow, GenerationRow, Sampling, TranslationRow
 
 WEIGHTS = Path(__file__).parents[2] / "models" / "weights"
 
@@ -39,6 +41,36 @@ CASES = [
         True,
         lambda: FakeRow("endless", pieces=range(10**9)),
     ),
+]
+
+
+def generation_row(n: int, max_tokens: int | None = None) -> Any:
+    return GenerationRow(
+        prompt=[1 + (7 * n + k) % 200 for k in range(4 + n % 3)],
+        max_tokens=max_tokens or 3 + n,
+        sampling=Sampling(temperature=0),
+    )
+
+
+def translation_row(n: int) -> Any:
+    pieces = json.loads((WEIGHTS / "translate" / "shared_vocabulary.json").read_text("utf-8"))[300:]
+    return TranslationRow(["<2de>", *pieces[n : 2 * n + 3]], max_tokens=32, beam_size=2, hypotheses=1)
+
+
+def encoder_row(n: int) -> Any:
+    return EncoderRow([101, *range(2000 + n, 2003 + 2 * n), 102], "cls" if n % 2 else "mean")
+
+
+CASES += [
+    Case(
+        "ct2-generator",
+        EngineSpec("ct2-generator", str(WEIGHTS / "assistant")),
+        generation_row,
+        True,
+        lambda: generation_row(0, max_tokens=900),
+    ),
+    Case("ct2-translator", EngineSpec("ct2-translator", str(WEIGHTS / "translate"), lanes=2), translation_row),
+    Case("ct2-encoder", EngineSpec("ct2-encoder", str(WEIGHTS / "sentiment"), lanes=2), encoder_row),
 ]
 
 
