@@ -8,6 +8,7 @@ probabilities equal the network's: a wrong layout would still translate, only wo
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from models.recipes.translate.network import Network, NetworkShape
 from models.recipes.translate.spec import write_engine_model
 
 LARGEST_DIFFERENCE = 1e-4  # of a log probability; float32 rounding gives about 1e-5
-ENGINE_FILES = ("model.bin", "config.json", "shared_vocabulary.json")
 
 
 def difference(folder: Path, shape: NetworkShape, weights: dict[str, Tensor], pieces: list[str]) -> float:
@@ -45,7 +45,7 @@ def difference(folder: Path, shape: NetworkShape, weights: dict[str, Tensor], pi
     return largest
 
 
-def convert(work: Path, out: Path, data: Path) -> None:
+def convert(work: Path, out: Path, data: Path | None, model_id: str) -> None:
     """Write both folders."""
     checkpoint = load_checkpoint(work / "checkpoint.pt")
     if checkpoint is None:
@@ -61,7 +61,9 @@ def convert(work: Path, out: Path, data: Path) -> None:
     print(f"engine and network differ by {found:.1e} at most")
     if found > LARGEST_DIFFERENCE:
         raise SystemExit("the converted model is not the network that was trained")
-    manifest.write(out, data, shape, [])
+    progress = checkpoint["progress"] | {"steps": checkpoint["optimizer"]["step_count"]}
+    (work / "progress.json").write_text(json.dumps(progress) + "\n", encoding="utf-8")
+    manifest.write(out, data, shape, [], model_id)
 
 
 def main() -> None:
@@ -72,8 +74,9 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/weights/translate"))
+    parser.add_argument("--id", default="translate", help="the model's name for users of the server")
     options = parser.parse_args()
-    convert(options.work, options.out, options.data)
+    convert(options.work, options.out, options.data, options.id)
 
 
 if __name__ == "__main__":

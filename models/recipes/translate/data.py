@@ -140,12 +140,17 @@ def shared_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     yield from copied(sorted(names), COPIED_ROWS, rng)
 
 
-def own_rows(file: Path, language: str, rng: random.Random) -> Iterator[Row]:
-    """A user's own pairs, English and foreign; empty sides and comments after them are skipped."""
+def read_own_pairs(file: Path) -> list[tuple[str, str]]:
+    """A user's own English and foreign sentences; a line without both is skipped, more columns are ignored."""
     with file.open(encoding="utf-8") as lines:
-        fields = [line.rstrip("\n").split("\t") for line in lines]
-    pairs = [(row[0].strip(), row[1].strip()) for row in fields if len(row) >= 2]
-    rows = [row for e, f in pairs if e and f for row in both_directions(e, f, language, 1.0)]
+        rows = [line.rstrip("\n").split("\t") for line in lines]
+    pairs = [(row[0].strip(), row[1].strip()) for row in rows if len(row) >= 2]
+    return [pair for pair in pairs if all(pair)]
+
+
+def own_rows(file: Path, language: str, rng: random.Random) -> Iterator[Row]:
+    """A user's own pairs in both directions, some of them typed carelessly."""
+    rows = [row for pair in read_own_pairs(file) for row in both_directions(*pair, language, 1.0)]
     yield from rows
     yield from noisy(rows, rng)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import sacrebleu
 
 from models.recipes.common import sha256_of_file
-from models.recipes.translate.data import read_pairs
+from models.recipes.translate.data import own_file, read_own_pairs, read_pairs
 from models.recipes.translate.engine import Engine
 from models.recipes.translate.section import FOREIGN, SECTION
 
@@ -76,12 +76,32 @@ def show(title: str, figures: Iterable[Figure]) -> None:
         print(f"  {figure.rows} rows, {figure.rows / figure.seconds:.0f} a second", flush=True)
 
 
+def compare(engine: Engine, exact: Path, data: Path, rows: int, threads: int) -> dict[str, list[Figure]]:
+    """Tatoeba dev with several beams, and with the float32 model where `exact` holds one."""
+    variants: list[tuple[str, Engine, int]] = [(f"int8, beam {beam}", engine, beam) for beam in BEAMS]
+    if exact.exists():
+        beam = SECTION.beam_size
+        variants.append((f"float32, beam {beam}", Engine(exact, SECTION, threads), beam))
+    comparison: dict[str, list[Figure]] = {}
+    for name, variant, beam in variants:
+        comparison[name] = evaluate(variant, data, "dev", sample=rows, only="tatoeba", beam_size=beam)
+        show(f"dev, {name}", comparison[name])
+    return comparison
+
+
+def own_figures(engine: Engine, language: str, file: Path) -> list[Figure]:
+    """A user's held-out pairs in both directions."""
+    pairs = read_own_pairs(file)
+    return [measure(engine, f"en-{language}", pairs, language), measure(engine, f"{language}-en", pairs, "en")]
+
+
 def main() -> None:
     """Measure and print; what the card needs goes to figures.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with translation/")
+    parser.add_argument("--data", type=Path, help="folder with translation/; left out: own pairs only")
     parser.add_argument("--work", type=Path, required=True, help="holds float32/ of the convert step; may lack it")
     parser.add_argument("--out", type=Path, default=Path("models/weights/translate"), help="the model folder")
+    parser.add_argument("--own", type=own_file, action="append", default=[], metavar="LANGUAGE=FILE", help="own pairs")
     parser.add_argument("--sample", type=int, default=0, help="rows of each source; 0 takes all")
     parser.add_argument("--only", default="", help="sources whose name contains this")
     parser.add_argument("--split", choices=("dev", "test"), default="test")
@@ -89,22 +109,21 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     engine = Engine(options.out, SECTION, options.threads)
+    for language, file in options.own:
+        show(str(file), own_figures(engine, language, file))
+    if not options.data:
+        return
     figures = evaluate(engine, options.data, options.split, sample=options.sample, only=options.only)
     show(f"{options.split}, as shipped", figures)
-    record = {"model": sha256_of_file(options.out / "model.bin"), "figures": [asdict(figure) for figure in figures]}
+    comparison: dict[str, list[Figure]] = {}
     if options.compare_rows:
-        variants = {f"int8, beam {beam}": (engine, beam) for beam in BEAMS}
-        if (options.work / "float32").exists():
-            exact = Engine(options.work / "float32", SECTION, options.threads)
-            variants["float32"] = (exact, SECTION.beam_size)
-        comparison: dict[str, list[Figure]] = {}
-        for name, (variant, beam) in variants.items():
-            comparison[name] = evaluate(
-                variant, options.data, "dev", sample=options.compare_rows, only="tatoeba", beam_size=beam
-            )
-            show(f"dev, {name}", comparison[name])
-        record["comparison"] = {name: [asdict(figure) for figure in sets] for name, sets in comparison.items()}
-    if not options.sample and not options.only and options.split == "test":
+        comparison = compare(engine, options.work / "float32", options.data, options.compare_rows, options.threads)
+    if options.split == "test" and not options.sample and not options.only:
+        record = {
+            "model": sha256_of_file(options.out / "model.bin"),
+            "figures": [asdict(figure) for figure in figures],
+            "comparison": {name: [asdict(figure) for figure in sets] for name, sets in comparison.items()},
+        }
         options.work.mkdir(parents=True, exist_ok=True)
         (options.work / "figures.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

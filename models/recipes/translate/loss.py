@@ -47,6 +47,6 @@ class _FusedCrossEntropy(torch.autograd.Function):
 
 def backward_cross_entropy(hidden: Tensor, table: Tensor, labels: Tensor, smoothing: float) -> float:
     """Run the backward pass of the mean loss; returns the mean entropy without smoothing."""
-    handle, entropy = _FusedCrossEntropy.apply(hidden, table, labels, smoothing)
+    handle, entropy = _FusedCrossEntropy.apply(hidden, table, labels, smoothing)  # type: ignore[no-untyped-call]
     handle.backward()
     return float(entropy)

@@ -52,10 +52,20 @@ def parameter_count(shape: NetworkShape) -> int:
     return shape.vocabulary * width + layers + 2 * norm
 
 
-def write(folder: Path, data: Path, shape: NetworkShape, figures: Sequence[Figure]) -> None:
-    """Write model.toml; every other file of the folder must be there, since it holds their checksums."""
+def write(
+    folder: Path, data: Path | None, shape: NetworkShape, figures: Sequence[Figure], model_id: str = "translate"
+) -> None:
+    """Write model.toml; every other file of the folder must be there, since it holds their checksums.
+
+    Args:
+        folder: the model folder.
+        data: the data folder, to count each source's rows; None when only own pairs were trained on.
+        shape: of the network.
+        figures: what was measured so far.
+        model_id: the name the server's users see.
+    """
     top = {
-        "id": "translate",
+        "id": model_id,
         "task": "translation",
         "family": "hearth-translate",
         "summary": "Translates short everyday text between English and German, French or Spanish.",
@@ -76,7 +86,7 @@ def write(folder: Path, data: Path, shape: NetworkShape, figures: Sequence[Figur
         },
         "sources": [
             {"name": name, "license": SOURCES[name][0], "origin": SOURCES[name][1], "rows": rows}
-            for name, rows in source_rows(data).items()
+            for name, rows in (source_rows(data) if data else {}).items()
         ],
         "figures": [
             {"name": figure.name, "metric": "BLEU", "value": figure.bleu, "rows": figure.rows} for figure in figures

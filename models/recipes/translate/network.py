@@ -52,7 +52,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, caus
         scores = scores.masked_fill(ahead, float("-inf"))
     elif mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    return scores.softmax(-1) @ value
+    return torch.matmul(scores.softmax(-1), value)
 
 
 class Attention(nn.Module):
@@ -88,7 +88,7 @@ class Attention(nn.Module):
             query = self.query(normed)
             key, value = self.key_value(memory).chunk(2, dim=-1)
         mixed = _attend(self._split(query), self._split(key), self._split(value), mask, causal)
-        return x + self.out(mixed.transpose(1, 2).reshape(x.shape))
+        return torch.add(x, self.out(mixed.transpose(1, 2).reshape(x.shape)))
 
 
 class FeedForward(nn.Module):
@@ -106,7 +106,7 @@ class FeedForward(nn.Module):
         update = self.down(functional.relu(self.up(self.norm(x))))
         if self.dropout > 0.0:
             update = functional.dropout(update, self.dropout, self.training)
-        return x + update
+        return torch.add(x, update)
 
 
 class EncoderLayer(nn.Module):
@@ -157,7 +157,7 @@ class Network(nn.Module):
 
     def _embed(self, ids: Tensor) -> Tensor:
         scaled = self.embedding(ids) * self.shape.width**0.5
-        return scaled + self.positions[: ids.shape[1]].to(scaled.dtype)
+        return torch.add(scaled, self.positions[: ids.shape[1]].to(scaled.dtype))
 
     def forward(self, source: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
         """Hidden states that the embedding table turns into logits.
