@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from server.metrics import TABLE
+from server.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/hearth.json").read_text())
@@ -82,3 +85,30 @@ def test_panels_have_their_own_ids_and_places() -> None:
         beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
         above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
         assert beside or above, (one, other)
+
+
+def named_metrics(text: str) -> set[str]:
+    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bhearth_(\w+)", text)}
+
+
+def test_panels_and_alerts_name_only_metrics_that_the_server_has() -> None:
+    expressions = [target["expr"] for panel in PANELS for target in panel["targets"]]
+    alerts = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())["groups"][0]["rules"]
+    expressions += [alert["expr"] for alert in alerts]
+    assert named_metrics("\n".join(expressions)) <= {spec.name for spec in TABLE}
+
+
+def test_every_metric_of_the_server_has_a_place_on_the_dashboard() -> None:
+    shown = named_metrics("\n".join(target["expr"] for panel in PANELS for target in panel["targets"]))
+    only_on_some_machines = {"energy_joules_total"}
+    assert {spec.name for spec in TABLE} - shown == only_on_some_machines
+
+
+@pytest.mark.parametrize("name", re.findall(r"HEARTH_(\w+)=", (ROOT / "Dockerfile").read_text()))
+def test_the_image_sets_only_settings_that_there_are(name: str) -> None:
+    assert name.lower() in Settings.__dataclass_fields__
+
+
+def test_a_stopping_container_is_given_the_time_to_drain() -> None:
+    grace = COMPOSE["services"]["hearth"]["stop_grace_period"]
+    assert float(grace.removesuffix("s")) > Settings().drain_s
