@@ -47,8 +47,7 @@ class Generation:
         """
         if self._template is None:
             raise BadRequest(f"The model '{self.card.id}' has no chat template; use /v1/completions.", "model")
-        adapt = getattr(self._family, "template_messages", None)
-        segments = self._template.render(adapt(messages) if adapt else messages, tools)
+        segments = self._template.render(self._read(messages), tools)
         return self._encode(lambda: self._model.tokenizer.encode_with_specials(segments), "messages")
 
     def text_prompt(self, text: str) -> list[int]:
@@ -109,6 +108,16 @@ class Generation:
             continues_text=field == "prompt",
             preparation_s=time.perf_counter() - began_s,
         )
+
+    def _read(self, messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The messages as the family's template takes them: a family may write calls and results its own way."""
+        if not hasattr(self._family, "chat_messages"):
+            return messages
+        try:
+            adapted: Sequence[Mapping[str, Any]] = self._family.template_messages(self._family.chat_messages(messages))
+        except ValueError as error:
+            raise InvalidValue(f"The messages cannot be written for this model: {error}", "messages") from None
+        return adapted
 
     def _max_tokens(self, prompt_tokens: int, asked: int | None, field: str) -> int:
         context = self.card.context_length_tokens

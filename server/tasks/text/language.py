@@ -5,72 +5,44 @@ The library eldc counts byte n-grams in C; load_tests/LANGUAGE_ID.md says why it
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Protocol
 
-_SHARPNESS = 14.0
-"""Turns the library's scores, each between 0 and 1, into probabilities that hold: expected calibration error 0.01 at
-one word, 0.03 at three, 0.01 at ten (load_tests/language_id.py measures it)."""
+from server.errors import UnsupportedParameter
+
+SHARPNESS = 14.0
+"""Turns the library's scores, each between 0 and 1, into probabilities that hold (load_tests/language_id.py)."""
 _CHARACTERS = 2000
 """More tell nothing more about the language."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
-    """The likeliest language and how likely it is among the candidates."""
+def detect(text: str, candidates: Collection[str]) -> tuple[str, float] | None:
+    """The likeliest language of a text and the probability that it is this one of the candidates.
 
-    language: str
-    confidence: float
+    Args:
+        text: any text; a single word is right seven to nine times in ten, three words nearly always.
+        candidates: ISO 639-1 codes.
 
+    Returns:
+        None when nothing in the text tells: no word in the script of any candidate.
 
-class _Library(Protocol):
-    """An instance of the library."""
-
-    def set_languages(self, codes: list[str]) -> list[str]: ...
-    def set_scores(self, count: int) -> None: ...
-    def detect_details(self, text: str) -> "_Details": ...
-
-
-class _Details(Protocol):
-    scores: dict[str, float]
-
-
-class LanguageIdentifier:
-    """Tells the candidate languages apart."""
-
-    def __init__(self, languages: Collection[str]) -> None:
-        """Serve these candidates.
-
-        Args:
-            languages: ISO 639-1 codes, at least one.
-
-        Raises:
-            ValueError: there is no candidate, or a language that the library does not know.
-        """
+    Raises:
+        UnsupportedParameter: the library is not installed; there are no wheels of it for some platforms.
+    """
+    try:
         import eldc  # 23 MB of tables: only for a server that translates
-
-        if not languages:
-            raise ValueError("there is no candidate language")
-        unknown = set(languages) - set(eldc.LANGUAGES)
-        if unknown:
-            raise ValueError(f"languages that cannot be identified: {', '.join(sorted(unknown))}")
-        eldc.init()
-        self._library: _Library = eldc.instance()
-        self._library.set_languages(sorted(languages))
-        self._library.set_scores(min(len(languages), eldc.MAX_SCORES))
-        self._languages = frozenset(languages)
-
-    @property
-    def languages(self) -> frozenset[str]:
-        """The candidates."""
-        return self._languages
-
-    def identify(self, text: str) -> Identified | None:
-        """The language of a text; None when nothing in it tells (no word of any candidate's script)."""
-        scores = self._library.detect_details(text[:_CHARACTERS]).scores
-        if not scores:
-            return None
-        # A candidate without a score has none of the text's n-grams: it counts as 0.
-        weights = {code: math.exp(_SHARPNESS * scores.get(code, 0.0)) for code in self._languages}
-        best = max(sorted(weights), key=lambda code: weights[code])
-        return Identified(best, weights[best] / sum(weights.values()))
+    except ImportError:
+        why = "this server was installed without the library 'eldc', which detects languages; name the language"
+        raise UnsupportedParameter(field="source", why=why) from None
+    known = sorted(set(candidates) & set(eldc.LANGUAGES))
+    if not known:
+        return None
+    eldc.init()  # once; afterwards free
+    library = eldc.instance()
+    library.set_languages(known)
+    library.set_scores(min(len(known), eldc.MAX_SCORES))
+    scores: dict[str, float] = library.detect_details(text[:_CHARACTERS]).scores
+    if not scores:
+        return None
+    # A candidate without a score has none of the text's n-grams: it counts as 0.
+    weights = {code: math.exp(SHARPNESS * scores.get(code, 0.0)) for code in known}
+    best = max(known, key=lambda code: weights[code])
+    return best, weights[best] / sum(weights.values())
