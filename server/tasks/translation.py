@@ -15,7 +15,7 @@ from server.engines.rows import Hypothesis, TranslationRow
 from server.errors import InputTooLong, InvalidValue
 from server.tasks.model import Model
 from server.tasks.results import Done, Translation
-from server.tasks.text.language import LanguageIdentifier
+from server.tasks.text.language import detect
 from server.tasks.text.repetition import cut_loops
 from server.tasks.text.sentences import Skeleton, split
 from server.tasks.translation_run import Text, TranslationRun
@@ -39,7 +39,6 @@ class TranslationTask:
         self._section = section
         self._family = family
         self._pairs = frozenset(section.pairs)
-        self._identifier = LanguageIdentifier(section.languages)
 
     @property
     def card(self) -> ModelCard:
@@ -120,9 +119,8 @@ class TranslationTask:
     def _prepare(self, text: str, source: str | None, target: str) -> Text:
         detected = None
         if source is None:
-            found = self._identifier.identify(text)
-            detected = (found.language, found.confidence) if found else None
-            source = found.language if found else UNKNOWN
+            detected = detect(text, self._section.languages)
+            source = detected[0] if detected else UNKNOWN
         route = self._route(source, target)
         if not route:
             return Text(source, detected, Skeleton((), (text,)), ())
