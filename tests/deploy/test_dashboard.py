@@ -30,9 +30,8 @@ def filled_in(expression: str) -> str:
     return expression
 
 
-@pytest.fixture(scope="module")
-def under_load(server: Any, prometheus: Any) -> Any:
-    """Prometheus, having seen answers, errors, refusals and a client that left."""
+def a_little_of_everything(server: Any) -> None:
+    """Answers of every kind, an error, a refusal, and a client that leaves."""
     requests = [
         ("/v1/sentiment", SENTIMENT),
         ("/v1/translations", TRANSLATION),
@@ -42,15 +41,20 @@ def under_load(server: Any, prometheus: Any) -> Any:
     with ThreadPoolExecutor(8) as clients:
         statuses = list(clients.map(lambda request: server.post(*request), requests))
     assert statuses == [200] * len(requests)
-    assert server.post("/v1/sentiment", {"model": "sentiment", "input": ["One text more than fits."] * 65}) in (
-        413,
-        429,
-    )
+    assert server.post("/v1/sentiment", {**SENTIMENT, "input": ["One text more than fits."] * 65}) in {413, 429}
     assert server.post("/v1/chat/completions", {**CHAT, "max_tokens": 1_000_000}) == 400
+    server.post_and_leave("/v1/translations", {**TRANSLATION, "input": "We have a long way to go. " * 40})
+
+
+@pytest.fixture(scope="module")
+def under_load(server: Any, prometheus: Any) -> Any:
+    """Prometheus, having seen every series begin and then grow: only of those there are rates and means."""
     end_s = time.monotonic() + SETTLED_S
-    while "hearth_client_disconnected_total{" not in server.metrics():
-        assert time.monotonic() < end_s, "no client was seen to leave"
-        server.post_and_leave("/v1/translations", {**TRANSLATION, "input": ["A long way to go. " * 20] * 8})
+    begun = ("hearth_e2e_request_latency_seconds_count", "hearth_client_disconnected_total")
+    while not all(prometheus.values(metric) for metric in begun):
+        assert time.monotonic() < end_s, server.metrics()
+        a_little_of_everything(server)
+    a_little_of_everything(server)
     return prometheus
 
 
