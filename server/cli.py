@@ -25,11 +25,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(file: Path | None, flags: dict[str, str | None]) -> int:
-    from server.app import create_app  # loaded late: `hearth --help` needs none of it
-    from server.serve import serve
-
     try:
         settings = load_settings(flags, file=file)
+        from server.app import create_app  # loaded late: help and wrong settings need none of it
+        from server.serve import serve
+
         logs.configure(settings.log_level, settings.log_format)
         app = create_app(settings)
     except SettingsError as error:

@@ -7,7 +7,6 @@ from fastapi.responses import JSONResponse
 
 from server.api.deps import MetricsDep, ServicesDep
 from server.api.reading import JsonRoute
-from server.errors import ServerError
 
 router = APIRouter(route_class=JsonRoute, tags=["Operations"])
 
@@ -23,9 +22,8 @@ async def ready(services: ServicesDep) -> JSONResponse:
     """Say whether every model answers: 503 while one loads, restarts or has failed, or the server drains."""
     models: dict[str, Any] = {}
     reasons = []
-    refusal: ServerError | None = getattr(services, "refusal", None)
-    if refusal is not None:
-        reasons.append(refusal.message)
+    if services.refusal is not None:
+        reasons.append(services.refusal.message)
     for served in services.served():
         models[served.id] = {"state": served.state}
         if served.state != "ready":

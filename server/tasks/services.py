@@ -43,6 +43,8 @@ class Services:
 
     def __init__(self, models: Sequence[Model], broken: Sequence[Broken] = ()) -> None:
         self.models = {model.id: model for model in models}
+        self.refusal: ServerError | None = None
+        """Why no work is taken, while none is."""
         self._broken = {each.card.id: each for each in broken}
         self._generators: dict[str, Generation] = {}
         self._translators: dict[str, TranslationTask] = {}
@@ -98,6 +100,7 @@ class Services:
 
     def refuse(self, error: ServerError | None) -> None:
         """Take no more work for any model, or take it again."""
+        self.refusal = error
         for model in self.models.values():
             model.batcher.refuse(error)
 
