@@ -39,9 +39,7 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
         ({"api_keys": "secret"}, {}, "SHA-256"),
     ],
 )
-def test_what_is_wrong_is_an_error_that_names_it(
-    flags: dict[str, str], environment: dict[str, str], says: str
-) -> None:
+def test_what_is_wrong_is_an_error_that_names_it(flags: dict[str, str], environment: dict[str, str], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         load(flags, environment)
 
