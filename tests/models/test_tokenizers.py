@@ -92,12 +92,20 @@ def test_a_row_has_the_tokens_the_file_puts_around_it_and_nothing_is_cut_or_padd
     assert word_piece.decode(word_piece.encode_row("Good mornings")) == "good mornings"
 
 
-def test_ids_and_tokens_match_the_vocabulary(tokenizer: SentencePieceTokenizer) -> None:
+def test_ids_and_tokens_match_the_vocabulary(
+    tokenizer: SentencePieceTokenizer, word_piece: HuggingFaceTokenizer
+) -> None:
     ids = tokenizer.encode("the lazy dog \U0001f600")
     assert max(ids) < tokenizer.vocab_size
     assert [tokenizer.id(token) for token in tokenizer.tokens(ids)] == ids
     with pytest.raises(KeyError):
         tokenizer.id("no such token")
+    with pytest.raises(IndexError):
+        tokenizer.token(tokenizer.vocab_size)
+    with pytest.raises(KeyError):
+        word_piece.id("no such token")
+    with pytest.raises(IndexError):
+        word_piece.token(word_piece.vocab_size)
 
 
 def test_text_that_is_no_unicode_is_refused(tokenizer: SentencePieceTokenizer, byte_level: Tokenizer) -> None:
@@ -124,7 +132,7 @@ def test_a_tokenizer_that_does_not_fit_the_model_is_refused(
     file.write_text(json.dumps([*vocabulary, "<pad to a multiple of 8>"]))
     assert load_tokenizer(good).vocab_size == tokenizer.vocab_size
     file.write_text(json.dumps(vocabulary[:-1]))
-    with pytest.raises(ManifestError, match="the model's vocabulary has 'nothing'"):
+    with pytest.raises(ManifestError, match="has 400 tokens, the model's vocabulary 399"):
         load_tokenizer(good)
     file.write_text(json.dumps([*vocabulary[:-2], vocabulary[-1], vocabulary[-2]]))
     with pytest.raises(ManifestError, match="the model's vocabulary has"):
