@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,39 +72,31 @@ def refresh_card(folder: Path, work: Path) -> None:
         "sources": SOURCES,
     }
     if figures:
-        tables["figures"] = _manifest_figures(figures["int8"])
+        tables["figures"] = [asdict(figure) for figure in _figures(figures["int8"])]
     write_manifest(folder, top, tables)
 
 
-def _manifest_figures(int8: dict[str, Any]) -> list[dict[str, Any]]:
-    calls, fallback = int8["calls"], int8["fallback"]
-    rows = [
-        {
-            "name": f"dialogue dev, {source}",
-            "metric": "perplexity a token of the assistant's turns",
-            "value": round(entry["value"], 3),
-            "rows": entry["tokens"],
-        }
-        for source, entry in int8["perplexity"].items()
-    ]
-    for key, metric in (("exact", "call exact match"), ("name", "call name right"), ("called", "a call made")):
-        rows.append(
-            {
-                "name": "sgd-dev, trained services",
-                "metric": metric,
-                "value": round(calls[key], 3),
-                "rows": calls["rows"],
-            }
-        )
-    rows.append(
-        {
-            "name": "dolly.dev",
-            "metric": "fallback share",
-            "value": round(fallback["share"], 3),
-            "rows": fallback["rows"],
-        }
-    )
-    return rows
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    name: str
+    metric: str
+    value: float
+    rows: int
+
+
+def _figures(measured: dict[str, Any]) -> Iterator[_Figure]:
+    """The quality figures of one model, in the order of the card."""
+    for source, entry in measured["perplexity"].items():
+        name = "dialogue dev" if source == "all" else source
+        yield _Figure(name, "perplexity of the assistant's turns", round(entry["value"], 3), entry["tokens"])
+    for key, name in (("calls", "sgd-dev, trained services"), ("calls_new", "sgd-dev, new services")):
+        for part, metric in (("exact", "call exact match"), ("name", "call name right"), ("called", "a call made")):
+            yield _Figure(name, metric, round(measured[key][part], 3), measured[key]["rows"])
+    for key, name, metric in (
+        ("needless", "sgd-dev", "a call where the dialogue has text"),
+        ("fallback", "dolly.dev", "fallback share"),
+    ):
+        yield _Figure(name, metric, round(measured[key]["share"], 3), measured[key]["rows"])
 
 
 def _card(facts: dict[str, Any], figures: dict[str, Any]) -> str:
@@ -119,23 +113,15 @@ def _card(facts: dict[str, Any], figures: dict[str, Any]) -> str:
 
 def _figure_table(figures: dict[str, Any]) -> str:
     names = [name for name in ("int8", "float32") if name in figures]
-    columns = [figures[name] for name in names]
-    lines: list[tuple[str, list[str]]] = [
-        (
-            f"perplexity, {'all dev dialogues' if key == 'all' else key} ({entry['tokens']:,} tokens)",
-            [f"{c['perplexity'][key]['value']:.2f}" for c in columns],
-        )
-        for key, entry in columns[0]["perplexity"].items()
+    columns = [list(_figures(figures[name])) for name in names]
+    lines = [
+        (f"{row[0].name}: {row[0].metric}", f"{row[0].rows:,}", *(str(figure.value) for figure in row))
+        for row in zip(*columns, strict=True)
     ]
-    rows = columns[0]["calls"]["rows"]
-    for key, text in (("exact", "name and arguments exact"), ("name", "name right"), ("called", "a call made")):
-        lines.append((f"calls: {text} ({rows:,} calls)", [f"{c['calls'][key]:.3f}" for c in columns]))
-    rows = columns[0]["fallback"]["rows"]
-    lines.append((f"fallback to general questions ({rows:,})", [f"{c['fallback']['share']:.3f}" for c in columns]))
-    lines.append(("model.bin, MB", [f"{c['size_bytes'] / 1e6:.1f}" for c in columns]))
-    lines.append(("tokens a second, one thread", [f"{c['tokens_per_s']:.0f}" for c in columns]))
-    head = [f"| figure | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
-    return "\n".join(head + [f"| {label} | {' | '.join(values)} |" for label, values in lines])
+    lines.append(("model.bin, MB", "", *(f"{figures[name]['size_bytes'] / 1e6:.1f}" for name in names)))
+    lines.append(("tokens a second, one thread", "", *(f"{figures[name]['tokens_per_s']:.0f}" for name in names)))
+    head = [("figure", "rows or tokens", *names), ("---", "---:", *["---:"] * len(names))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (*head, *lines))
 
 
 def _sheet(rows: list[list[Any]]) -> str:
