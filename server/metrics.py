@@ -166,6 +166,11 @@ class Metrics(Collector):
             histogram = self._histograms[name].get(labels)
             return sum(histogram.counts) if histogram is not None else 0
 
+    def total(self, name: str) -> float:
+        """The present value of a counter over all its labels."""
+        with self._lock:
+            return sum(self._counters[name].values())
+
     def of(self, model: str) -> "ModelMetrics":
         """The view of one model; its series exist from now on, at zero, so that rates have a beginning."""
         with self._lock:

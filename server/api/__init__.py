@@ -7,6 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from server.api import docs, ops, problems
 from server.api.auth import Keys
+from server.api.compat import classifiers, deepl, libretranslate
 from server.api.observe import Observe
 from server.api.openai import chat, completions, embeddings, models, moderations
 from server.api.own import sentiment, tokens, translations
@@ -23,6 +24,10 @@ ROUTERS: Sequence[APIRouter] = (
     translations.router,
     sentiment.router,
     tokens.router,
+    libretranslate.router,
+    deepl.router,
+    classifiers.predicting,
+    classifiers.classifying,
     ops.router,
     docs.router,
 )

@@ -4,15 +4,24 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api import problems
 from server.api.record import KEY
 from server.errors import NotAuthenticated
+from server.settings import Settings
 
 OPEN = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json"})
 """Paths that need no key: they say nothing of users, and probes and browsers cannot send one."""
+
+
+BODY_KEYED = frozenset({"/translate", "/detect"})
+"""Paths whose clients may send the key in the body: their routes call ``require_key``."""
+
+SCHEMES = frozenset({"bearer", "deepl-auth-key"})
+KNOWN = "hearth.key_known"
 
 
 class Keys:
@@ -24,15 +33,35 @@ class Keys:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
-        if scope["type"] != "http" or scope["path"] in OPEN or self._knows(Headers(scope=scope)):
+        if scope["type"] != "http" or scope["path"] in OPEN:
+            await self._app(scope, receive, send)
+            return
+        scope[KNOWN] = _sent(Headers(scope=scope), self._hashes)
+        if scope[KNOWN] or scope["path"] in BODY_KEYED:
             await self._app(scope, receive, send)
             return
         error = scope[KEY].error = NotAuthenticated()
         await problems.response_of(error)(scope, receive, send)
 
-    def _knows(self, headers: Headers) -> bool:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        digest = hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).hexdigest().encode()
-        # Every hash is compared, so that the time taken says nothing of where a match is.
-        matches = [hmac.compare_digest(digest, known) for known in self._hashes]
-        return scheme.lower() == "bearer" and any(matches)
+
+def require_key(request: Request, settings: Settings, key: str) -> None:
+    """Check the key in a body, for routes of ``BODY_KEYED``.
+
+    Raises:
+        NotAuthenticated: keys are needed, and neither the header nor the body has a known one.
+    """
+    hashes = [value.encode() for value in settings.api_keys]
+    if hashes and not request.scope.get(KNOWN) and not knows(key, hashes):
+        raise NotAuthenticated
+
+
+def knows(key: str, hashes: Sequence[bytes]) -> bool:
+    """Whether it is one of the keys. Every hash is compared, so that the time taken says nothing of which."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest().encode()
+    matches = [hmac.compare_digest(digest, known) for known in hashes]
+    return any(matches)
+
+
+def _sent(headers: Headers, hashes: Sequence[bytes]) -> bool:
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return knows(key.strip(), hashes) and scheme.lower() in SCHEMES

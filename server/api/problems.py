@@ -88,7 +88,7 @@ async def _a_bad_body(request: Request, error: Exception) -> JSONResponse:
 
 def from_validation(errors: Sequence[Any], body: Any) -> ServerError:
     """The first thing that is wrong, named by its field."""
-    first = errors[0]
+    first = _clearest(errors, body)
     where, kind = tuple(first["loc"]), first["type"]
     context: Mapping[str, Any] = first.get("ctx") or {}
     if kind == "json_invalid":
@@ -108,6 +108,13 @@ def from_validation(errors: Sequence[Any], body: Any) -> ServerError:
         return InvalidValue(f"'{field}' is missing.", field)
     message = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
     return InvalidValue(f"'{field}': {message}." if field else f"{message}.", field)
+
+
+def _clearest(errors: Sequence[Any], body: Any) -> Any:
+    """The first error; where a field may have several types, that of the type it came closest to."""
+    field = errors[0]["loc"][:2]
+    same = [error for error in errors if error["loc"][:2] == field]
+    return max(same, key=lambda error: (_field(error["loc"][1:], body, error["type"], {}) or "").count("."))
 
 
 def _field(where: Sequence[int | str], body: Any, kind: str, context: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import zlib
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -24,24 +24,6 @@ T = TypeVar("T")
 DRAINED = 8
 """A body over the limit is read on and thrown away up to so many times the limit: a connection closed on a
 client that is still sending would hide the answer from it."""
-
-
-class JsonRoute(APIRoute):
-    """See the module."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler."""
-        original = super().get_route_handler()
-        reads = self.body_field is not None
-
-        async def handle(request: Request) -> Response:
-            settings = request.app.state.settings
-            if reads:
-                request = JsonRequest(request.scope, request.receive, settings.max_body_bytes)
-                await request.body()
-            return await attended(original(request), request.receive, settings.request_timeout_s)
-
-        return handle
 
 
 class JsonRequest(Request):
@@ -109,6 +91,26 @@ class JsonRequest(Request):
         if not decompressor.eof:
             raise BadRequest("The body is not valid gzip: it ends too early.")
         return plain
+
+
+class JsonRoute(APIRoute):
+    """See the module."""
+
+    request_class: ClassVar[type[JsonRequest]] = JsonRequest
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler."""
+        original = super().get_route_handler()
+        reads = self.body_field is not None
+
+        async def handle(request: Request) -> Response:
+            settings = request.app.state.settings
+            if reads:
+                request = self.request_class(request.scope, request.receive, settings.max_body_bytes)
+                await request.body()
+            return await attended(original(request), request.receive, settings.request_timeout_s)
+
+        return handle
 
 
 async def attended(work: Coroutine[Any, Any, T], receive: Receive, limit_s: float) -> T:

@@ -5,14 +5,14 @@ place, so no endpoint has an accounting of its own that could drift.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from server.batching.job import Timing
 from server.errors import ServerError
-from server.tasks.results import Usage
+from server.tasks.results import Done, Translation, Usage
 
 KEY = "hearth.record"
 """Where a record lies in an ASGI scope."""
@@ -54,6 +54,13 @@ class Record:
         self.usage = usage
         self.timing = timing
         self.finish_reasons = list(reasons)
+
+    def finish_translation(self, texts: Sequence[str], done: Done[Translation]) -> None:
+        """A translator has answered."""
+        self.finish(done.usage, done.timing)
+        for text, item in zip(texts, done.items, strict=True):
+            pair = (item.source, item.target)
+            self.translated_characters[pair] = self.translated_characters.get(pair, 0) + len(text)
 
     @property
     def tokenization_s(self) -> float | None:

@@ -50,6 +50,10 @@ class TranslationTask:
         """The languages it reads and writes."""
         return self._section.languages
 
+    def translates(self, source: str, target: str) -> bool:
+        """Whether it serves this direction, directly or through a pivot."""
+        return self._find_route(source, target) is not None
+
     async def translate(
         self, texts: Sequence[str], source: str | None, target: str, *, alternatives: int = 0
     ) -> Done[Translation]:
@@ -140,12 +144,17 @@ class TranslationTask:
         """The languages to go through, the target last; empty when there is nothing to do."""
         if source in (target, UNKNOWN):
             return ()
+        route = self._find_route(source, target)
+        if route is None:
+            raise InvalidValue(f"The model '{self.card.id}' does not translate from {source} to {target}.", "target")
+        return route
+
+    def _find_route(self, source: str, target: str) -> tuple[str, ...] | None:
         if (source, target) in self._pairs:
             return (target,)
-        for pivot in self._section.languages:
-            if (source, pivot) in self._pairs and (pivot, target) in self._pairs:
-                return (pivot, target)
-        raise InvalidValue(f"The model '{self.card.id}' does not translate from {source} to {target}.", "target")
+        pivots = (each for each in self.languages if {(source, each), (each, target)} <= self._pairs)
+        pivot = next(pivots, None)
+        return None if pivot is None else (pivot, target)
 
     def _require_language(self, code: str, field: str) -> None:
         if code not in self._section.languages:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from server.api import events
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now
 from server.api.openai.fingerprint import fingerprint
-from server.api.openai.pace import Pace
+from server.api.openai.pace import Deltas, Pace
 from server.api.reading import JsonRoute
 from server.api.record import Record
 from server.api.schemas.chat import (
@@ -25,13 +25,9 @@ from server.api.schemas.chat import (
     GenerationUsage,
     Logprobs,
 )
-from server.tasks.chat_translation import TranslationStream
 from server.tasks.results import Choice, Delta, ToolCall
-from server.tasks.stream import GenerationStream
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
-
-Deltas = GenerationStream | TranslationStream
 
 
 @router.post("/v1/chat/completions", response_model=ChatResponse, response_model_exclude_unset=True)
@@ -97,7 +93,7 @@ class _Answers:
         reasons: list[str] = []
         try:
             async for delta in deltas:
-                pace.tick(delta.index)
+                pace.tick(delta.index, deltas)
                 if delta.finish_reason is not None:
                     reasons.append(delta.finish_reason)
                 for chunk in self._chunks(delta, begun, deltas):

@@ -101,7 +101,7 @@ class _Answers:
         options = self._body.stream_options
         try:
             async for delta in deltas:
-                pace.tick(delta.index)
+                pace.tick(delta.index, deltas)
                 if delta.finish_reason is not None:
                     reasons.append(delta.finish_reason)
                 chunk = self._chunk(delta, echoes, offsets)

@@ -3,6 +3,11 @@
 import time
 
 from server.api.record import Record
+from server.tasks.chat_translation import TranslationStream
+from server.tasks.stream import GenerationStream
+
+Deltas = GenerationStream | TranslationStream
+"""What comes of a generation request, whatever serves it."""
 
 
 class Pace:
@@ -12,9 +17,11 @@ class Pace:
         self._record = record
         self._last_s: dict[int, float] = {}
 
-    def tick(self, index: int) -> None:
+    def tick(self, index: int, deltas: Deltas) -> None:
         """A piece of this choice."""
         now_s = time.perf_counter()
+        if not self._last_s:
+            self._record.timing = deltas.timing  # the headers go out with the first piece
         if (last_s := self._last_s.get(index)) is not None:
             self._record.gaps_s.append(now_s - last_s)
         self._last_s[index] = now_s

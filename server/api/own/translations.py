@@ -16,7 +16,6 @@ from server.api.schemas.translations import (
     TranslationRequest,
     TranslationResponse,
 )
-from server.tasks.results import Done, Translation
 from server.tasks.translation_run import TranslationRun
 
 router = APIRouter(route_class=JsonRoute, tags=["Hearth"])
@@ -36,7 +35,7 @@ async def create_translations(
         stream = _stream(run, body, task.card.id, record)
         return await events.begin(stream, record, settings.request_timeout_s)
     done = await task.translate(body.texts, source, body.target, alternatives=body.alternatives)
-    _account(done, body, record)
+    record.finish_translation(body.texts, done)
     return TranslationResponse(
         id=new_id("trans-"),
         object="list",
@@ -59,16 +58,9 @@ async def _stream(run: TranslationRun, body: TranslationRequest, model: str, rec
             piece = TranslationPart(object="translation.part", index=part.index, text=part.text)
             yield events.encode(chunk([piece]))
         done = run.done()
-        _account(done, body, record)
+        record.finish_translation(body.texts, done)
         last = chunk([TranslationItem.of(i, item) for i, item in enumerate(done.items)])
         last.usage = Usage.of(done.usage)
         yield events.encode(last)
     finally:
         run.cancel()
-
-
-def _account(done: Done[Translation], body: TranslationRequest, record: Record) -> None:
-    record.finish(done.usage, done.timing)
-    for text, item in zip(body.texts, done.items, strict=True):
-        pair = (item.source, item.target)
-        record.translated_characters[pair] = record.translated_characters.get(pair, 0) + len(text)
