@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from starlette.middleware.cors import CORSMiddleware
 
 from server.api import docs, ops, problems
@@ -11,6 +11,7 @@ from server.api.compat import classifiers, deepl, libretranslate
 from server.api.observe import Observe
 from server.api.openai import chat, completions, embeddings, models, moderations
 from server.api.own import sentiment, tokens, translations
+from server.errors import ServerError
 from server.metrics import Metrics
 from server.settings import Settings
 from server.tasks.services import Services
@@ -47,7 +48,7 @@ def install(app: FastAPI, services: Services, settings: Settings, metrics: Metri
         app.include_router(router)
     # The last one added is the outermost.
     if settings.api_keys:
-        app.add_middleware(Keys, hashes=settings.api_keys)
+        app.add_middleware(Keys, hashes=settings.api_keys, refuse=_refuse)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -57,3 +58,8 @@ def install(app: FastAPI, services: Services, settings: Settings, metrics: Metri
             expose_headers=["x-request-id", "retry-after"],
         )
     app.add_middleware(Observe, metrics=metrics)
+
+
+def _refuse(path: str, error: ServerError) -> Response:
+    """The answer to a request that is not let in."""
+    return deepl.DeeplRoute.answer(error) if path.startswith("/v2/") else problems.response_of(error)

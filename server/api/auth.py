@@ -2,19 +2,18 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api import problems
 from server.api.record import KEY
-from server.errors import NotAuthenticated
+from server.errors import NotAuthenticated, ServerError
 from server.settings import Settings
 
-OPEN = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json"})
-"""Paths that need no key: they say nothing of users, and probes and browsers cannot send one."""
+OPEN = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json", "/languages", "/frontend/settings"})
+"""Paths that need no key: they say nothing of users, and probes, browsers and LibreTranslate's clients send none."""
 
 
 BODY_KEYED = frozenset({"/translate", "/detect"})
@@ -27,8 +26,16 @@ KNOWN = "hearth.key_known"
 class Keys:
     """Lets requests with a known key pass, all others get 401. Not installed when there are no keys."""
 
-    def __init__(self, app: ASGIApp, hashes: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, hashes: Sequence[str], refuse: Callable[[str, ServerError], Response]) -> None:
+        """Guard an application.
+
+        Args:
+            app: what is guarded.
+            hashes: SHA-256 of each key, in hexadecimal.
+            refuse: makes the answer to a (path, error): peers' paths have shapes of their own.
+        """
         self._app = app
+        self._refuse = refuse
         self._hashes = [value.lower().encode() for value in hashes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,7 +48,7 @@ class Keys:
             await self._app(scope, receive, send)
             return
         error = scope[KEY].error = NotAuthenticated()
-        await problems.response_of(error)(scope, receive, send)
+        await self._refuse(scope["path"], error)(scope, receive, send)
 
 
 def require_key(request: Request, settings: Settings, key: str) -> None:

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
+from starlette.datastructures import Headers
 
 from server.api import problems
 from server.api.reading import JsonRequest, JsonRoute
@@ -30,15 +31,15 @@ class FormRequest(JsonRequest):
 
     async def body(self) -> bytes:
         """Read the body; a field that occurs several times becomes a list."""
-        first = not hasattr(self, "_body")
         raw = await super().body()
-        if first and self._is_form():
+        if self._is_form():
             try:
                 fields = parse_qs(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=10_000)
             except ValueError:
                 raise BadRequest("The form is malformed.") from None
             plain = {name: values if len(values) > 1 else values[0] for name, values in fields.items()}
             self._body = json.dumps(plain).encode()
+            self._headers = Headers({**self.headers, "content-type": "application/json"})  # FastAPI looks there
         return self._body
 
     def _is_form(self) -> bool:
@@ -61,6 +62,12 @@ class PeerRoute(JsonRoute):
         """The body of an error."""
         return problems.body_of(error)
 
+    @classmethod
+    def answer(cls, error: ServerError) -> JSONResponse:
+        """An error as that server would answer it."""
+        status = cls.statuses.get(error.status, error.status)
+        return JSONResponse(cls.shape(error), status, problems.headers_of(error))
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler so that its errors come in the peer's shape."""
         inner = super().get_route_handler()
@@ -73,7 +80,6 @@ class PeerRoute(JsonRoute):
             except ServerError as error:
                 ours = error
             request.scope[KEY].error = ours
-            status = self.statuses.get(ours.status, ours.status)
-            return JSONResponse(self.shape(ours), status, problems.headers_of(ours))
+            return self.answer(ours)
 
         return handle
