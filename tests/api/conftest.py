@@ -24,8 +24,16 @@ from server.batching.cores import CoreBudget
 from server.batching.policy import Limits
 from server.engines.base import Outbox
 from server.engines.kinds import KINDS
-from server.engines.rows import Encoded, EncoderRow, Generated, GenerationRow, Hypothesis, Token
-from server.engines.rows import Translated, TranslationRow
+from server.engines.rows import (
+    Encoded,
+    EncoderRow,
+    Generated,
+    GenerationRow,
+    Hypothesis,
+    Token,
+    Translated,
+    TranslationRow,
+)
 from server.errors import EngineFailed
 from server.metrics import Metrics
 from server.settings import Settings
@@ -276,6 +284,4 @@ def connection() -> Connection:
 @pytest.fixture
 def moderation_head() -> HeadSpec:
     """A head that knows two of OpenAI's categories."""
-    return HeadSpec(
-        "moderation", ("hate", "violence"), "sigmoid", "mean", "moderation.npz", thresholds={"hate": 0.8}
-    )
+    return HeadSpec("moderation", ("hate", "violence"), "sigmoid", "mean", "moderation.npz", thresholds={"hate": 0.8})
