@@ -101,7 +101,7 @@ evaluate: $(TRAIN_VENV)/.train  ## measure every figure of every model card agai
 	@mkdir -p $(RECIPES:%=$(WORK)/%)
 	$(foreach recipe,$(RECIPES),$(call step,$(recipe),evaluate))
 
-load: $(VENV)/.run  ## open-loop load tests of a real server; writes a report
+load: $(VENV)/.dev  ## open-loop load tests of a real server; writes a report
 	$(BIN)/python -m load_tests.run $(ARGS)
 
 # Locking asks the package index; uv's settings, with reasons, are in pyproject.toml. Each later file is held to the

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx2
+import httpx
 import pytest
 import yaml
 
@@ -61,8 +61,8 @@ def _wait(child: subprocess.Popen[bytes], log: Path, url: str | None = None) -> 
             if said := re.search(r"listens on (http://\S+)", log.read_text()):
                 return said[1]
         else:
-            with suppress(httpx2.TransportError):
-                if httpx2.get(url).status_code == 200:
+            with suppress(httpx.TransportError):
+                if httpx.get(url).status_code == 200:
                     return url
         time.sleep(POLL_S)
     raise AssertionError(log.read_text())
@@ -76,7 +76,7 @@ class Server:
 
     def post(self, path: str, body: dict[str, Any]) -> int:
         """The status of an answer, read to its end."""
-        return httpx2.post(f"{self.address}{path}", json=body, timeout=60).status_code
+        return httpx.post(f"{self.address}{path}", json=body, timeout=60).status_code
 
     def post_and_leave(self, path: str, body: dict[str, Any]) -> None:
         """Send a request and go before its answer."""
@@ -88,7 +88,7 @@ class Server:
 
     def metrics(self) -> str:
         """What a scrape reads."""
-        return httpx2.get(f"{self.address}/metrics").text
+        return httpx.get(f"{self.address}/metrics").text
 
 
 class Prometheus:
@@ -99,7 +99,7 @@ class Prometheus:
 
     def get(self, path: str, **parameters: str) -> Any:
         """The data of an answer; fails on an error, for example one in an expression."""
-        body = httpx2.get(f"{self.address}/api/v1/{path}", params=parameters).json()
+        body = httpx.get(f"{self.address}/api/v1/{path}", params=parameters).json()
         assert body["status"] == "success", body
         return body["data"]
 
