@@ -9,7 +9,7 @@ from server.api import docs, ops, problems
 from server.api.auth import Keys
 from server.api.compat import classifiers, deepl, libretranslate
 from server.api.observe import Observe
-from server.api.openai import chat, completions, embeddings, models, moderations
+from server.api.openai import chat, completions, decisions, embeddings, models, moderations
 from server.api.own import sentiment, tokens, translations
 from server.errors import ServerError
 from server.metrics import Metrics
@@ -21,6 +21,7 @@ ROUTERS: Sequence[APIRouter] = (
     completions.router,
     embeddings.router,
     moderations.router,
+    decisions.router,
     models.router,
     translations.router,
     sentiment.router,

@@ -7,6 +7,7 @@ from typing import TypeVar
 from models.registry import ModelCard, load_family
 from server.errors import ModelNotFound, ServerError, Unavailable
 from server.tasks.chat_translation import ChatTranslation
+from server.tasks.decisions import ByHead, Decider, ZeroShot
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.generation import Generation
 from server.tasks.heads import Head
@@ -50,6 +51,7 @@ class Services:
         self._translators: dict[str, TranslationTask] = {}
         self._classifiers: dict[tuple[str, str], Classification] = {}
         self._embedders: dict[str, Embedding] = {}
+        self._deciders: dict[str, Decider] = {}
         for model in models:
             self._add(model)
         self._chats: dict[str, Generation | ChatTranslation] = {
@@ -77,6 +79,10 @@ class Services:
     def embedder(self, name: str | None) -> Embedding:
         """The embedding model of this name; without one, the only one there is."""
         return self._pick(self._embedders, name, "embeddings")
+
+    def decider(self, name: str | None) -> Decider:
+        """The classifier or embedding model of this name."""
+        return self._pick(self._deciders, name, "decisions")
 
     def model(self, name: str) -> Model:
         """Any model, for what needs only its tokenizer."""
@@ -129,5 +135,8 @@ class Services:
             self._translators[card.id] = TranslationTask(model, card.translation, load_family(card))
         if card.embedding is not None:
             self._embedders[card.id] = Embedding(model, card.embedding.pooling, card.embedding.normalize)
+            self._deciders[card.id] = ZeroShot(self._embedders[card.id])
         for spec in card.heads:
             self._classifiers[card.id, spec.name] = Classification(model, Head(spec, card.folder))
+        if card.heads:
+            self._deciders[card.id] = ByHead(self._classifiers[card.id, card.heads[0].name])
