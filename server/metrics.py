@@ -5,12 +5,10 @@ the metric's name. Gauges are read at scrape time from the models themselves, so
 values are closed sets: models' ids, routes' templates, small enums; never a key, an address or text.
 """
 
-import os
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -18,6 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from server.machine import energy_joules, resident_bytes
 
 PREFIX = "hearth_"
 LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -197,7 +197,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families of the table, those without a value yet included."""
         gauges = self._gauges()
-        energy: dict[tuple[str, ...], float] = {(zone,): joules for zone, joules in _energy_joules()}
+        energy: dict[tuple[str, ...], float] = {(zone,): joules for zone, joules in energy_joules()}
         for spec in TABLE:
             name, help_text = PREFIX + spec.name, spec.help
             if spec.name == "energy_joules_total":
@@ -238,7 +238,7 @@ class Metrics(Collector):
                 "queue_rows": rows,
                 "queue_tokens": tokens,
                 "models_loaded": model.engine.state == "ready",
-                "model_memory_bytes": _resident_bytes(model.engine.pid),
+                "model_memory_bytes": resident_bytes(model.engine.pid),
             }
             for name, value in values.items():
                 gauges.setdefault(name, []).append(((model.id,), float(value)))
@@ -276,23 +276,3 @@ def _counter(name: str, help_text: str, labels: Sequence[str], counts: dict[tupl
 
 def _bound(edge: float) -> str:
     return repr(float(edge))
-
-
-def _resident_bytes(pid: int | None) -> int:
-    """The memory a process holds; 0 when there is none, or no way to tell."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _energy_joules() -> Iterator[tuple[str, float]]:
-    """Each processor package's energy counter, where the kernel shows it and we may read it."""
-    for zone in sorted(Path("/sys/class/powercap").glob("intel-rapl:[0-9]*")):
-        if zone.name.count(":") > 1:  # a part of a package, counted there already
-            continue
-        try:
-            yield zone.name.removeprefix("intel-"), int((zone / "energy_uj").read_text()) / 1e6
-        except (OSError, ValueError):
-            continue

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -228,10 +228,10 @@ async def served(serving: Make) -> AsyncIterator[Served]:
 
 
 @pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
     """The facts of the access lines so far."""
     caplog.set_level(logging.INFO, "server.access")
-    yield lambda: [getattr(r, "facts", {}) for r in caplog.records if r.name == "server.access"]
+    return lambda: [getattr(r, "facts", {}) for r in caplog.records if r.name == "server.access"]
 
 
 @dataclass
@@ -274,6 +274,18 @@ class Connection:
             "client": ("127.0.0.1", 1), "server": ("t", 80),
         }  # fmt: skip
         await app(scope, receive, send)
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Wait until something holds, which other tasks or threads bring about."""
+
+    async def wait(holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds():  # noqa: ASYNC110  what is watched has no event
+                await asyncio.sleep(0)
+
+    return wait
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from server import logs
 
 pytestmark = pytest.mark.anyio
 
-SECRET = "xylophone"
+WORD = "xylophone"
 
 
 async def test_a_sane_request_id_of_the_caller_is_kept(served: Any, logged: Any) -> None:
@@ -56,24 +56,24 @@ async def test_inference_routes_tell_where_the_time_went(served: Any, path: str,
 
 
 async def test_the_access_line_has_facts_and_no_text(served: Any, logged: Any) -> None:
-    await served.post("/v1/sentiment", input=f"I like the {SECRET}.")
-    await served.http.get(f"/{SECRET}?q={SECRET}")
-    await served.http.get(f"/v1/models/{SECRET}")
+    await served.post("/v1/sentiment", input=f"I like the {WORD}.")
+    await served.http.get(f"/{WORD}?q={WORD}")
+    await served.http.get(f"/v1/models/{WORD}")
     done, lost, unknown = logged()
     assert {"method": "POST", "endpoint": "/v1/sentiment", "status": 200, "model": "sentiment"}.items() <= done.items()
     assert done["prompt_tokens"] > 0
     assert done["batch_rows"] == 1
     assert lost["endpoint"] == "unmatched"
     assert unknown["endpoint"] == "/v1/models/{name}"
-    assert SECRET not in repr(logged())
+    assert WORD not in repr(logged())
 
 
 async def test_no_text_gets_into_the_metrics(served: Any) -> None:
-    await served.post("/v1/sentiment", input=SECRET, model=None)
-    await served.post("/v1/sentiment", input="a", model=SECRET)
-    await served.http.request(SECRET.upper(), f"/{SECRET}")
-    await served.post("/v1/translations", input=SECRET, source=SECRET, target=SECRET)
-    assert SECRET not in (await served.http.get("/metrics")).text.lower()
+    await served.post("/v1/sentiment", input=WORD, model=None)
+    await served.post("/v1/sentiment", input="a", model=WORD)
+    await served.http.request(WORD.upper(), f"/{WORD}")
+    await served.post("/v1/translations", input=WORD, source=WORD, target=WORD)
+    assert WORD not in (await served.http.get("/metrics")).text.lower()
 
 
 def record() -> logging.LogRecord:

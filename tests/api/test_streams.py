@@ -49,7 +49,7 @@ async def test_a_failure_after_the_first_event_is_an_error_event_and_done(served
     ],
 )
 async def test_a_client_that_leaves_stops_its_running_work(
-    served: Any, connection: Any, logged: Any, path: str, body: dict[str, Any], model: str
+    served: Any, connection: Any, logged: Any, until: Any, path: str, body: dict[str, Any], model: str
 ) -> None:
     engine = served.engines[model]
     engine.gate.clear()
@@ -57,8 +57,7 @@ async def test_a_client_that_leaves_stops_its_running_work(
     await asyncio.to_thread(engine.began.wait)
     connection.gone.set()
     await request
-    while not engine.dropped:
-        await asyncio.sleep(0)
+    await until(lambda: engine.dropped)
     assert served.services.models[model].batcher.running == 0
     assert served.metrics.value("client_disconnected_total", path) == 1
     assert served.metrics.value("request_failure_total", model, "client_left") == 1
@@ -66,14 +65,15 @@ async def test_a_client_that_leaves_stops_its_running_work(
     assert logged()[-1]["status"] == 499
 
 
-async def test_a_client_that_leaves_takes_its_waiting_work_out_of_the_line(served: Any, connection: Any) -> None:
+async def test_a_client_that_leaves_takes_its_waiting_work_out_of_the_line(
+    served: Any, connection: Any, until: Any
+) -> None:
     engine, batcher = served.engines["sentiment"], served.services.models["sentiment"].batcher
     engine.gate.clear()
     first = asyncio.create_task(served.post("/v1/sentiment", input="Hi"))
     await asyncio.to_thread(engine.began.wait)
     request = asyncio.create_task(connection.run(served.app, "/v1/sentiment", {"input": ["a", "b"]}))
-    while batcher.waiting[1] < 2:
-        await asyncio.sleep(0)
+    await until(lambda: batcher.waiting[1] == 2)
     connection.gone.set()
     await request
     assert batcher.waiting == (0, 0, 0)
@@ -81,15 +81,16 @@ async def test_a_client_that_leaves_takes_its_waiting_work_out_of_the_line(serve
     assert (await first).status_code == 200
 
 
-async def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_it(served: Any, connection: Any) -> None:
+async def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_it(
+    served: Any, connection: Any, until: Any
+) -> None:
     engine = served.engines["assistant"]
     engine.pauses_at = 3
     request = asyncio.create_task(connection.run(served.app, "/v1/chat/completions", {**CHAT, "stream": True}))
     await connection.body_came.wait()
     connection.gone.set()
     await request
-    while not engine.dropped:
-        await asyncio.sleep(0)
+    await until(lambda: engine.dropped)
     assert "[DONE]" not in connection.text
     assert served.services.models["assistant"].batcher.running == 0
     made = served.metrics.value("generation_tokens_total", "assistant")

@@ -48,11 +48,14 @@ def test_a_route_that_is_not_there_raises_not_found(client: OpenAI) -> None:
 
 @pytest.mark.parametrize("fields", [{"seed": 1, "temperature": 1}, {"presence_penalty": 1}, {"logit_bias": {"5": 1}}])
 def test_what_the_engine_cannot_do_exactly_is_refused_by_name_or_done(client: OpenAI, fields: Any) -> None:
+    refusal = None
     try:
         client.chat.completions.create(model="assistant", messages=ASK, max_tokens=4, **fields)
     except openai.BadRequestError as error:
-        assert error.code == "unsupported_parameter"
-        assert error.param in fields
+        refusal = error
+    if refusal is not None:
+        assert refusal.code == "unsupported_parameter"
+        assert refusal.param in fields
 
 
 def test_too_large_a_body_raises_a_413(client: OpenAI) -> None:
