@@ -15,11 +15,11 @@ from server.errors import InvalidValue
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.results import Done
 
-SHARPNESS = 15.0
-"""Cosines to logits. Fitted by likelihood on intent sets (``load_tests/zero_shot.py``)."""
+CHOICE_SHARPNESS = 18.0
+"""Cosines to logits. Fitted by likelihood on choices among ten intents (``load_tests/zero_shot.py``)."""
 
-PREDICATE_MIDDLE = 0.3
-"""The cosine at which a statement is as likely true as not; fitted on the same sets."""
+PREDICATE_SHARPNESS, PREDICATE_MIDDLE = 10.0, 0.27
+"""The same for statements; the middle is the cosine at which one is as likely true as not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,10 @@ class ZeroShot:
         for question in questions:
             if question.is_predicate:
                 cosine = float(subject @ vectors[question.instructions])
-                answers.append([float(1 / (1 + np.exp(-SHARPNESS * (cosine - PREDICATE_MIDDLE))))])
+                answers.append([float(1 / (1 + np.exp(-PREDICATE_SHARPNESS * (cosine - PREDICATE_MIDDLE))))])
             else:
                 cosines = np.array([float(subject @ vectors[option.text]) for option in question.options])
-                powers = np.exp(SHARPNESS * (cosines - cosines.max()))
+                powers = np.exp(CHOICE_SHARPNESS * (cosines - cosines.max()))
                 answers.append([float(p) for p in powers / powers.sum()])
         return Done(answers, done.usage, done.timing, done.tokenization_s)
 
