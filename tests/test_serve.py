@@ -151,3 +151,18 @@ def test_what_is_wrong_at_the_start_is_said_with_exit_code_2(flags: list[str], s
     )
     assert done.returncode == 2
     assert says in done.stderr
+
+
+def test_a_model_that_comes_while_the_server_runs_is_picked_up(tmp_path: Path) -> None:
+    shutil.copytree(WEIGHTS / "embed", tmp_path / "embed")
+    with serving(models_dir=tmp_path) as served, served.client() as client:
+        ask = {"model": "sentiment", "input": "I love it."}
+        assert client.post("/v1/sentiment", json=ask).status_code == 404
+        shutil.copytree(WEIGHTS / "sentiment", tmp_path / "coming")
+        (tmp_path / "coming").rename(tmp_path / "sentiment")
+        first = client.post("/v1/sentiment", json=ask)
+        assert first.status_code in (200, 503), first.text
+        while client.get("/v1/models/sentiment").json()["state"] == "loading":
+            pass
+        assert client.post("/v1/sentiment", json=ask).json()["data"][0]["label"] == "positive"
+        assert client.get("/ready").status_code == 200

@@ -8,11 +8,11 @@ import pytest
 
 from models.registry import find_models
 from models.tokenizers import load_tokenizer
-from server.app import engine_for
 from server.batching.batcher import Batcher
 from server.batching.cores import CoreBudget
 from server.engines.kinds import KINDS
 from server.engines.process import ProcessEngine
+from server.house import engine_for
 from server.tasks.model import Model
 from server.tasks.services import Services
 

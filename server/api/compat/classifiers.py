@@ -86,7 +86,7 @@ async def classify(body: ClassifyBody, services: ServicesDep, settings: Settings
     """Score as vLLM does: the likeliest label, and the probabilities in the model's order of labels."""
     texts = as_list(body.input)
     require_items(len(texts), settings, "input")
-    task = services.classifier(body.model, "sentiment")
+    task = services.classifier(body.model, None if body.model else "sentiment")
     record.serve(task.card.id)
     done = await task.classify(texts)
     record.finish(done.usage, done.timing)
