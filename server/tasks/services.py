@@ -87,6 +87,7 @@ class Services:
         """The model of this name with this head, or with its first; without a name, the only one there is."""
         if head is None:
             return self._pick(self._first_heads, name, "classification")
+        self._know(name)
         with_head = {model: task for (model, each), task in self._classifiers.items() if each == head}
         return self._pick(with_head, name, head)
 
@@ -113,8 +114,7 @@ class Services:
 
     def find(self, name: str) -> Served:
         """What there is to say of the model of this name."""
-        if name not in self.models and name not in self._broken:
-            self.discover()
+        self._know(name)
         served = {each.id: each for each in self.served()}
         if name not in served:
             raise ModelNotFound(name, "anything", sorted(served))
@@ -136,11 +136,15 @@ class Services:
         for each in self._look({*self.models, *self._broken}):
             self._add(each)
 
+    def _know(self, name: str | None) -> None:
+        """A name that is not known may be that of a model that has come since."""
+        if name is not None and name not in self.models and name not in self._broken:
+            self.discover()
+
     def _pick(self, tasks: Mapping[str, TaskT], name: str | None, task: str) -> TaskT:
         if name is None and len(tasks) == 1:
             return next(iter(tasks.values()))
-        if name is not None and name not in self.models and name not in self._broken:
-            self.discover()
+        self._know(name)
         if name is not None and name in self._broken:
             raise Unavailable(f"The model '{name}' cannot be served: {self._broken[name].reason}", 60.0)
         if name is None or name not in tasks:
