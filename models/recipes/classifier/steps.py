@@ -51,20 +51,21 @@ def shipped_calibration(folder: Path) -> Calibration:
 
 
 def evaluate_command(recipe: Recipe, measure: Measure, description: str) -> None:
-    """Figures of the shipped model, with those of float32 beside them if nothing is sampled."""
+    """Figures of the shipped model; beside them those of float32, if `convert` left it in the work folder."""
     arguments = parsed(description)
     calibration = shipped_calibration(arguments.out)
     shipped = recipe.classifier(arguments.out, calibration.temperature)
     figures = measure(shipped, calibration, arguments.data, arguments.sample)
-    if arguments.sample is None:
-        plain_folder = arguments.work / FLOAT32_FOLDER
+    plain_folder = arguments.work / FLOAT32_FOLDER
+    notes = {"temperature": calibration.temperature}
+    if arguments.sample is None and plain_folder.exists():
         plain = recipe.classifier(plain_folder, calibration.temperature)
         figures = compared(figures, measure(plain, calibration, arguments.data, None))
         texts = [row.text for row in read_rows(arguments.work / "dev.jsonl", recipe.labels)][:SPEED_ROWS]
-        notes = {"temperature": calibration.temperature}
         for name, folder in (("int8", arguments.out), ("float32", plain_folder)):
             notes[f"{name}_texts_per_s"] = texts_per_second(EngineEncoder(folder, recipe.context_tokens), texts)
             notes[f"{name}_mb"] = (folder / "model.bin").stat().st_size / 1e6
+    if arguments.sample is None:
         save_measured(arguments.work, arguments.out, Measured(figures, notes))
     for figure in figures:
         print(figure.line())

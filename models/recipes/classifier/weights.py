@@ -147,7 +147,8 @@ class _EncoderConverter(Converter):  # type: ignore[misc]  # CTranslate2 has no 
         spec = transformer_spec.TransformerEncoderModelSpec(body, pooling_layer=False)
         state = self._encoder.state_dict()
         for ours, theirs in variable_names(shape.layers).items():
-            _set_variable(body, theirs, state[ours].detach().float().numpy())
+            # A copy: quantising multiplies the array in place, and it would be the network's own memory.
+            _set_variable(body, theirs, state[ours].detach().float().numpy().copy())
         spec.register_vocabulary(self._vocabulary)
         spec.config.unk_token = "[UNK]"  # noqa: S105  # a word piece, no password
         spec.config.layer_norm_epsilon = shape.norm_epsilon
