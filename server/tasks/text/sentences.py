@@ -34,7 +34,7 @@ _ORDINAL_ENDS = re.compile(
 )
 _LONGEST_END = 40
 _LIBRARY_CHARACTERS = 4000
-# Where it does not cut and should: it waits for the other one of a quotation mark that stands alone.
+# Where it does not cut and should: it keeps a quotation together, however long.
 _LONG_CHARACTERS = 100
 _SURE_END = re.compile(r"(?<=[a-zß-ÿ]{4}[.!?])[\"”’»)]*\s+(?=[\"“„«(¿¡]*[A-ZÀ-Þ])")
 

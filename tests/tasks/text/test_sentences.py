@@ -38,7 +38,7 @@ def test_layout_stays_and_only_sentences_go_through() -> None:
     text = (
         "# Title here\n\nDr. Smith went to  Washington. He paid $3.50!  \n"
         "- first item. And more.\n  * second item\n1. Number one\n\n\t42\n> quoted\n"
-        "```python\nprint('Hello there')\n```\nBye now.\n"
+        "```python\nprint('Hello there')\nPlain words.\n```\nBye now.\n"
     )
     skeleton = split(text, "en")
     assert skeleton.sentences == (
@@ -48,7 +48,7 @@ def test_layout_stays_and_only_sentences_go_through() -> None:
     shouted = skeleton.join([sentence.upper() for sentence in skeleton.sentences])
     assert shouted.lower() == text.lower()
     assert "- FIRST ITEM. AND MORE.\n  * SECOND ITEM\n1. NUMBER ONE\n\n\t42\n> QUOTED\n" in shouted
-    assert "print('Hello there')" in shouted
+    assert "```python\nprint('Hello there')\nPlain words.\n```\n" in shouted
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,31 @@ def test_a_text_made_to_take_long_does_not(text: str) -> None:
     assert skeleton.join(skeleton.sentences) == text
 
 
+def test_a_long_quotation_is_no_single_sentence() -> None:
+    sentences = (
+        '"It is a long way to the sea from here.',
+        "We asked the people in the village for help.",
+        'They told us to go north," she said.',
+    )
+    assert split(" ".join(sentences), "en").sentences == sentences
+    assert split('"I see. We go," she said.', "en").sentences == ('"I see. We go," she said.',)
+
+
+@pytest.mark.parametrize("text", ["«" * 20_000, "a " * 10_000, "A good day. " * 2000])
+def test_the_library_never_reads_long_texts(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+
+    def segment(language: str, part: str) -> list[str]:
+        lengths.append(len(part))
+        return [part]
+
+    monkeypatch.setattr("sentencex.segment", segment)
+    skeleton = split(text, "en")
+    assert skeleton.join(skeleton.sentences) == text
+    assert sum(lengths) == len(text)
+    assert max(lengths) <= 4000
+
+
 @given(text=ANY_TEXT | TEXTLIKE, limit=st.integers(1, 10))
 def test_pieces_of_a_long_sentence_are_the_sentence(text: str, limit: int) -> None:
     pieces = split_long(text, len, limit)
@@ -101,6 +126,9 @@ def test_a_long_sentence_is_cut_where_it_hurts_least() -> None:
     ]  # fmt: skip
     assert split_long(sentence, words, 6) == [
         "We came home late, ", "we were tired, and it rained; ", "nobody had left the light on, ", "so we waited.",
+    ]  # fmt: skip
+    assert split_long("Yes, and the rest of this has no mark at all", words, 6) == [
+        "Yes, and the rest of ", "this has no mark at all",
     ]  # fmt: skip
     assert split_long("abcdef", len, 4) == ["abc", "def"]
     assert split_long("short", len, 5) == ["short"]
