@@ -94,7 +94,7 @@ def build_model(
     card: ModelCard, settings: Settings, cores: CoreBudget, metrics: Metrics
 ) -> tuple[Model, ProcessEngine]:
     """The tokenizer, the engine and the line of one model; nothing is started."""
-    spec, limits = engine_for(card, cores.cores, settings.batch_rows)
+    spec, limits, _ = engine_for(card, cores.cores, settings.batch_rows)
     observer = metrics.of(card.id)
     engine = ProcessEngine(spec, observer)
     batcher: Batcher[Any, Any, Any] = Batcher(
@@ -112,8 +112,8 @@ def build_model(
     return Model(card, load_tokenizer(card), engine, batcher), engine
 
 
-def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec, Limits]:
-    """Which engine serves a model, in how many lanes, and how large its batches grow.
+def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec, Limits, str]:
+    """Which engine serves a model, in how many lanes, how large its batches grow, and why, for people to read.
 
     Measured on two cores (``load_tests/RESULTS.md``): encoders and translators do most with a lane of one
     thread on each core, since threads of one lane wait for each other at every layer; encoders with small
@@ -122,7 +122,9 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
     folder = str(card.folder)
     if card.task == "generation":
         spec = EngineSpec("ct2-generator", folder, lanes=1, lane_threads=cores)
-        return spec, Limits(rows=batch_rows, tokens=16_384, length_tolerance=16)
+        return spec, Limits(rows=batch_rows, tokens=16_384, length_tolerance=16), "CTranslate2's closed loop"
     if card.task == "translation":
-        return EngineSpec("ct2-translator", folder, lanes=cores), Limits(rows=batch_rows, tokens=4096)
-    return EngineSpec("ct2-encoder", folder, lanes=cores), Limits(rows=8, tokens=1024)
+        spec = EngineSpec("ct2-translator", folder, lanes=cores)
+        return spec, Limits(rows=batch_rows, tokens=4096), "encoder-decoders are CTranslate2's own job"
+    spec = EngineSpec("ct2-encoder", folder, lanes=cores)
+    return spec, Limits(rows=8, tokens=1024), "encoders are CTranslate2's own job"

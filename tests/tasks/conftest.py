@@ -31,7 +31,7 @@ def engines() -> Iterator[dict[str, tuple[Any, ...]]]:
     """Each shipped model's card, tokenizer, engine and limits."""
     made: dict[str, tuple[Any, ...]] = {}
     for card in find_models(WEIGHTS):
-        spec, limits = engine_for(card, 2, 16)
+        spec, limits, _ = engine_for(card, 2, 16)
         engine = ProcessEngine(spec)
         engine.start()
         made[card.id] = card, load_tokenizer(card), engine, limits
