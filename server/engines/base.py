@@ -8,17 +8,18 @@ Rows are numbered in the order an engine was given them within one ``run``: the 
 are 0..n-1, those that join at a step go on from there.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from server.errors import ServerError
 
 RowT = TypeVar("RowT")
-RowT_contra = TypeVar("RowT_contra", contravariant=True)
 PieceT = TypeVar("PieceT")
 PieceT_contra = TypeVar("PieceT_contra", contravariant=True)
+PieceT_co = TypeVar("PieceT_co", covariant=True)
 ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
 
 
@@ -52,6 +53,10 @@ class Outbox(Protocol[RowT, PieceT_contra, ResultT_contra]):
     def done(self, row: int, outcome: ResultT_contra | ServerError) -> None:
         """End a row; it may end long before its neighbours do. Later words about it are ignored."""
 
+    @property
+    def contended(self) -> bool:
+        """Whether the next ``step`` will wait, because another engine is to have the cores."""
+
     def step(self, room: Room = NO_ROOM) -> Turn[RowT]:
         """End a step: deliver what was put, and learn what changed.
 
@@ -60,13 +65,14 @@ class Outbox(Protocol[RowT, PieceT_contra, ResultT_contra]):
         """
 
 
-class Engine(Protocol[RowT, PieceT, ResultT]):
+class Engine(Protocol[RowT, PieceT_co, ResultT_co]):
     """One model. ``run`` is never called on the event loop and may run in ``lanes`` threads at once."""
 
-    honours: ClassVar[frozenset[str]]
-    """Names of the request parameters this engine can serve exactly; others are refused by name."""
+    @property
+    def honours(self) -> frozenset[str]:
+        """Names of the request parameters this engine can serve exactly; others are refused by name."""
 
-    def run(self, rows: Sequence[RowT], out: Outbox[RowT, PieceT, ResultT]) -> None:
+    def run(self, rows: Sequence[RowT], out: Outbox[RowT, PieceT_co, ResultT_co]) -> None:
         """Work on the rows until each has an outcome.
 
         Raises:
@@ -75,15 +81,3 @@ class Engine(Protocol[RowT, PieceT, ResultT]):
 
     def close(self) -> None:
         """Free the model. No ``run`` is under way and none follows."""
-
-
-class EngineKind(Protocol[RowT_contra]):
-    """What the batcher must know of an engine's rows without loading the engine."""
-
-    @staticmethod
-    def key(row: RowT_contra) -> Hashable:
-        """Only rows with equal keys may share a call."""
-
-    @staticmethod
-    def tokens(row: RowT_contra) -> int:
-        """What the row costs, in tokens."""

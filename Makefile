@@ -1,0 +1,109 @@
+# What a person and the continuous integration run. Any Python from 3.11 on and make are enough: everything else is
+# installed into .venv from the lock files in requirements/, each download checked against its hash.
+
+PYTHON ?= python3
+VENV ?= .venv
+TRAIN_VENV ?= .venv-train
+DATA ?=
+WORK ?= build/train
+ARGS ?=
+
+BIN := $(VENV)/bin
+RECIPES := translate sentiment embed assistant
+LOCKS := requirements/build.txt requirements/run.txt requirements/dev.txt
+PIP_FLAGS := --disable-pip-version-check --no-input --quiet
+# --no-deps: a lock is complete, and a package that it lacks must fail here and not come unlocked.
+# --no-compile: Python compiles what it imports, which is much less than what is installed.
+LOCKED := install $(PIP_FLAGS) --no-compile --require-hashes --no-deps
+# The build backend comes from the lock as well (requirements/build.txt), so the build needs no download of its own.
+PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help serve test check format lock evaluate load clean $(RECIPES:%=train-%)
+
+help:  ## show this list
+	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+serve: $(VENV)/.run  ## serve the shipped models on 127.0.0.1:8000 (ARGS="--port 9000" passes options on)
+	@$(BIN)/hearth serve $(ARGS)
+
+test: $(VENV)/.dev  ## run the tests (ARGS="-k batch" passes options on)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev  ## lint, format, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## put the code into the one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The stamps .made, .run and .dev say how far an environment is installed; a changed lock or pyproject.toml makes them
+# old. With them a second `make serve` starts at once.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hearth needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.run: requirements/build.txt requirements/run.txt pyproject.toml | $(VENV)/.made
+	@echo "Installing into $(VENV) (the first time only) ..."
+	@$(BIN)/python -m pip $(LOCKED) -r requirements/build.txt -r requirements/run.txt
+	@$(BIN)/python -m pip $(PROJECT)
+	@touch $@
+
+# dev.txt holds all of run.txt at the same versions, so one install serves both.
+$(VENV)/.dev: $(LOCKS) pyproject.toml | $(VENV)/.made
+	@echo "Installing into $(VENV) (the first time only) ..."
+	@$(BIN)/python -m pip $(LOCKED) -r requirements/build.txt -r requirements/dev.txt
+	@$(BIN)/python -m pip $(PROJECT)
+	@touch $(VENV)/.run $@
+
+$(TRAIN_VENV)/.train: requirements/train.txt requirements/torch.txt
+	$(PYTHON) -m venv --clear $(TRAIN_VENV)
+	$(TRAIN_VENV)/bin/python -m pip $(LOCKED) -r requirements/train.txt
+	$(TRAIN_VENV)/bin/python -m pip install $(PIP_FLAGS) -r requirements/torch.txt
+	@touch $@
+
+# The steps of each recipe, in order; each is a command of its own: python -m models.recipes.NAME.STEP --help
+NEEDS_DATA = test -d "$(DATA)" || { echo "say where the data folder is: make $@ DATA=FOLDER"; exit 2; }
+STEPS_translate := data tokenizer train convert evaluate
+STEPS_sentiment := data train convert evaluate
+STEPS_embed := convert evaluate
+STEPS_assistant := data tokenizer train convert evaluate
+
+$(RECIPES:%=train-%): train-%: $(TRAIN_VENV)/.train  ## make one shipped model anew (DATA= the data folder, WORK= checkpoints)
+	@$(NEEDS_DATA)
+	@set -e; for step in $(STEPS_$*); do \
+	  echo "$*: $$step"; \
+	  $(TRAIN_VENV)/bin/python -m models.recipes.$*.$$step --data $(DATA) --work $(WORK)/$* $(ARGS); \
+	done
+
+evaluate: $(TRAIN_VENV)/.train  ## measure every figure of every model card again (DATA= the data folder)
+	@$(NEEDS_DATA)
+	@set -e; for recipe in $(RECIPES); do \
+	  echo "$$recipe: evaluate"; \
+	  $(TRAIN_VENV)/bin/python -m models.recipes.$$recipe.evaluate --data $(DATA) --work $(WORK)/$$recipe $(ARGS); \
+	done
+
+load: $(VENV)/.run  ## open-loop load tests of a real server; writes a report
+	$(BIN)/python -m load_tests.run $(ARGS)
+
+# Locking asks the package index; uv's settings, with reasons, are in pyproject.toml. Each later file is held to the
+# versions of the earlier ones, so all agree.
+UV_VERSION := 0.13.9
+UV = $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url
+RUN_PINS := -c requirements/build.txt -c requirements/run.txt
+
+lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files in requirements/
+	$(BIN)/python -m pip install $(PIP_FLAGS) uv==$(UV_VERSION)
+	$(UV) --group build -o requirements/build.txt
+	$(UV) pyproject.toml -c requirements/build.txt -o requirements/run.txt
+	$(UV) pyproject.toml --group dev $(RUN_PINS) -o requirements/dev.txt
+	$(UV) pyproject.toml --group convert $(RUN_PINS) -o requirements/convert.txt
+	$(UV) pyproject.toml --group train $(RUN_PINS) -o requirements/train.txt
+
+clean:  ## remove what the targets above made; the virtual environments go too
+	rm -rf $(VENV) $(TRAIN_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

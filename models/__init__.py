@@ -1,0 +1,1 @@
+"""Starter models: their weights, their recipes and the code that knows their families."""

@@ -1,0 +1,124 @@
+"""What a manifest (``model.toml``) says, as plain data. The field names are the manifest's keys.
+
+Knows nothing of files on disk; `models.registry` reads and checks them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Task = Literal["generation", "translation", "classification", "embedding"]
+Pooling = Literal["mean", "cls"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerSpec:
+    """Which library reads the tokenizer's file."""
+
+    kind: Literal["sentencepiece", "huggingface"]
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSpec:
+    """How a prompt is written and what ends a completion."""
+
+    template: str
+    stop_tokens: tuple[str, ...]
+    bos_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationSpec:
+    """The directions one pass serves, and how a source row is made."""
+
+    languages: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    target_token: str
+    """The first token of a source row, with ``{language}`` for the target's code."""
+    beam_size: int
+    max_target_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpec:
+    """How hidden states become one vector."""
+
+    dimensions: int
+    pooling: Pooling
+    normalize: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSpec:
+    """A classifier on the pooled vector."""
+
+    name: str
+    labels: tuple[str, ...]
+    kind: Literal["softmax", "sigmoid"]
+    pooling: Pooling
+    file: str
+    temperature: float = 1.0
+    """Logits are divided by it."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Sigmoid heads: from which probability on a label counts as true."""
+    experimental: tuple[str, ...] = ()
+    """Labels whose quality is not good enough to rely on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Training data."""
+
+    name: str
+    license: str
+    origin: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured quality."""
+
+    name: str
+    metric: str
+    value: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The whole of ``model.toml``."""
+
+    id: str
+    task: Task
+    family: str
+    summary: str
+    license: str
+    created: int
+    """Unix seconds."""
+    context_length_tokens: int
+    """The most tokens of one row: prompt plus completion for generation, the source otherwise."""
+    quantization: str
+    parameters: int
+    tokenizer: TokenizerSpec
+    files: Mapping[str, str]
+    """SHA-256 of every other file of the folder."""
+    generation: GenerationSpec | None = None
+    translation: TranslationSpec | None = None
+    embedding: EmbeddingSpec | None = None
+    heads: tuple[HeadSpec, ...] = ()
+    sources: tuple[Source, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard(Manifest):
+    """A manifest and where it lies."""
+
+    folder: Path = Path()
+
+    def path(self, name: str) -> Path:
+        """Where a file that the manifest names lies."""
+        return self.folder / name

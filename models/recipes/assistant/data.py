@@ -1,0 +1,161 @@
+"""Step 1: read the shared files and write training rows, `rows.jsonl` in --work.
+
+A row: {"source", "segments"}: the conversation as special tokens and plain text. What the
+mixture is: the English task dialogues; chitchat and small talk; customer-service requests with
+answers of our own that ask for what is missing; general questions with a fallback in place of
+the answer, also in the middle of task dialogues; other languages, answered in their language
+with "only English".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from models.families.hearth_assistant import Message, Tool, chat_messages, segments, tools_from_schemas
+from models.recipes.assistant.dialogues import Catalogue, conversation_messages, read_jsonl
+from models.recipes.assistant.fallback import fallback, small_talk, system_prompt
+from models.recipes.assistant.support import OFF_TOPIC, OTHER_LANGUAGES, REPLIES
+from models.recipes.common import read_tsv_xz
+
+_MAX_TOOLS = 10
+_SMALL_TALK_ROWS = 800
+_SHARES = {"taskmaster4": 0.4, "multiwoz21-val": 0.5}  # long menus; answers from a database that is not there
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--chats", type=Path, help="your own conversations: jsonl, OpenAI messages and tools")
+    parser.add_argument("--repeat", type=int, default=1, help="how often each row of --chats counts")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    counts: Counter[str] = Counter()
+    with (arguments.work / "rows.jsonl").open("w", encoding="utf-8") as out:
+        own = list(chat_rows(arguments.chats)) * arguments.repeat if arguments.chats else []
+        for source, row in chain(training_rows(arguments.data, random.Random(arguments.seed)), own):
+            out.write(json.dumps({"source": source, "segments": row}, ensure_ascii=False) + "\n")
+            counts[source] += 1
+    print(dict(counts))
+
+
+def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[str]]]:
+    """Every training conversation as (source, segments)."""
+    catalogue = Catalogue(data)
+    questions = [row["messages"][0]["content"] for row in read_jsonl(data / "instruction" / "dolly.train.jsonl.xz")]
+    foreign: list[tuple[str, str]] = []  # (language, text)
+    for row in read_jsonl(data / "dialogue" / "train.jsonl.xz"):
+        if row["lang"] != "en":
+            foreign += [(row["lang"], turn["content"]) for turn in row["messages"][:4] if turn["role"] == "user"]
+            continue
+        if rng.random() > _SHARES.get(row["source"], 1.0):
+            continue
+        messages = list(conversation_messages(row, keep_echo=rng.random() < 0.1))
+        if rng.random() < 0.06:
+            messages = with_detour(messages, rng.choice(questions), rng)
+        tools = choose_tools(catalogue.of(row), catalogue.all_tools(row["source"]), rng)
+        yield row["source"], with_system(messages, tools, rng)
+    for row in read_jsonl(data / "instruction" / "chitchat.train.jsonl.xz"):
+        if row["lang"] == "en":
+            yield "chitchat", with_system([Message(m["role"], m["content"]) for m in row["messages"]], [], rng)
+        else:
+            foreign.append((row["lang"], row["messages"][0]["content"]))
+    spare_tools = catalogue.all_tools("sgd")
+    for source, question, answer in single_turns(data, questions, foreign, rng):
+        messages = [Message("user", " ".join(question.split())), Message("assistant", answer)]
+        tools = rng.sample(spare_tools, rng.randint(1, 5)) if rng.random() < 0.25 else []
+        yield source, with_system(messages, tools, rng)
+
+
+def chat_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """A user's own conversations: one JSON object a line with `messages` and perhaps `tools`.
+
+    Raises:
+        ValueError: a line can't be read; the message names it.
+    """
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                yield "own", segments(chat_messages(row["messages"]), tools_from_schemas(row.get("tools") or ()))
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{file}, line {number}: {error!r}") from error
+
+
+def single_turns(
+    data: Path, questions: Sequence[str], foreign: Sequence[tuple[str, str]], rng: random.Random
+) -> Iterator[tuple[str, str, str]]:
+    """(source, question, answer) of the conversations of one question, their answers our own."""
+    for question in questions:
+        yield "fallback", question, fallback(rng)
+    for language, text in foreign:
+        yield "other-language", text, rng.choice(OTHER_LANGUAGES[language])
+    for _ in range(_SMALL_TALK_ROWS):
+        yield "small-talk", *small_talk(rng)
+    for name, share in (("bitext-customer-service", 0.35), ("clinc150", 0.6)):
+        for text, label in read_tsv_xz(data / "intent" / f"{name}.train.tsv.xz"):
+            if rng.random() > share:
+                continue
+            if label in REPLIES:
+                yield name, text, rng.choice(REPLIES[label])
+            elif label in OFF_TOPIC:
+                yield name, text, fallback(rng)
+
+
+@dataclass(frozen=True, slots=True)
+class DevRow:
+    """A held-out task dialogue, with its tools."""
+
+    source: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...]
+    segments: tuple[str, ...]
+
+
+def dev_rows(data: Path) -> Iterator[DevRow]:
+    """The held-out dialogues, each with its services' tools and up to two others."""
+    rng = random.Random(3)
+    catalogue = Catalogue(data)
+    for row in read_jsonl(data / "dialogue" / "dev.jsonl.xz"):
+        source = {"sgd-dev": "sgd", "star": "star", "taskmaster4": "taskmaster4"}[row["source"]]
+        messages = conversation_messages(row, keep_echo=False)
+        tools = choose_tools(catalogue.of(row), catalogue.all_tools(source), rng, share_without=0.0)
+        yield DevRow(row["source"], messages, tuple(tools), tuple(segments(messages, tools)))
+
+
+def with_system(messages: list[Message], tools: list[Tool], rng: random.Random) -> list[str]:
+    """Segments, with a short system prompt in one row of four."""
+    if rng.random() < 0.25:
+        messages = [Message("system", system_prompt(rng)), *messages]
+    return segments(messages, tools)
+
+
+def choose_tools(own: list[Tool], others: list[Tool], rng: random.Random, share_without: float = 1 / 6) -> list[Tool]:
+    """The tools to list: the row's own and a few distractors, shuffled; none in some rows."""
+    if not own or rng.random() < share_without:
+        return []
+    names = {tool.name for tool in own}
+    distractors = [tool for tool in rng.sample(others, min(3, len(others))) if tool.name not in names]
+    tools = own[:_MAX_TOOLS] + distractors[: rng.randint(0, 2)]
+    rng.shuffle(tools)
+    return tools
+
+
+def with_detour(messages: list[Message], question: str, rng: random.Random) -> list[Message]:
+    """The dialogue with a question off its topic in between, answered with the fallback."""
+    starts = [i for i, message in enumerate(messages) if message.role == "user"]
+    at = rng.choice(starts)
+    return [*messages[:at], Message("user", question), Message("assistant", fallback(rng)), *messages[at:]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Step 5: every figure of the card, on the shipped int8 folder and on its float32 twin.
+
+- perplexity: of what the assistant writes (text, calls, ends of turns) in the dev dialogues,
+  histories as they were; over tokens, and per source;
+- calls: for each call of SGD dev to a service whose calls occur in training, the history up to
+  it as it was (teacher-forced), tools of the dialogue's services listed with up to two others,
+  greedy decoding. Exact: one call, same name, same arguments, values equal as strings;
+- fallback: share of held-out general questions answered with the trained fallback;
+- speed: tokens a second of greedy decoding, one thread, one conversation.
+
+Writes figures.json in --work, then the card and the manifest of the folder anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.families.hearth_assistant import Message, Tool, parse_completion, segments, value_text
+from models.recipes.assistant.card import refresh_card
+from models.recipes.assistant.chat import Assistant
+from models.recipes.assistant.data import DevRow, dev_rows
+from models.recipes.assistant.dialogues import read_jsonl
+from models.recipes.assistant.fallback import is_fallback
+from models.recipes.assistant.sheet import INPUTS, TOOLS
+
+_CONTEXT_TOKENS = 1024
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("models/weights/assistant"))
+    parser.add_argument("--sample", type=int, default=0, help="rows of each test; 0 takes all")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    tokenizer = arguments.out / "tokenizer.model"
+    figures: dict[str, Any] = {}
+    for name, folder, compute_type in (
+        ("int8", arguments.out, "int8_float32"),
+        ("float32", arguments.work / "float32", "float32"),
+    ):
+        if not folder.exists():
+            continue
+        assistant = Assistant(folder, tokenizer, compute_type, arguments.threads)
+        figures[name] = evaluate(assistant, arguments.data, arguments.sample)
+        figures[name]["size_bytes"] = (folder / "model.bin").stat().st_size
+        print(name, json.dumps(figures[name], indent=1), flush=True)
+    assistant = Assistant(arguments.out, tokenizer, "int8_float32", arguments.threads)
+    figures["sheet"] = [[text, tools, sheet_answer(assistant, text, tools)] for text, tools in INPUTS]
+    (arguments.work / "figures.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False), encoding="utf-8")
+    refresh_card(arguments.out, arguments.work)
+
+
+def evaluate(assistant: Assistant, data: Path, sample: int) -> dict[str, Any]:
+    """All figures of one model."""
+    rows = list(dev_rows(data))
+    random.Random(2).shuffle(rows)
+    questions = [row["messages"][0]["content"] for row in read_jsonl(data / "instruction" / "dolly.dev.jsonl.xz")]
+    figures: dict[str, Any] = {"perplexity": perplexity(assistant, rows[: sample or None])}
+    figures["calls"] = call_matches(assistant, rows, trained_call_names(data), sample or 1 << 30)
+    answered = [assistant.answer([Message("user", text)]).content for text in questions[: sample or None]]
+    figures["fallback"] = {"share": sum(map(is_fallback, answered)) / len(answered), "rows": len(answered)}
+    figures["tokens_per_s"] = speed(assistant)
+    return figures
+
+
+def perplexity(assistant: Assistant, rows: Sequence[DevRow]) -> dict[str, dict[str, float]]:
+    """Perplexity a token of assistant turns, for all rows and by source."""
+    loss: defaultdict[str, float] = defaultdict(float)
+    tokens: defaultdict[str, int] = defaultdict(int)
+    for row in rows:
+        value, count = assistant.assistant_loss(row.segments, _CONTEXT_TOKENS)
+        for key in ("all", row.source):
+            loss[key] += value
+            tokens[key] += count
+    return {key: {"value": math.exp(loss[key] / tokens[key]), "tokens": tokens[key]} for key in loss}
+
+
+def trained_call_names(data: Path) -> set[str]:
+    """Names of the calls that occur in SGD's training dialogues."""
+    return {
+        call["name"]
+        for row in read_jsonl(data / "dialogue" / "train.jsonl.xz")
+        if row["source"] == "sgd-train"
+        for turn in row["messages"]
+        for call in turn.get("calls", ())
+    }
+
+
+def call_matches(assistant: Assistant, rows: Sequence[DevRow], trained: set[str], limit: int) -> dict[str, float]:
+    """How often the right call comes at the right turn, and after a forced start of a call."""
+    total = called = named = exact = 0
+    for row in rows:
+        for position, message in enumerate(row.messages):
+            if row.source != "sgd-dev" or not message.calls or message.calls[0].name not in trained or total == limit:
+                continue
+            total += 1
+            prompt = segments(row.messages[:position], row.tools, add_generation_prompt=True)
+            got = parse_completion(assistant.complete(prompt)[0], row.tools)
+            called += bool(got.calls)
+            if len(got.calls) == 1 and got.calls[0].name == message.calls[0].name:
+                named += 1
+                exact += as_text(got.calls[0].arguments) == as_text(message.calls[0].arguments)
+    share = 1 / max(total, 1)
+    return {"rows": total, "called": called * share, "name": named * share, "exact": exact * share}
+
+
+def as_text(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Arguments with their values as the strings that are compared."""
+    return {key: " ".join(value_text(value).split()) for key, value in arguments.items()}
+
+
+def speed(assistant: Assistant) -> float:
+    """Tokens a second over the sheet's inputs."""
+    start, tokens = time.perf_counter(), 0
+    for text, _ in INPUTS:
+        tokens += assistant.complete(segments([Message("user", text)], add_generation_prompt=True))[1]
+    return tokens / (time.perf_counter() - start)
+
+
+def sheet_answer(assistant: Assistant, text: str, with_tools: bool) -> str:
+    """The model's turn, calls written as name(key="value")."""
+    tools: tuple[Tool, ...] = TOOLS if with_tools else ()
+    got = assistant.answer([Message("user", text)], tools)
+    calls = [f"{c.name}({', '.join(f'{k}={v!r}' for k, v in c.arguments.items())})" for c in got.calls]
+    return " ".join([got.content, *calls]).strip()
+
+
+if __name__ == "__main__":
+    main()

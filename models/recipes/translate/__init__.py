@@ -1,0 +1,1 @@
+"""Recipe of `translate`: one small encoder-decoder for English with German, French, Spanish."""

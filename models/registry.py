@@ -1,0 +1,184 @@
+"""Model folders on disk: reads and checks manifests, verifies files, finds all models.
+
+A folder with a ``model.toml`` is a model; the folder is the registration. Loads no weights and knows no engine.
+"""
+
+import hashlib
+import importlib
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+
+from models.cards import EmbeddingSpec, GenerationSpec, HeadSpec, Manifest, ModelCard, TranslationSpec
+from models.tables import ManifestError, read_table
+
+__all__ = ["MANIFEST", "HeadSpec", "ManifestError", "ModelCard", "find_models", "load_family", "read_card", "verify"]
+
+MANIFEST = "model.toml"
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_FAMILY = re.compile(r"[a-z][a-z0-9-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The checked manifest of one model folder. Reads the manifest only, see `verify` for the files.
+
+    Raises:
+        ManifestError: the manifest is missing or wrong; the message names the file and the key.
+    """
+    file = folder / MANIFEST
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError(file, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise ManifestError(file, f"is not TOML: {error}") from error
+    manifest = read_table(Manifest, table, file)
+    for problem in _problems(manifest, folder):
+        raise ManifestError(file, problem)
+    return ModelCard(**{field.name: getattr(manifest, field.name) for field in fields(manifest)}, folder=folder)
+
+
+def verify(card: ModelCard) -> None:
+    """Check that the folder holds exactly the files listed, each with its SHA-256.
+
+    Raises:
+        ManifestError: names every file that is missing, not listed, or differs.
+    """
+    present = set(_files(card.folder))
+    problems = [f"'{name}' is missing" for name in sorted(card.files.keys() - present)]
+    problems += [f"'{name}' is not listed in [files]" for name in sorted(present - card.files.keys() - {MANIFEST})]
+    for name in sorted(card.files.keys() & present):
+        with card.path(name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != card.files[name]:
+                problems.append(f"'{name}' is damaged: its SHA-256 differs from the manifest's")
+    if problems:
+        raise ManifestError(card.folder / MANIFEST, "; ".join(problems))
+
+
+def find_models(root: Path) -> list[ModelCard]:
+    """Every model directly below ``root``, sorted by id. Folders without a manifest are no models.
+
+    Raises:
+        ManifestError: a manifest is wrong, or two folders claim one id.
+    """
+    cards: dict[str, ModelCard] = {}
+    for file in sorted(root.glob(f"*/{MANIFEST}")):
+        card = read_card(file.parent)
+        if card.id in cards:
+            raise ManifestError(file, f"id '{card.id}' is already taken by {cards[card.id].folder}")
+        cards[card.id] = card
+    return [cards[name] for name in sorted(cards)]
+
+
+def load_family(card: ModelCard) -> ModuleType:
+    """The module that knows how to talk to this model's family.
+
+    Raises:
+        ManifestError: there is no such family.
+    """
+    name = f"models.families.{card.family.replace('-', '_')}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ManifestError(card.folder / MANIFEST, f"there is no family '{card.family}'") from error
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Relative names of all files; a linked folder counts as a file, so that it is refused as not listed."""
+    for path, folders, names in os.walk(folder):
+        for name in names + [f for f in folders if (Path(path) / f).is_symlink()]:
+            yield (Path(path) / name).relative_to(folder).as_posix()
+
+
+def _problems(card: Manifest, folder: Path) -> Iterator[str]:
+    if not _ID.fullmatch(card.id):
+        yield f"'id' is {card.id!r}; it must be letters, digits, '.', '_', '-', with at most one '/'"
+    if not _FAMILY.fullmatch(card.family):
+        yield f"'family' is {card.family!r}; it must be lower case letters, digits and '-'"
+    for key in ("created", "context_length_tokens", "parameters"):
+        if getattr(card, key) <= 0:
+            yield f"'{key}' is {getattr(card, key)}; it must be above 0"
+    yield from _file_problems(card, folder)
+    for section in ("generation", "translation", "embedding"):
+        if (getattr(card, section) is not None) != (card.task == section):
+            yield f"section '{section}' must be there for task '{section}' and for no other; the task is '{card.task}'"
+    if bool(card.heads) != (card.task == "classification"):
+        yield f"[[heads]] must be there for task 'classification' and for no other; the task is '{card.task}'"
+    if card.generation is not None:
+        yield from _generation_problems(card.generation)
+    if card.translation is not None:
+        yield from _translation_problems(card.translation)
+    if card.embedding is not None:
+        yield from _embedding_problems(card.embedding)
+    names = [head.name for head in card.heads]
+    if len(set(names)) != len(names):
+        yield "two heads have one name"
+    for i, head in enumerate(card.heads):
+        yield from _head_problems(head, f"heads[{i}]")
+
+
+def _file_problems(card: Manifest, folder: Path) -> Iterator[str]:
+    for name, digest in card.files.items():
+        path = PurePosixPath(name)
+        if not name or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or str(path) != name:
+            yield f"file name {name!r} in [files] must be a plain path inside the folder"
+        elif not (folder / name).resolve().is_relative_to(folder.resolve()):
+            yield f"file '{name}' is a link out of the folder"
+        if name == MANIFEST:
+            yield f"[files] lists '{MANIFEST}' itself"
+        if not _SHA256.fullmatch(digest):
+            yield f"'files.{name}' must be a SHA-256 in lower case hexadecimal"
+    wanted = {"model.bin": "every model", "config.json": "every model", card.tokenizer.file: "tokenizer.file"}
+    if card.generation is not None:
+        wanted[card.generation.template] = "generation.template"
+    wanted |= {head.file: f"head '{head.name}'" for head in card.heads}
+    for name, why in wanted.items():
+        if name not in card.files:
+            yield f"'{name}' ({why}) is not listed in [files]"
+
+
+def _generation_problems(section: GenerationSpec) -> Iterator[str]:
+    if not section.stop_tokens:
+        yield "'generation.stop_tokens' is empty; completions would never end"
+
+
+def _translation_problems(section: TranslationSpec) -> Iterator[str]:
+    if not section.pairs:
+        yield "'translation.pairs' is empty"
+    if len(set(section.languages)) != len(section.languages):
+        yield "'translation.languages' names one language twice"
+    for pair in section.pairs:
+        if pair[0] == pair[1] or not set(pair) <= set(section.languages):
+            yield f"'translation.pairs' has {list(pair)}; a pair is two different languages of 'translation.languages'"
+    if section.beam_size < 1:
+        yield f"'translation.beam_size' is {section.beam_size}; it must be at least 1"
+    if section.max_target_ratio <= 0:
+        yield f"'translation.max_target_ratio' is {section.max_target_ratio}; it must be above 0"
+
+
+def _embedding_problems(section: EmbeddingSpec) -> Iterator[str]:
+    if section.dimensions < 1:
+        yield f"'embedding.dimensions' is {section.dimensions}; it must be at least 1"
+
+
+def _head_problems(head: HeadSpec, key: str) -> Iterator[str]:
+    if len(head.labels) < (2 if head.kind == "softmax" else 1) or len(set(head.labels)) != len(head.labels):
+        yield f"'{key}.labels' must be different labels, at least two for softmax"
+    if head.temperature <= 0:
+        yield f"'{key}.temperature' is {head.temperature}; it must be above 0"
+    if head.thresholds and head.kind != "sigmoid":
+        yield f"'{key}.thresholds' is for sigmoid heads only"
+    for label, threshold in head.thresholds.items():
+        if label not in head.labels or not 0 <= threshold <= 1:
+            yield f"'{key}.thresholds.{label}' must be a probability of a label in '{key}.labels'"
+    for label in head.experimental:
+        if label not in head.labels:
+            yield f"'{key}.experimental' names '{label}', which is not in '{key}.labels'"

@@ -1,0 +1,226 @@
+"""Text to ids and back, the same for sentencepiece models and ``tokenizer.json`` files.
+
+Plain text never yields a control token: what a user types cannot end a turn. Control tokens come only from
+`Special` segments. Nothing is truncated or padded. Knows nothing of templates, models' weights or requests.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import sentencepiece
+import tokenizers
+
+from models.cards import ModelCard
+from models.pieces import PieceBytes, piece_bytes
+from models.tables import ManifestError
+from models.vocabulary import read_vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """A special token in a row of segments; any other segment is plain text."""
+
+    token: str
+
+
+Segment = Special | str
+
+
+class Tokenizer(Protocol):
+    """One model's tokenizer. Safe to use from several threads."""
+
+    @property
+    def vocab_size(self) -> int:
+        """How many ids there are; all of them are below it."""
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The control tokens: those that plain text never yields."""
+
+    @property
+    def adds_leading_space(self) -> bool:
+        """Whether the first piece of a text carries a space that is not in the text."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of plain text, without control tokens.
+
+        Raises:
+            ValueError: the text has a lone surrogate, so it is no Unicode text.
+        """
+
+    def encode_row(self, text: str) -> list[int]:
+        """As `encode`, with the control tokens that the tokenizer's own file puts around a text ([CLS], [SEP])."""
+
+    def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
+        """The ids of special tokens and plain text, each text encoded on its own.
+
+        Raises:
+            KeyError: there is no such special token.
+        """
+
+    def id(self, token: str) -> int:
+        """The id of a token's string.
+
+        Raises:
+            KeyError: there is no such token.
+        """
+
+    def token(self, id: int) -> str:
+        """The string of a token, as in the model's vocabulary file."""
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The strings of tokens, as CTranslate2's Translator and Generator take them."""
+
+    def token_bytes(self, id: int) -> bytes:
+        """What a token adds to the text, as UTF-8 that may be incomplete; empty for control tokens."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; bytes that are no UTF-8 become U+FFFD."""
+
+
+def load_tokenizer(card: ModelCard) -> Tokenizer:
+    """The tokenizer of a model folder, checked against its vocabulary file.
+
+    Raises:
+        ManifestError: the file cannot be read, or the model's vocabulary differs from the tokenizer's.
+    """
+    file = card.path(card.tokenizer.file)
+    try:
+        tokenizer: Tokenizer
+        if card.tokenizer.kind == "sentencepiece":
+            tokenizer = SentencePieceTokenizer(file)
+        else:
+            tokenizer = HuggingFaceTokenizer(file)
+    except Exception as error:  # both libraries raise what they like
+        raise ManifestError(file, f"is not a {card.tokenizer.kind} tokenizer") from error
+    vocabulary = read_vocabulary(card.folder)
+    for id in range(tokenizer.vocab_size):
+        if id >= len(vocabulary) or vocabulary[id] != tokenizer.token(id):
+            there = vocabulary[id] if id < len(vocabulary) else "nothing"
+            raise ManifestError(file, f"token {id} is {tokenizer.token(id)!r}, the model's vocabulary has {there!r}")
+    return tokenizer
+
+
+class _Tables:
+    """What both kinds do alike, from three tables made once."""
+
+    def __init__(self, tokens: Sequence[str], special: Mapping[str, int], to_bytes: PieceBytes) -> None:
+        self._tokens = list(tokens)
+        self._ids = {token: id for id, token in reversed(list(enumerate(self._tokens)))}
+        self._special = dict(special)
+        control = set(self._special.values())
+        self._bytes = [b"" if id in control else to_bytes(token) for id, token in enumerate(self._tokens)]
+
+    adds_leading_space = False
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        return self._special
+
+    def encode(self, text: str) -> list[int]:
+        raise NotImplementedError
+
+    def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
+        ids: list[int] = []
+        for segment in segments:
+            if isinstance(segment, Special):
+                ids.append(self._special[segment.token])
+            else:
+                ids += self.encode(segment)
+        return ids
+
+    def id(self, token: str) -> int:
+        return self._ids[token]
+
+    def token(self, id: int) -> str:
+        return self._tokens[id]
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        return [self._tokens[id] for id in ids]
+
+    def token_bytes(self, id: int) -> bytes:
+        return self._bytes[id]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        parts: list[bytes] = []
+        at_start = self.adds_leading_space
+        for id in ids:
+            piece = self._bytes[id]
+            if piece and at_start:
+                piece, at_start = piece.removeprefix(b" "), False
+            elif not piece:  # a control token: the text after it was encoded on its own
+                at_start = self.adds_leading_space
+            parts.append(piece)
+        return b"".join(parts).decode("utf-8", "replace")
+
+
+class SentencePieceTokenizer(_Tables):
+    """A sentencepiece model. Its control tokens are the pieces of type CONTROL."""
+
+    def __init__(self, file: Path) -> None:
+        model = sentencepiece.SentencePieceProcessor(model_file=str(file))
+        self._model = model
+        ids = range(model.get_piece_size())
+        tokens = [model.id_to_piece(id) for id in ids]
+        special = {tokens[id]: id for id in ids if model.is_control(id)}
+        super().__init__(tokens, special, piece_bytes("sentencepiece"))
+        unknown = model.unk_id()
+        if unknown >= 0:
+            self._bytes[unknown] = " \u2047 ".encode()  # as the library decodes it
+        self.adds_leading_space = self._bytes[self.encode("a")[0]].startswith(b" ")
+
+    def encode(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        _require_unicode(text)
+        ids: list[int] = self._model.encode(text, out_type=int)
+        return ids
+
+    def encode_row(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self.encode(text)
+
+
+class HuggingFaceTokenizer(_Tables):
+    """A ``tokenizer.json``. Its control tokens are the added tokens marked as special."""
+
+    def __init__(self, file: Path) -> None:
+        model = tokenizers.Tokenizer.from_file(str(file))
+        model.no_truncation()
+        model.no_padding()
+        model.encode_special_tokens = True  # "[SEP]" that a user types is text
+        self._model = model
+        size = model.get_vocab_size(with_added_tokens=True)
+        tokens = [model.id_to_token(id) or f"<unused {id}>" for id in range(size)]
+        added = model.get_added_tokens_decoder()
+        special = {token.content: id for id, token in sorted(added.items()) if token.special}
+        super().__init__(tokens, special, piece_bytes(file.read_text(encoding="utf-8")))
+        for id, token in added.items():
+            if not token.special:
+                self._bytes[id] = token.content.encode()
+        self.adds_leading_space = self._bytes[self.encode("a")[0]].startswith(b" ")
+
+    def encode(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self._encode(text, around=False)
+
+    def encode_row(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self._encode(text, around=True)
+
+    def _encode(self, text: str, around: bool) -> list[int]:
+        _require_unicode(text)
+        ids: list[int] = self._model.encode(text, add_special_tokens=around).ids
+        return ids
+
+
+def _require_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} is a lone surrogate: this is no Unicode text") from None

@@ -1,0 +1,248 @@
+"""The batcher: a line of waiting rows and the lanes that work it off.
+
+Work-conserving: no timer waits for a batch to fill. A free lane takes what is there, and batches form by
+themselves while it is busy. Admission is atomic: all rows of a request or none, before its first byte.
+
+The event loop calls ``submit`` and owns the jobs; a lane is a thread that takes batches and runs the
+engine. They share the line under one lock, held for microseconds.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Generic, Protocol
+
+from server.batching import policy
+from server.batching.cores import CoreBudget
+from server.batching.job import Job, Seat
+from server.batching.policy import Limits
+from server.batching.run import Run
+from server.engines.base import Engine, PieceT, ResultT, Room, RowT
+from server.engines.kinds import Kind
+from server.errors import EngineFailed, Overloaded, ServerError, TooLarge, Unavailable
+
+log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Who is told of batches; called on lane threads, must not block."""
+
+    def batch(self, rows: int, tokens: int, padding_ratio: float) -> None:
+        """A batch begins; ``padding_ratio`` is the share of its tokens that only fill rows up."""
+
+
+class Batcher(Generic[RowT, PieceT, ResultT]):
+    """The line before one engine.
+
+    Args:
+        engine: started already; ``close`` is the owner's business.
+        kind: how to cost and tell apart this engine's rows.
+        limits: how large one batch may grow.
+        lanes: how many batches run at once, each in a thread.
+        cores: the machine's budget; a batch holds ``lane_cores`` of it while it runs.
+        waiting_rows, waiting_tokens: how much may wait.
+    """
+
+    def __init__(
+        self,
+        engine: Engine[RowT, PieceT, ResultT],
+        kind: Kind,
+        limits: Limits,
+        *,
+        cores: CoreBudget,
+        observer: Observer,
+        lanes: int = 1,
+        lane_cores: int = 1,
+        waiting_rows: int = 4096,
+        waiting_tokens: int = 1_000_000,
+        name: str = "model",
+    ) -> None:
+        self.engine = engine
+        self._kind = kind
+        self._limits = limits
+        self._cores = cores
+        self._lane_cores = lane_cores
+        self._observer = observer
+        self._most_rows = waiting_rows
+        self._most_tokens = waiting_tokens
+        self._changed = threading.Condition()
+        self._line: list[tuple[Job[RowT, PieceT, ResultT], list[Seat[RowT]]]] = []
+        self._rows = 0
+        self._tokens = 0
+        self._jobs: set[Job[RowT, PieceT, ResultT]] = set()
+        self._tokens_per_s = 1000.0
+        self._refusal: ServerError | None = None
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"{name}-lane-{i}", daemon=True) for i in range(lanes)
+        ]
+
+    # --- the event loop's side -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the lanes. Called on the event loop that will call everything else."""
+        self._loop = asyncio.get_running_loop()
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, rows: Sequence[RowT]) -> Job[RowT, PieceT, ResultT]:
+        """Put the rows of one request in line: all of them or none.
+
+        Raises:
+            Overloaded: the line is full.
+            TooLarge: the request alone is more than the line holds.
+            Unavailable: the server is draining.
+        """
+        seats = [Seat(row, i, self._kind.key(row), self._kind.tokens(row)) for i, row in enumerate(rows)]
+        tokens = sum(seat.tokens for seat in seats)
+        if len(seats) > self._most_rows:
+            raise TooLarge("The request", len(seats), self._most_rows, "rows")
+        if tokens > self._most_tokens:
+            raise TooLarge("The request", tokens, self._most_tokens, "tokens")
+        job: Job[RowT, PieceT, ResultT] = Job(seats, time.perf_counter(), lambda: self._left(job))
+        with self._changed:
+            if self._refusal is not None:
+                raise self._refusal
+            if self._rows + len(seats) > self._most_rows or self._tokens + tokens > self._most_tokens:
+                raise Overloaded(max(1.0, self._tokens / self._tokens_per_s))
+            if seats:
+                self._line.append((job, list(seats)))
+                self._rows += len(seats)
+                self._tokens += tokens
+                self._jobs.add(job)
+                self._changed.notify(len(seats))
+        return job
+
+    @property
+    def waiting(self) -> tuple[int, int, int]:
+        """Requests, rows and tokens in line."""
+        with self._changed:
+            return len(self._line), self._rows, self._tokens
+
+    @property
+    def running(self) -> int:
+        """Requests of which at least one row has been taken and not all have ended."""
+        with self._changed:
+            return sum(any(seat.taken_s is not None for seat in job.seats) for job in self._jobs)
+
+    def refuse(self, error: ServerError | None) -> None:
+        """From now on every ``submit`` raises this; None opens the line again."""
+        with self._changed:
+            self._refusal = error
+
+    async def drained(self) -> None:
+        """Wait until nothing waits or runs. Refuse first, or this may take for ever."""
+        while jobs := list(self._jobs):
+            await jobs[0].ended()
+            self._forget(jobs[0])
+
+    async def stop(self, reason: str = "The server is shutting down.") -> None:
+        """End the lanes. Rows in line and rows at work end with ``Unavailable``; every stream ends."""
+        with self._changed:
+            self._refusal = Unavailable(reason)
+            self._stopping = True
+            self._line.clear()
+            self._rows = self._tokens = 0
+            jobs = list(self._jobs)
+            self._changed.notify_all()
+        for job in jobs:
+            job.fail(Unavailable(reason), time.perf_counter())
+            self._forget(job)
+        for thread in self._threads:
+            if thread.is_alive():
+                await asyncio.to_thread(thread.join)
+
+    def _left(self, job: Job[RowT, PieceT, ResultT]) -> None:
+        """Some of the job's rows are unwanted: those in line leave it at once."""
+        with self._changed:
+            for i, (other, seats) in enumerate(self._line):
+                if other is job:
+                    self._gone(seat for seat in seats if not seat.wanted)
+                    seats[:] = [seat for seat in seats if seat.wanted]
+                    if not seats:
+                        del self._line[i]
+                    break
+        if job.over:
+            self._forget(job)
+
+    def _forget(self, job: Job[RowT, PieceT, ResultT]) -> None:
+        with self._changed:
+            self._jobs.discard(job)
+
+    def _gone(self, seats: Iterable[Seat[RowT]]) -> None:
+        """These seats are no longer in line. Called under the lock."""
+        for seat in seats:
+            self._rows -= 1
+            self._tokens -= seat.tokens
+
+    # --- the lanes' side --------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._line or self._stopping)
+                if self._stopping:
+                    return
+            # Cores first, rows second: whatever arrives while this lane waits for cores joins its batch.
+            with self._cores.grant(self._lane_cores) as grant:
+                taken = self._take(lambda line: policy.take(line, self._limits))
+                if taken:
+                    self._work(Run(taken, grant, self._deliver, self._join, lambda: self._stopping))
+
+    def _work(self, run: Run[RowT, PieceT, ResultT]) -> None:
+        sizes = [seat.tokens for _, seat in run.seats]
+        self._observer.batch(len(sizes), sum(sizes), 1 - sum(sizes) / max(1, max(sizes) * len(sizes)))
+        began_s = time.perf_counter()
+        try:
+            self.engine.run([seat.row for _, seat in run.seats], run)
+            run.end(EngineFailed("the engine returned without an outcome for this row"))
+        except ServerError as error:
+            run.end(error)
+        except Exception as error:
+            log.exception("an engine failed on a batch of %d rows", len(run.seats))
+            run.end(EngineFailed(f"{type(error).__name__}: {error}"))
+        spent_s = time.perf_counter() - began_s
+        if spent_s > 0:
+            rate = sum(seat.tokens for _, seat in run.seats) / spent_s
+            self._tokens_per_s += 0.1 * (rate * len(self._threads) - self._tokens_per_s)
+
+    def _join(self, key: Hashable, room: Room) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
+        if not self._line or not room.rows:
+            return ()
+        return self._take(lambda line: policy.refill(line, key, room))
+
+    def _take(
+        self, choose: Callable[[Sequence[Sequence[Seat[RowT]]]], Sequence[policy.Pick]]
+    ) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
+        """Take the chosen rows out of the line."""
+        now_s = time.perf_counter()
+        with self._changed:
+            picks = choose([seats for _, seats in self._line])
+            taken = [(self._line[j][0], self._line[j][1][i]) for j, i in picks]
+            self._gone(seat for _, seat in taken)
+            for j, i in sorted(picks, reverse=True):
+                del self._line[j][1][i]
+            self._line[:] = [entry for entry in self._line if entry[1]]
+        for _, seat in taken:
+            seat.taken_s = now_s
+        return taken
+
+    def _deliver(self, events: Sequence[tuple[Job[RowT, PieceT, ResultT], Any]]) -> None:
+        """Hand a step's events to the event loop: one call for all of them."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        try:
+            loop.call_soon_threadsafe(self._hand_over, events)
+        except RuntimeError:  # the loop is closed: nobody is left to tell
+            log.debug("events after the end of the event loop")
+
+    def _hand_over(self, events: Sequence[tuple[Job[RowT, PieceT, ResultT], Any]]) -> None:
+        now_s = time.perf_counter()
+        for job, event in events:
+            job.deliver(event, now_s)
+            if job.over:
+                self._forget(job)

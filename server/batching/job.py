@@ -1,0 +1,172 @@
+"""A job: the rows of one request in the line, and the stream of what becomes of them.
+
+A job belongs to the event loop: every method here is called on it. What the lanes know of a job are its
+``Seat``s, which they mark and never read text from.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from server.engines.base import PieceT, ResultT, RowT
+from server.errors import ServerError
+
+
+@dataclass(eq=False, slots=True)
+class Seat(Generic[RowT]):
+    """One row in line or at work. ``taken_s`` and ``rows`` are written by the lane that took it."""
+
+    row: RowT
+    index: int
+    key: Hashable
+    tokens: int
+    wanted: bool = True
+    taken_s: float | None = None
+    batch_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece(Generic[PieceT]):
+    """A piece of the row at ``index`` of the job."""
+
+    index: int
+    piece: PieceT
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[ResultT]):
+    """The end of the row at ``index`` of the job."""
+
+    index: int
+    result: ResultT | ServerError
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When things happened to a job, on the clock of ``time.perf_counter``; None: not yet."""
+
+    queued_s: float
+    taken_s: float | None
+    first_s: float | None
+    ended_s: float | None
+    batch_rows: int
+    """The most rows that any of its rows shared a batch with, itself included."""
+
+
+class Job(Generic[RowT, PieceT, ResultT]):
+    """The rows of one request. It always ends: with a result or an error for every wanted row."""
+
+    def __init__(self, seats: Sequence[Seat[RowT]], queued_s: float, left: Callable[[], None]) -> None:
+        self.seats = seats
+        self._queued_s = queued_s
+        self._left = left
+        self._events: deque[Piece[PieceT] | Outcome[ResultT]] = deque()
+        self._open = len(seats)
+        self._ended: set[int] = set()
+        self._first_s: float | None = None
+        self._ended_s: float | None = None
+        self._news: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def timing(self) -> Timing:
+        """What is known so far."""
+        taken = [s.taken_s for s in self.seats if s.taken_s is not None]
+        return Timing(
+            queued_s=self._queued_s,
+            taken_s=min(taken, default=None),
+            first_s=self._first_s,
+            ended_s=self._ended_s,
+            batch_rows=max((s.batch_rows for s in self.seats), default=0),
+        )
+
+    @property
+    def over(self) -> bool:
+        """Whether every row has ended or is unwanted."""
+        return self._open == 0
+
+    async def events(self) -> AsyncIterator[Piece[PieceT] | Outcome[ResultT]]:
+        """Yield pieces and outcomes as they come, each row's outcome after its last piece.
+
+        Leaving the iteration early cancels nothing by itself: call ``cancel``.
+        """
+        while True:
+            while self._events:
+                yield self._events.popleft()
+            if self.over:
+                return
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+
+    async def results(self) -> list[ResultT]:
+        """Wait for all rows and return their results in the order of the rows.
+
+        Raises:
+            ServerError: a row's error, the first that came; the other rows are then cancelled.
+        """
+        results: dict[int, ResultT] = {}
+        async for event in self.events():
+            if isinstance(event, Outcome):
+                if isinstance(event.result, ServerError):
+                    self.cancel()
+                    raise event.result
+                results[event.index] = event.result
+        return [results[i] for i in range(len(self.seats))]
+
+    async def ended(self) -> None:
+        """Wait until every row has ended or is unwanted, whoever reads the events."""
+        if not self.over:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def fail(self, error: ServerError, now_s: float) -> None:
+        """End every open row with this error."""
+        for seat in self.seats:
+            self.deliver(Outcome(seat.index, error), now_s)
+
+    def drop(self, index: int) -> None:
+        """Nobody wants this row any longer: it is taken out of the line, or stopped at its next step."""
+        if self.seats[index].wanted and index not in self._ended:
+            self.seats[index].wanted = False
+            self._events = deque(event for event in self._events if event.index != index)
+            self._end(index)
+            self._left()
+
+    def cancel(self) -> None:
+        """Nobody wants any of it."""
+        dropped = [s for s in self.seats if s.wanted and s.index not in self._ended]
+        for seat in dropped:
+            seat.wanted = False
+            self._end(seat.index)
+        if dropped:
+            self._left()
+        self._events.clear()
+
+    def deliver(self, event: Piece[PieceT] | Outcome[ResultT], now_s: float) -> None:
+        """Take in one event from a lane; events of a row that has ended or is unwanted are dropped."""
+        if event.index in self._ended:
+            return
+        if self._first_s is None:
+            self._first_s = now_s
+        self._events.append(event)
+        if isinstance(event, Outcome):
+            self._end(event.index)
+        self._wake()
+
+    def _end(self, index: int) -> None:
+        self._ended.add(index)
+        self._open -= 1
+        self._wake()
+        if self.over:
+            self._ended_s = time.perf_counter()
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _wake(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)

@@ -1,0 +1,94 @@
+"""One batch at work: the outbox an engine puts its pieces and outcomes into.
+
+It keeps an engine's mistakes to the rows they belong to: words about a row that has ended, was dropped or
+never was are ignored, and a row without an outcome at the end fails alone.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic
+
+from server.batching.cores import Grant
+from server.batching.job import Job, Outcome, Piece, Seat
+from server.engines.base import NO_ROOM, PieceT, ResultT, Room, RowT, Turn
+from server.errors import ServerError
+
+Taken = Sequence[tuple[Job[Any, Any, Any], Seat[Any]]]
+
+
+class Run(Generic[RowT, PieceT, ResultT]):
+    """The rows of a running batch, those that joined it included.
+
+    Args:
+        seats: the rows it begins with.
+        grant: the cores it holds.
+        deliver: takes a step's events to the event loop.
+        join: takes rows for a running batch from the line.
+        stopping: whether every row is to be dropped, since the server stops.
+    """
+
+    def __init__(
+        self,
+        seats: Taken,
+        grant: Grant,
+        deliver: Callable[[Sequence[tuple[Job[Any, Any, Any], Any]]], None],
+        join: Callable[[Hashable, Room], Taken],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self.seats = list(seats)
+        self._grant = grant
+        self._deliver = deliver
+        self._join = join
+        self._stopping = stopping
+        self._key: Hashable = seats[0][1].key
+        self._live = set(range(len(self.seats)))
+        self._events: list[tuple[Job[Any, Any, Any], Any]] = []
+        self._count()
+
+    def piece(self, row: int, piece: PieceT) -> None:
+        """Add one piece to a row that has no outcome yet."""
+        if row in self._live:
+            job, seat = self.seats[row]
+            self._events.append((job, Piece(seat.index, piece)))
+
+    def done(self, row: int, outcome: ResultT | ServerError) -> None:
+        """End a row."""
+        if row in self._live:
+            self._live.discard(row)
+            job, seat = self.seats[row]
+            self._events.append((job, Outcome(seat.index, outcome)))
+
+    @property
+    def contended(self) -> bool:
+        """Whether the next ``step`` will wait for the cores."""
+        return self._grant.contended
+
+    def step(self, room: Room = NO_ROOM) -> Turn[RowT]:
+        """Deliver the step's events, give way to others, drop the unwanted, let new rows join."""
+        self._flush()
+        if self._grant.contended:
+            self._grant.give_way()
+        stopping = self._stopping()
+        dropped = [row for row in self._live if stopping or not self.seats[row][1].wanted]
+        self._live.difference_update(dropped)
+        joined: Taken = () if stopping else self._join(self._key, room)
+        if joined:
+            self._live.update(range(len(self.seats), len(self.seats) + len(joined)))
+            self.seats.extend(joined)
+            self._count()
+        return Turn(joined=[seat.row for _, seat in joined], dropped=dropped)
+
+    def end(self, forgotten: ServerError) -> None:
+        """The engine is back: rows without an outcome end with this error."""
+        for row in sorted(self._live):
+            self.done(row, forgotten)
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._events:
+            self._deliver(self._events)
+            self._events = []
+
+    def _count(self) -> None:
+        for row in self._live:
+            seat = self.seats[row][1]
+            seat.batch_rows = max(seat.batch_rows, len(self._live))

@@ -1,0 +1,164 @@
+"""The engine process: one model, its engine, and a pipe a lane. Run as ``python -m server.engines.child``.
+
+It knows the engine contract and nothing of requests. The parent's frames on a lane's pipe:
+
+    ("rows", [(number, row), …])    a batch to run
+    ("join", [(number, row), …])    rows that join the running one
+    ("drop", [number, …])           nobody wants these
+    ("pause",) ("resume",)          another engine is to have the cores
+
+and the child's, at most one a step:
+
+    (pieces, outcomes, room)        [(number, piece), …], [(number, outcome), …], what could join
+
+Numbers are the parent's and unique for a lane's life. When the parent goes away, so does this process.
+"""
+
+import gc
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from server.engines.base import NO_ROOM, Engine, Room, Turn
+from server.engines.kinds import EngineSpec
+from server.errors import EngineFailed, ServerError
+
+
+class LaneOutbox:
+    """The outbox of one run on this side of the pipe."""
+
+    def __init__(self, lane: "Lane", rows: Sequence[tuple[int, Any]]) -> None:
+        self._lane = lane
+        self._numbers = [number for number, _ in rows]
+        self._rows = {number: i for i, number in enumerate(self._numbers)}
+        self._live = set(self._numbers)
+        self._pieces: list[tuple[int, Any]] = []
+        self._outcomes: list[tuple[int, Any]] = []
+        self._room = NO_ROOM
+        self.contended = False
+
+    def piece(self, row: int, piece: Any) -> None:
+        """Add a piece; sent with the step."""
+        self._pieces.append((self._numbers[row], piece))
+
+    def done(self, row: int, outcome: Any) -> None:
+        """End a row; sent with the step."""
+        self._live.discard(self._numbers[row])
+        self._outcomes.append((self._numbers[row], outcome))
+
+    def step(self, room: Room = NO_ROOM) -> Turn[Any]:
+        """Send the step's frame and take in what the parent sent meanwhile."""
+        self._flush(room)
+        self._lane.listen()
+        dropped = [self._rows[n] for n in self._lane.dropped if n in self._live]
+        self._live.difference_update(self._lane.dropped)
+        self._lane.dropped.clear()
+        joined = self._lane.take_joining(room)
+        for number, _ in joined:
+            self._rows[number] = len(self._numbers)
+            self._numbers.append(number)
+            self._live.add(number)
+        return Turn(joined=[row for _, row in joined], dropped=dropped)
+
+    def end(self, forgotten: ServerError) -> None:
+        """The engine is back: rows without an outcome end with this error."""
+        self._outcomes.extend((number, forgotten) for number in sorted(self._live))
+        self._live.clear()
+        self._flush(NO_ROOM)
+
+    def _flush(self, room: Room) -> None:
+        if self._pieces or self._outcomes or room != self._room:
+            self._lane.pipe.send((self._pieces, self._outcomes, room))
+            self._pieces, self._outcomes, self._room = [], [], room
+
+
+class Lane:
+    """One pipe's end and what has come through it that no run has taken up yet."""
+
+    def __init__(self, pipe: Connection, engine: Engine[Any, Any, Any]) -> None:
+        self.pipe = pipe
+        self._engine = engine
+        self._batches: deque[list[tuple[int, Any]]] = deque()
+        self._joining: deque[tuple[int, Any]] = deque()
+        self.dropped: set[int] = set()
+
+    def serve(self) -> None:
+        """Run batches until the parent closes the pipe."""
+        try:
+            while True:
+                while not (self._batches or self._joining):
+                    self._hear(self.pipe.recv())
+                # Rows that were to join a run that has ended meanwhile begin one of their own.
+                rows = list(self._joining) if self._joining else self._batches.popleft()
+                self._joining.clear()
+                self._run([(n, row) for n, row in rows if n not in self.dropped])
+        except (EOFError, OSError):
+            return
+
+    def listen(self) -> None:
+        """Take in what has come; while paused, wait for the end of the pause."""
+        paused = False
+        while paused or self.pipe.poll():
+            word = self.pipe.recv()
+            paused = word[0] == "pause" or (paused and word[0] != "resume")
+            self._hear(word)
+
+    def take_joining(self, room: Room) -> list[tuple[int, Any]]:
+        """Rows that join now; the room is in rows, the parent has seen to the tokens."""
+        return [self._joining.popleft() for _ in range(min(room.rows, len(self._joining)))]
+
+    def _hear(self, word: tuple[Any, ...]) -> None:
+        if word[0] == "rows":
+            self._batches.append(word[1])
+        elif word[0] == "join":
+            self._joining.extend(word[1])
+        elif word[0] == "drop":
+            self.dropped.update(word[1])
+
+    def _run(self, rows: list[tuple[int, Any]]) -> None:
+        self.dropped.clear()
+        if not rows:
+            return
+        out = LaneOutbox(self, rows)
+        try:
+            self._engine.run([row for _, row in rows], out)
+            out.end(EngineFailed("the engine returned without an outcome for this row"))
+        except ServerError as error:
+            out.end(error)
+        except Exception as error:
+            out.end(EngineFailed(f"{type(error).__name__}: {error}"))
+
+
+def main() -> None:
+    """Build the engine, say so, serve the lanes, and end with the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
+    control, *pipes = (Connection(int(fd)) for fd in sys.argv[1:])
+    spec: EngineSpec = control.recv()
+    try:
+        engine = spec.build()
+    except Exception as error:
+        control.send(("failed", f"{type(error).__name__}: {error}"))
+        return
+    gc.collect()
+    gc.freeze()  # what is loaded stays: no collection need look at it again
+    sys.setswitchinterval(0.0005)  # callbacks come from the library's threads and need the lock at once
+    lanes = [threading.Thread(target=Lane(pipe, engine).serve, daemon=True) for pipe in pipes]
+    for lane in lanes:
+        lane.start()
+    control.send(("ready", ""))
+    try:
+        control.recv()  # "close", in good order
+    except (EOFError, OSError):
+        os._exit(1)  # the parent is gone, and with it everybody who wanted an answer
+    for lane in lanes:
+        lane.join()
+    engine.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Translation through CTranslate2's ``Translator``: encoder-decoder models with beam search."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import ctranslate2
+
+from server.engines.base import Outbox
+from server.engines.kinds import EngineSpec
+from server.engines.rows import Hypothesis, Translated, TranslationRow
+
+
+class TranslatorEngine:
+    """One encoder-decoder model; ``spec.lanes`` replicas share its weights."""
+
+    honours: frozenset[str] = frozenset()
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._translator: Any = ctranslate2.Translator(
+            spec.folder,
+            device="cpu",
+            compute_type="int8_float32",
+            inter_threads=spec.lanes,
+            intra_threads=spec.lane_threads,
+            max_queued_batches=-1,
+        )
+
+    def run(self, rows: Sequence[TranslationRow], out: Outbox[TranslationRow, None, Translated]) -> None:
+        """Translate rows of one key (``keys.translator``) together."""
+        first = rows[0]
+        results = self._translator.translate_batch(
+            [list(row.source) for row in rows],
+            beam_size=first.beam_size,
+            num_hypotheses=first.hypotheses,
+            max_decoding_length=first.max_tokens,
+            max_input_length=0,  # the library would cut silently; lengths were checked before the row was queued
+            repetition_penalty=first.repetition_penalty,
+            no_repeat_ngram_size=first.no_repeat_ngram,
+            return_scores=True,
+        )
+        for i, result in enumerate(results):
+            hypotheses = [_hypothesis(t, s) for t, s in zip(result.hypotheses, result.scores, strict=True)]
+            out.done(i, Translated(hypotheses))
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._translator
+
+
+def _hypothesis(tokens: Sequence[str], score: float) -> Hypothesis:
+    """The library's score is the mean log-probability with its default length penalty of 1."""
+    return Hypothesis(tuple(tokens), score if math.isfinite(score) else -math.inf)

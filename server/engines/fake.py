@@ -1,0 +1,93 @@
+"""An engine without weights, for tests of everything around engines. Its rows say what becomes of them.
+
+It keeps the contract to the letter, with steps, joining rows and dropped ones, so the contract suite, the
+batcher's tests and the fault tests run on it in milliseconds.
+"""
+
+import os
+import signal
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from server.engines.base import Outbox, Room
+from server.engines.kinds import EngineSpec
+
+Fate = Literal["result", "raise", "forget", "die", "die once"]
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRow:
+    """A row that puts ``pieces`` one a step and then ends with ``name`` as its result."""
+
+    name: str
+    pieces: Sequence[object] = ()
+    fate: Fate = "result"
+    """What happens after its last piece; ``die`` kills the process the engine is in."""
+    key: Hashable = ()
+    tokens: int = 1
+    hold: Path | None = None
+    """A named pipe: the row's first step waits until somebody has opened it for writing."""
+    marker: Path | None = None
+    """For ``die once``: the file that says it has died already. Any row makes it when it begins."""
+
+
+class FakeEngine:
+    """See the module.
+
+    Options of its spec: ``refill`` (bool): take joining rows; ``capacity`` (int): rows at a time then;
+    ``broken`` (str): fail to start with this message; ``fatal`` (bool): die at the start.
+    """
+
+    honours: frozenset[str] = frozenset()
+
+    def __init__(self, spec: EngineSpec) -> None:
+        if spec.options.get("fatal"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if problem := spec.options.get("broken"):
+            raise RuntimeError(str(problem))
+        self._capacity = int(spec.options.get("capacity", 8)) if spec.options.get("refill") else 0
+        self.ran: list[list[str]] = []
+        """The names of the rows of each run, those that joined after a plus sign."""
+        self.closed = False
+
+    def run(self, rows: Sequence[FakeRow], out: Outbox[FakeRow, object, str]) -> None:
+        """Work all rows off, a piece each a step."""
+        self.ran.append([row.name for row in rows])
+        known = list(rows)
+        progress = dict.fromkeys(range(len(rows)), 0)
+        while progress:
+            for i in list(progress):
+                if self._advance(i, known[i], progress[i], out):
+                    del progress[i]
+                else:
+                    progress[i] += 1
+            turn = out.step(Room(max(0, self._capacity - len(progress)), 1_000_000))
+            for i in turn.dropped:
+                progress.pop(i, None)
+            for row in turn.joined:
+                self.ran[-1].append(f"+{row.name}")
+                progress[len(known)] = 0
+                known.append(row)
+
+    def _advance(self, i: int, row: FakeRow, step: int, out: Outbox[FakeRow, object, str]) -> bool:
+        """Make the row's next step; True when that was its last."""
+        if step == 0 and row.hold is not None:
+            row.hold.read_bytes()
+        if step < len(row.pieces):
+            out.piece(i, row.pieces[step])
+            return False
+        if row.fate == "raise":
+            raise RuntimeError(f"row {row.name} raised")
+        if row.fate == "die" or (row.fate == "die once" and row.marker is not None and not row.marker.exists()):
+            if row.marker is not None:
+                row.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if row.fate != "forget":
+            out.done(i, row.name)
+        return True
+
+    def close(self) -> None:
+        """Nothing to free."""
+        self.closed = True

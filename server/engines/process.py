@@ -1,0 +1,303 @@
+"""An engine in a supervised process of its own, behind the same contract.
+
+A bad id, a damaged file or the memory killer can end a process that runs CTranslate2 (and nothing in
+Python can catch that). So each model has its own: when it dies, rows that had no piece yet are run once
+more on a fresh process, rows already begun fail, other models never notice, and unloading gives all
+memory back. An engine that cannot even start, ``STARTS`` times in a row, is marked failed.
+"""
+
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, Literal, Protocol
+
+from server.engines.base import Outbox
+from server.engines.kinds import KINDS, EngineSpec
+from server.errors import EngineFailed, Unavailable
+
+log = logging.getLogger(__name__)
+
+STARTS = 3
+"""How many starts in a row may fail before the engine is given up."""
+
+State = Literal["loading", "ready", "restarting", "failed", "closed"]
+
+
+class Watcher(Protocol):
+    """Who is told of an engine's life; called on the supervisor's thread."""
+
+    def loaded(self, seconds: float) -> None:
+        """A process has loaded its model."""
+
+    def restarted(self) -> None:
+        """A process died and a fresh one has taken its place."""
+
+
+@dataclass(slots=True)
+class _Life:
+    """One process, from its start to its death."""
+
+    process: subprocess.Popen[bytes]
+    control: Connection
+    idle: list[Connection]
+    all: list[Connection] = field(default_factory=list)
+    dead: bool = False
+
+
+@dataclass(slots=True)
+class _Trip:
+    """The rows of one run, as the outbox counts them, and the numbers they have on the pipe."""
+
+    waiting: dict[int, Any]
+    """Rows without an outcome."""
+    known: int
+    """How many rows the run has had."""
+    begun: set[int] = field(default_factory=set)
+    """Rows that have put a piece: they cannot be run again."""
+    rows: dict[int, int] = field(default_factory=dict)
+    """Number on the pipe to row. A number is never used twice: late frames of earlier runs say nothing."""
+
+    def number(self, numbers: Iterator[int], rows: dict[int, Any]) -> list[tuple[int, Any]]:
+        named = [(next(numbers), row) for row in rows]
+        self.rows.update(named)
+        return [(number, rows[row]) for number, row in named]
+
+
+class ProcessEngine:
+    """The parent's side: starts, watches and restarts the process, and carries runs to it.
+
+    Args:
+        spec: what to build over there.
+        watcher: is told of loads and restarts.
+        stall_s: a run that shows no sign for so long is taken for hung, and its process is killed.
+        backoff_s: the wait before the nth start in a row, n from 1.
+        start_limit_s: a process that has not loaded its model by then is killed.
+    """
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        watcher: Watcher | None = None,
+        *,
+        stall_s: float = 120.0,
+        start_limit_s: float = 300.0,
+        backoff_s: Callable[[int], float] = lambda n: min(10.0, 0.1 * 4 ** (n - 1)),
+    ) -> None:
+        self.spec = spec
+        self.honours = KINDS[spec.kind].honours
+        self.state: State = "loading"
+        self.reason = "The model is loading."
+        self._watcher = watcher
+        self._stall_s = stall_s
+        self._start_limit_s = start_limit_s
+        self._backoff_s = backoff_s
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._life: _Life | None = None
+        self._numbers = itertools.count()
+        self._supervisor = threading.Thread(target=self._supervise, name=f"supervise-{spec.kind}", daemon=True)
+
+    def start(self) -> None:
+        """Start loading; returns at once. ``state`` tells, ``wait_ready`` waits."""
+        self._supervisor.start()
+
+    def wait_ready(self) -> bool:
+        """Wait until the engine is ready, failed or closed; True when it is ready."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.state in ("ready", "failed", "closed"))
+            return self.state == "ready"
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while one is loaded."""
+        life = self._life
+        return life.process.pid if life is not None and not life.dead else None
+
+    def close(self) -> None:
+        """End the process, in good order when no run is under way; runs under way fail."""
+        with self._changed:
+            self._closing.set()
+            self._set("closed", "The model is unloaded.")
+            life = self._life
+        if life is not None:
+            with contextlib.suppress(OSError):
+                life.control.send("close")
+            for pipe in life.all:
+                _hang_up(pipe)
+            try:
+                life.process.wait(timeout=5.0)
+            except subprocess.TimeoutExpired:
+                life.process.kill()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
+
+    # --- a run -------------------------------------------------------------------------------------------
+
+    def run(self, rows: Sequence[Any], out: Outbox[Any, Any, Any]) -> None:
+        """Carry a batch to the process; on its death, once more to the next one."""
+        trip = _Trip(dict(enumerate(rows)), len(rows))
+        for _ in range(2):
+            if self._carry(trip, out):
+                return
+            for row in trip.begun & trip.waiting.keys():
+                out.done(row, EngineFailed("the engine process died after the row had begun"))
+                del trip.waiting[row]
+            if not trip.waiting:
+                return
+        for row in trip.waiting:
+            out.done(row, EngineFailed("the engine process died on this row twice"))
+
+    def _carry(self, trip: "_Trip", out: Outbox[Any, Any, Any]) -> bool:
+        """Run the trip's waiting rows; False when the process died before all of them had ended."""
+        life, pipe = self._take_lane()
+        try:
+            pipe.send(("rows", trip.number(self._numbers, trip.waiting)))
+            while trip.waiting:
+                if not pipe.poll(self._stall_s):
+                    log.error("no sign of an engine for %.0f s; its process is killed", self._stall_s)
+                    life.process.kill()
+                self._take_frame(trip, pipe, out)
+        except (EOFError, OSError):
+            self._mourn(life, "it died at work")
+            return False
+        with self._changed:
+            life.idle.append(pipe)
+            self._changed.notify_all()
+        return True
+
+    def _take_frame(self, trip: "_Trip", pipe: Connection, out: Outbox[Any, Any, Any]) -> None:
+        pieces, outcomes, room = pipe.recv()
+        for number, piece in pieces:
+            if (row := trip.rows.get(number)) is not None:
+                trip.begun.add(row)
+                out.piece(row, piece)
+        for number, outcome in outcomes:
+            if (row := trip.rows.get(number)) is not None:
+                out.done(row, outcome)
+                trip.waiting.pop(row, None)
+        paused = bool(trip.waiting) and out.contended
+        if paused:
+            pipe.send(("pause",))
+        turn = out.step(room)
+        if turn.dropped:
+            pipe.send(("drop", [number for number, row in trip.rows.items() if row in turn.dropped]))
+            for row in turn.dropped:
+                trip.waiting.pop(row, None)
+        if turn.joined:
+            fresh = dict(enumerate(turn.joined, start=trip.known))
+            trip.known += len(fresh)
+            trip.waiting.update(fresh)
+            pipe.send(("join", trip.number(self._numbers, fresh)))
+        if paused:
+            pipe.send(("resume",))
+
+    def _take_lane(self) -> tuple[_Life, Connection]:
+        with self._changed:
+            while (life := self._usable()) is None:
+                if self.state in ("failed", "closed"):
+                    raise Unavailable(self.reason, 5.0)
+                self._changed.wait()
+            return life, life.idle.pop()
+
+    def _usable(self) -> _Life | None:
+        life = self._life
+        return life if self.state == "ready" and life is not None and not life.dead and life.idle else None
+
+    # --- the process's life ------------------------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        failures, first = 0, True
+        while not self._closing.is_set():
+            began_s = time.perf_counter()
+            life, problem = self._spawn()
+            if problem is None:
+                failures = 0
+                self._announce(time.perf_counter() - began_s, first)
+                first = False
+                life.process.wait()
+                problem = _epitaph(life.process.returncode)
+            self._bury(life, problem)
+            if self._closing.is_set():
+                return
+            failures += 1
+            log.error("the engine process for %s died: %s", self.spec.folder or self.spec.kind, problem)
+            if failures >= STARTS:
+                with self._changed:
+                    self._set("failed", f"The model's engine does not start: {problem}.")
+                return
+            self._closing.wait(self._backoff_s(failures))
+
+    def _spawn(self) -> tuple[_Life, str | None]:
+        """Start a process and wait until it has loaded its model, or not."""
+        ours, theirs = zip(*(Pipe() for _ in range(self.spec.lanes + 1)), strict=True)
+        fds = [pipe.fileno() for pipe in theirs]
+        process = subprocess.Popen(  # noqa: S603  our own module, our own arguments
+            [sys.executable, "-m", "server.engines.child", *map(str, fds)],
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C in the terminal is the parent's to hear
+        )
+        for pipe in theirs:
+            pipe.close()
+        life = _Life(process, ours[0], list(ours[1:]), list(ours[1:]))
+        with self._changed:
+            self._life = life
+            if self._closing.is_set():
+                process.kill()
+        try:
+            life.control.send(self.spec)
+            if not life.control.poll(self._start_limit_s):
+                return life, "it did not load in time"
+            word, problem = life.control.recv()
+        except (EOFError, OSError):
+            return life, _epitaph(process.wait())
+        return life, None if word == "ready" else problem
+
+    def _announce(self, seconds: float, first: bool) -> None:
+        if self._watcher is not None:
+            self._watcher.loaded(seconds)
+            if not first:
+                self._watcher.restarted()
+        with self._changed:
+            if not self._closing.is_set():
+                self._set("ready", "")
+
+    def _mourn(self, life: _Life, problem: str) -> None:
+        """The process is dead, whoever noticed first: no run is to take a lane of it."""
+        with self._changed:
+            if not life.dead:
+                life.dead = True
+                if not self._closing.is_set():
+                    self._set("restarting", f"The model's engine is restarting: {problem}.")
+
+    def _bury(self, life: _Life, problem: str) -> None:
+        self._mourn(life, problem)
+        if life.process.poll() is None:
+            life.process.kill()
+            life.process.wait()
+        for pipe in (life.control, *life.all):
+            _hang_up(pipe)
+
+    def _set(self, state: State, reason: str) -> None:
+        self.state, self.reason = state, reason
+        self._changed.notify_all()
+
+
+def _hang_up(pipe: Connection) -> None:
+    """Close our end so that a lane blocked on it wakes: closing the descriptor alone would not wake it."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(pipe.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
+
+
+def _epitaph(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

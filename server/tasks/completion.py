@@ -1,0 +1,129 @@
+"""One choice as its tokens come in: text, stops, log-probabilities, tool calls. No streams, no engine."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from models.tokenizers import Tokenizer
+from server.engines.rows import Generated, Token
+from server.tasks.results import Delta, TokenText, ToolCall
+from server.tasks.text.detokenise import Detokenizer
+from server.tasks.text.stopping import StopStrings
+
+
+@dataclass(frozen=True, slots=True)
+class CallReader:
+    """How a family's tool calls are read out of a completion.
+
+    A family that can make calls has ``CALL`` (the special token that begins one), ``CALL_TOKENS`` (those
+    written inside one), ``tools_from_schemas`` and ``parse_completion``.
+    """
+
+    call_id: int | None = None
+    shown: frozenset[int] = frozenset()
+    parse: Callable[[str], Sequence[ToolCall]] | None = None
+    stop_ids: frozenset[int] = frozenset()
+    """Without tools a call would be nonsense: the token that begins one ends the completion."""
+
+    @classmethod
+    def of(cls, family: ModuleType, tokenizer: Tokenizer, tools: Sequence[Mapping[str, Any]] | None) -> "CallReader":
+        """The reader for a request with these tools."""
+        if not hasattr(family, "parse_completion"):
+            return cls()
+        call_id = tokenizer.id(family.CALL)
+        if not tools:
+            return cls(stop_ids=frozenset({call_id}))
+        known = family.tools_from_schemas(tools)
+
+        def parse(text: str) -> Sequence[ToolCall]:
+            return [ToolCall(call.name, call.arguments) for call in family.parse_completion(text, known).calls]
+
+        shown = frozenset(tokenizer.id(token) for token in family.CALL_TOKENS)
+        return cls(call_id, shown, parse)
+
+
+class Completion:
+    """The state of one choice. ``take`` a token, then ``end``; both return what is new, if anything."""
+
+    def __init__(
+        self,
+        index: int,
+        tokenizer: Tokenizer,
+        stops: Sequence[str],
+        stop_ids: frozenset[int],
+        *,
+        logprobs: bool,
+        reader: CallReader,
+        continues_text: bool,
+    ) -> None:
+        self._index = index
+        self._tokenizer = tokenizer
+        self._stop_ids = stop_ids
+        self._logprobs = logprobs
+        self._reader = reader
+        self._text = Detokenizer(tokenizer, continues_text=continues_text, shown=reader.shown)
+        self._stops = StopStrings(stops)
+        self._made_characters = 0
+        self._sent_characters = 0
+        self._waiting: deque[tuple[int, TokenText]] = deque()
+        self._call: list[str] | None = None
+        self.tokens = 0
+        """Completion tokens so far, the stop token included."""
+        self.over = False
+        """A stop string was met: the row is to be dropped."""
+
+    def take(self, token: Token) -> Delta | None:
+        """One more token."""
+        self.tokens += 1
+        if token.id in self._stop_ids:
+            return None
+        if token.id == self._reader.call_id and self._call is None:
+            self._call = []
+        text = self._text.push(token.id)
+        if self._call is not None:
+            self._call.append(text)
+            return None
+        self._made_characters += len(text)
+        if self._logprobs and token.logprob is not None:
+            self._waiting.append((self._made_characters, self._token_text(token)))
+        out = self._stops.push(text)
+        if self._stops.matched is not None:
+            self.over = True
+            return Delta(self._index, out, self._covered(len(out)), finish_reason="stop")
+        tokens = self._covered(len(out))
+        return Delta(self._index, out, tokens) if out or tokens else None
+
+    def end(self, how: Generated) -> Delta:
+        """The row has ended."""
+        rest = self._text.finish()
+        if self._call is not None and self._reader.parse is not None:
+            calls = self._reader.parse("".join([*self._call, rest]))
+            if calls:
+                return Delta(self._index, calls=calls, finish_reason="tool_calls")
+            return Delta(self._index, finish_reason=how.reason)
+        text = self._stops.push(rest)
+        if self._stops.matched is None:
+            text += self._stops.finish()
+            tokens = tuple(token for _, token in self._waiting)
+            return Delta(self._index, text, tokens, finish_reason=how.reason)
+        return Delta(self._index, text, self._covered(len(text)), finish_reason="stop")
+
+    def _covered(self, characters: int) -> Sequence[TokenText]:
+        """The tokens that end within the text sent so far."""
+        self._sent_characters += characters
+        covered = []
+        while self._waiting and self._waiting[0][0] <= self._sent_characters:
+            covered.append(self._waiting.popleft()[1])
+        return tuple(covered)
+
+    def _token_text(self, token: Token) -> TokenText:
+        top = tuple(self._plain(i, logprob) for i, logprob in token.top)
+        plain = self._plain(token.id, token.logprob or 0.0)
+        return TokenText(plain.text, plain.bytes, plain.logprob, top)
+
+    def _plain(self, token_id: int, logprob: float) -> TokenText:
+        raw = self._tokenizer.token_bytes(token_id)
+        text = raw.decode("utf-8", "replace") if raw else self._tokenizer.token(token_id)
+        return TokenText(text, raw or text.encode(), logprob)

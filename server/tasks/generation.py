@@ -1,0 +1,160 @@
+"""Text from a generator: prompts to rows, tokens back to text, with stops, log-probabilities and tool calls.
+
+Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anything is queued.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from models.registry import ModelCard
+from server.engines.rows import GenerationRow, Sampling
+from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
+from server.tasks.completion import CallReader
+from server.tasks.model import Model
+from server.tasks.options import GenerationOptions
+from server.tasks.stream import GenerationStream
+from server.tasks.text.templates import ChatTemplate
+
+
+class Generation:
+    """Chat and completions on one generator."""
+
+    def __init__(self, model: Model, template: ChatTemplate | None, family: ModuleType) -> None:
+        self._model = model
+        self._template = template
+        self._family = family
+        section = model.card.generation
+        tokenizer = model.tokenizer
+        stops = section.stop_tokens if section is not None else ()
+        self._stop_ids = frozenset(tokenizer.id(token) for token in stops)
+        self._bos = [tokenizer.id(section.bos_token)] if section is not None and section.bos_token else []
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self._model.card
+
+    def chat_prompt(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
+    ) -> list[int]:
+        """The ids of a conversation, up to the beginning of the assistant's turn.
+
+        Raises:
+            InvalidValue: the model's template does not take these messages.
+            BadRequest: the model has no chat template.
+        """
+        if self._template is None:
+            raise BadRequest(f"The model '{self.card.id}' has no chat template; use /v1/completions.", "model")
+        segments = self._template.render(self._read(messages), tools)
+        return self._encode(lambda: self._model.tokenizer.encode_with_specials(segments), "messages")
+
+    def text_prompt(self, text: str) -> list[int]:
+        """The ids of plain text to continue; an empty text is the beginning of one."""
+        return self._bos + self._encode(lambda: self._model.tokenizer.encode(text), "prompt")
+
+    async def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        options: GenerationOptions,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> GenerationStream:
+        """Queue a conversation; raises as ``chat_prompt`` and ``begin`` do."""
+        return self.begin([self.chat_prompt(messages, tools)], options, "messages", tools)
+
+    def begin(
+        self,
+        prompts: Sequence[Sequence[int]],
+        options: GenerationOptions,
+        field: str = "messages",
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> GenerationStream:
+        """Queue the prompts, ``options.n`` completions each; choice ``p * n + i`` is the ith of prompt p.
+
+        Raises:
+            Unavailable, Overloaded: not now.
+            UnsupportedParameter: the model's engine cannot honour a parameter exactly.
+            ContextLengthExceeded, InvalidValue: a prompt is too long, empty or has ids that are none.
+        """
+        began_s = time.perf_counter()
+        self._model.require_ready()
+        self._require_honoured(options)
+        self._model.require_ids(prompts, field)
+        reader = CallReader.of(self._family, self._model.tokenizer, tools)
+        stop_ids = frozenset() if options.ignore_eos else self._stop_ids | reader.stop_ids
+        rows = [
+            GenerationRow(
+                prompt=tuple(prompt),
+                max_tokens=self._max_tokens(len(prompt), options.max_tokens, field),
+                stop_ids=stop_ids,
+                min_tokens=options.min_tokens,
+                sampling=_sampling(options, choice),
+                logprobs=options.logprobs,
+            )
+            for prompt in prompts
+            for choice in range(options.n)
+        ]
+        job = self._model.batcher.submit(rows)
+        prompt_tokens = sum(len(prompt) for prompt in prompts)
+        return GenerationStream(
+            job,
+            self._model.tokenizer,
+            prompt_tokens=prompt_tokens,
+            stop_ids=stop_ids,
+            stops=options.stop,
+            logprobs=options.logprobs is not None,
+            reader=reader,
+            continues_text=field == "prompt",
+            preparation_s=time.perf_counter() - began_s,
+        )
+
+    def _read(self, messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The messages as the family's template takes them: a family may write calls and results its own way."""
+        if not hasattr(self._family, "chat_messages"):
+            return messages
+        try:
+            adapted: Sequence[Mapping[str, Any]] = self._family.template_messages(self._family.chat_messages(messages))
+        except ValueError as error:
+            raise InvalidValue(f"The messages cannot be written for this model: {error}", "messages") from None
+        return adapted
+
+    def _max_tokens(self, prompt_tokens: int, asked: int | None, field: str) -> int:
+        context = self.card.context_length_tokens
+        if prompt_tokens == 0:
+            raise InvalidValue("The prompt has no tokens; send at least one.", field)
+        if prompt_tokens + (asked or 1) > context:
+            raise ContextLengthExceeded(prompt_tokens, asked or 1, context, field)
+        return asked or context - prompt_tokens
+
+    def _require_honoured(self, options: GenerationOptions) -> None:
+        for name in sorted(options.asked() - self._model.engine.honours):
+            raise UnsupportedParameter(
+                name, f"the model '{self.card.id}' runs on an engine that cannot do it exactly for one request."
+            )
+        if options.logprobs and "top_logprobs" not in self._model.engine.honours:
+            raise UnsupportedParameter(
+                "top_logprobs", f"the model '{self.card.id}' runs on an engine that gives the chosen token's only."
+            )
+
+    def _encode(self, encode: Any, field: str) -> list[int]:
+        try:
+            ids: list[int] = encode()
+        except ValueError as error:
+            raise InvalidValue(str(error), field) from None
+        return ids
+
+
+def _sampling(options: GenerationOptions, choice: int) -> Sampling:
+    """Each choice of a seeded request has a seed of its own, or all would be the same."""
+    return Sampling(
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        min_p=options.min_p,
+        repetition_penalty=options.repetition_penalty,
+        presence_penalty=options.presence_penalty,
+        frequency_penalty=options.frequency_penalty,
+        bias=dict(options.logit_bias),
+        seed=None if options.seed is None else options.seed + choice,
+    )

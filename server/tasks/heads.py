@@ -1,0 +1,50 @@
+"""Classifier heads: a pooled vector to probabilities, in numpy. Kept beside the model, never pickled."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from models.cards import HeadSpec
+
+Floats = npt.NDArray[np.float32]
+
+
+class Head:
+    """A linear layer on the pooled vector, with a tanh layer before it where the file has one."""
+
+    def __init__(self, spec: HeadSpec, folder: Path) -> None:
+        """Load the head's arrays.
+
+        Raises:
+            ValueError: the arrays are missing, of wrong shapes, or not finite.
+        """
+        self.spec = spec
+        with np.load(folder / spec.file, allow_pickle=False) as arrays:
+            self._weight = np.asarray(arrays["weight"], np.float32)
+            self._bias = np.asarray(arrays["bias"], np.float32)
+            dense = "dense_weight" in arrays
+            self._dense = np.asarray(arrays["dense_weight"], np.float32) if dense else None
+            self._dense_bias = np.asarray(arrays["dense_bias"], np.float32) if dense else None
+        if self._weight.shape[0] != len(spec.labels) or self._bias.shape != (len(spec.labels),):
+            raise ValueError(f"the head '{spec.name}' has weights of shape {self._weight.shape} for {spec.labels}")
+        if not (np.isfinite(self._weight).all() and np.isfinite(self._bias).all()):
+            raise ValueError(f"the head '{spec.name}' has weights that are no numbers")
+
+    def probabilities(self, vectors: Floats) -> Floats:
+        """Probabilities of the labels.
+
+        Args:
+            vectors: pooled hidden states, shape (n, d).
+
+        Returns:
+            shape (n, labels): softmax rows sum to one, sigmoid labels are independent.
+        """
+        hidden = vectors
+        if self._dense is not None and self._dense_bias is not None:
+            hidden = np.tanh(hidden @ self._dense.T + self._dense_bias)
+        logits = (hidden @ self._weight.T + self._bias) / np.float32(self.spec.temperature)
+        if self.spec.kind == "sigmoid":
+            return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)

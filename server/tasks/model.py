@@ -1,0 +1,84 @@
+"""A served model: its card, its tokenizer, its engine and the line before it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from models.registry import ModelCard
+from models.tokenizers import Tokenizer
+from server.batching.batcher import Batcher
+from server.errors import InputTooLong, InvalidValue, Unavailable
+
+State = Literal["loading", "ready", "restarting", "failed", "closed"]
+
+
+class Supervised(Protocol):
+    """What is asked of an engine besides running it."""
+
+    @property
+    def state(self) -> State:
+        """Whether it can run."""
+
+    @property
+    def reason(self) -> str:
+        """Why it can not, in a sentence; empty while it can."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process."""
+
+    def wait_ready(self) -> bool:
+        """Block until it is ready, failed or closed; True when it is ready."""
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """Request parameters that it serves exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model that is served."""
+
+    card: ModelCard
+    tokenizer: Tokenizer
+    engine: Supervised
+    batcher: Batcher[Any, Any, Any]
+
+    @property
+    def id(self) -> str:
+        """The name clients use."""
+        return self.card.id
+
+    def require_ready(self) -> None:
+        """Refuse work for a model that cannot take any.
+
+        A restarting engine takes work: it is back in seconds and the rows wait in line.
+
+        Raises:
+            Unavailable: it is loading, failed or unloaded.
+        """
+        if self.engine.state in ("loading", "failed", "closed"):
+            raise Unavailable(self.engine.reason)
+
+    def require_fits(self, rows: Sequence[Sequence[Any]], field: str = "input") -> None:
+        """Refuse inputs that are longer than the model reads: all are checked before any is queued.
+
+        Raises:
+            InputTooLong: names the first such input.
+        """
+        limit = self.card.context_length_tokens
+        for index, row in enumerate(rows):
+            if len(row) > limit:
+                raise InputTooLong(len(row), limit, index, field)
+
+    def require_ids(self, rows: Sequence[Sequence[int]], field: str) -> None:
+        """Refuse ids an engine must never see: outside the vocabulary, they can kill its process.
+
+        Raises:
+            InvalidValue: names the first such id.
+        """
+        size = self.tokenizer.vocab_size
+        for row in rows:
+            for token_id in row:
+                if not 0 <= token_id < size:
+                    raise InvalidValue(f"Token id {token_id} is not in the vocabulary; ids are 0 to {size - 1}.", field)

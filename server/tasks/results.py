@@ -1,0 +1,97 @@
+"""What tasks give back: plain data in the words of the domain, before any wire format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from server.batching.job import Timing
+
+ItemT = TypeVar("ItemT")
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and made."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenText:
+    """A completion token with its log-probability, for ``logprobs``."""
+
+    text: str
+    bytes: bytes
+    logprob: float
+    top: Sequence["TokenText"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model wants made."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Some more text of one choice; the last of a choice carries its finish reason and its calls."""
+
+    index: int
+    text: str = ""
+    tokens: Sequence[TokenText] = ()
+    """With logprobs only: the tokens that end within the text sent so far."""
+    calls: Sequence[ToolCall] = ()
+    finish_reason: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A whole completion."""
+
+    index: int
+    text: str
+    tokens: Sequence[TokenText]
+    calls: Sequence[ToolCall]
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """One translated text."""
+
+    text: str
+    source: str
+    target: str
+    detected: tuple[str, float] | None
+    """Language and confidence, when the source was to be detected."""
+    confidence: float
+    """exp of the mean log-probability of the target tokens, over all sentences; 1 for a text left as it is."""
+    alternatives: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One classified text: label to probability, in the manifest's order."""
+
+    scores: Mapping[str, float]
+
+    @property
+    def label(self) -> str:
+        """The likeliest label."""
+        return max(self.scores, key=lambda name: self.scores[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[ItemT]):
+    """The answers to a request's inputs, in their order, and what they cost."""
+
+    items: Sequence[ItemT]
+    usage: Usage
+    timing: Timing
+    tokenization_s: float = 0.0

@@ -1,0 +1,65 @@
+"""Runaway repetition: a decoder that loops says the same few tokens until it is stopped.
+
+Works on any sequence of comparable items (tokens or words). Knows nothing of languages or models.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+ItemT = TypeVar("ItemT", bound=Hashable)
+
+MIN_REPEATS = 4
+MIN_LENGTH = 10
+MAX_PERIOD = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """``period`` items, said again and again from ``start`` to ``end`` (the last time perhaps not to its end)."""
+
+    start: int
+    period: int
+    end: int
+
+    @property
+    def repeats(self) -> int:
+        """How many times in full."""
+        return (self.end - self.start) // self.period
+
+
+def find_loop(
+    items: Sequence[Hashable],
+    *,
+    min_repeats: int = MIN_REPEATS,
+    min_length: int = MIN_LENGTH,
+    max_period: int = MAX_PERIOD,
+) -> Loop | None:
+    """The first loop, with its shortest period; None for a sequence without one.
+
+    A loop says the same ``min_repeats`` times or more and is ``min_length`` items long or more: "no, no, no!"
+    is none.
+    """
+    best: Loop | None = None
+    for period in range(1, min(max_period, len(items) // min_repeats) + 1):
+        start = 0
+        for at in range(period, len(items) + 1):
+            if at < len(items) and items[at] == items[at - period]:
+                continue
+            loop = Loop(start, period, at)
+            if loop.repeats >= min_repeats and at - start >= min_length:
+                if best is None or start < best.start:
+                    best = loop
+                break
+            start = at - period + 1
+    return best
+
+
+def cut_loops(items: Sequence[ItemT], source: Sequence[Hashable] = ()) -> list[ItemT]:
+    """The items with each loop said once, unless the source loops itself: then repeating it is right."""
+    rest = list(items)
+    if find_loop(source) is not None:
+        return rest
+    while (loop := find_loop(rest)) is not None:
+        rest = rest[: loop.start + loop.period] + rest[loop.end :]
+    return rest

@@ -1,0 +1,167 @@
+"""Texts into sentences and back: what is between the sentences stays exactly as it was.
+
+Paragraphs, blank lines, indentation, list markers, spacing, fenced code and all that is nothing to translate are
+kept aside as *gaps*. A line that ends without an end mark and is as long as a wrapped line goes on in the next one.
+Knows nothing of models; the splitter's rules for each language are those of the library sentencex.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import sentencex
+
+from server.tasks.text.clauses import split_long
+from server.tasks.text.translatable import is_translatable
+
+_FENCE = re.compile(r"[ \t]*(```|~~~)")
+_LIST_MARKER = re.compile(r"(?:(?:[-*+•‣◦·–—>]|#{1,6}|\(?(?:\d{1,3}|[a-zA-Z])[.)])[ \t]+)+")
+_END_MARK = re.compile(r"[.!?:;…。！？]['\"”’»)\]]*$")
+_WRAPPED_CHARACTERS = 50
+"""A line shorter than this was ended on purpose."""
+# Where the library cuts and should not: after a title or an initial, and in German after an ordinal number.
+_TITLE_ENDS = re.compile(
+    r"(?:^|[\s(«\"'’“„])(?:[A-ZÀ-Þ]|MM|Mmes?|Mlles?|Mgr|Mrs?|Ms|Messrs|Drs?|Pr|Prof|Profa?|Sra?s?|Srta|Dra|Dña|Hr|Hrn"
+    r"|Fr|Frl|St|Ste|Sto|Sta|Gen|Col|Maj|Capt|Cpt|Sgt|Lt|Gov|Sen|Rep|Rev|Hon|d)\.\s+$"
+)
+_ORDINAL_ENDS = re.compile(
+    r"(?:^|\s)(?:[AaIiVv][mn]|[Zz]u[mr]|[Dd](?:er|ie|as|es|em|en)|[Vv]om|[Bb]eim|[Bb]is|[Aa]b|[Ss]eit|[Uu]nd|[Jj]ede[nmrs]?"
+    r"|[IVX]+|\d{1,2}\.)\s\d{1,2}\.\s+$"
+)
+_LONGEST_END = 40
+_LIBRARY_CHARACTERS = 4000
+# Where it does not cut and should: it waits for the other one of a quotation mark that stands alone.
+_LONG_CHARACTERS = 100
+_SURE_END = re.compile(r"(?<=[a-zß-ÿ]{4}[.!?])[\"”’»)]*\s+(?=[\"“„«(¿¡]*[A-ZÀ-Þ])")
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """A text as sentences and what stands before, between and after them."""
+
+    sentences: tuple[str, ...]
+    """What is to be translated, without space around it."""
+    gaps: tuple[str, ...]
+    """One more than sentences."""
+
+    def join(self, sentences: Sequence[str]) -> str:
+        """The text with these sentences in place of its own, one for one."""
+        parts = [self.gaps[0]]
+        for sentence, gap in zip(sentences, self.gaps[1:], strict=True):
+            parts += (sentence, gap)
+        return "".join(parts)
+
+
+def split(
+    text: str, language: str, count_tokens: Callable[[str], int] | None = None, limit_tokens: int | None = None
+) -> Skeleton:
+    """The sentences of a text.
+
+    Args:
+        text: any text; ``split(text, ...).join(sentences)`` gives it back unchanged.
+        language: ISO 639-1 code of its language.
+        count_tokens: how many tokens a sentence has; with ``limit_tokens``, longer ones are split at clauses.
+        limit_tokens: the most tokens a sentence may have.
+    """
+    sentences: list[str] = []
+    gaps: list[list[str]] = [[]]
+    for part, translate in _parts(text, language):
+        if not translate or not is_translatable(part):
+            gaps[-1].append(part)
+            continue
+        pieces = [part]
+        if count_tokens is not None and limit_tokens is not None:
+            pieces = split_long(part, count_tokens, limit_tokens)
+        for piece in pieces:
+            core = piece.strip()
+            at = piece.index(core)
+            gaps[-1].append(piece[:at])
+            sentences.append(core)
+            gaps.append([piece[at + len(core) :]])
+    return Skeleton(tuple(sentences), tuple("".join(gap) for gap in gaps))
+
+
+def _parts(text: str, language: str) -> Iterator[tuple[str, bool]]:
+    """The text in order, cut into sentences with space around them (True) and what is none (False)."""
+    for block, is_text in _blocks(text):
+        if not is_text:
+            yield block, False
+            continue
+        indent = len(block) - len(block.lstrip())
+        marker = _LIST_MARKER.match(block, indent)
+        start = marker.end() if marker else indent
+        yield block[:start], False
+        for sentence in _sentences(block[start:], language):
+            yield sentence, True
+
+
+def _blocks(text: str) -> Iterator[tuple[str, bool]]:
+    """Lines with their ends; wrapped lines together, lines of fenced code as no text."""
+    block: list[str] = []
+    fence = ""
+    for line in text.splitlines(keepends=True):
+        mark = _FENCE.match(line)
+        if block and (fence or mark or not _goes_on(block[-1], line)):
+            yield "".join(block), True
+            block = []
+        if fence or mark:
+            yield line, False
+            if not fence and mark:
+                fence = mark[1]
+            elif mark and mark[1] == fence:
+                fence = ""
+        else:
+            block.append(line)
+    if block:
+        yield "".join(block), True
+
+
+def _goes_on(line: str, following: str) -> bool:
+    """Whether a sentence of the line goes on in the following one."""
+    line, following = line.rstrip(), following.strip()
+    if len(line) < _WRAPPED_CHARACTERS or _END_MARK.search(line) or not following:
+        return False
+    return not _LIST_MARKER.match(following)
+
+
+def _sentences(text: str, language: str) -> Iterator[str]:
+    """The library's sentences, with its known wrong cuts mended."""
+    found: list[str] = []
+    for chunk in _chunks(text):
+        cut: list[str] = sentencex.segment(language, chunk)
+        # The library promises that nothing is lost; a promise of ours rests on it.
+        found += cut if "".join(cut) == chunk else [chunk]
+    together: list[str] = []
+    for sentence in found:
+        if together and not _cut_too_early(together[-1], sentence, language):
+            yield from _cut_if_long("".join(together))
+            together = []
+        together.append(sentence)
+    yield from _cut_if_long("".join(together))
+
+
+def _chunks(text: str) -> Iterator[str]:
+    """The text in parts that the library, quadratic in quotation marks, reads in milliseconds."""
+    start = 0
+    while len(text) - start > _LIBRARY_CHARACTERS:
+        window = text[start : start + _LIBRARY_CHARACTERS]
+        length = max((match.end() for match in _SURE_END.finditer(window)), default=0)
+        length = length or window.rfind(" ") + 1 or len(window)
+        yield window[:length]
+        start += length
+    yield text[start:]
+
+
+def _cut_too_early(before: str, after: str, language: str) -> bool:
+    end = before[-_LONGEST_END:]
+    if _TITLE_ENDS.search(end):
+        return True
+    return language == "de" and after[:1].isupper() and _ORDINAL_ENDS.search(end) is not None
+
+
+def _cut_if_long(text: str) -> list[str]:
+    if len(text) <= _LONG_CHARACTERS:
+        return [text]
+    cuts = [0, *(match.end() for match in _SURE_END.finditer(text)), len(text)]
+    return [text[a:b] for a, b in pairwise(cuts)]

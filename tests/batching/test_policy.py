@@ -1,0 +1,94 @@
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.batching.policy import Limits, refill, take
+from server.engines.base import Room
+
+
+@dataclass(frozen=True)
+class W:
+    tokens: int = 1
+    key: str = "a"
+
+
+ROOMY = Limits(rows=8, tokens=1000)
+
+lines = st.lists(
+    st.lists(st.builds(W, st.integers(1, 50), st.sampled_from("abc")), min_size=1, max_size=6), min_size=1, max_size=8
+)
+limits = st.builds(Limits, st.integers(1, 8), st.integers(1, 200), st.none() | st.integers(0, 20))
+
+
+def test_an_empty_line_gives_an_empty_batch() -> None:
+    assert take([], ROOMY) == []
+
+
+@given(lines, limits)
+def test_the_oldest_row_always_goes(line: list[list[W]], limit: Limits) -> None:
+    assert take(line, limit)[0] == (0, 0)
+
+
+@given(lines, limits)
+def test_a_batch_keeps_every_limit(line: list[list[W]], limit: Limits) -> None:
+    picks = take(line, limit)
+    rows = [line[j][i] for j, i in picks]
+    sizes = [row.tokens for row in rows]
+    assert len(set(picks)) == len(picks) <= limit.rows
+    assert len({row.key for row in rows}) == 1
+    if len(rows) > 1:
+        assert max(sizes) * len(rows) <= limit.tokens
+        assert limit.length_tolerance is None or max(sizes) - min(sizes) <= limit.length_tolerance
+
+
+@given(lines, limits)
+def test_the_policy_is_work_conserving(line: list[list[W]], limit: Limits) -> None:
+    """No row is left behind that would still have fitted."""
+    picks = take(line, limit)
+    sizes = [line[j][i].tokens for j, i in picks]
+    if len(picks) == limit.rows:
+        return
+    for j, job in enumerate(line):
+        for i, row in enumerate(job):
+            if (j, i) in picks or row.key != line[0][0].key:
+                continue
+            low, high = min(*sizes, row.tokens), max(*sizes, row.tokens)
+            fits_tokens = high * (len(picks) + 1) <= limit.tokens
+            fits_lengths = limit.length_tolerance is None or high - low <= limit.length_tolerance
+            assert not (fits_tokens and fits_lengths)
+
+
+def test_a_long_list_does_not_make_a_single_text_wait() -> None:
+    assert (1, 0) in take([[W()] * 100, [W()]], ROOMY)
+
+
+def test_a_row_that_does_not_fit_is_passed_over() -> None:
+    assert take([[W(10)], [W(900)], [W(10)]], ROOMY) == [(0, 0), (2, 0)]
+
+
+def test_one_key_cannot_starve_another() -> None:
+    """However many rows of another key keep coming, the oldest row's batch comes within the rows before it."""
+    line = [[W(key="a")] for _ in range(20)] + [[W(key="b")]]
+    batches = 0
+    while True:
+        batches += 1
+        picks = take(line, ROOMY)
+        if line[picks[0][0]][0].key == "b":
+            break
+        line = [job for j, job in enumerate(line) if (j, 0) not in picks] + [[W(key="a")] for _ in range(8)]
+    assert batches == 4
+
+
+@given(lines, st.integers(0, 8), st.integers(0, 200))
+def test_joining_rows_keep_to_the_room_and_to_the_order(line: list[list[W]], rows: int, tokens: int) -> None:
+    picks = refill(line, "a", Room(rows, tokens))
+    assert len(picks) <= rows
+    assert sum(line[j][i].tokens for j, i in picks) <= tokens
+    assert all(line[j][i].key == "a" for j, i in picks)
+    if picks:
+        assert picks[0] == (0, 0)
+
+
+def test_a_row_without_room_is_not_overtaken_by_joining_rows() -> None:
+    assert refill([[W(50)], [W(1)]], "a", Room(rows=4, tokens=20)) == []

@@ -1,0 +1,60 @@
+"""What is committed: nothing that ties it to one machine, no file too long to read, no weights too large to fetch."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WEIGHTS_LIMIT_BYTES = 120_000_000
+MODULE_LIMIT_LINES = 300
+
+# Written in pieces, so that this file does not find itself.
+HOSTS = ["pypi" + ".org", "pythonhosted" + ".org", "registry.npmjs" + ".org", "deb.debian" + ".org",
+         "download.pytorch" + ".org", "docker" + ".io", "ghcr" + ".io", "quay" + ".io"]  # fmt: skip
+MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:work|root|home/\w+|Users/\w+)/\w")
+
+
+def committed() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Every committed text, but for vocabularies: their lines are data."""
+    for path in committed():
+        name = path.relative_to(ROOT).as_posix()
+        if name.startswith("models/weights/") and path.suffix not in {".toml", ".md", ".jinja"}:
+            continue
+        try:
+            yield name, path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_no_file_names_a_package_registry(host: str) -> None:
+    assert [name for name, text in texts() if host in text] == []
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    found = [f"{name}: {match[0]}" for name, text in texts() if (match := MACHINE_PATH.search(text))]
+    assert found == []
+
+
+def test_no_module_is_longer_than_a_person_reads_at_once() -> None:
+    lines = {name: text.count("\n") for name, text in texts() if name.endswith(".py")}
+    assert {name: count for name, count in lines.items() if count > MODULE_LIMIT_LINES} == {}
+
+
+def test_the_shipped_weights_stay_a_small_download() -> None:
+    weights = ROOT / "models" / "weights"
+    assert sum(path.stat().st_size for path in committed() if path.is_relative_to(weights)) < WEIGHTS_LIMIT_BYTES
+
+
+def test_the_license_is_the_whole_text() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
