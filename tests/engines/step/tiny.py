@@ -36,6 +36,7 @@ LLAMA: dict[str, Any] = {
     "num_heads_kv": 2,
     "head_dim": 16,
 }
+GPT2: dict[str, Any] = {"activation": common_spec.Activation.GELUTanh, "head_dim": 16}
 GEMMA: dict[str, Any] = {**LLAMA, "activation": common_spec.Activation.GELUTanh}
 
 
@@ -65,10 +66,13 @@ FAMILIES = {
     "qwen2": Family(LLAMA, bias=True, tied=True),
     "qwen3": Family({**LLAMA, "qk_norm": True, "head_dim": 32, "rotary_dim": 32}, heads=4),
     "mistral": Family({**LLAMA, "sliding_window": 24}),
-    "gpt2": Family({"activation": common_spec.Activation.GELUTanh, "head_dim": 16}, bias=True, tied=True, positions=128),
+    "gpt2": Family(GPT2, bias=True, tied=True, positions=128),
     "gemma": Family({**GEMMA, "num_heads_kv": 1}, tied=True, scale_embeddings=True, plus_one=True),
     "gemma3": Family(
-        {**GEMMA, "qk_norm": True, "pre_post_layer_norm": True}, tied=True, scale_embeddings=True, plus_one=True,
+        {**GEMMA, "qk_norm": True, "pre_post_layer_norm": True},
+        tied=True,
+        scale_embeddings=True,
+        plus_one=True,
         change=_gemma3,
     ),
 }
@@ -120,6 +124,8 @@ def write(folder: Path, family: Family, *, seed: int = 0, quantization: str | No
         if options.get("pre_post_layer_norm"):
             for name in ("input", "post_attention", "pre_feedforward", "post_feedforward"):
                 norm(getattr(layer, f"{name}_layer_norm"), WIDTH)
+        elif options.get("shared_layer_norm"):
+            norm(layer.shared_layer_norm, WIDTH)
         else:
             norm(attention.layer_norm, WIDTH)
             norm(layer.ffn.layer_norm, WIDTH)

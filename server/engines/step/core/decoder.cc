@@ -78,7 +78,8 @@ bool Decoder::reserve(int number, int count) {
       ++row.sealed;
     }
   }
-  const int wanted = blocks_for(static_cast<std::size_t>(std::min(row.computed + count, context_tokens_)));
+  const int after = std::min({row.computed + count, static_cast<int>(row.tokens.size()), context_tokens_});
+  const int wanted = blocks_for(static_cast<std::size_t>(after));
   if (wanted - static_cast<int>(row.blocks.size()) > pool_.available()) {
     if (admitting) set_back(number);
     return false;
