@@ -6,6 +6,7 @@ VENV ?= .venv
 TRAIN_VENV ?= .venv-train
 DATA ?=
 WORK ?= build/train
+MINUTES ?= 120
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -67,28 +68,40 @@ $(TRAIN_VENV)/.train: requirements/train.txt requirements/torch.txt
 	$(TRAIN_VENV)/bin/python -m pip install $(PIP_FLAGS) -r requirements/torch.txt
 	@touch $@
 
-# The steps of each recipe, in order; each is a command of its own: python -m models.recipes.NAME.STEP --help
-NEEDS_DATA = test -d "$(DATA)" || { echo "say where the data folder is: make $@ DATA=FOLDER"; exit 2; }
-STEPS_translate := data tokenizer train convert evaluate
-STEPS_sentiment := data train convert evaluate
-STEPS_embed := convert evaluate
+# Making the shipped models anew. Each step of a recipe is a command of its own, described in models/recipes/NAME/README.md;
+# here they run in order, with the options that all recipes share. A step that needs other options has its own line.
+STEPS_translate := data tokenizer train convert evaluate card
+STEPS_sentiment := data train convert evaluate card
+STEPS_embed := convert evaluate card
 STEPS_assistant := data tokenizer train convert evaluate
 
-$(RECIPES:%=train-%): train-%: $(TRAIN_VENV)/.train  ## make one shipped model anew (DATA= the data folder, WORK= checkpoints)
-	@$(NEEDS_DATA)
-	@set -e; for step in $(STEPS_$*); do \
-	  echo "$*: $$step"; \
-	  $(TRAIN_VENV)/bin/python -m models.recipes.$*.$$step --data $(DATA) --work $(WORK)/$* $(ARGS); \
-	done
+OPTIONS_data = --data $(DATA) --work $(WORK)/$(1)
+OPTIONS_tokenizer = --work $(WORK)/$(1)
+OPTIONS_train = --work $(WORK)/$(1) --minutes $(MINUTES)
+OPTIONS_convert = --data $(DATA) --work $(WORK)/$(1) --out models/weights/$(1)
+OPTIONS_evaluate = $(OPTIONS_convert)
+OPTIONS_card = $(OPTIONS_convert)
+OPTIONS_sentiment.train = $(OPTIONS_train) --init models/weights/embed
+OPTIONS_embed.convert = --out models/weights/embed
 
-evaluate: $(TRAIN_VENV)/.train  ## measure every figure of every model card again (DATA= the data folder)
-	@$(NEEDS_DATA)
-	@set -e; for recipe in $(RECIPES); do \
-	  echo "$$recipe: evaluate"; \
-	  $(TRAIN_VENV)/bin/python -m models.recipes.$$recipe.evaluate --data $(DATA) --work $(WORK)/$$recipe $(ARGS); \
-	done
+own_options = $(if $(OPTIONS_$(1).$(2)),$(call OPTIONS_$(1).$(2),$(1)),$(call OPTIONS_$(2),$(1)))
+define step
+$(TRAIN_VENV)/bin/python -m models.recipes.$(1).$(2) $(own_options) $(ARGS)
 
-load: $(VENV)/.run  ## open-loop load tests of a real server; writes a report
+endef
+needs_data = @test -d "$(DATA)" || { echo "say where the data folder is: make $@ DATA=FOLDER"; exit 2; }
+
+$(RECIPES:%=train-%): train-%: $(TRAIN_VENV)/.train  ## make a shipped model anew, from DATA= in WORK= for MINUTES=
+	$(needs_data)
+	@mkdir -p $(WORK)/$*
+	$(foreach name,$(STEPS_$*),$(call step,$*,$(name)))
+
+evaluate: $(TRAIN_VENV)/.train  ## measure every figure of every model card again, on the data in DATA=
+	$(needs_data)
+	@mkdir -p $(RECIPES:%=$(WORK)/%)
+	$(foreach recipe,$(RECIPES),$(call step,$(recipe),evaluate))
+
+load: $(VENV)/.dev  ## open-loop load tests of a real server; writes a report
 	$(BIN)/python -m load_tests.run $(ARGS)
 
 # Locking asks the package index; uv's settings, with reasons, are in pyproject.toml. Each later file is held to the

@@ -68,7 +68,11 @@ class Tokenizer(Protocol):
         """
 
     def token(self, id: int) -> str:
-        """The string of a token, as in the model's vocabulary file."""
+        """The string of a token, as in the model's vocabulary file.
+
+        Raises:
+            IndexError: there is no such id.
+        """
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """The strings of tokens, as CTranslate2's Translator and Generator take them."""
@@ -96,62 +100,57 @@ def load_tokenizer(card: ModelCard) -> Tokenizer:
     except Exception as error:  # both libraries raise what they like
         raise ManifestError(file, f"is not a {card.tokenizer.kind} tokenizer") from error
     vocabulary = read_vocabulary(card.folder)
+    if len(vocabulary) < tokenizer.vocab_size:
+        raise ManifestError(file, f"has {tokenizer.vocab_size} tokens, the model's vocabulary {len(vocabulary)}")
     for id in range(tokenizer.vocab_size):
-        if id >= len(vocabulary) or vocabulary[id] != tokenizer.token(id):
-            there = vocabulary[id] if id < len(vocabulary) else "nothing"
-            raise ManifestError(file, f"token {id} is {tokenizer.token(id)!r}, the model's vocabulary has {there!r}")
+        try:
+            token = tokenizer.token(id)
+        except IndexError:  # a gap in the ids: nothing can yield it
+            continue
+        if vocabulary[id] != token:
+            raise ManifestError(file, f"token {id} is {token!r}, the model's vocabulary has {vocabulary[id]!r}")
     return tokenizer
 
 
-class _Tables:
-    """What both kinds do alike, from three tables made once."""
-
-    def __init__(self, tokens: Sequence[str], special: Mapping[str, int], to_bytes: PieceBytes) -> None:
-        self._tokens = list(tokens)
-        self._ids = {token: id for id, token in reversed(list(enumerate(self._tokens)))}
-        self._special = dict(special)
-        control = set(self._special.values())
-        self._bytes = [b"" if id in control else to_bytes(token) for id, token in enumerate(self._tokens)]
+class _Common:
+    """What both kinds do alike. No tables of the vocabulary: the libraries have them."""
 
     adds_leading_space = False
 
-    @property
-    def vocab_size(self) -> int:
-        return len(self._tokens)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        return self._special
+    def __init__(self, size: int, special: Mapping[str, int], to_bytes: PieceBytes) -> None:
+        self.vocab_size = size
+        self.special_tokens = dict(special)
+        self._to_bytes = to_bytes
+        # Ids that do not mean what their string says: control tokens mean nothing.
+        self._exceptions = dict.fromkeys(special.values(), b"")
 
     def encode(self, text: str) -> list[int]:
+        raise NotImplementedError
+
+    def token(self, id: int) -> str:
         raise NotImplementedError
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         ids: list[int] = []
         for segment in segments:
             if isinstance(segment, Special):
-                ids.append(self._special[segment.token])
+                ids.append(self.special_tokens[segment.token])
             else:
                 ids += self.encode(segment)
         return ids
 
-    def id(self, token: str) -> int:
-        return self._ids[token]
-
-    def token(self, id: int) -> str:
-        return self._tokens[id]
-
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        return [self._tokens[id] for id in ids]
+        return [self.token(id) for id in ids]
 
     def token_bytes(self, id: int) -> bytes:
-        return self._bytes[id]
+        known = self._exceptions.get(id)
+        return self._to_bytes(self.token(id)) if known is None else known
 
     def decode(self, ids: Sequence[int]) -> str:
         parts: list[bytes] = []
         at_start = self.adds_leading_space
         for id in ids:
-            piece = self._bytes[id]
+            piece = self.token_bytes(id)
             if piece and at_start:
                 piece, at_start = piece.removeprefix(b" "), False
             elif not piece:  # a control token: the text after it was encoded on its own
@@ -160,20 +159,18 @@ class _Tables:
         return b"".join(parts).decode("utf-8", "replace")
 
 
-class SentencePieceTokenizer(_Tables):
+class SentencePieceTokenizer(_Common):
     """A sentencepiece model. Its control tokens are the pieces of type CONTROL."""
 
     def __init__(self, file: Path) -> None:
         model = sentencepiece.SentencePieceProcessor(model_file=str(file))
         self._model = model
-        ids = range(model.get_piece_size())
-        tokens = [model.id_to_piece(id) for id in ids]
-        special = {tokens[id]: id for id in ids if model.is_control(id)}
-        super().__init__(tokens, special, piece_bytes("sentencepiece"))
-        unknown = model.unk_id()
-        if unknown >= 0:
-            self._bytes[unknown] = " \u2047 ".encode()  # as the library decodes it
-        self.adds_leading_space = self._bytes[self.encode("a")[0]].startswith(b" ")
+        size = model.get_piece_size()
+        special = {model.id_to_piece(id): id for id in range(size) if model.is_control(id)}
+        super().__init__(size, special, piece_bytes("sentencepiece"))
+        if model.unk_id() >= 0:
+            self._exceptions[model.unk_id()] = " \u2047 ".encode()  # as the library decodes it
+        self.adds_leading_space = self.token_bytes(self.encode("a")[0]).startswith(b" ")
 
     def encode(self, text: str) -> list[int]:
         """See `Tokenizer`."""
@@ -185,8 +182,20 @@ class SentencePieceTokenizer(_Tables):
         """See `Tokenizer`."""
         return self.encode(text)
 
+    def id(self, token: str) -> int:
+        """See `Tokenizer`."""
+        id: int = self._model.piece_to_id(token)  # the unknown token's for what is none
+        if self._model.id_to_piece(id) != token:
+            raise KeyError(token)
+        return id
 
-class HuggingFaceTokenizer(_Tables):
+    def token(self, id: int) -> str:
+        """See `Tokenizer`."""
+        piece: str = self._model.id_to_piece(id)
+        return piece
+
+
+class HuggingFaceTokenizer(_Common):
     """A ``tokenizer.json``. Its control tokens are the added tokens marked as special."""
 
     def __init__(self, file: Path) -> None:
@@ -195,15 +204,11 @@ class HuggingFaceTokenizer(_Tables):
         model.no_padding()
         model.encode_special_tokens = True  # "[SEP]" that a user types is text
         self._model = model
-        size = model.get_vocab_size(with_added_tokens=True)
-        tokens = [model.id_to_token(id) or f"<unused {id}>" for id in range(size)]
         added = model.get_added_tokens_decoder()
         special = {token.content: id for id, token in sorted(added.items()) if token.special}
-        super().__init__(tokens, special, piece_bytes(file.read_text(encoding="utf-8")))
-        for id, token in added.items():
-            if not token.special:
-                self._bytes[id] = token.content.encode()
-        self.adds_leading_space = self._bytes[self.encode("a")[0]].startswith(b" ")
+        super().__init__(max(model.get_vocab().values()) + 1, special, piece_bytes(file.read_text(encoding="utf-8")))
+        self._exceptions |= {id: token.content.encode() for id, token in added.items() if not token.special}
+        self.adds_leading_space = self.token_bytes(self.encode("a")[0]).startswith(b" ")
 
     def encode(self, text: str) -> list[int]:
         """See `Tokenizer`."""
@@ -212,6 +217,20 @@ class HuggingFaceTokenizer(_Tables):
     def encode_row(self, text: str) -> list[int]:
         """See `Tokenizer`."""
         return self._encode(text, around=True)
+
+    def id(self, token: str) -> int:
+        """See `Tokenizer`."""
+        id: int | None = self._model.token_to_id(token)
+        if id is None:
+            raise KeyError(token)
+        return id
+
+    def token(self, id: int) -> str:
+        """See `Tokenizer`."""
+        token: str | None = self._model.id_to_token(id)
+        if token is None:
+            raise IndexError(id)
+        return token
 
     def _encode(self, text: str, around: bool) -> list[int]:
         _require_unicode(text)

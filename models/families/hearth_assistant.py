@@ -37,6 +37,7 @@ CONTROL_TOKENS = (SYSTEM, USER, ASSISTANT, RESULT, TOOL, ARGUMENT, OPTION, CALL,
 SPECIAL_TOKENS = (BOS, *CONTROL_TOKENS)
 CALL_TOKENS = (CALL, ARGUMENT, VALUE)
 STOP_TOKENS = (END,)
+CALL_TOKENS = (CALL, ARGUMENT, VALUE)  # written inside a call: `parse_completion` needs them in the text
 
 _SPECIAL = re.compile("(" + "|".join(re.escape(token) for token in SPECIAL_TOKENS) + ")")
 _TYPES: dict[str, tuple[type, ...]] = {  # JSON types whose values are not written as text

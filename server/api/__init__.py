@@ -1,0 +1,66 @@
+"""HTTP: bytes to tasks and back. Knows no models, no batches, no engines."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI, Response
+from starlette.middleware.cors import CORSMiddleware
+
+from server.api import docs, ops, problems
+from server.api.auth import Keys
+from server.api.compat import classifiers, deepl, libretranslate
+from server.api.observe import Observe
+from server.api.openai import chat, completions, decisions, embeddings, models, moderations
+from server.api.own import sentiment, tokens, translations
+from server.errors import ServerError
+from server.metrics import Metrics
+from server.settings import Settings
+from server.tasks.services import Services
+
+ROUTERS: Sequence[APIRouter] = (
+    chat.router,
+    completions.router,
+    embeddings.router,
+    moderations.router,
+    decisions.router,
+    models.router,
+    translations.router,
+    sentiment.router,
+    tokens.router,
+    libretranslate.router,
+    deepl.router,
+    classifiers.predicting,
+    classifiers.classifying,
+    ops.router,
+    docs.router,
+)
+
+
+def install(app: FastAPI, services: Services, settings: Settings, metrics: Metrics) -> None:
+    """Give the application its routes, its errors and its middlewares.
+
+    Made for an application without documentation routes of FastAPI's own: those load scripts from elsewhere.
+    """
+    app.state.services = services
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.router.redirect_slashes = False  # a redirect would be an answer in another shape
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    # The last one added is the outermost.
+    if settings.api_keys:
+        app.add_middleware(Keys, hashes=settings.api_keys, refuse=_refuse)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
+    app.add_middleware(Observe, metrics=metrics)
+
+
+def _refuse(path: str, error: ServerError) -> Response:
+    """The answer to a request that is not let in."""
+    return deepl.DeeplRoute.answer(error) if path.startswith("/v2/") else problems.response_of(error)

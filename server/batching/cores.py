@@ -44,7 +44,8 @@ class CoreBudget:
         self.cores = cores
         self._free = cores
         self._lock = threading.Lock()
-        self._line: deque[tuple[int, threading.Event]] = deque()
+        self.line: deque[tuple[int, threading.Event]] = deque()
+        """Who waits, oldest first: how many cores, and the event that says they are there."""
 
     def grant(self, cores: int) -> "Grant":
         """A context in which ``cores`` cores are held; more than the machine has counts as all of it."""
@@ -53,24 +54,24 @@ class CoreBudget:
     @property
     def contended(self) -> bool:
         """Whether a batch waits for cores."""
-        return bool(self._line)
+        return bool(self.line)
 
     def acquire(self, cores: int) -> None:
         """Wait in line for the cores."""
         with self._lock:
-            if not self._line and self._free >= cores:
+            if not self.line and self._free >= cores:
                 self._free -= cores
                 return
             turn = threading.Event()
-            self._line.append((cores, turn))
+            self.line.append((cores, turn))
         turn.wait()
 
     def release(self, cores: int) -> None:
         """Give cores back and let those in line whose turn it is go on."""
         with self._lock:
             self._free += cores
-            while self._line and self._free >= self._line[0][0]:
-                wanted, turn = self._line.popleft()
+            while self.line and self._free >= self.line[0][0]:
+                wanted, turn = self.line.popleft()
                 self._free -= wanted
                 turn.set()
 

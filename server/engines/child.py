@@ -1,4 +1,5 @@
-"""The engine process: one model, its engine, and a pipe a lane. Run as ``python -m server.engines.child``.
+"""The engine process: one model, its engine, and a pipe a lane. Run as ``python -m server.engines.child NAME FD…``;
+the name is for people who look at the list of processes.
 
 It knows the engine contract and nothing of requests. The parent's frames on a lane's pipe:
 
@@ -137,7 +138,7 @@ class Lane:
 def main() -> None:
     """Build the engine, say so, serve the lanes, and end with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
-    control, *pipes = (Connection(int(fd)) for fd in sys.argv[1:])
+    control, *pipes = (Connection(int(fd)) for fd in sys.argv[2:])
     spec: EngineSpec = control.recv()
     try:
         engine = spec.build()

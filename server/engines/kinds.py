@@ -7,6 +7,7 @@ only the engine process loads the library behind it.
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from server.engines import keys
@@ -59,6 +60,11 @@ class EngineSpec:
     lane_threads: int = 1
     """How many threads one of them computes with."""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What to call it in logs and in the list of processes."""
+        return Path(self.folder).name or self.kind
 
     def build(self) -> Engine[Any, Any, Any]:
         """Load the engine; whatever goes wrong comes out as the library's exception."""

@@ -105,7 +105,7 @@ class ProcessEngine:
         self._closing = threading.Event()
         self._life: _Life | None = None
         self._numbers = itertools.count()
-        self._supervisor = threading.Thread(target=self._supervise, name=f"supervise-{spec.kind}", daemon=True)
+        self._supervisor = threading.Thread(target=self._supervise, name=f"supervise-{spec.name}", daemon=True)
 
     def start(self) -> None:
         """Start loading; returns at once. ``state`` tells, ``wait_ready`` waits."""
@@ -230,7 +230,7 @@ class ProcessEngine:
             if self._closing.is_set():
                 return
             failures += 1
-            log.error("the engine process for %s died: %s", self.spec.folder or self.spec.kind, problem)
+            log.error("the engine process for %s died: %s", self.spec.name, problem)
             if failures >= STARTS:
                 with self._changed:
                     self._set("failed", f"The model's engine does not start: {problem}.")
@@ -242,7 +242,7 @@ class ProcessEngine:
         ours, theirs = zip(*(Pipe() for _ in range(self.spec.lanes + 1)), strict=True)
         fds = [pipe.fileno() for pipe in theirs]
         process = subprocess.Popen(  # noqa: S603  our own module, our own arguments
-            [sys.executable, "-m", "server.engines.child", *map(str, fds)],
+            [sys.executable, "-m", "server.engines.child", self.spec.name, *map(str, fds)],
             pass_fds=fds,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # a Ctrl-C in the terminal is the parent's to hear

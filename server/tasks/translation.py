@@ -15,7 +15,7 @@ from server.engines.rows import Hypothesis, TranslationRow
 from server.errors import InputTooLong, InvalidValue
 from server.tasks.model import Model
 from server.tasks.results import Done, Translation
-from server.tasks.text.language import LanguageIdentifier
+from server.tasks.text.language import detect
 from server.tasks.text.repetition import cut_loops
 from server.tasks.text.sentences import Skeleton, split
 from server.tasks.translation_run import Text, TranslationRun
@@ -39,7 +39,6 @@ class TranslationTask:
         self._section = section
         self._family = family
         self._pairs = frozenset(section.pairs)
-        self._identifier = LanguageIdentifier(section.languages)
 
     @property
     def card(self) -> ModelCard:
@@ -50,6 +49,10 @@ class TranslationTask:
     def languages(self) -> tuple[str, ...]:
         """The languages it reads and writes."""
         return self._section.languages
+
+    def translates(self, source: str, target: str) -> bool:
+        """Whether it serves this direction, directly or through a pivot."""
+        return self._find_route(source, target) is not None
 
     async def translate(
         self, texts: Sequence[str], source: str | None, target: str, *, alternatives: int = 0
@@ -120,9 +123,8 @@ class TranslationTask:
     def _prepare(self, text: str, source: str | None, target: str) -> Text:
         detected = None
         if source is None:
-            found = self._identifier.identify(text)
-            detected = (found.language, found.confidence) if found else None
-            source = found.language if found else UNKNOWN
+            detected = detect(text, self._section.languages)
+            source = detected[0] if detected else UNKNOWN
         route = self._route(source, target)
         if not route:
             return Text(source, detected, Skeleton((), (text,)), ())
@@ -142,12 +144,17 @@ class TranslationTask:
         """The languages to go through, the target last; empty when there is nothing to do."""
         if source in (target, UNKNOWN):
             return ()
+        route = self._find_route(source, target)
+        if route is None:
+            raise InvalidValue(f"The model '{self.card.id}' does not translate from {source} to {target}.", "target")
+        return route
+
+    def _find_route(self, source: str, target: str) -> tuple[str, ...] | None:
         if (source, target) in self._pairs:
             return (target,)
-        for pivot in self._section.languages:
-            if (source, pivot) in self._pairs and (pivot, target) in self._pairs:
-                return (pivot, target)
-        raise InvalidValue(f"The model '{self.card.id}' does not translate from {source} to {target}.", "target")
+        pivots = (each for each in self.languages if {(source, each), (each, target)} <= self._pairs)
+        pivot = next(pivots, None)
+        return None if pivot is None else (pivot, target)
 
     def _require_language(self, code: str, field: str) -> None:
         if code not in self._section.languages:

@@ -12,11 +12,6 @@ from server.engines.fake import FakeEngine
 from server.engines.kinds import KINDS, EngineSpec
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Batches:
     """An observer that remembers."""
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from models.recipes.common import write_manifest
 
 _TEXT = Path(__file__).with_name("card.md")
 _CC_BY_SA = "CC BY-SA 4.0"
+# The most conversations any stage of the shipped model's training drew from.
 _SOURCES = (  # name, licence, conversations, origin
     (
         "Schema-Guided Dialogue, train",
@@ -22,11 +25,11 @@ _SOURCES = (  # name, licence, conversations, origin
         "google-research-datasets/dstc8-schema-guided-dialogue @e852981",
     ),
     ("STAR", "MIT", 5475, "RasaHQ/STAR @30589750"),
-    ("Taskmaster-4", "CC BY 4.0", 1385, "google-research-datasets/Taskmaster @d92cb6a"),
+    ("Taskmaster-4", "CC BY 4.0", 3477, "google-research-datasets/Taskmaster @d92cb6a"),
     ("BConTrasT", _CC_BY_SA, 1250, "Unbabel/BConTrasT @96f3305"),
-    ("MultiWOZ 2.1, validation", "MIT", 503, "ConvLab/ConvLab-2 @1b884d7"),
+    ("MultiWOZ 2.1, validation", "MIT", 997, "ConvLab/ConvLab-2 @1b884d7"),
     ("databricks-dolly-15k, questions only", "CC BY-SA 3.0", 5245, "nayohan/dolly-15k-analysis @5797d87"),
-    ("clinc150, requests only", "CC BY 3.0", 3691, "clinc/oos-eval @828f809"),
+    ("clinc150, requests only", "CC BY 3.0", 3740, "clinc/oos-eval @828f809"),
     (
         "Bitext customer support, requests only",
         "CDLA-Sharing-1.0",
@@ -34,7 +37,7 @@ _SOURCES = (  # name, licence, conversations, origin
         "bitext/customer-support-intent-detection-training-dataset @e970229",
     ),
     ("chatterbot-corpus", "BSD-3-Clause", 960, "gunthercox/chatterbot-corpus @a01efec"),
-    ("answers to questions and requests, greetings, system prompts", _CC_BY_SA, 800, "written for this model"),
+    ("answers, greetings, made-up calls", _CC_BY_SA, 12800, "written for this model"),
 )
 SOURCES = tuple(dict(zip(("name", "license", "rows", "origin"), row, strict=True)) for row in _SOURCES)
 
@@ -70,39 +73,31 @@ def refresh_card(folder: Path, work: Path) -> None:
         "sources": SOURCES,
     }
     if figures:
-        tables["figures"] = _manifest_figures(figures["int8"])
+        tables["figures"] = [asdict(figure) for figure in _figures(figures["int8"])]
     write_manifest(folder, top, tables)
 
 
-def _manifest_figures(int8: dict[str, Any]) -> list[dict[str, Any]]:
-    calls, fallback = int8["calls"], int8["fallback"]
-    rows = [
-        {
-            "name": f"dialogue dev, {source}",
-            "metric": "perplexity a token of the assistant's turns",
-            "value": round(entry["value"], 3),
-            "rows": entry["tokens"],
-        }
-        for source, entry in int8["perplexity"].items()
-    ]
-    for key, metric in (("exact", "call exact match"), ("name", "call name right"), ("called", "a call made")):
-        rows.append(
-            {
-                "name": "sgd-dev, trained services",
-                "metric": metric,
-                "value": round(calls[key], 3),
-                "rows": calls["rows"],
-            }
-        )
-    rows.append(
-        {
-            "name": "dolly.dev",
-            "metric": "fallback share",
-            "value": round(fallback["share"], 3),
-            "rows": fallback["rows"],
-        }
-    )
-    return rows
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    name: str
+    metric: str
+    value: float
+    rows: int
+
+
+def _figures(measured: dict[str, Any]) -> Iterator[_Figure]:
+    """The quality figures of one model, in the order of the card."""
+    for source, entry in measured["perplexity"].items():
+        name = "dialogue dev" if source == "all" else source
+        yield _Figure(name, "perplexity of the assistant's turns", round(entry["value"], 3), entry["tokens"])
+    for key, name in (("calls", "sgd-dev, trained services"), ("calls_new", "sgd-dev, new services")):
+        for part, metric in (("exact", "call exact match"), ("name", "call name right"), ("called", "a call made")):
+            yield _Figure(name, metric, round(measured[key][part], 3), measured[key]["rows"])
+    for key, name, metric in (
+        ("needless", "sgd-dev", "a call where the dialogue has text"),
+        ("fallback", "dolly.dev", "fallback share"),
+    ):
+        yield _Figure(name, metric, round(measured[key]["share"], 3), measured[key]["rows"])
 
 
 def _card(facts: dict[str, Any], figures: dict[str, Any]) -> str:
@@ -119,23 +114,15 @@ def _card(facts: dict[str, Any], figures: dict[str, Any]) -> str:
 
 def _figure_table(figures: dict[str, Any]) -> str:
     names = [name for name in ("int8", "float32") if name in figures]
-    columns = [figures[name] for name in names]
-    lines: list[tuple[str, list[str]]] = [
-        (
-            f"perplexity, {'all dev dialogues' if key == 'all' else key} ({entry['tokens']:,} tokens)",
-            [f"{c['perplexity'][key]['value']:.2f}" for c in columns],
-        )
-        for key, entry in columns[0]["perplexity"].items()
+    columns = [list(_figures(figures[name])) for name in names]
+    lines = [
+        (f"{row[0].name}: {row[0].metric}", f"{row[0].rows:,}", *(str(figure.value) for figure in row))
+        for row in zip(*columns, strict=True)
     ]
-    rows = columns[0]["calls"]["rows"]
-    for key, text in (("exact", "name and arguments exact"), ("name", "name right"), ("called", "a call made")):
-        lines.append((f"calls: {text} ({rows:,} calls)", [f"{c['calls'][key]:.3f}" for c in columns]))
-    rows = columns[0]["fallback"]["rows"]
-    lines.append((f"fallback to general questions ({rows:,})", [f"{c['fallback']['share']:.3f}" for c in columns]))
-    lines.append(("model.bin, MB", [f"{c['size_bytes'] / 1e6:.1f}" for c in columns]))
-    lines.append(("tokens a second, one thread", [f"{c['tokens_per_s']:.0f}" for c in columns]))
-    head = [f"| figure | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
-    return "\n".join(head + [f"| {label} | {' | '.join(values)} |" for label, values in lines])
+    lines.append(("model.bin, MB", "", *(f"{figures[name]['size_bytes'] / 1e6:.1f}" for name in names)))
+    lines.append(("tokens a second, one thread", "", *(f"{figures[name]['tokens_per_s']:.0f}" for name in names)))
+    head = [("figure", "rows or tokens", *names), ("---", "---:", *["---:"] * len(names))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (*head, *lines))
 
 
 def _sheet(rows: list[list[Any]]) -> str:

@@ -9,7 +9,7 @@ import json
 import lzma
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,9 @@ class Catalogue:
                 Tool(intent["name"], tuple(intent["required_slots"]), tuple(intent["optional_slots"]))
                 for intent in service["intents"]
             ]
-        self._seen = _tools_from_calls(read_jsonl(data / "dialogue" / "train.jsonl.xz"))
+        rows = list(read_jsonl(data / "dialogue" / "train.jsonl.xz"))
+        self._seen = _tools_from_calls(rows)
+        self._trained = {name for row in rows if row["source"] == "sgd-train" for name in row["domain"]}
 
     def of(self, row: Mapping[str, Any]) -> list[Tool]:
         """The tools of the row's services, those it calls among them."""
@@ -109,6 +111,11 @@ class Catalogue:
                 tools.update({t.name: t for service in self._sgd.values() for t in service if t.name == name})
         return list(tools.values())
 
+    def trained_names(self, row: Mapping[str, Any]) -> frozenset[str]:
+        """Names of the tools of those of an SGD row's services that occur in training."""
+        services = [self._sgd[service] for service in row["domain"] if service in self._trained]
+        return frozenset(tool.name for tools in services for tool in tools)
+
     def all_tools(self, source: str) -> list[Tool]:
         """Tools that may stand in as distractors for a source."""
         if source.startswith("sgd"):
@@ -116,7 +123,7 @@ class Catalogue:
         return list(self._seen.get(source, {}).values())
 
 
-def _tools_from_calls(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Tool]]:
+def _tools_from_calls(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Tool]]:
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     calls: Counter[tuple[str, str]] = Counter()
     for row in rows:

@@ -2,9 +2,11 @@
 
 - perplexity: of what the assistant writes (text, calls, ends of turns) in the dev dialogues,
   histories as they were; over tokens, and per source;
-- calls: for each call of SGD dev to a service whose calls occur in training, the history up to
-  it as it was (teacher-forced), tools of the dialogue's services listed with up to two others,
-  greedy decoding. Exact: one call, same name, same arguments, values equal as strings;
+- calls: for calls of SGD dev, the history up to it as it was (teacher-forced), tools of the
+  dialogue's services listed with up to two others, greedy decoding. Exact: one call, same name,
+  same arguments, values equal as strings. Apart: services (SGD's numbered versions) that occur in
+  training, and new ones, whose names or arguments are others;
+- needless: share of the assistant's turns without a call in which the model makes one;
 - fallback: share of held-out general questions answered with the trained fallback;
 - speed: tokens a second of greedy decoding, one thread, one conversation.
 
@@ -23,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.families.hearth_assistant import Message, Tool, parse_completion, segments, value_text
+from models.families.hearth_assistant import Completion, Message, Tool, parse_completion, segments, value_text
 from models.recipes.assistant.card import refresh_card
 from models.recipes.assistant.chat import Assistant
 from models.recipes.assistant.data import DevRow, dev_rows
@@ -32,6 +34,7 @@ from models.recipes.assistant.fallback import is_fallback
 from models.recipes.assistant.sheet import INPUTS, TOOLS
 
 _CONTEXT_TOKENS = 1024
+_CALLS = 600
 
 
 def main() -> None:
@@ -67,7 +70,10 @@ def evaluate(assistant: Assistant, data: Path, sample: int) -> dict[str, Any]:
     random.Random(2).shuffle(rows)
     questions = [row["messages"][0]["content"] for row in read_jsonl(data / "instruction" / "dolly.dev.jsonl.xz")]
     figures: dict[str, Any] = {"perplexity": perplexity(assistant, rows[: sample or None])}
-    figures["calls"] = call_matches(assistant, rows, trained_call_names(data), sample or 1 << 30)
+    limit = min(sample or _CALLS, _CALLS)
+    figures["calls"] = call_matches(assistant, rows, limit, trained=True)
+    figures["calls_new"] = call_matches(assistant, rows, limit // 2, trained=False)
+    figures["needless"] = needless_calls(assistant, rows, limit // 2)
     answered = [assistant.answer([Message("user", text)]).content for text in questions[: sample or None]]
     figures["fallback"] = {"share": sum(map(is_fallback, answered)) / len(answered), "rows": len(answered)}
     figures["tokens_per_s"] = speed(assistant)
@@ -86,33 +92,48 @@ def perplexity(assistant: Assistant, rows: Sequence[DevRow]) -> dict[str, dict[s
     return {key: {"value": math.exp(loss[key] / tokens[key]), "tokens": tokens[key]} for key in loss}
 
 
-def trained_call_names(data: Path) -> set[str]:
-    """Names of the calls that occur in SGD's training dialogues."""
+def call_matches(assistant: Assistant, rows: Sequence[DevRow], limit: int, *, trained: bool) -> dict[str, float]:
+    """How often a call, the right one, and the right one with its arguments comes where the dialogue has it."""
+    called = named = exact = 0
+    turns = [
+        (row, position, message.calls[0])
+        for row in rows
+        for position, message in enumerate(row.messages)
+        if row.source == "sgd-dev" and message.calls and (message.calls[0].name in row.trained) == trained
+    ][:limit]
+    for row, position, wanted in turns:
+        got = next_turn(assistant, row, position)
+        called += bool(got.calls)
+        if len(got.calls) == 1 and got.calls[0].name == wanted.name:
+            named += 1
+            exact += as_text(got.calls[0].arguments) == as_text(wanted.arguments)
+    share = 1 / max(len(turns), 1)
+    return {"rows": len(turns), "called": called * share, "name": named * share, "exact": exact * share}
+
+
+def needless_calls(assistant: Assistant, rows: Sequence[DevRow], limit: int) -> dict[str, float]:
+    """How often the model calls where the dialogue has text after a user's turn."""
+    turns = [
+        (row, position)
+        for row in rows
+        for position, message in enumerate(row.messages)
+        if row.source == "sgd-dev"
+        and position
+        and message.role == "assistant"
+        and not message.calls
+        and row.messages[position - 1].role == "user"
+    ]
+    turns = random.Random(4).sample(turns, min(limit, len(turns)))
     return {
-        call["name"]
-        for row in read_jsonl(data / "dialogue" / "train.jsonl.xz")
-        if row["source"] == "sgd-train"
-        for turn in row["messages"]
-        for call in turn.get("calls", ())
+        "rows": len(turns),
+        "share": sum(bool(next_turn(assistant, *turn).calls) for turn in turns) / max(len(turns), 1),
     }
 
 
-def call_matches(assistant: Assistant, rows: Sequence[DevRow], trained: set[str], limit: int) -> dict[str, float]:
-    """How often the right call comes at the right turn, and after a forced start of a call."""
-    total = called = named = exact = 0
-    for row in rows:
-        for position, message in enumerate(row.messages):
-            if row.source != "sgd-dev" or not message.calls or message.calls[0].name not in trained or total == limit:
-                continue
-            total += 1
-            prompt = segments(row.messages[:position], row.tools, add_generation_prompt=True)
-            got = parse_completion(assistant.complete(prompt)[0], row.tools)
-            called += bool(got.calls)
-            if len(got.calls) == 1 and got.calls[0].name == message.calls[0].name:
-                named += 1
-                exact += as_text(got.calls[0].arguments) == as_text(message.calls[0].arguments)
-    share = 1 / max(total, 1)
-    return {"rows": total, "called": called * share, "name": named * share, "exact": exact * share}
+def next_turn(assistant: Assistant, row: DevRow, position: int) -> Completion:
+    """What the model says at a position, the turns before it as they were."""
+    prompt = segments(row.messages[:position], row.tools, add_generation_prompt=True)
+    return parse_completion(assistant.complete(prompt)[0], row.tools)
 
 
 def as_text(arguments: Mapping[str, Any]) -> dict[str, str]:

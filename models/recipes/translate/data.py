@@ -24,12 +24,12 @@ SOURCE_WEIGHTS = {
     "cocoa-mt": 1.0,
     "bcontrast": 0.7,
     "african-storybook": 0.7,
-    "xquad": 0.5,
-    "mozilla": 0.4,
-    "mt-geneval": 0.4,
-    "mlqe-pe": 0.35,
-    "europarl": 0.3,
-    "pydocs": 0.12,
+    "xquad": 0.3,
+    "mozilla": 0.2,
+    "mt-geneval": 0.2,
+    "mlqe-pe": 0.15,
+    "europarl": 0.1,
+    "pydocs": 0.05,
 }
 DICTIONARY_WEIGHT = 0.1
 EVERYDAY_SOURCES = ("tatoeba", "bcontrast")

@@ -28,7 +28,7 @@ from models.recipes.translate.warmstart import load_shipped
 
 WARMUP_STEPS = 100
 LAST_RATE = 0.02
-LOG_STEPS = 50
+LOG_STEPS = 25
 CHECKPOINT_S = 180.0
 
 
@@ -67,7 +67,8 @@ def encoded_rows(work: Path, tokenizer: sentencepiece.SentencePieceProcessor) ->
 
 
 def train_batch(network: Network, batch: Batch, smoothing: float, device: torch.device) -> float:
-    """Leave the gradients of one batch in the network; returns the mean entropy of a target token."""
+    """Leave the gradients of this batch alone in the network; returns the mean entropy of a target token."""
+    network.zero_grad(set_to_none=True)
     source = torch.from_numpy(batch.source).to(device)
     target = torch.from_numpy(batch.target).to(device)
     mask = None
@@ -196,11 +197,11 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--encoder-layers", type=int, default=3)
     parser.add_argument("--batch-tokens", type=int, default=4000, help="of both sides together, with padding")
-    parser.add_argument("--learning-rate", type=float, default=8e-3)
+    parser.add_argument("--learning-rate", type=float, default=6e-3)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--smoothing", type=float, default=0.1)
     parser.add_argument("--average-decay", type=float, default=0.999)
-    parser.add_argument("--decay-from", type=float, default=0.7, help="share of the time budget before the rate falls")
+    parser.add_argument("--decay-from", type=float, default=0.4, help="share of the time budget before the rate falls")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)

@@ -61,5 +61,6 @@ def cut_loops(items: Sequence[ItemT], source: Sequence[Hashable] = ()) -> list[I
     if find_loop(source) is not None:
         return rest
     while (loop := find_loop(rest)) is not None:
-        rest = rest[: loop.start + loop.period] + rest[loop.end :]
+        begun = (loop.end - loop.start) % loop.period if loop.end < len(rest) else 0  # goes on into what follows
+        rest = rest[: loop.start + loop.period] + rest[loop.end - begun :]
     return rest

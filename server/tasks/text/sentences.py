@@ -16,7 +16,10 @@ from server.tasks.text.clauses import split_long
 from server.tasks.text.translatable import is_translatable
 
 _FENCE = re.compile(r"[ \t]*(```|~~~)")
-_LIST_MARKER = re.compile(r"(?:(?:[-*+•‣◦·–—>]|#{1,6}|\(?(?:\d{1,3}|[a-zA-Z])[.)])[ \t]+)+")
+_GERMAN_MONTH = "Jan|Feb|März|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez"
+_LIST_MARKER = re.compile(
+    rf"(?:(?:[-*+•‣◦·–—>]|#{{1,6}}|\(?\d{{1,3}}[.)](?! (?:{_GERMAN_MONTH}))|\(?[a-zA-Z]\))[ \t]+)+"
+)
 _END_MARK = re.compile(r"[.!?:;…。！？]['\"”’»)\]]*$")
 _WRAPPED_CHARACTERS = 50
 """A line shorter than this was ended on purpose."""
@@ -31,7 +34,7 @@ _ORDINAL_ENDS = re.compile(
 )
 _LONGEST_END = 40
 _LIBRARY_CHARACTERS = 4000
-# Where it does not cut and should: it waits for the other one of a quotation mark that stands alone.
+# Where it does not cut and should: it keeps a quotation together, however long.
 _LONG_CHARACTERS = 100
 _SURE_END = re.compile(r"(?<=[a-zß-ÿ]{4}[.!?])[\"”’»)]*\s+(?=[\"“„«(¿¡]*[A-ZÀ-Þ])")
 

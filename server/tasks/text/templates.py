@@ -117,7 +117,8 @@ class ChatTemplate:
         """Breaks special tokens in a message's text with a mark that is taken out again after rendering.
 
         Also where a text ends as a special token begins, or the other way round: the template may put two
-        texts, or a text of its own, side by side.
+        texts, or a text of its own, side by side. Not in the middle of one: templates make the token of a turn
+        from its role.
         """
 
         def protect(text: str) -> str:

@@ -1,0 +1,50 @@
+"""What the steps must know of one classifier: its head, its manifest and how it is calibrated.
+
+Contract: plain data and one function. It knows nothing of training or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.recipes.classifier.infer import EngineClassifier
+from models.recipes.classifier.numpy_head import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What is fitted after training, on rows that training has not seen."""
+
+    temperature: float
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTerms:
+    """Licence and origin of one source of training rows."""
+
+    license: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One classifier. `calibrate` gets the converted model at temperature 1 and the data folder."""
+
+    id: str
+    head: str
+    labels: tuple[str, ...]
+    kind: Kind
+    summary: str
+    license: str
+    created_s: int
+    sources: Mapping[str, SourceTerms]
+    calibrate: Callable[[EngineClassifier, Path], Calibration]
+    experimental: tuple[str, ...] = ()
+    context_tokens: int = 256
+
+    def classifier(self, folder: Path, temperature: float) -> EngineClassifier:
+        """The converted model of a folder."""
+        return EngineClassifier(folder, self.head, self.kind, temperature, self.context_tokens)

@@ -1,0 +1,90 @@
+"""Step 1, data: `python -m models.recipes.moderation.data --data DIR --work DIR`.
+
+Contract: maps the data sets' labels to the two categories they support, adds harmless text, and
+writes WORK/train.jsonl and WORK/dev.jsonl. Only sources that may be shipped are read. It knows
+nothing of models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from models.recipes.classifier.rows import Row, read_rows, write_rows
+from models.recipes.moderation.harmless import Part, harmless
+
+# The other categories of the moderation API have no training rows, so no label is made for them.
+LABELS = ("harassment", "hate")
+HARMLESS = {"harassment": 0, "hate": 0}
+_MEANT_AS_HARASSMENT = ("harassment", "offensive", "toxic")
+# The largest sources would drown the others; cursing alone is the bulk of the tweets.
+_MOST_ROWS = {
+    ("davidson-tweets", "harassment"): 7000,
+    ("toxic-spans-civil-comments", "harassment"): 5500,
+    ("vicomtech-forum", ""): 6000,
+    ("germeval2018", ""): 2000,
+}
+SEED = 31
+
+
+def mapped(labels: Mapping[str, int]) -> dict[str, int]:
+    """The two categories, as far as the row's annotation says anything of them."""
+    known = {name: labels[name] for name in ("hate",) if name in labels}
+    said = [labels[name] for name in _MEANT_AS_HARASSMENT if name in labels]
+    if said:
+        known["harassment"] = max(said)
+    return known
+
+
+def moderation_rows(data: Path, part: str) -> list[Row]:
+    """The rows of a moderation file with mapped labels; rows that say nothing are left out."""
+    rows = read_rows(data / "moderation" / f"{part}.jsonl.xz", LABELS)
+    kept = (Row(row.text, mapped(row.labels), row.source) for row in rows)
+    return [row for row in kept if row.labels]
+
+
+def training_rows(data: Path) -> list[Row]:
+    """Capped annotated rows, then harmless ones, in a fixed order."""
+    rng = random.Random(SEED)
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in moderation_rows(data, "train"):
+        is_plain = not row.labels.get("hate") and row.labels.get("harassment")
+        positive = "hate" if row.labels.get("hate") else "harassment" if is_plain else ""
+        groups[row.source, positive].append(row)
+    rows: list[Row] = []
+    for key in sorted(groups):
+        group = groups[key]
+        rows += rng.sample(group, min(len(group), _MOST_ROWS.get(key, len(group))))
+    return rows + harmless_rows(data, "train")
+
+
+def harmless_rows(data: Path, part: Part) -> list[Row]:
+    """Rows that are annotated as neither."""
+    return [
+        Row(text, HARMLESS, f"{source} (as harmless)")
+        for source, texts in harmless(data, part).items()
+        for text in texts
+    ]
+
+
+def main() -> None:
+    """Read the options and write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    rows = training_rows(arguments.data)
+    write_rows(arguments.work / "train.jsonl", rows)
+    write_rows(
+        arguments.work / "dev.jsonl", [*moderation_rows(arguments.data, "dev"), *harmless_rows(arguments.data, "dev")]
+    )
+    for key, count in sorted(Counter((row.source, str(dict(row.labels))) for row in rows).items()):
+        print(*key, count)
+
+
+if __name__ == "__main__":
+    main()

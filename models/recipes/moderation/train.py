@@ -1,0 +1,18 @@
+"""Step 2, train: `python -m models.recipes.moderation.train --work DIR --init FOLDER`.
+
+Contract: reads WORK/train.jsonl, leaves WORK/checkpoint.pt and WORK/tokenizer.json. `--init` is
+a shipped model folder (embed to start afresh, moderation to go on from what ships) or a Hugging
+Face BertModel folder.
+"""
+
+from __future__ import annotations
+
+from models.recipes.classifier.command import train_command
+from models.recipes.classifier.train import Settings
+from models.recipes.moderation.data import LABELS
+
+# Rows are cut early: comments are long, and time is better spent on more of them.
+SETTINGS = Settings(labels=LABELS, kind="sigmoid", epochs=2, limit_tokens=96)
+
+if __name__ == "__main__":
+    train_command(SETTINGS, __doc__ or "")

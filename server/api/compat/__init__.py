@@ -1,0 +1,1 @@
+"""Other servers' routes, so that their clients work here with another address."""

@@ -1,0 +1,112 @@
+"""Classifier routes: text-embeddings-inference's ``/predict`` and vLLM's ``/classify``, on the sentiment head."""
+
+from typing import Annotated, Any, ClassVar
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from pydantic import Field, PlainValidator
+
+from server.api.compat.peer import PeerBody, PeerRoute
+from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now, require_items
+from server.api.reading import JsonRoute
+from server.api.schemas.base import ModelName, RequestBody, Texts, Usage, as_list, invalid
+from server.errors import ServerError
+from server.tasks.results import Scores
+
+
+class InferenceRoute(PeerRoute):
+    """Errors are ``{"error": …, "error_type": …}``."""
+
+    statuses: ClassVar[dict[int, int]] = {400: 422}
+
+    @staticmethod
+    def shape(error: ServerError) -> dict[str, Any]:
+        """The body of an error."""
+        kinds = {413: "Validation", 429: "Overloaded", 503: "Unhealthy"}
+        kind = kinds.get(error.status, "Validation" if error.status < 500 else "Backend")
+        return {"error": error.message, "error_type": kind}
+
+
+predicting = APIRouter(route_class=InferenceRoute, tags=["text-embeddings-inference"])
+classifying = APIRouter(route_class=JsonRoute, tags=["vLLM"])
+
+
+def _inputs(value: Any) -> str | list[list[str]]:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        raise invalid("inputs", 'is a pair of texts; this model scores single texts: send [["a"], ["b"]]')
+    single = isinstance(value, list) and all(
+        isinstance(item, list) and len(item) == 1 and isinstance(item[0], str) for item in value
+    )
+    if not single or not value:
+        raise invalid("inputs", "must be a text, or a list of lists of one text each")
+    texts: list[list[str]] = value
+    return texts
+
+
+class PredictBody(PeerBody):
+    """Texts to score, in text-embeddings-inference's form."""
+
+    neutral = {  # noqa: RUF012  a table of the base class
+        "truncate": (False,),
+        "truncation_direction": ("Right", "right"),
+        "raw_scores": (False,),
+    }
+
+    inputs: Annotated[str | list[list[str]], PlainValidator(_inputs, json_schema_input_type=str | list[list[str]])] = (
+        Field(description="A text, or a batch: a list of lists of one text.", examples=["I love it."])
+    )
+
+
+class ClassifyBody(RequestBody):
+    """Texts to score, in vLLM's form."""
+
+    neutral = {"truncate_prompt_tokens": (), "priority": (0,), "activation": (True,)}  # noqa: RUF012  as above
+
+    model: ModelName = Field(examples=["sentiment"])
+    input: Texts = Field(description="A text or a list of texts.", examples=["I love it."])
+
+
+@predicting.post("/predict")
+async def predict(body: PredictBody, services: ServicesDep, settings: SettingsDep, record: RecordDep) -> JSONResponse:
+    """Score as text-embeddings-inference does: labels with scores, the likeliest first."""
+    texts = [body.inputs] if isinstance(body.inputs, str) else [item[0] for item in body.inputs]
+    require_items(len(texts), settings, "inputs")
+    task = services.classifier(None, "sentiment")
+    record.serve(task.card.id)
+    done = await task.classify(texts)
+    record.finish(done.usage, done.timing)
+    predictions = [_sorted(item) for item in done.items]
+    return JSONResponse(predictions[0] if isinstance(body.inputs, str) else predictions)
+
+
+@classifying.post("/classify")
+async def classify(body: ClassifyBody, services: ServicesDep, settings: SettingsDep, record: RecordDep) -> JSONResponse:
+    """Score as vLLM does: the likeliest label, and the probabilities in the model's order of labels."""
+    texts = as_list(body.input)
+    require_items(len(texts), settings, "input")
+    task = services.classifier(body.model, None if body.model else "sentiment")
+    record.serve(task.card.id)
+    done = await task.classify(texts)
+    record.finish(done.usage, done.timing)
+    data = [
+        {"index": i, "label": item.label, "probs": list(item.scores.values()), "num_classes": len(item.scores)}
+        for i, item in enumerate(done.items)
+    ]
+    usage = Usage.of(done.usage).model_dump()
+    return JSONResponse(
+        {
+            "id": new_id("classify-"),
+            "object": "list",
+            "created": now(),
+            "model": task.card.id,
+            "data": data,
+            "usage": usage,
+        }
+    )
+
+
+def _sorted(item: Scores) -> list[dict[str, Any]]:
+    ranked = sorted(item.scores.items(), key=lambda pair: -pair[1])
+    return [{"score": score, "label": label} for label, score in ranked]

@@ -1,0 +1,134 @@
+"""LibreTranslate's routes: ``/translate``, ``/detect``, ``/languages``, ``/frontend/settings``; JSON and forms."""
+
+from typing import Any, ClassVar, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import Field, model_validator
+
+from server.api.auth import require_key
+from server.api.compat.names import english_name
+from server.api.compat.peer import PeerBody, PeerRoute
+from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items
+from server.api.schemas.base import Texts, as_list, refuse
+from server.errors import ServerError, UnsupportedParameter
+from server.tasks.results import Translation
+from server.tasks.text.language import detect
+from server.tasks.translation import TranslationTask
+
+
+class LibreRoute(PeerRoute):
+    """Errors are ``{"error": message}``."""
+
+    statuses: ClassVar[dict[int, int]] = {401: 403, 413: 400}
+
+    @staticmethod
+    def shape(error: ServerError) -> dict[str, Any]:
+        """The body of an error."""
+        return {"error": error.message}
+
+
+router = APIRouter(route_class=LibreRoute, tags=["LibreTranslate"])
+
+
+class TranslateBody(PeerBody):
+    """Texts to translate."""
+
+    q: Texts = Field(description="A text or a list of texts.", examples=["Good morning."])
+    source: str = Field(description="Their language, or `auto`.", examples=["auto"])
+    target: str = Field(description="The language to translate to.", examples=["de"])
+    format: Literal["text", "html"] = Field("text", description="Only `text`.", examples=["text"])
+    alternatives: int = Field(0, ge=0, le=5, description="How many more translations of each text.", examples=[0])
+    api_key: str = Field("", description="The API key, where one is needed.", examples=[""])
+
+    @model_validator(mode="after")
+    def _check(self) -> "TranslateBody":
+        if self.format == "html":
+            refuse("format", "HTML is not translated yet; send the text of it.")
+        return self
+
+
+class DetectBody(PeerBody):
+    """A text whose language is to be told."""
+
+    q: str = Field(description="The text.", examples=["Guten Morgen."])
+    api_key: str = Field("", description="The API key, where one is needed.", examples=[""])
+
+
+@router.post("/translate")
+async def translate(
+    request: Request, body: TranslateBody, services: ServicesDep, settings: SettingsDep, record: RecordDep
+) -> JSONResponse:
+    """Translate as LibreTranslate does: a text gives a text, a list gives a list."""
+    require_key(request, settings, body.api_key)
+    texts = as_list(body.q)
+    require_items(len(texts), settings, "q")
+    task = services.translator(None)
+    record.serve(task.card.id)
+    source = None if body.source == "auto" else body.source
+    done = await task.translate(texts, source, body.target, alternatives=body.alternatives)
+    record.finish_translation(texts, done)
+    answer: dict[str, Any] = {"translatedText": [item.text for item in done.items]}
+    if source is None:
+        answer["detectedLanguage"] = [_detected(item) for item in done.items]
+    if body.alternatives:
+        answer["alternatives"] = [list(item.alternatives) for item in done.items]
+    if isinstance(body.q, str):
+        answer = {name: values[0] for name, values in answer.items()}
+    return JSONResponse(answer)
+
+
+@router.post("/translate_file", include_in_schema=False)
+async def translate_file() -> None:
+    """Refuse files by name."""
+    raise UnsupportedParameter("file", "files are not translated; send their text to /translate.")
+
+
+@router.post("/detect")
+async def detect_language(
+    request: Request, body: DetectBody, services: ServicesDep, settings: SettingsDep
+) -> JSONResponse:
+    """Tell the language of a text; confidence in percent."""
+    require_key(request, settings, body.api_key)
+    found = detect(body.q, services.translator(None).languages)
+    return JSONResponse([{"confidence": round(found[1] * 100, 1), "language": found[0]}] if found else [])
+
+
+@router.get("/languages")
+async def languages(services: ServicesDep) -> JSONResponse:
+    """List the languages and what each can be translated to."""
+    task = services.translator(None)
+    return JSONResponse(
+        [{"code": code, "name": english_name(code), "targets": _targets(task, code)} for code in task.languages]
+    )
+
+
+@router.get("/frontend/settings")
+async def frontend_settings(services: ServicesDep, settings: SettingsDep) -> JSONResponse:
+    """Say what a front end may offer."""
+    languages = services.translator(None).languages
+    target = "en" if "en" in languages else languages[0]
+    return JSONResponse(
+        {
+            "apiKeys": bool(settings.api_keys),
+            "keyRequired": bool(settings.api_keys),
+            "charLimit": -1,
+            "frontendTimeout": 500,
+            "suggestions": False,
+            "filesTranslation": False,
+            "supportedFilesFormat": [],
+            "language": {
+                "source": {"code": "auto", "name": "Auto Detect"},
+                "target": {"code": target, "name": english_name(target)},
+            },
+        }
+    )
+
+
+def _detected(item: Translation) -> dict[str, Any]:
+    language, confidence = item.detected or (item.source, 0.0)
+    return {"confidence": round(confidence * 100, 1), "language": language}
+
+
+def _targets(task: TranslationTask, source: str) -> list[str]:
+    return [target for target in task.languages if target == source or task.translates(source, target)]

@@ -1,0 +1,54 @@
+"""What routes are given: the services, the settings, the record of their request."""
+
+import time
+import uuid
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from server.api.record import Record, record_of
+from server.errors import TooLarge
+from server.metrics import Metrics
+from server.settings import Settings
+from server.tasks.services import Services
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+async def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+async def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
+RecordDep = Annotated[Record, Depends(record_of)]
+
+
+def require_items(count: int, settings: Settings, field: str) -> None:
+    """Refuse a list that is too long.
+
+    Raises:
+        TooLarge: it has more than ``max_list_items``.
+    """
+    if count > settings.max_list_items:
+        raise TooLarge(f"The list '{field}'", count, settings.max_list_items, "items", field)
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id of an answer."""
+    return f"{prefix}{uuid.uuid4().hex}"
+
+
+def now() -> int:
+    """The time an answer was made, in Unix seconds."""
+    return int(time.time())

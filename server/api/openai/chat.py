@@ -1,0 +1,151 @@
+"""``POST /v1/chat/completions``."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+from fastapi import APIRouter, Response
+
+from server.api import events
+from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now
+from server.api.openai.fingerprint import fingerprint
+from server.api.openai.pace import Deltas, Pace
+from server.api.reading import JsonRoute
+from server.api.record import Record
+from server.api.schemas.chat import (
+    Answer,
+    CallMade,
+    ChatChoice,
+    ChatChunk,
+    ChatDelta,
+    ChatRequest,
+    ChatResponse,
+    ChosenLogprob,
+    ChunkChoice,
+    FunctionMade,
+    GenerationUsage,
+    Logprobs,
+)
+from server.tasks.results import Choice, Delta, ToolCall
+
+router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
+
+
+@router.post("/v1/chat/completions", response_model=ChatResponse, response_model_exclude_unset=True)
+async def create_chat_completion(
+    body: ChatRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep
+) -> ChatResponse | Response:
+    """Continue a conversation."""
+    task = services.chat(body.model)
+    record.serve(task.card.id, generates=True)
+    deltas = await task.chat(body.conversation(), body.options(), body.callable_tools())
+    answer = _Answers(body, task.card.id, fingerprint(task.card))
+    if body.stream:
+        return await events.begin(answer.stream(deltas, record), record, settings.request_timeout_s)
+    choices = await deltas.whole()
+    record.finish(deltas.usage, deltas.timing, (choice.finish_reason for choice in choices))
+    return answer.whole(choices, GenerationUsage.of(deltas.usage))
+
+
+class _Answers:
+    """Writes the answers to one request, whole or as a stream: same id, time and model throughout."""
+
+    def __init__(self, body: ChatRequest, model: str, system_fingerprint: str) -> None:
+        self._logprobs = body.logprobs
+        self._top = body.top_logprobs
+        self._n = body.n
+        self._options = body.stream_options
+        self._id = new_id("chatcmpl-")
+        self._created = now()
+        self._model = model
+        self._fingerprint = system_fingerprint
+
+    def whole(self, choices: Sequence[Choice], usage: GenerationUsage) -> ChatResponse:
+        return ChatResponse(
+            id=self._id,
+            object="chat.completion",
+            created=self._created,
+            model=self._model,
+            system_fingerprint=self._fingerprint,
+            choices=[self._choice(choice) for choice in choices],
+            usage=usage,
+        )
+
+    def _choice(self, choice: Choice) -> ChatChoice:
+        message = Answer(role="assistant", content=choice.text, refusal=None)
+        if choice.calls:
+            message = Answer(
+                role="assistant", content=choice.text or None, refusal=None, tool_calls=[*map(_call, choice.calls)]
+            )
+        return ChatChoice(
+            index=choice.index,
+            message=message,
+            logprobs=self._tokens(choice) if self._logprobs else None,
+            finish_reason=choice.finish_reason,
+        )
+
+    def _tokens(self, part: Choice | Delta) -> Logprobs:
+        return Logprobs(content=[ChosenLogprob.of(token, self._top) for token in part.tokens], refusal=None)
+
+    async def stream(self, deltas: Deltas, record: Record) -> AsyncIterator[bytes]:
+        """The events of a stream, all but ``[DONE]``."""
+        pace = Pace(record)
+        begun = [False] * self._n
+        reasons: list[str] = []
+        try:
+            async for delta in deltas:
+                pace.tick(delta.index, deltas)
+                if delta.finish_reason is not None:
+                    reasons.append(delta.finish_reason)
+                for chunk in self._chunks(delta, begun, deltas):
+                    yield events.encode(chunk)
+            if self._options is not None and self._options.include_usage:
+                yield events.encode(self._chunk([], deltas, last=True))
+        finally:
+            deltas.cancel()
+            record.finish(deltas.usage, deltas.timing, reasons)
+
+    def _chunks(self, delta: Delta, begun: list[bool], deltas: Deltas) -> list[ChatChunk]:
+        """A delta as chunks: the role before all else, the finish reason after it."""
+        chunks = []
+        if not begun[delta.index]:
+            begun[delta.index] = True
+            chunks.append(ChatDelta(role="assistant", content="", refusal=None))
+        if delta.text or delta.tokens:
+            chunks.append(ChatDelta(content=delta.text))
+        if delta.calls:
+            numbered = [_call(call).model_copy(update={"index": i}) for i, call in enumerate(delta.calls)]
+            chunks.append(ChatDelta(tool_calls=numbered))
+        if delta.finish_reason is not None:
+            chunks.append(ChatDelta())
+        made = []
+        for i, part in enumerate(chunks):
+            last = i == len(chunks) - 1
+            text = part.content is not None and part.role is None
+            choice = ChunkChoice(
+                index=delta.index,
+                delta=part,
+                logprobs=self._tokens(delta) if self._logprobs and text else None,
+                finish_reason=delta.finish_reason if last else None,
+            )
+            made.append(self._chunk([choice], deltas))
+        return made
+
+    def _chunk(self, choices: list[ChunkChoice], deltas: Deltas, *, last: bool = False) -> ChatChunk:
+        chunk = ChatChunk(
+            id=self._id,
+            object="chat.completion.chunk",
+            created=self._created,
+            model=self._model,
+            system_fingerprint=self._fingerprint,
+            choices=choices,
+        )
+        if self._options is not None and (last or self._options.continuous_usage_stats):
+            chunk.usage = GenerationUsage.of(deltas.usage)
+        elif self._options is not None and self._options.include_usage:
+            chunk.usage = None  # set, so that it is sent as null
+        return chunk
+
+
+def _call(call: ToolCall) -> CallMade:
+    arguments = json.dumps(dict(call.arguments), ensure_ascii=False)
+    return CallMade(id=new_id("call_"), type="function", function=FunctionMade(name=call.name, arguments=arguments))

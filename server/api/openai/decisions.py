@@ -1,0 +1,20 @@
+"""``POST /v1/decisions``."""
+
+from fastapi import APIRouter
+
+from server.api.deps import RecordDep, ServicesDep
+from server.api.reading import JsonRoute
+from server.api.schemas.decisions import DecisionRequest, DecisionResponse, DecisionUsage
+
+router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
+
+
+@router.post("/v1/decisions")
+async def create_decision(body: DecisionRequest, services: ServicesDep, record: RecordDep) -> DecisionResponse:
+    """Answer questions about an input by probabilities."""
+    task = services.decider(body.model)
+    record.serve(task.card.id)
+    done = await task.decide(body.text, [question.question() for question in body.questions])
+    record.finish(done.usage, done.timing)
+    answers = [question.answer(list(p)) for question, p in zip(body.questions, done.items, strict=True)]
+    return DecisionResponse(model=task.card.id, answers=answers, usage=DecisionUsage.of(done.usage))

@@ -1,0 +1,42 @@
+"""For operators: is it alive, is it ready, what does it measure."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from server.api.deps import MetricsDep, ServicesDep
+from server.api.reading import JsonRoute
+
+router = APIRouter(route_class=JsonRoute, tags=["Operations"])
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """Say that the process answers, whatever its models do."""
+    return {"status": "ok"}
+
+
+@router.get("/ready", responses={503: {"description": "Not ready, and why."}})
+async def ready(services: ServicesDep) -> JSONResponse:
+    """Say whether every model answers: 503 while one loads, restarts or has failed, or the server drains."""
+    models: dict[str, Any] = {}
+    reasons = []
+    if services.refusal is not None:
+        reasons.append(services.refusal.message)
+    for served in services.served():
+        models[served.id] = {"state": served.state}
+        if served.state != "ready":
+            models[served.id]["reason"] = served.reason
+            reasons.append(f"{served.id}: {served.reason or served.state}")
+    if not models:
+        reasons.append("There are no models.")
+    body = {"status": "not ready" if reasons else "ready", "reasons": reasons, "models": models}
+    return JSONResponse(body, 503 if reasons else 200, {"retry-after": "1"} if reasons else None)
+
+
+@router.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
+async def scrape(request: Request, metrics: MetricsDep) -> Response:
+    """Tell all metrics, as Prometheus text, or as OpenMetrics to those who accept it."""
+    text, content_type = metrics.scrape(request.headers.get("accept", ""))
+    return Response(text, headers={"content-type": content_type})

@@ -1,0 +1,146 @@
+"""How a route reads its request: JSON only, within a limit, and no longer than the client waits for it.
+
+``JsonRoute`` is the route class of every router. It reads the whole body, has FastAPI check it, and then
+watches the connection while the handler works: a client that leaves cancels the work, which a plain JSON
+handler would otherwise carry on with.
+"""
+
+import asyncio
+import json
+import zlib
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, TypeVar
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from server.errors import BadRequest, ClientLeft, DeadlinePassed, TooLarge, UnsupportedMediaType
+
+T = TypeVar("T")
+
+DRAINED = 8
+"""A body over the limit is read on and thrown away up to so many times the limit: a connection closed on a
+client that is still sending would hide the answer from it."""
+
+
+class JsonRequest(Request):
+    """A request whose body is JSON."""
+
+    def __init__(self, scope: Any, receive: Receive, limit_bytes: int) -> None:
+        super().__init__(scope, receive)
+        self._limit_bytes = limit_bytes
+
+    async def body(self) -> bytes:
+        """Read the body, within the limit before and after decompression.
+
+        Raises:
+            UnsupportedMediaType: it is not JSON, or compressed in a way that is not read here.
+            TooLarge: it is over the limit.
+            BadRequest: its compression is damaged.
+        """
+        if not hasattr(self, "_body"):
+            self._require_json()
+            raw = await self._read()
+            encoding = self.headers.get("content-encoding", "identity").strip().lower()
+            if encoding == "gzip":
+                raw = self._gunzip(raw)
+            elif encoding != "identity":
+                raise UnsupportedMediaType(f"compressed with '{encoding[:40]}'", "it plain or with gzip")
+            self._body = raw
+        return self._body
+
+    async def json(self) -> Any:
+        """Parse the body. NaN, Infinity, lone surrogates and nesting without end are not JSON here."""
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as error:
+            raise json.JSONDecodeError(str(error), "", 0) from None
+
+    def _require_json(self) -> None:
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
+            raise UnsupportedMediaType(kind[:80], "application/json")
+
+    async def _read(self) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size <= self._limit_bytes:
+                    chunks.append(chunk)
+                elif size > DRAINED * self._limit_bytes:
+                    break
+        except ClientDisconnect:
+            raise ClientLeft from None
+        if size > self._limit_bytes:
+            raise TooLarge("The body", size, self._limit_bytes)
+        return b"".join(chunks)
+
+    def _gunzip(self, raw: bytes) -> bytes:
+        decompressor = zlib.decompressobj(wbits=31)
+        try:
+            plain = decompressor.decompress(raw, self._limit_bytes + 1)
+        except zlib.error:
+            raise BadRequest("The body is not valid gzip.") from None
+        if len(plain) > self._limit_bytes:
+            raise TooLarge("The decompressed body", len(plain), self._limit_bytes)
+        if not decompressor.eof:
+            raise BadRequest("The body is not valid gzip: it ends too early.")
+        return plain
+
+
+class JsonRoute(APIRoute):
+    """See the module."""
+
+    request_class: ClassVar[type[JsonRequest]] = JsonRequest
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler."""
+        original = super().get_route_handler()
+        reads = self.body_field is not None
+
+        async def handle(request: Request) -> Response:
+            settings = request.app.state.settings
+            if reads:
+                request = self.request_class(request.scope, request.receive, settings.max_body_bytes)
+                await request.body()
+            return await attended(original(request), request.receive, settings.request_timeout_s)
+
+        return handle
+
+
+async def attended(work: Coroutine[Any, Any, T], receive: Receive, limit_s: float) -> T:
+    """Do the work unless the client leaves or the deadline passes first; it has stopped when this returns.
+
+    Raises:
+        ClientLeft: the client closed the connection.
+        DeadlinePassed: it took longer than ``limit_s``.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(left(receive))
+    try:
+        await asyncio.wait({task, gone}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientLeft if gone.done() else DeadlinePassed(limit_s)
+    finally:
+        await stop(task, gone)
+
+
+async def left(receive: Receive) -> None:
+    """Wait until the client is gone. The body must have been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def stop(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel what still runs and wait until it has cleaned up."""
+    running = {task for task in tasks if not task.done()}
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)

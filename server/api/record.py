@@ -1,0 +1,90 @@
+"""What one HTTP request has come to so far: filled in by routes, read once it is over.
+
+Routes state facts here (which model, what usage, when); headers, log and metrics are made of them in one
+place, so no endpoint has an accounting of its own that could drift.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from server.batching.job import Timing
+from server.errors import ServerError
+from server.tasks.results import Done, Translation, Usage
+
+KEY = "hearth.record"
+"""Where a record lies in an ASGI scope."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One request. Times are on the clock of ``time.perf_counter``."""
+
+    id: str
+    method: str
+    received_s: float
+    endpoint: str = "unmatched"
+    """The route's path template: a closed set, unlike paths."""
+    status: int = 0
+    parsed_s: float | None = None
+    """When the body had been read and checked: from then on the task worked on it."""
+    model: str | None = None
+    """The id of the model that serves it; never an alias."""
+    generates: bool = False
+    """Whether it makes tokens one by one, so that first and next tokens have times."""
+    usage: Usage | None = None
+    timing: Timing | None = None
+    finish_reasons: list[str] = field(default_factory=list)
+    gaps_s: list[float] = field(default_factory=list)
+    """Streams: the times between two pieces of one choice."""
+    translated_characters: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Characters read for each pair of source and target."""
+    error: ServerError | None = None
+
+    def serve(self, model: str, *, generates: bool = False) -> None:
+        """A model has been found for the request."""
+        self.model = model
+        self.generates = generates
+        self.parsed_s = time.perf_counter()
+
+    def finish(self, usage: Usage, timing: Timing, reasons: Iterable[str] = ("stop",)) -> None:
+        """The model has answered."""
+        self.usage = usage
+        self.timing = timing
+        self.finish_reasons = list(reasons)
+
+    def finish_translation(self, texts: Sequence[str], done: Done[Translation]) -> None:
+        """A translator has answered."""
+        self.finish(done.usage, done.timing)
+        for text, item in zip(texts, done.items, strict=True):
+            pair = (item.source, item.target)
+            self.translated_characters[pair] = self.translated_characters.get(pair, 0) + len(text)
+
+    @property
+    def tokenization_s(self) -> float | None:
+        """From the checked body to the queue: templates, tokens, checks."""
+        if self.parsed_s is None or self.timing is None:
+            return None
+        return max(0.0, self.timing.queued_s - self.parsed_s)
+
+    @property
+    def queue_s(self) -> float | None:
+        """From the queue to the first batch with one of its rows."""
+        if self.timing is None or self.timing.taken_s is None:
+            return None
+        return self.timing.taken_s - self.timing.queued_s
+
+    @property
+    def inference_s(self) -> float | None:
+        """From the first batch to the last outcome."""
+        if self.timing is None or self.timing.taken_s is None or self.timing.ended_s is None:
+            return None
+        return self.timing.ended_s - self.timing.taken_s
+
+
+async def record_of(request: Request) -> Record:
+    """The record of a request, as a dependency of its route."""
+    record: Record = request.scope[KEY]
+    return record

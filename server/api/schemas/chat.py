@@ -1,0 +1,254 @@
+"""``/v1/chat/completions``: OpenAI's shapes."""
+
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from server.api.schemas import base
+from server.api.schemas.base import ModelName, ResponseBody, invalid, refuse
+from server.api.schemas.messages import Message, Tool
+from server.api.schemas.sampling import SamplingBody
+from server.tasks import results
+from server.tasks.options import GenerationOptions
+
+MAX_CHOICES = 128
+
+Effect: TypeAlias = Literal["none", "auto"]
+
+
+class ChatRequest(SamplingBody):
+    """A conversation to continue."""
+
+    neutral: ClassVar = {
+        "audio": (),
+        "modalities": (["text"],),
+        "moderation": (),
+        "prediction": (),
+        "web_search_options": (),
+        "functions": (),
+        "function_call": (),
+        "prompt_cache_options": (),
+        "prompt_cache_retention": (),
+        "reasoning_effort": ("none",),
+        "verbosity": ("medium",),
+        "store": (False,),
+        "service_tier": ("auto", "default"),
+    }
+
+    model: ModelName = Field(examples=["assistant"])
+    messages: list[Message] = Field(
+        min_length=1,
+        description="The conversation so far.",
+        examples=[[{"role": "user", "content": "Good morning."}]],
+    )
+    max_completion_tokens: int | None = Field(
+        None, ge=1, le=base.MAX_ID, description="At most so many tokens.", examples=[64]
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, le=base.MAX_ID, description="The older name of `max_completion_tokens`.", examples=[64]
+    )
+    n: int = Field(1, ge=1, le=MAX_CHOICES, description="How many answers to make.", examples=[1])
+    logprobs: bool = Field(False, description="Tell the log-probability of each token.", examples=[False])
+    top_logprobs: int = Field(
+        0, ge=0, le=20, description="With `logprobs`: also those of so many of the likeliest tokens.", examples=[5]
+    )
+    tools: list[Tool] | None = Field(None, min_length=1, description="Functions that the model may call.")
+    tool_choice: str | dict[str, Any] = Field(
+        "auto", description="`auto`, or `none` to make no call. Forcing a call is refused.", examples=["auto"]
+    )
+    parallel_tool_calls: bool = Field(True, description="False is refused where there are tools.", examples=[True])
+    response_format: dict[str, Any] = Field(
+        default_factory=lambda: {"type": "text"}, description="Only text.", examples=[{"type": "text"}]
+    )
+    metadata: dict[str, str] | None = Field(None, description="Accepted and not used.", examples=[{"team": "a"}])
+    safety_identifier: str | None = Field(None, description="Accepted and not used.", examples=["u-1"])
+    prompt_cache_key: str | None = Field(None, description="Accepted and not used.", examples=["chat-1"])
+
+    @model_validator(mode="after")
+    def _check(self) -> "ChatRequest":
+        self.check_sampling()
+        if self.top_logprobs and not self.logprobs:
+            raise invalid("top_logprobs", "only goes with 'logprobs': true")
+        if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
+            raise invalid("max_tokens", "differs from max_completion_tokens; send one of them")
+        self._check_format()
+        self._check_tools()
+        return self
+
+    def _check_format(self) -> None:
+        kind = self.response_format.get("type")
+        if kind == "json_schema":
+            described = self.response_format.get("json_schema")
+            if not isinstance(described, dict) or not isinstance(described.get("schema", {}), dict):
+                raise invalid("response_format.json_schema", "must be an object with a 'schema', itself an object")
+        if kind in ("json_object", "json_schema"):
+            refuse("response_format", f"'{kind}' would need decoding under a grammar, which no engine here has.")
+        if kind != "text" or len(self.response_format) != 1:
+            raise invalid("response_format", "send {'type': 'text'}")
+
+    def _check_tools(self) -> None:
+        if isinstance(self.tool_choice, dict):
+            if self.tool_choice.get("type") not in ("function", "allowed_tools", "custom"):
+                raise invalid("tool_choice", "send 'auto' or 'none'")
+            refuse("tool_choice", "forcing a call would need decoding under a grammar; send 'auto' or 'none'.")
+        if self.tool_choice == "required":
+            refuse("tool_choice", "forcing a call would need decoding under a grammar; send 'auto' or 'none'.")
+        if self.tool_choice not in ("auto", "none"):
+            raise invalid("tool_choice", "send 'auto' or 'none'")
+        if not self.parallel_tool_calls and self.tools:
+            refuse("parallel_tool_calls", "the model decides how many calls it makes.")
+
+    def options(self) -> GenerationOptions:
+        """What the task is asked."""
+        return GenerationOptions(
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            n=self.n,
+            stop=self.stops,
+            seed=self.seed,
+            logprobs=self.top_logprobs if self.logprobs else None,
+            logit_bias=self.bias(),
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            repetition_penalty=self.repetition_penalty,
+            min_tokens=self.min_tokens,
+            ignore_eos=self.ignore_eos,
+        )
+
+    def conversation(self) -> list[dict[str, Any]]:
+        """The messages as chat templates take them."""
+        return [message.model_dump(exclude_none=True) for message in self.messages]
+
+    def callable_tools(self) -> list[dict[str, Any]] | None:
+        """The tools the model may call, in OpenAI's form; None when there are none."""
+        if self.tools is None or self.tool_choice == "none":
+            return None
+        return [tool.model_dump(exclude_none=True) for tool in self.tools]
+
+
+class TokenLogprob(ResponseBody):
+    """A token and its log-probability."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ChosenLogprob(TokenLogprob):
+    """A token of the answer."""
+
+    top_logprobs: list[TokenLogprob]
+
+    @classmethod
+    def of(cls, token: results.TokenText, top: int) -> "ChosenLogprob":
+        """Encode a token and ``top`` of the likeliest at its place."""
+        others = [TokenLogprob(token=one.text, logprob=one.logprob, bytes=list(one.bytes)) for one in token.top[:top]]
+        return cls(token=token.text, logprob=token.logprob, bytes=list(token.bytes), top_logprobs=others)
+
+
+class Logprobs(ResponseBody):
+    """The tokens of an answer, or of a stretch of one."""
+
+    content: list[ChosenLogprob]
+    refusal: None = None
+
+
+class FunctionMade(ResponseBody):
+    """What is to be called."""
+
+    name: str
+    arguments: str
+
+
+class CallMade(ResponseBody):
+    """A call the model wants made; only streams number them."""
+
+    index: int | None = None
+    id: str
+    type: Literal["function"]
+    function: FunctionMade
+
+
+class Answer(ResponseBody):
+    """The assistant's message."""
+
+    role: Literal["assistant"]
+    content: str | None
+    refusal: None
+    tool_calls: list[CallMade] | None = None
+
+
+class ChatChoice(ResponseBody):
+    """One answer."""
+
+    index: int
+    message: Answer
+    logprobs: Logprobs | None
+    finish_reason: results.FinishReason
+
+
+class PromptDetails(ResponseBody):
+    """Where prompt tokens came from."""
+
+    cached_tokens: int
+
+
+class GenerationUsage(base.Usage):
+    """Tokens read and made, and how many of those read were in the prefix cache."""
+
+    prompt_tokens_details: PromptDetails
+
+    @classmethod
+    def of(cls, usage: results.Usage) -> "GenerationUsage":
+        """Encode."""
+        return cls(
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.prompt_tokens + usage.completion_tokens,
+            prompt_tokens_details=PromptDetails(cached_tokens=usage.cached_tokens),
+        )
+
+
+class ChatResponse(ResponseBody):
+    """The answers."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChatChoice]
+    usage: GenerationUsage
+
+
+class ChatDelta(ResponseBody):
+    """What is new of one answer."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    refusal: None = None
+    tool_calls: list[CallMade] | None = None
+
+
+class ChunkChoice(ResponseBody):
+    """A stretch of one answer."""
+
+    index: int
+    delta: ChatDelta
+    logprobs: Logprobs | None
+    finish_reason: results.FinishReason | None
+
+
+class ChatChunk(ResponseBody):
+    """One event of a stream."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChunkChoice]
+    usage: GenerationUsage | None = None

@@ -1,0 +1,54 @@
+"""``/v1/embeddings``: OpenAI's shapes."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from server.api.schemas.base import ModelName, Prompts, RequestBody, ResponseBody
+
+
+class EmbeddingRequest(RequestBody):
+    """Texts to embed."""
+
+    model: ModelName = Field(examples=["embed"])
+    input: Prompts = Field(description="A text, its token ids, or a list of either.", examples=["Good morning."])
+    encoding_format: Literal["float", "base64"] = Field(
+        "float", description="Numbers, or their little-endian float32 bytes in base64.", examples=["float"]
+    )
+    dimensions: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="Only the model's own number is accepted.", examples=[384]
+    )
+    user: str | None = Field(None, description="Accepted and not used.", examples=["u-1"])
+
+    @property
+    def inputs(self) -> list[str] | list[list[int]]:
+        """The inputs, as texts or as ids."""
+        if isinstance(self.input, str):
+            return [self.input]
+        if isinstance(self.input[0], int):
+            return [self.input]  # a list that begins with an id is one of ids
+        return self.input  # the same for texts and lists
+
+
+class EmbeddingItem(ResponseBody):
+    """One vector."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(ResponseBody):
+    """Tokens read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingResponse(ResponseBody):
+    """The vectors, in the order of the inputs."""
+
+    object: Literal["list"]
+    data: list[EmbeddingItem]
+    model: str
+    usage: EmbeddingUsage

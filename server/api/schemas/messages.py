@@ -1,0 +1,134 @@
+"""The messages and tools of a chat, as OpenAI writes them."""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from server.api.schemas.base import RequestBody, invalid, refuse
+
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def _text(value: Any) -> Any:
+    """Text parts are joined; anything else is left to the type to refuse."""
+    if not isinstance(value, list):
+        return value
+    texts = []
+    for i, part in enumerate(value):
+        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+            raise PydanticCustomError("content_part", "part {i} is not an object with a 'type'", {"i": i})
+        if part["type"] != "text":
+            refuse(str(i), "only content parts of type 'text' are read here.")
+        if set(part) - {"type", "text"} or not isinstance(part.get("text"), str):
+            raise PydanticCustomError("content_part", "part {i} must have a 'text' and nothing else", {"i": i})
+        texts.append(part["text"])
+    if not texts:
+        raise PydanticCustomError("content_part", "the list of parts is empty")
+    return "".join(texts)
+
+
+Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | list[dict[str, str]])]
+"""A string, or a list of text parts."""
+
+CONTENT = "Text: a string or a list of parts of type `text`."
+
+
+class SystemMessage(RequestBody):
+    """What the model is to be."""
+
+    role: Literal["system", "developer"] = Field(description="Who speaks.", examples=["system"])
+    content: Text = Field(description=CONTENT, examples=["You are brief."])
+    name: str | None = Field(None, description="The speaker's name.", examples=["rules"])
+
+
+class UserMessage(RequestBody):
+    """What the user says."""
+
+    role: Literal["user"] = Field(description="Who speaks.", examples=["user"])
+    content: Text = Field(description=CONTENT, examples=["Good morning."])
+    name: str | None = Field(None, description="The speaker's name.", examples=["Ada"])
+
+
+class CalledFunction(RequestBody):
+    """A function and what it was called with."""
+
+    name: str = Field(description="Which function.", examples=["get_weather"])
+    arguments: str = Field(description="A JSON object, as text.", examples=['{"city": "Bern"}'])
+
+
+class Call(RequestBody):
+    """A call the assistant made."""
+
+    id: str = Field(description="What a tool message refers to.", examples=["call_1"])
+    type: Literal["function"] = Field(description="Always `function`.", examples=["function"])
+    function: CalledFunction = Field(description="What was called.")
+
+
+class AssistantMessage(RequestBody):
+    """What the model said before."""
+
+    # What the official client's own answer objects carry along when they are sent back.
+    neutral: ClassVar = {"refusal": (), "audio": (), "function_call": (), "annotations": ([],)}
+
+    role: Literal["assistant"] = Field(description="Who speaks.", examples=["assistant"])
+    content: Text | None = Field(None, description=CONTENT, examples=["Good morning!"])
+    tool_calls: list[Call] | None = Field(None, description="The calls it made.")
+    name: str | None = Field(None, description="The speaker's name.", examples=["Hearth"])
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "AssistantMessage":
+        if self.content is None and not self.tool_calls:
+            raise invalid("content", "is missing; only a message with tool_calls may leave it out")
+        return self
+
+
+class ToolMessage(RequestBody):
+    """What a call gave back."""
+
+    role: Literal["tool"] = Field(description="Who speaks.", examples=["tool"])
+    content: Text = Field(description=CONTENT, examples=['{"degrees": 21}'])
+    tool_call_id: str = Field(description="The call it answers.", examples=["call_1"])
+
+
+Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+
+
+class Function(RequestBody):
+    """A function the model may call."""
+
+    neutral: ClassVar = {"strict": (False,)}  # a call is not decoded under a grammar
+
+    name: str = Field(description="Its name.", examples=["get_weather"])
+    description: str | None = Field(None, description="What it does.", examples=["The weather in a city."])
+    parameters: dict[str, Any] | None = Field(
+        None,
+        description="A JSON Schema of an object.",
+        examples=[{"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}],
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if NAME.fullmatch(name) is None:
+            raise PydanticCustomError("function_name", "letters, digits, '_', '.' and '-' only, 64 at most")
+        return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _check_parameters(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        properties = (schema or {}).get("properties", {})
+        if not isinstance(properties, dict) or not all(isinstance(one, dict) for one in properties.values()):
+            raise PydanticCustomError("schema", "'properties' must be an object of JSON Schemas")
+        required = (schema or {}).get("required", [])
+        if not isinstance(required, list) or not all(isinstance(one, str) for one in required):
+            raise PydanticCustomError("schema", "'required' must be a list of names")
+        return schema
+
+
+class Tool(RequestBody):
+    """A tool; only functions are known here."""
+
+    type: Literal["function"] = Field(description="Always `function`.", examples=["function"])
+    function: Function = Field(description="The function.")

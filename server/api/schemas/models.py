@@ -1,0 +1,57 @@
+"""``/v1/models``: OpenAI's shape, and what else a client may want to know."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from server.api.schemas.base import ResponseBody
+from server.tasks.services import Served
+
+
+class ModelInfo(ResponseBody):
+    """One model."""
+
+    id: str
+    object: Literal["model"]
+    created: int = Field(description="Unix seconds.")
+    owned_by: str
+    task: str
+    summary: str
+    context_length: int = Field(description="The most tokens of one input row.")
+    quantization: str
+    parameters: int
+    license: str
+    languages: list[str] = Field(description="Translators: the languages they read and write.")
+    labels: dict[str, list[str]] = Field(description="Classifiers: the labels of each head.")
+    dimensions: int | None = Field(description="Embedding models: the length of a vector.")
+    state: str = Field(description="`ready` while it answers.")
+    reason: str = Field(description="Why it does not answer; empty while it does.")
+
+    @classmethod
+    def of(cls, served: Served) -> "ModelInfo":
+        """Encode."""
+        card = served.card
+        return cls(
+            id=served.id,
+            object="model",
+            created=card.created,
+            owned_by="hearth",
+            task=served.task,
+            summary=card.summary,
+            context_length=card.context_length_tokens,
+            quantization=card.quantization,
+            parameters=card.parameters,
+            license=card.license,
+            languages=list(card.translation.languages) if card.translation is not None else [],
+            labels={head.name: list(head.labels) for head in card.heads},
+            state=served.state,
+            dimensions=card.embedding.dimensions if card.embedding is not None else None,
+            reason=served.reason,
+        )
+
+
+class ModelList(ResponseBody):
+    """All models."""
+
+    object: Literal["list"]
+    data: list[ModelInfo]

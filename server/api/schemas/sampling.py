@@ -1,0 +1,100 @@
+"""The parameters of generation that chat and completions share."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from server.api.schemas.base import MAX_ID, RequestBody, invalid
+
+StopString = Annotated[str, Field(min_length=1, max_length=1000)]
+Stop = StopString | Annotated[list[StopString], Field(min_length=1, max_length=4)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+
+
+class StreamOptions(RequestBody):
+    """What a stream also tells."""
+
+    neutral: ClassVar = {"include_obfuscation": (False,)}
+
+    include_usage: bool = Field(
+        False, description="Send one more chunk at the end, with the tokens of the whole request.", examples=[True]
+    )
+    continuous_usage_stats: bool = Field(
+        False, description="Send the tokens so far in every chunk (an extension).", examples=[False]
+    )
+
+
+class SamplingBody(RequestBody):
+    """How tokens are chosen and when a completion ends."""
+
+    temperature: float = Field(
+        1.0, ge=0, le=2, description="Randomness; 0 always takes the likeliest token.", examples=[0.7]
+    )
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Choose among the likeliest tokens that make up this probability.", examples=[0.9]
+    )
+    top_k: int = Field(
+        0, ge=0, le=MAX_ID, description="Choose among so many of the likeliest tokens; 0: all (an extension).",
+        examples=[40],
+    )  # fmt: skip
+    min_p: float = Field(
+        0.0, ge=0, le=1, description="Leave out tokens less likely than this share of the likeliest (an extension).",
+        examples=[0.05],
+    )  # fmt: skip
+    repetition_penalty: float = Field(
+        1.0, gt=0, le=10, description="Above 1: tokens that occurred already are less likely (an extension).",
+        examples=[1.1],
+    )  # fmt: skip
+    presence_penalty: float = Field(
+        0.0, ge=-2, le=2, description="Subtracted once from the logits of tokens made already.", examples=[0.5]
+    )
+    frequency_penalty: float = Field(
+        0.0, ge=-2, le=2, description="Subtracted from a token's logit for each time it was made.", examples=[0.5]
+    )
+    logit_bias: dict[str, Bias] = Field(
+        default_factory=dict,
+        description="Added to the logits of token ids; -100 bans a token.",
+        examples=[{"42": -100}],
+    )
+    seed: int | None = Field(
+        None, ge=-(2**63), le=2**63 - 1, description="The same request with the same seed gives the same text.",
+        examples=[7],
+    )  # fmt: skip
+    stop: Stop | None = Field(
+        None, description="One to four strings at which a completion ends; they are not part of it.", examples=[["\n"]]
+    )
+    min_tokens: int = Field(
+        0, ge=0, le=MAX_ID, description="Do not end before so many tokens (an extension).", examples=[8]
+    )
+    ignore_eos: bool = Field(
+        False, description="Go on to the token limit, whatever the model wants (an extension).", examples=[False]
+    )
+    stream: bool = Field(False, description="Send the answer as server-sent events as it is made.", examples=[True])
+    stream_options: StreamOptions | None = Field(None, description="Only with `stream`: what it also tells.")
+    user: str | None = Field(None, description="Accepted and not used.", examples=["u-1"])
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    def bias(self) -> dict[int, float]:
+        """The bias of each token id.
+
+        Raises:
+            PydanticCustomError: a key is no token id.
+        """
+        for key in self.logit_bias:
+            if not (key.isascii() and key.isdigit() and len(key) < 11 and int(key) <= MAX_ID):
+                raise invalid("logit_bias", "the keys must be token ids, as strings of digits")
+        return {int(key): value for key, value in self.logit_bias.items()}
+
+    def check_sampling(self) -> None:
+        """Check what one field alone cannot.
+
+        Raises:
+            PydanticCustomError: fields do not go together.
+        """
+        self.bias()
+        if self.stream_options is not None and not self.stream:
+            raise invalid("stream_options", "only goes with 'stream': true")

@@ -1,0 +1,52 @@
+"""``/v1/sentiment``: our own shapes."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list
+from server.tasks.results import Scores
+
+
+class SentimentRequest(RequestBody):
+    """Texts to score."""
+
+    model: ModelName = Field(examples=["sentiment"])
+    input: Texts = Field(description="A text or a list of texts.", examples=["I love it."])
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts."""
+        return as_list(self.input)
+
+
+class SentimentItem(ResponseBody):
+    """The mood of one text."""
+
+    object: Literal["sentiment"]
+    index: int
+    label: str
+    score: float = Field(description="The probability of the label.")
+    scores: dict[str, float]
+
+    @classmethod
+    def of(cls, index: int, item: Scores) -> "SentimentItem":
+        """Encode."""
+        return cls(
+            object="sentiment",
+            index=index,
+            label=item.label,
+            score=item.scores[item.label],
+            scores=dict(item.scores),
+        )
+
+
+class SentimentResponse(ResponseBody):
+    """The moods, in the order of the inputs."""
+
+    id: str
+    object: Literal["list"]
+    created: int
+    model: str
+    data: list[SentimentItem]
+    usage: Usage

@@ -1,0 +1,116 @@
+"""The command ``hearth``: its arguments and exit codes. What a command does is in the modules beside this one.
+
+Exit codes: 0 good, 1 failed, 2 wrong usage.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from server import logs
+from server.settings import SettingsError, load_settings, table
+
+EXAMPLES = """examples:
+  hearth serve --port 9000
+  hearth translate --to de "Good morning."
+  hearth translate --to fr letters.txt -o lettres.txt
+  hearth classify --model sentiment reviews.csv --field comment -o scored.csv
+  hearth chat
+  hearth list --json
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = vars(_parser().parse_args(arguments))
+    command = options.pop("command")
+    if command == "serve":
+        return _serve(options.pop("config"), options)
+    from server.cli import bulk, chat, inspect  # loaded late: a server needs none of them
+    from server.cli.client import CallFailed
+
+    commands: dict[str, Callable[..., int]] = {
+        "translate": bulk.translate,
+        "classify": bulk.classify,
+        "chat": chat.chat,
+        "list": inspect.list_models,
+        "show": inspect.show_model,
+        "doctor": inspect.doctor,
+    }
+    try:
+        return commands[command](**options)
+    except CallFailed as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hearth",
+        description="A local inference server for small language models.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+
+    _serve_arguments(command("serve", "serve models over HTTP"))
+    translate = command("translate", "translate a text, or a file (txt, csv, jsonl) line by line")
+    translate.add_argument("--to", required=True, metavar="LANGUAGE", help="the language to translate to")
+    translate.add_argument("--from", dest="source", default="auto", metavar="LANGUAGE", help="default: detected")
+    _bulk_arguments(translate, None)
+    classify = command("classify", "classify a text, or a file (txt, csv, jsonl) line by line")
+    _bulk_arguments(classify, "sentiment")
+    chat = command("chat", "chat with a model in the terminal")
+    chat.add_argument("--model", default="assistant", metavar="NAME")
+    chat.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
+    _server_arguments(chat)
+    listing = command("list", "list the models of a running server")
+    show = command("show", "show all that is known of one model of a running server")
+    show.add_argument("name", metavar="NAME")
+    for each in (listing, show):
+        each.add_argument("--json", dest="as_json", action="store_true", help="as JSON, for scripts")
+        _server_arguments(each)
+    doctor = command("doctor", "say what this machine and these model folders can do, and why not more")
+    doctor.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER")
+    return parser
+
+
+def _serve_arguments(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    for name, default, about in table():
+        flag = "--" + name.replace("_", "-")
+        serve.add_argument(flag, dest=name, metavar="VALUE", help=f"{about} (default: {default or 'none'})")
+
+
+def _bulk_arguments(command: argparse.ArgumentParser, model: str | None) -> None:
+    command.add_argument("input", metavar="TEXT|FILE", help="a file that exists (.txt, .csv, .jsonl), else a text")
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="for files: where results go")
+    command.add_argument("--field", default="text", metavar="NAME", help="the text's column or field (default: text)")
+    command.add_argument("--model", default=model, metavar="NAME")
+    _server_arguments(command)
+
+
+def _server_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--url", default="http://127.0.0.1:8000", metavar="URL", help="where the server is")
+    command.add_argument("--api-key", default="", metavar="KEY")
+
+
+def _serve(file: Path | None, flags: dict[str, Any]) -> int:
+    try:
+        settings = load_settings(flags, file=file)
+        from server.app import create_app  # loaded late: help and wrong settings need none of it
+        from server.serve import serve
+
+        logs.configure(settings.log_level, settings.log_format)
+        app = create_app(settings)
+    except SettingsError as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        return 2
+    return serve(app, settings)

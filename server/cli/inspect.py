@@ -1,0 +1,60 @@
+"""``hearth list``, ``show`` and ``doctor``: what is served, and what could be."""
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+from server.cli.client import Client
+
+COLUMNS = ("id", "task", "state", "quantization", "context_length", "license")
+
+
+def list_models(as_json: bool, url: str, api_key: str) -> int:
+    """List the models of a running server."""
+    with Client(url, api_key) as client:
+        models = client.call("GET", "/v1/models")["data"]
+    if as_json:
+        print(json.dumps(models, ensure_ascii=False, indent=2))
+        return 0
+    rows = [COLUMNS, *(tuple(str(model.get(column, "")) for column in COLUMNS) for model in models)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def show_model(name: str, as_json: bool, url: str, api_key: str) -> int:
+    """Show one model of a running server."""
+    with Client(url, api_key) as client:
+        model: dict[str, Any] = client.call("GET", f"/v1/models/{name}")
+    if as_json:
+        print(json.dumps(model, ensure_ascii=False, indent=2))
+        return 0
+    for field, value in model.items():
+        print(f"{field:<16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+    return 0
+
+
+def doctor(models_dir: Path | None) -> int:
+    """Say which engine serves which model folder and why; exit code 1 when one cannot be served."""
+    from models.registry import ManifestError, find_models, verify
+    from models.tokenizers import load_tokenizer
+    from server.batching.cores import usable_cores
+    from server.house import engine_for
+    from server.settings import SHIPPED_MODELS
+
+    cores = usable_cores()
+    print(f"machine   {platform.machine()}, {cores} usable cores, Python {platform.python_version()}")
+    good = True
+    for card in find_models(models_dir or SHIPPED_MODELS):
+        spec, _, why = engine_for(card, cores, 32)
+        try:
+            verify(card)
+            load_tokenizer(card)
+            state = "ok"
+        except (ManifestError, ValueError) as error:
+            state, good = f"cannot be served: {error}", False
+        print(f"{card.id:<12}  {state}")
+        print(f"              engine {spec.kind}, {spec.lanes} lanes of {spec.lane_threads} threads: {why}")
+    return 0 if good else 1

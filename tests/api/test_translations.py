@@ -1,0 +1,95 @@
+"""Our own translation endpoint, whole and as a stream. The scripted translator gives the source back."""
+
+import json
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+TEXT = "Good morning. How are you?\n\nFine, thanks!"
+
+
+async def translate(served: Any, given: Any = TEXT, **fields: Any) -> dict[str, Any]:
+    body = {"model": "translate", "input": given, "source": "en", "target": "de", **fields}
+    response = await served.post("/v1/translations", **body)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def test_a_translation_has_its_shape(served: Any) -> None:
+    answer = await translate(served)
+    assert answer["id"].startswith("trans-")
+    assert answer["object"] == "list"
+    [item] = answer["data"]
+    assert item["text"] == TEXT
+    assert (item["source"], item["target"], item["detected"], item["alternatives"]) == ("en", "de", None, [])
+    assert 0 < item["confidence"] <= 1
+    usage = answer["usage"]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+
+
+async def test_a_list_comes_back_in_its_order(served: Any) -> None:
+    texts = ["One dog.", "Two cats.", "Three birds."]
+    answer = await translate(served, texts)
+    assert [(item["index"], item["text"]) for item in answer["data"]] == list(enumerate(texts))
+
+
+async def test_the_source_is_detected_for_each_text(served: Any) -> None:
+    texts = ["How are you today, my friend?", "Wie geht es dir heute, mein Freund?"]
+    for source in ({"source": "auto"}, {"source": None}):
+        answer = await translate(served, texts, target="fr", **source)
+        assert [item["source"] for item in answer["data"]] == ["en", "de"]
+        assert [item["detected"]["language"] for item in answer["data"]] == ["en", "de"]
+        assert all(item["detected"]["confidence"] > 0.5 for item in answer["data"])
+
+
+async def test_alternatives_are_as_many_as_asked(served: Any) -> None:
+    assert len((await translate(served, alternatives=2))["data"][0]["alternatives"]) == 2
+
+
+async def test_a_stream_is_the_whole_translation_in_parts(served: Any) -> None:
+    body = {"input": [TEXT, "Hello."], "source": "en", "target": "de", "stream": True}
+    response = await served.post("/v1/translations", **body)
+    *lines, last = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
+    assert last == "[DONE]"
+    *chunks, final = [json.loads(line) for line in lines]
+    whole = await translate(served, [TEXT, "Hello."])
+    texts = ["", ""]
+    for chunk in chunks:
+        for part in chunk["data"]:
+            texts[part["index"]] += part["text"]
+    assert texts == [item["text"] for item in whole["data"]]
+    assert final["data"] == whole["data"]
+    assert final["usage"] == whole["usage"]
+    assert len({(chunk["id"], chunk["created"], chunk["object"]) for chunk in [*chunks, final]}) == 1
+    assert served.metrics.value("translated_characters_total", "en", "de") == 2 * len(TEXT + "Hello.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"target": None}, "target"),
+        ({"target": "xx"}, "target"),
+        ({"source": "xx"}, "source"),
+        ({"input": None}, "input"),
+        ({"input": []}, "input"),
+        ({"input": [1]}, "input"),
+        ({"input": {}}, "input"),
+        ({"format": "html"}, "format"),
+        ({"format": "pdf"}, "format"),
+        ({"alternatives": 6}, "alternatives"),
+        ({"alternatives": 1, "stream": True}, "alternatives"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_by_name(served: Any, fields: dict[str, Any], param: str) -> None:
+    body = {"input": "Hello.", "source": "en", "target": "de", **fields}
+    response = await served.post("/v1/translations", **body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("text", ["", " ", "123", "😀"])
+async def test_a_text_with_nothing_to_translate_comes_back(served: Any, text: str) -> None:
+    assert (await translate(served, text))["data"][0]["text"] == text

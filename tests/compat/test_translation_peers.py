@@ -1,0 +1,130 @@
+"""LibreTranslate's and DeepL's own clients against a real server."""
+
+import hashlib
+import json
+import urllib.error
+from collections.abc import Iterator
+
+import deepl
+import httpx
+import pytest
+from libretranslatepy import LibreTranslateAPI
+
+from tests.server_process import Served, serving
+
+KEY = "a-key-for-tests"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """A server that wants a key: the clients send it each in its own way."""
+    with serving("--models", "translate", "--api-keys", hashlib.sha256(KEY.encode()).hexdigest()) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def libre(server: Served) -> LibreTranslateAPI:
+    return LibreTranslateAPI(server.url, KEY)
+
+
+@pytest.fixture(scope="module")
+def translator(server: Served) -> deepl.Translator:
+    return deepl.Translator(KEY, server_url=server.url, send_platform_info=False)
+
+
+def test_libretranslate_translates(libre: LibreTranslateAPI) -> None:
+    assert libre.translate("Good morning.", "en", "de")
+    assert libre.translate("https://example.com", "auto", "de") == "https://example.com"
+
+
+def test_libretranslate_detects(libre: LibreTranslateAPI) -> None:
+    found = libre.detect("Ich habe heute leider keine Zeit.")
+    assert found[0]["language"] == "de"
+    assert 50 < found[0]["confidence"] <= 100
+
+
+def test_libretranslate_lists_languages(libre: LibreTranslateAPI) -> None:
+    listed = {language["code"]: language for language in libre.languages()}
+    assert listed["de"]["name"] == "German"
+    assert set(listed["de"]["targets"]) == {"de", "en", "es", "fr"}
+
+
+def test_a_list_gives_a_list_and_detects_each(server: Served) -> None:
+    body = {"q": ["Good morning.", "Guten Morgen."], "source": "auto", "target": "en", "api_key": KEY}
+    answer = httpx.post(f"{server.url}/translate", json={**body, "alternatives": 2}, timeout=60).json()
+    assert [found["language"] for found in answer["detectedLanguage"]] == ["en", "de"]
+    assert answer["translatedText"][0] == "Good morning."
+    assert len(answer["alternatives"][1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"q": "Hello", "source": "en", "target": "xx"}, 400),
+        ({"source": "en", "target": "de"}, 400),
+        ({"q": "Hello", "source": "en", "target": "de", "format": "pdf"}, 400),
+        ({"q": "Hello", "source": "en", "target": "de", "api_key": "wrong"}, 403),
+    ],
+)
+def test_libretranslate_errors_are_a_line_of_text(server: Served, body: dict[str, str], status: int) -> None:
+    answer = httpx.post(f"{server.url}/translate", json={"api_key": KEY, **body}, timeout=60)
+    assert answer.status_code == status
+    assert isinstance(answer.json()["error"], str)
+
+
+def test_a_wrong_key_is_refused_by_libretranslate(server: Served) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        LibreTranslateAPI(server.url, "wrong").translate("Hello", "en", "de")
+
+
+def test_files_are_refused_by_name(server: Served) -> None:
+    headers = {"authorization": f"Bearer {KEY}"}
+    answer = httpx.post(f"{server.url}/translate_file", headers=headers, json={}, timeout=60)
+    assert answer.status_code == 400
+    assert "files" in answer.json()["error"]
+
+
+def test_front_end_settings_say_what_there_is(server: Served) -> None:
+    headers = {"authorization": f"Bearer {KEY}"}
+    told = httpx.get(f"{server.url}/frontend/settings", headers=headers, timeout=60).json()
+    assert told["keyRequired"] is True
+    assert told["filesTranslation"] is False
+
+
+def test_deepl_translates_and_detects(translator: deepl.Translator) -> None:
+    result = translator.translate_text("Ich habe heute leider keine Zeit.", target_lang="EN-US")
+    assert isinstance(result, deepl.TextResult)
+    assert result.detected_source_lang == "DE"
+    assert result.text
+    several = translator.translate_text(["Hello.", "Yes."], source_lang="EN", target_lang="FR")
+    assert isinstance(several, list)
+    assert [one.billed_characters for one in several] == [6, 4]
+
+
+def test_deepl_lists_languages_and_usage(translator: deepl.Translator) -> None:
+    translator.translate_text("Hello.", target_lang="DE")
+    assert {language.code for language in translator.get_source_languages()} == {"EN", "DE", "FR", "ES"}
+    assert not any(language.supports_formality for language in translator.get_target_languages())
+    used = translator.get_usage()
+    assert used.character.count is not None
+    assert used.character.count >= 6
+    assert not used.any_limit_reached
+
+
+def test_deepl_gets_its_own_exceptions(server: Served, translator: deepl.Translator) -> None:
+    with pytest.raises(deepl.AuthorizationException):
+        deepl.Translator("wrong", server_url=server.url).translate_text("Hello", target_lang="DE")
+    with pytest.raises(deepl.DeepLException, match="xx"):
+        translator.translate_text("Hello", target_lang="XX")
+    with pytest.raises(deepl.DeepLException, match="formality"):
+        translator.translate_text("Hello", target_lang="DE", formality="more")
+
+
+def test_a_form_is_read_like_json(server: Served) -> None:
+    form = {"text": ["Hello.", "Yes."], "target_lang": "DE", "source_lang": "EN"}
+    headers = {"authorization": f"DeepL-Auth-Key {KEY}"}
+    as_form = httpx.post(f"{server.url}/v2/translate", data=form, headers=headers, timeout=60)
+    as_json = httpx.post(f"{server.url}/v2/translate", content=json.dumps(form), headers={
+        **headers, "content-type": "application/json"}, timeout=60)  # fmt: skip
+    assert as_form.json() == as_json.json()
+    assert len(as_form.json()["translations"]) == 2

@@ -1,0 +1,139 @@
+"""The parts of the classifier recipes that need torch: encoder, conversion, training. Skipped without it."""
+
+# ruff: noqa: E402  # what needs torch is imported once it is known to be there
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from tokenizers import Tokenizer
+
+from models.recipes.classifier.emoji import emoji_characters, start_emoji_rows, with_emoji
+from models.recipes.classifier.encoder import EncoderShape, SentenceEncoder
+from models.recipes.classifier.heads import Head, loss_rows
+from models.recipes.classifier.infer import EngineEncoder
+from models.recipes.classifier.numpy_head import NumpyHead
+from models.recipes.classifier.reference import torch_pooled
+from models.recipes.classifier.rows import Row
+from models.recipes.classifier.tokens import encode_rows, vocabulary_in_order
+from models.recipes.classifier.train import ClassifierRun, Settings
+from models.recipes.classifier.weights import encoder_from_ctranslate2, write_ctranslate2
+
+WORDS = ["good", "bad", "film", "food", "heart", "red", "great", "awful", "the", "was"]
+SHAPE = EncoderShape(len(WORDS) + 45, positions=32, width=16, feed_forward_width=32, layers=2, attention_heads=2)
+
+
+@pytest.fixture
+def base_file(tmp_path):
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    tokens = [*specials, "❤", *(f"[unused{i}]" for i in range(40)), *WORDS]
+    vocabulary = {token: row for row, token in enumerate(tokens)}
+    added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    around = {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}
+    file = tmp_path / "base.json"
+    description = {
+        "version": "1.0",
+        "added_tokens": [{"id": i, "content": token, **added} for i, token in enumerate(specials)],
+        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": around,
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": vocabulary,
+        },
+    }
+    file.write_text(json.dumps(description), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(1)
+    return SentenceEncoder(SHAPE).eval()
+
+
+def test_emoji_take_unused_rows_and_split_words(base_file):
+    base, tokenizer = Tokenizer.from_file(str(base_file)), with_emoji(base_file)
+    assert tokenizer.get_vocab_size() == base.get_vocab_size()
+    first = next(character for character in emoji_characters() if character != "❤")
+    assert tokenizer.encode(f"good{first}film❤").tokens == ["[CLS]", "good", first, "film", "❤", "[SEP]"]
+    assert with_emoji_of(tokenizer, base_file).get_vocab() == tokenizer.get_vocab()
+
+
+def with_emoji_of(tokenizer, base_file):
+    """The rows must stay where they are when the tokenizer of a finished model is taught again."""
+    again = base_file.with_name("again.json")
+    tokenizer.save(str(again))
+    return with_emoji(again)
+
+
+def test_a_new_emoji_starts_as_the_mean_of_its_name_and_a_known_one_stays(base_file, encoder):
+    base, tokenizer = Tokenizer.from_file(str(base_file)), with_emoji(base_file)
+    words = encoder.words.weight
+    known = words[base.token_to_id("❤")].detach().clone()
+    start_emoji_rows(encoder, base, tokenizer)
+    assert torch.equal(words[base.token_to_id("❤")], known)
+    heart_suit = words[[base.token_to_id("heart"), base.token_to_id("[UNK]")]].mean(dim=0)
+    assert torch.allclose(words[tokenizer.token_to_id("♥")], heart_suit)
+
+
+@pytest.mark.parametrize(("quantization", "difference"), [("float32", 1e-5), ("int8_float32", 0.1)])
+def test_the_converted_encoder_gives_the_same_vectors(tmp_path, base_file, encoder, quantization, difference):
+    tokenizer = with_emoji(base_file)
+    write_ctranslate2(encoder, vocabulary_in_order(tokenizer), tmp_path / "model", quantization)
+    tokenizer.save(str(tmp_path / "model" / "tokenizer.json"))
+    texts = ["the food was good", "bad", "the film was awful the food was great", ""]
+    converted = EngineEncoder(tmp_path / "model", limit_tokens=8).pooled(texts)
+    expected = torch_pooled(encoder, encode_rows(tokenizer, texts, 8))
+    assert np.abs(converted - expected).max() < difference
+    back = encoder_from_ctranslate2(tmp_path / "model")
+    assert back.shape == SHAPE
+    returned = torch_pooled(back, encode_rows(tokenizer, texts, 8))
+    assert np.abs(returned - expected).max() < difference
+
+
+def test_torch_and_numpy_heads_agree(tmp_path):
+    head = Head(16, 3).eval()
+    head.save(tmp_path / "h.npz")
+    vectors = np.random.default_rng(0).normal(size=(4, 16)).astype(np.float32)
+    with torch.inference_mode():
+        expected = head(torch.from_numpy(vectors)).numpy()
+    assert np.abs(NumpyHead.load(tmp_path / "h.npz").logits(vectors) - expected).max() < 1e-5
+
+
+def test_what_is_not_annotated_costs_nothing():
+    logits = torch.tensor([[2.0, 50.0, -1.0]])
+    unknown = torch.tensor([[1.0, float("nan"), 0.0]])
+    softmax = loss_rows(logits, unknown, "softmax", 0.0)
+    assert softmax.item() == pytest.approx(np.log1p(np.exp(-3.0)), rel=1e-5)
+    sigmoid = loss_rows(logits, unknown, "sigmoid", 0.0)
+    assert sigmoid.item() == pytest.approx(np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0)), rel=1e-5)
+
+
+def test_a_run_learns_and_goes_on_from_its_checkpoint(tmp_path, base_file, encoder):
+    rng = random.Random(0)
+    rows = [
+        Row(f"the {rng.choice(['film', 'food'])} was {word}", {"no": int(not good), "yes": int(good)})
+        for word, good in (("good", True), ("great", True), ("bad", False), ("awful", False))
+        for _ in range(40)
+    ]
+    settings = Settings(("no", "yes"), "softmax", epochs=6, batch_rows=8, learning_rate=3e-3, smoothing=0.0)
+    run = ClassifierRun(encoder, with_emoji(base_file), settings, tmp_path, "cpu")
+    run.fit(rows, float("inf"))
+    ids = torch.tensor(encode_rows(run.tokenizer, ["the food was great", "the film was awful"], 16))
+    run.encoder.eval()
+    run.head.eval()
+    with torch.inference_mode():
+        assert run.head(run.encoder(ids).mean(dim=1)).argmax(dim=1).tolist() == [1, 0]
+    again = ClassifierRun(SentenceEncoder(SHAPE), with_emoji(base_file), settings, tmp_path, "cpu")
+    assert again.resume()
+    assert again.progress == run.progress
+    assert torch.equal(again.encoder.words.weight, run.encoder.words.weight)

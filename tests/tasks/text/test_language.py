@@ -1,0 +1,51 @@
+"""Which language a text is in."""
+
+import sys
+
+import pytest
+
+from server.errors import UnsupportedParameter
+from server.tasks.text.language import detect
+
+SERVED = ("en", "de", "fr", "es")
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Good morning.", "en"), ("I love it.", "en"), ("THANK YOU VERY MUCH", "en"), ("where is it", "en"),
+        ("Guten Morgen", "de"), ("Wie geht es dir?", "de"), ("Straße", "de"),
+        ("Bonjour tout le monde", "fr"), ("Où est la gare ?", "fr"), ("Merci", "fr"),
+        ("Buenos días", "es"), ("¿Dónde está?", "es"), ("mañana", "es"),
+    ],
+)  # fmt: skip
+def test_short_texts_are_told_apart(text: str, language: str) -> None:
+    found = detect(text, SERVED)
+    assert found is not None
+    assert found[0] == language
+    assert 0.5 < found[1] <= 1
+
+
+@pytest.mark.parametrize("text", ["", " ", "42", "😀", "日本語", "Привет", "\x00"])
+def test_a_text_that_tells_nothing_has_no_language(text: str) -> None:
+    assert detect(text, SERVED) is None
+
+
+def test_only_candidates_are_found() -> None:
+    assert detect("Guten Morgen, wie geht es dir?", ["en", "fr"]) != "de"
+    assert detect("Guten Morgen, wie geht es dir?", ["de"]) == ("de", 1.0)
+    assert detect("Guten Morgen, wie geht es dir?", ["de", "no such language"]) == ("de", 1.0)
+    assert detect("Guten Morgen", []) is None
+
+
+def test_the_beginning_of_a_long_text_tells() -> None:
+    found = detect("Guten Morgen. " * 200 + "Good morning, how are you? " * 2000, SERVED)
+    assert found is not None
+    assert found[0] == "de"
+
+
+def test_a_server_without_the_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "eldc", None)
+    with pytest.raises(UnsupportedParameter, match="name the language") as caught:
+        detect("Hello", SERVED)
+    assert caught.value.param == "source"
