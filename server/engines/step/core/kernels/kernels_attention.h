@@ -93,6 +93,10 @@ inline void attend_tile(const AttendJob& job) {
   int d = 0;
   for (; d + kValueVectors * kLane <= job.head_dim; d += kValueVectors * kLane)
     values_tile<Q, kValueVectors>(job, base, end, d, inverse);
+  if constexpr (kValueVectors > 2) {
+    if (job.head_dim - d == 3 * kLane) return values_tile<Q, 3>(job, base, end, d, inverse);
+    if (job.head_dim - d == 2 * kLane) return values_tile<Q, 2>(job, base, end, d, inverse);
+  }
   for (; d < job.head_dim; d += kLane) values_tile<Q, 1>(job, base, end, d, inverse);
 }
 

@@ -86,9 +86,11 @@ void gemm(const LinearView& w, const ActivationView& a, int row0, int rows, int 
           size_t out_stride) {
   for (int p = panel0; p < panel0 + panels; ++p) {
     const Destination to{out, out_stride, w.store == Store::kGated ? p * kLane : p * kPanel};
-    for (int r = 0; r < rows; r += kRowTile) {
-      const int height = rows - r < kRowTile ? rows - r : kRowTile;
-      tile_of<kRowTile>(height, w, a, row0 + r, p, to);
+    // Tiles of nearly equal height: 9 rows are 5 and 4, not 8 and 1.
+    const int tiles = (rows + kRowTile - 1) / kRowTile;
+    for (int t = 0; t < tiles; ++t) {
+      const int r = rows * t / tiles;
+      tile_of<kRowTile>(rows * (t + 1) / tiles - r, w, a, row0 + r, p, to);
     }
   }
 }

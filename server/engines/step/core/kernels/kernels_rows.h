@@ -33,7 +33,8 @@ void norm(const NormView& n, const float* x, float* out) {
   }
 }
 
-void rotate(float* x, const float* cosine, const float* sine, int half, bool interleaved) {
+void rotate(float* __restrict x, const float* __restrict cosine, const float* __restrict sine, int half,
+            bool interleaved) {
   if (interleaved) {
     for (int i = 0; i < half; ++i) {
       const float a = x[2 * i], b = x[2 * i + 1];
@@ -42,7 +43,13 @@ void rotate(float* x, const float* cosine, const float* sine, int half, bool int
     }
     return;
   }
-  for (int i = 0; i < half; ++i) {
+  int i = 0;
+  for (; i + kLane <= half; i += kLane) {
+    const vf a = vf_load(x + i), b = vf_load(x + i + half), c = vf_load(cosine + i), s = vf_load(sine + i);
+    vf_store(x + i, vf_sub(vf_mul(a, c), vf_mul(b, s)));
+    vf_store(x + i + half, vf_add(vf_mul(b, c), vf_mul(a, s)));
+  }
+  for (; i < half; ++i) {
     const float a = x[i], b = x[i + half];
     x[i] = a * cosine[i] - b * sine[i];
     x[i + half] = b * cosine[i] + a * sine[i];

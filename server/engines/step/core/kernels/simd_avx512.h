@@ -7,7 +7,7 @@
 namespace {
 
 constexpr int kOffset = 128;
-constexpr int kRowTile = 12;     // 24 accumulators, 2 weights, 1 activation of 32 registers
+constexpr int kRowTile = 8;      // 16 accumulators; with more rows their addresses no longer fit the integer registers
 constexpr int kQueryTile = 6;
 constexpr int kValueVectors = 4;
 constexpr int score_blocks(int queries) { return queries <= 2 ? 4 : 2; }
