@@ -21,7 +21,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -31,6 +31,13 @@ serve: $(VENV)/.run  ## serve the shipped models on 127.0.0.1:8000 (ARGS="--port
 
 test: $(VENV)/.dev  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Detecting leaks is off: Python itself does not free everything at its exit.
+sanitize: $(VENV)/.dev  ## the step engine's tests under the address and undefined-behaviour sanitizers
+	PATH="$(abspath $(BIN)):$$PATH" cmake -S server/engines/step/core -B build/sanitize -DSANITIZE=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python)
+	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/sanitize
+	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m tests.engines.step.sanitized build/sanitize $(ARGS)
 
 check: $(VENV)/.dev  ## lint, format, types and import contracts
 	$(BIN)/ruff check .

@@ -24,6 +24,11 @@ def generator(row: GenerationRow) -> Hashable:
     return options, row.logprobs is not None, len(row.prompt) == 1
 
 
+def step(row: GenerationRow) -> Hashable:
+    """Our own decode engine samples each row by its own options: any rows go together."""
+    return ()
+
+
 def generation_tokens(row: GenerationRow) -> int:
     """The prompt, and what may come of it."""
     return len(row.prompt)

@@ -14,6 +14,16 @@ from server.engines import keys
 from server.engines.base import Engine
 
 GENERATOR_PARAMETERS = frozenset({"temperature", "top_k", "top_p", "stop", "logprobs", "ignore_eos"})
+STEP_PARAMETERS = GENERATOR_PARAMETERS | {
+    "frequency_penalty",
+    "logit_bias",
+    "min_p",
+    "min_tokens",
+    "presence_penalty",
+    "repetition_penalty",
+    "seed",
+    "top_logprobs",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "fake": Kind("server.engines.fake:FakeEngine", keys.fake, keys.fake_tokens),
+    "step": Kind("server.engines.step.engine:StepEngine", keys.step, keys.generation_tokens, STEP_PARAMETERS),
     "ct2-generator": Kind(
         "server.engines.ct2_generator:GeneratorEngine", keys.generator, keys.generation_tokens, GENERATOR_PARAMETERS
     ),

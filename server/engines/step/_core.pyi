@@ -1,0 +1,69 @@
+"""Types of the compiled core; contracts: core/decoder.h."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCK_TOKENS: int
+
+class ModelError(ValueError): ...
+class Unsupported(ValueError): ...
+
+def inspect(path: str, epsilon: float) -> dict[str, int]: ...
+def instruction_sets() -> list[str]: ...
+
+class Decoder:
+    def __init__(
+        self,
+        path: str,
+        epsilon: float,
+        threads: int,
+        instruction_set: str,
+        context_tokens: int,
+        cache_bytes: int,
+    ) -> None: ...
+    def open(
+        self,
+        prompt: Sequence[int],
+        *,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        bias: Sequence[tuple[int, float]] = (),
+        seed: int = 0,
+        stop_ids: Sequence[int] = (),
+        min_tokens: int = 0,
+        logprobs: int = -1,
+    ) -> int: ...
+    def close(self, row: int) -> None: ...
+    def reserve(self, row: int, count: int) -> bool: ...
+    def set_back(self, row: int) -> None: ...
+    def pending(self, row: int) -> int: ...
+    def cached(self, row: int) -> int: ...
+    def step(
+        self,
+        rows: Sequence[int],
+        counts: Sequence[int],
+        masks: Mapping[int, npt.NDArray[np.uint32]] = ...,
+    ) -> tuple[list[int], dict[int, tuple[float, list[tuple[int, float]]]]]: ...
+    def logits(self, rows: Sequence[int], counts: Sequence[int]) -> npt.NDArray[np.float32]: ...
+    def forget_prefixes(self) -> None: ...
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def context_tokens(self) -> int: ...
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def available_blocks(self) -> int: ...
+    @property
+    def weight_bytes(self) -> int: ...
+    @property
+    def block_bytes(self) -> int: ...
+    @property
+    def instruction_set(self) -> str: ...

@@ -1,0 +1,238 @@
+#include "architecture.h"
+
+#include <cmath>
+#include <set>
+
+#include "errors.h"
+
+namespace hearth::step {
+namespace {
+
+const std::string kDecoder = "decoder/";
+
+// Sizes beyond these are damage, not models; they also keep every product below within its integer.
+constexpr int kMostLayers = 1024;
+constexpr int kMostWidth = 1 << 16;      // also keeps int8 dot products within 32 bits
+constexpr int kMostVocabulary = 1 << 22;
+constexpr int kMostHeadDim = 512;
+
+std::string shape_text(const Variable& v) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < v.shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(v.shape[i]);
+  return text + ")";
+}
+
+// Remembers what it was asked for, so that what nobody asked for can be refused.
+class Reader {
+ public:
+  explicit Reader(const ModelFile& file) : file_(file) {}
+
+  double number(const std::string& name, double otherwise) {
+    asked_.insert(name);
+    return file_.scalar(name, otherwise);
+  }
+  int integer(const std::string& name, int otherwise) {
+    const double value = number(name, otherwise);
+    if (!(value >= -1 && value <= 1 << 30)) throw ModelError("model.bin: '" + name + "' is out of range");
+    return static_cast<int>(value);
+  }
+  bool has(const std::string& name) {
+    asked_.insert(name);
+    return file_.has(name);
+  }
+  const Variable& need(const std::string& name, std::size_t rank) {
+    asked_.insert(name);
+    const auto* v = file_.find(name);
+    if (v == nullptr) throw ModelError("model.bin: '" + name + "' is missing");
+    if (v->shape.size() != rank) throw ModelError("model.bin: '" + name + "' has shape " + shape_text(*v));
+    for (const auto n : v->shape)
+      if (n == 0 || n > static_cast<std::uint32_t>(kMostVocabulary))
+        throw ModelError("model.bin: '" + name + "' has shape " + shape_text(*v));
+    return *v;
+  }
+  void vector(const std::string& name, int size) {
+    const auto& v = need(name, 1);
+    if (v.shape[0] != static_cast<std::uint32_t>(size))
+      throw ModelError("model.bin: '" + name + "' has shape " + shape_text(v) + ", not (" + std::to_string(size) + ")");
+    if (v.type == Type::kInt8 || v.type == Type::kInt16 || v.type == Type::kInt32)
+      throw ModelError("model.bin: '" + name + "' is not of a float type");
+  }
+  // An int8 matrix with a scale a row, and perhaps a bias.
+  void linear(const std::string& scope, int outputs, int inputs) {
+    matrix(scope, outputs, inputs);
+    if (has(scope + "/bias")) vector(scope + "/bias", outputs);
+  }
+  void matrix(const std::string& scope, int outputs, int inputs) {
+    const auto& v = need(scope + "/weight", 2);
+    if (v.shape[0] != static_cast<std::uint32_t>(outputs) || v.shape[1] != static_cast<std::uint32_t>(inputs))
+      throw ModelError("model.bin: '" + scope + "/weight' has shape " + shape_text(v) + ", not (" +
+                       std::to_string(outputs) + ", " + std::to_string(inputs) + ")");
+    if (v.type != Type::kInt8)
+      throw Unsupported("its weights are not int8 (" + scope + "); convert with --quantization int8_float32");
+    if (!has(scope + "/weight_scale")) throw ModelError("model.bin: '" + scope + "/weight_scale' is missing");
+    vector(scope + "/weight_scale", outputs);
+  }
+  void refuse_the_rest() const {
+    for (const auto& [name, variable] : file_.variables())
+      if (!asked_.contains(name)) throw Unsupported("it holds '" + name + "', which this engine does not know");
+  }
+
+ private:
+  const ModelFile& file_;
+  std::set<std::string> asked_;
+};
+
+void check(bool fine, const std::string& why) {
+  if (!fine) throw Unsupported(why);
+}
+
+Rotary read_rotary(Reader& in, const std::string& scope, int head_dim) {
+  Rotary r;
+  const int dims = in.integer(scope + "rotary_dim", -1);
+  if (dims < 0) return r;
+  r.dims = dims == 0 ? head_dim : dims;
+  if (r.dims > head_dim || r.dims % 2 != 0) throw ModelError("model.bin: rotary_dim does not fit the head");
+  r.interleaved = in.number(scope + "rotary_interleave", 1) != 0;
+  r.base = in.number(scope + "rotary_base", 10000);
+  const int scaling = in.integer(scope + "rotary_scaling_type", -1);
+  const double factor = in.number(scope + "rotary_scaling_factor", 1);
+  if (!(factor > 0) || !(r.base > 0)) throw ModelError("model.bin: a rotary factor is not positive");
+  if (scaling == 0) {
+    r.linear_factor = factor;
+  } else if (scaling == 2) {
+    r.llama3 = true;
+    r.factor = factor;
+    r.low_freq_factor = in.number(scope + "rotary_low_freq_factor", 1);
+    r.high_freq_factor = in.number(scope + "rotary_high_freq_factor", 4);
+    r.original_context = in.number(scope + "original_max_position_embeddings", 0);
+  } else {
+    check(scaling == -1, "its rotary scaling is of a kind this engine does not know");
+  }
+  return r;
+}
+
+// A norm's weights; true when it is stored minus one.
+bool read_norm(Reader& in, const std::string& scope, int size, bool layer_norm) {
+  in.vector(scope + "/gamma", size);
+  if (layer_norm) in.vector(scope + "/beta", size);
+  else check(!in.has(scope + "/beta"), "it mixes kinds of norms");
+  return in.number(scope + "/layer_norm_use_residual", 0) != 0;
+}
+
+Activation read_activation(int code) {
+  switch (static_cast<Activation>(code)) {
+    case Activation::kRelu: case Activation::kGeluTanh: case Activation::kSwish: case Activation::kGelu:
+    case Activation::kGeluSigmoid: return static_cast<Activation>(code);
+    default: throw Unsupported("its activation function (" + std::to_string(code) + ") is not known to this engine");
+  }
+}
+
+void read_layer(Reader& in, Architecture& a, int index) {
+  const std::string layer = kDecoder + "layer_" + std::to_string(index) + "/";
+  const std::string attention = layer + "self_attention/";
+  LayerShape shape;
+  shape.rotary = read_rotary(in, attention, a.head_dim);
+  shape.window = std::max(0, in.integer(attention + "sliding_window", 0));
+  check(in.number(attention + "num_heads_kv", a.heads) == a.kv_heads, "its layers differ in their number of heads");
+  check(in.number(attention + "head_dim", a.head_dim) == a.head_dim, "its layers differ in their size of head");
+  check(std::fabs(in.number(attention + "queries_scale", static_cast<double>(a.query_scale)) -
+                  static_cast<double>(a.query_scale)) < 1e-6, "its layers differ in their scale of queries");
+  check(in.number(layer + "layer_scalar", 1) == 1, "it scales whole layers");
+  in.linear(attention + "linear_0", a.qkv_width(), a.width);
+  in.linear(attention + "linear_1", a.width, a.query_width());
+  bool plus_one = a.norm_plus_one;
+  const auto norm = [&](const std::string& scope, int size) {
+    check(read_norm(in, scope, size, a.layer_norm) == plus_one, "it mixes kinds of norms");
+  };
+  if (a.pre_post_norms) {
+    for (const char* name : {"input", "post_attention", "pre_feedforward", "post_feedforward"})
+      norm(layer + name + "_layer_norm", a.width);
+  } else {
+    norm(attention + "layer_norm", a.width);
+    norm(layer + "ffn/layer_norm", a.width);
+  }
+  if (a.qk_norm) {
+    norm(attention + "q_norm", a.head_dim);
+    norm(attention + "k_norm", a.head_dim);
+  }
+  in.linear(layer + "ffn/linear_0", a.inner, a.width);
+  if (a.gated) in.linear(layer + "ffn/linear_0_noact", a.inner, a.width);
+  in.linear(layer + "ffn/linear_1", a.width, a.inner);
+  a.layer.push_back(shape);
+}
+
+}  // namespace
+
+Architecture read_architecture(const ModelFile& file, double epsilon) {
+  check(file.specification() == "TransformerDecoderSpec", "it is a " + file.specification() + ", not a decoder");
+  check(file.revision() <= 8, "its specification has revision " + std::to_string(file.revision()));
+  Reader in(file);
+  Architecture a{};
+  const auto& embeddings = in.need(kDecoder + "embeddings/weight", 2);
+  a.vocabulary = static_cast<int>(embeddings.shape[0]);
+  a.width = static_cast<int>(embeddings.shape[1]);
+  if (a.width > kMostWidth) throw ModelError("model.bin: rows of " + std::to_string(a.width) + " floats");
+  in.matrix(kDecoder + "embeddings", a.vocabulary, a.width);
+  in.linear(kDecoder + "projection", a.vocabulary, a.width);
+
+  a.heads = in.integer(kDecoder + "num_heads", 8);
+  if (a.heads < 1 || a.heads > 1024) throw ModelError("model.bin: num_heads is " + std::to_string(a.heads));
+  const std::string first = kDecoder + "layer_0/";
+  a.kv_heads = in.integer(first + "self_attention/num_heads_kv", a.heads);
+  a.head_dim = in.integer(first + "self_attention/head_dim", a.width / a.heads);
+  if (a.kv_heads < 1 || a.heads % a.kv_heads != 0) throw ModelError("model.bin: num_heads_kv does not divide num_heads");
+  check(a.head_dim >= 16 && a.head_dim % 16 == 0 && a.head_dim <= kMostHeadDim,
+        "its heads have " + std::to_string(a.head_dim) + " dimensions; this engine wants a multiple of 16");
+  if (a.qkv_width() > 4 * kMostWidth) throw ModelError("model.bin: the heads are too wide");
+  const auto& up = in.need(first + "ffn/linear_0/weight", 2);
+  a.inner = static_cast<int>(up.shape[0]);
+  if (a.inner > kMostWidth || a.query_width() > kMostWidth) throw ModelError("model.bin: a layer is too wide");
+  a.gated = in.has(first + "ffn/linear_0_noact/weight");
+  a.qk_norm = in.has(first + "self_attention/q_norm/gamma");
+  a.pre_post_norms = in.has(first + "pre_feedforward_layer_norm/gamma");
+  a.layer_norm = in.has(kDecoder + "layer_norm/beta");
+  a.norm_plus_one = read_norm(in, kDecoder + "layer_norm", a.width, a.layer_norm);
+  check(!(a.layer_norm && a.qk_norm), "it mixes kinds of norms");
+  a.activation = read_activation(in.integer(kDecoder + "activation", 0));
+  a.epsilon = static_cast<float>(epsilon >= 0 ? epsilon : a.layer_norm ? 1e-5 : 1e-6);
+  a.query_scale = static_cast<float>(in.number(first + "self_attention/queries_scale",
+                                               static_cast<double>(1.f / std::sqrt(static_cast<float>(a.head_dim)))));
+  a.final_softcap = static_cast<float>(in.number(kDecoder + "final_logit_softcapping", 0));
+
+  // A flag (int8) says whether to scale by the root of the width; a float is the scale.
+  const std::string scale = in.has(kDecoder + "scale_embeddings") ? kDecoder + "scale_embeddings"
+                                                                  : kDecoder + "embeddings/multiply_by_sqrt_depth";
+  in.has(kDecoder + "embeddings/multiply_by_sqrt_depth");
+  const auto* scale_variable = file.find(scale);
+  const float root = std::sqrt(static_cast<float>(a.width));
+  if (scale_variable == nullptr) a.embedding_scale = root;
+  else if (scale_variable->type == Type::kInt8) a.embedding_scale = in.number(scale, 0) != 0 ? root : 1.f;
+  else a.embedding_scale = static_cast<float>(in.number(scale, 1));
+
+  check(in.number(kDecoder + "pre_norm", 1) != 0, "its norms come after the residual");
+  check(in.number(kDecoder + "alibi", 0) == 0, "it uses ALiBi positions");
+  check(in.number(kDecoder + "start_from_zero_embedding", 0) == 0, "it starts from a zero embedding");
+  for (const char* ignored : {"alibi_use_positive_positions", "scale_alibi", "alignment_layer", "alignment_heads",
+                              "sliding_window"})   // without ALiBi or cross attention; windows are read a layer
+    in.has(kDecoder + ignored);
+
+  int layers = 0;
+  while (file.has(kDecoder + "layer_" + std::to_string(layers) + "/self_attention/linear_0/weight")) ++layers;
+  if (layers < 1 || layers > kMostLayers) throw ModelError("model.bin: " + std::to_string(layers) + " layers");
+  a.layers = layers;
+  for (int i = 0; i < layers; ++i) read_layer(in, a, i);
+
+  const bool rotates = a.layer[0].rotary.dims > 0;
+  for (const auto& l : a.layer) check((l.rotary.dims > 0) == rotates, "only some of its layers rotate");
+  if (!rotates) {
+    check(in.has(kDecoder + "position_encodings/encodings"), "its positions are sinusoids");
+    const auto& positions = in.need(kDecoder + "position_encodings/encodings", 2);
+    if (positions.shape[1] != static_cast<std::uint32_t>(a.width) || positions.shape[0] > 1u << 20)
+      throw ModelError("model.bin: the position encodings have shape " + shape_text(positions));
+    a.positions = static_cast<int>(positions.shape[0]);
+  }
+  in.refuse_the_rest();
+  return a;
+}
+
+}  // namespace hearth::step

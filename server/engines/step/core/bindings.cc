@@ -1,0 +1,123 @@
+// The Python face of the core. The interpreter lock is released while a model loads and for the whole of a step.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "decoder.h"
+#include "errors.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using hearth::step::Choice;
+using hearth::step::Decoder;
+using hearth::step::SamplingOptions;
+using hearth::step::Work;
+
+namespace {
+
+using Mask = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+std::vector<Work> works_of(const std::vector<int>& rows, const std::vector<int>& counts) {
+  if (rows.size() != counts.size()) throw std::invalid_argument("as many counts as rows are needed");
+  std::vector<Work> works;
+  for (std::size_t i = 0; i < rows.size(); ++i) works.push_back({rows[i], counts[i]});
+  return works;
+}
+
+nb::tuple step(Decoder& decoder, const std::vector<int>& rows, const std::vector<int>& counts, const nb::dict& masks) {
+  auto works = works_of(rows, counts);
+  std::vector<Mask> held;   // keeps the arrays alive without the lock
+  for (const auto& [key, value] : masks) {
+    const auto i = nb::cast<std::size_t>(key);
+    held.push_back(nb::cast<Mask>(value));
+    works.at(i).mask = held.back().data();
+    works.at(i).mask_words = held.back().size();
+  }
+  std::vector<Choice> choices;
+  {
+    const nb::gil_scoped_release unlocked;
+    choices = decoder.step(works);
+  }
+  nb::list ids;
+  nb::dict reports;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    ids.append(choices[i].id);
+    if (choices[i].reported) reports[nb::int_(i)] = nb::make_tuple(choices[i].logprob, choices[i].top);
+  }
+  return nb::make_tuple(ids, reports);
+}
+
+nb::ndarray<nb::numpy, float, nb::ndim<2>> logits(Decoder& decoder, const std::vector<int>& rows,
+                                                  const std::vector<int>& counts) {
+  const auto works = works_of(rows, counts);
+  auto values = std::make_unique<std::vector<float>>();
+  {
+    const nb::gil_scoped_release unlocked;
+    *values = decoder.logits(works);
+  }
+  const auto width = static_cast<std::size_t>(decoder.vocabulary());
+  auto* data = values->data();
+  const auto height = values->size() / width;
+  nb::capsule owner(values.release(), [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
+  return {data, {height, width}, owner};
+}
+
+nb::dict inspect(const std::string& path, double epsilon) {
+  const auto a = hearth::step::read_architecture(hearth::step::ModelFile(path), epsilon);
+  nb::dict facts;
+  facts["vocabulary"] = a.vocabulary;
+  facts["layers"] = a.layers;
+  facts["width"] = a.width;
+  facts["positions"] = a.positions;
+  return facts;
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+  m.doc() = "The decode engine's core: see decoder.h.";
+  nb::exception<hearth::step::ModelError>(m, "ModelError", PyExc_ValueError);
+  nb::exception<hearth::step::Unsupported>(m, "Unsupported", PyExc_ValueError);
+
+  m.def("inspect", &inspect, "path"_a, "epsilon"_a,
+        "Read a model's header and check all of its shapes without loading weights.");
+  m.def("instruction_sets", &hearth::step::kernel_names, "The kernels that run on this processor, the best first.");
+  m.attr("BLOCK_TOKENS") = hearth::step::kBlockTokens;
+
+  nb::class_<Decoder>(m, "Decoder")
+      .def(nb::init<const std::string&, double, int, const std::string&, int, std::size_t>(), "path"_a, "epsilon"_a,
+           "threads"_a, "instruction_set"_a, "context_tokens"_a, "cache_bytes"_a,
+           nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "open",
+          [](Decoder& d, std::vector<std::int32_t> prompt, float temperature, int top_k, float top_p, float min_p,
+             float repetition_penalty, float presence_penalty, float frequency_penalty,
+             std::vector<std::pair<std::int32_t, float>> bias, std::uint64_t seed, std::vector<std::int32_t> stop_ids,
+             int min_tokens, int logprobs) {
+            SamplingOptions o{temperature,        top_p,             min_p,           top_k, repetition_penalty,
+                              presence_penalty,   frequency_penalty, std::move(bias), seed,  std::move(stop_ids),
+                              min_tokens,         logprobs};
+            return d.open(std::move(prompt), std::move(o));
+          },
+          "prompt"_a, nb::kw_only(), "temperature"_a = 0.f, "top_k"_a = 0, "top_p"_a = 1.f, "min_p"_a = 0.f,
+          "repetition_penalty"_a = 1.f, "presence_penalty"_a = 0.f, "frequency_penalty"_a = 0.f,
+          "bias"_a = std::vector<std::pair<std::int32_t, float>>(), "seed"_a = 0,
+          "stop_ids"_a = std::vector<std::int32_t>(), "min_tokens"_a = 0, "logprobs"_a = -1)
+      .def("close", &Decoder::close, "row"_a)
+      .def("reserve", &Decoder::reserve, "row"_a, "count"_a)
+      .def("set_back", &Decoder::set_back, "row"_a)
+      .def("pending", &Decoder::pending, "row"_a)
+      .def("cached", &Decoder::cached, "row"_a)
+      .def("step", &step, "rows"_a, "counts"_a, "masks"_a = nb::dict())
+      .def("logits", &logits, "rows"_a, "counts"_a)
+      .def("forget_prefixes", &Decoder::forget_prefixes)
+      .def_prop_ro("vocabulary", &Decoder::vocabulary)
+      .def_prop_ro("context_tokens", &Decoder::context_tokens)
+      .def_prop_ro("blocks", &Decoder::blocks)
+      .def_prop_ro("available_blocks", &Decoder::available_blocks)
+      .def_prop_ro("weight_bytes", &Decoder::weight_bytes)
+      .def_prop_ro("block_bytes", &Decoder::block_bytes)
+      .def_prop_ro("instruction_set", &Decoder::isa);
+}

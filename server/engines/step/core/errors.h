@@ -1,0 +1,17 @@
+// Why a model cannot be run. Both carry a sentence for the operator.
+#pragma once
+#include <stdexcept>
+
+namespace hearth::step {
+
+// The file is damaged or contradicts itself.
+struct ModelError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// The file is sound, but it holds something this engine does not know: another engine must serve it.
+struct Unsupported : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace hearth::step

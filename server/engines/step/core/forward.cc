@@ -1,0 +1,220 @@
+#include "forward.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace hearth::step {
+namespace {
+
+// Up to so many rows every member prepares all rows for itself: cheaper than meeting at a barrier.
+constexpr int kAlone = 4;
+// Rows a piece of a product: their activations stay in the second-level cache while the panels go by.
+constexpr int kChunkRows = 96;
+// Prompt tokens a piece of attention.
+constexpr int kAttendTokens = 16;
+
+std::size_t width(int n) { return static_cast<std::size_t>(round_up(n, kPanel)); }
+
+}  // namespace
+
+Forward::Forward(const Weights& weights, const Kernels& kernels, KvCache& cache, Team& team, int context_tokens)
+    : weights_(weights),
+      shape_(weights.architecture),
+      kernels_(kernels),
+      cache_(cache),
+      team_(team),
+      width_(width(shape_.width)),
+      qkv_width_(width(shape_.qkv_width())),
+      context_width_(width(shape_.query_width())),
+      inner_width_(width(shape_.inner)),
+      logits_stride_(width(shape_.vocabulary)),
+      quantised_stride_(std::max({width_, context_width_, inner_width_}) + 64),
+      scores_stride_(static_cast<std::size_t>(round_up(context_tokens, kBlockTokens) + kBlockTokens)),
+      members_(static_cast<std::size_t>(team.size())) {
+  for (auto& m : members_) {
+    m.quantised = Aligned<std::uint8_t>(kAlone * quantised_stride_);
+    m.inverse = Aligned<float>(kAlone);
+    m.normed = Aligned<float>(width_);
+    m.scores = Aligned<float>(static_cast<std::size_t>(kernels.query_tile) * scores_stride_);
+    m.heads = Aligned<float>(static_cast<std::size_t>(round_up(shape_.head_dim, kPanel)));
+  }
+}
+
+float* Forward::run(const std::vector<Span>& spans, const std::function<void(int, float*)>* after) {
+  plan(spans);
+  const auto count = tokens_.size();
+  x_.reserve(count * width_);
+  qkv_.reserve(count * qkv_width_);
+  context_.reserve(count * context_width_);
+  inner_.reserve(count * inner_width_);
+  if (shape_.pre_post_norms) branch_.reserve(count * width_);
+  quantised_.reserve(count * quantised_stride_);
+  inverse_.reserve(count);
+  logits_.reserve(wanted_.size() * logits_stride_);
+  team_.run([&](int member) { work(member, spans, after); });
+  return logits_.data();
+}
+
+void Forward::plan(const std::vector<Span>& spans) {
+  tokens_.clear();
+  pieces_.clear();
+  wanted_.clear();
+  for (int s = 0; s < static_cast<int>(spans.size()); ++s) {
+    const auto& span = spans[static_cast<std::size_t>(s)];
+    const int first = static_cast<int>(tokens_.size());
+    for (int t = 0; t < span.count; ++t) tokens_.push_back({s, span.start + t, span.tokens[t]});
+    for (int t = span.count - span.wanted; t < span.count; ++t) wanted_.push_back(first + t);
+    for (int t = 0; t < span.count; t += kAttendTokens)
+      for (int h = 0; h < shape_.kv_heads; ++h)
+        pieces_.push_back({s, h, first + t, std::min(kAttendTokens, span.count - t)});
+  }
+}
+
+void Forward::work(int member, const std::vector<Span>& spans, const std::function<void(int, float*)>* after) {
+  const int count = static_cast<int>(tokens_.size());
+  const int size = shape_.width;
+  const auto self = [](int i) { return i; };
+  const auto span_of = [&](int span) -> const Span& { return spans[static_cast<std::size_t>(span)]; };
+
+  team_.share(count, [&](int t) {
+    const auto& token = tokens_[static_cast<std::size_t>(t)];
+    float* x = x_.data() + static_cast<std::size_t>(t) * width_;
+    std::fill(x + size, x + width_, 0.f);
+    weights_.embed(token.id, x);
+    if (shape_.positions > 0) {
+      const float* p = weights_.positions.data() + static_cast<std::size_t>(token.position) * static_cast<std::size_t>(size);
+      for (int i = 0; i < size; ++i) x[i] += p[i];
+    }
+  });
+
+  for (int index = 0; index < shape_.layers; ++index) {
+    const auto& layer = weights_.layers[static_cast<std::size_t>(index)];
+    const auto attention_norm = layer.attention_norm.view(size, shape_.epsilon);
+    const auto ffn_norm = layer.ffn_norm.view(size, shape_.epsilon);
+
+    auto rows = quantise(member, x_.data(), width_, size, &attention_norm, count, self);
+    product(layer.qkv, rows, count, qkv_.data(), qkv_width_);
+    team_.share(count * shape_.kv_heads, [&](int i) {
+      const int t = i / shape_.kv_heads;
+      place_heads(layer, index, t, i % shape_.kv_heads, span_of(tokens_[static_cast<std::size_t>(t)].span));
+    });
+    team_.share(static_cast<int>(pieces_.size()), [&](int i) {
+      const auto& piece = pieces_[static_cast<std::size_t>(i)];
+      attend(member, layer, index, piece, span_of(piece.span));
+    });
+    rows = quantise(member, context_.data(), context_width_, shape_.query_width(), nullptr, count, self);
+    product(layer.out, rows, count, shape_.pre_post_norms ? branch_.data() : x_.data(), width_);
+    if (shape_.pre_post_norms) add_normed(member, layer.post_attention_norm, count);
+
+    rows = quantise(member, x_.data(), width_, size, &ffn_norm, count, self);
+    product(layer.up, rows, count, inner_.data(), inner_width_);
+    rows = quantise(member, inner_.data(), inner_width_, shape_.inner, nullptr, count, self);
+    product(layer.down, rows, count, shape_.pre_post_norms ? branch_.data() : x_.data(), width_);
+    if (shape_.pre_post_norms) add_normed(member, layer.post_ffn_norm, count);
+  }
+
+  const int wanted = static_cast<int>(wanted_.size());
+  if (wanted == 0) return;
+  const auto final_norm = weights_.final_norm.view(size, shape_.epsilon);
+  const auto rows = quantise(member, x_.data(), width_, size, &final_norm, wanted,
+                             [&](int i) { return wanted_[static_cast<std::size_t>(i)]; });
+  product(weights_.projection, rows, wanted, logits_.data(), logits_stride_);
+  team_.share(wanted, [&](int row) {
+    float* logits = logits_.data() + static_cast<std::size_t>(row) * logits_stride_;
+    if (shape_.final_softcap != 0.f) kernels_.softcap(logits, static_cast<int>(logits_stride_), shape_.final_softcap);
+    std::fill(logits + shape_.vocabulary, logits + logits_stride_, -std::numeric_limits<float>::infinity());
+    if (after != nullptr) (*after)(row, logits);
+  });
+}
+
+template <typename Index>
+ActivationView Forward::quantise(int member, const float* x, std::size_t stride, int size, const NormView* norm,
+                                 int count, Index index) {
+  auto& own = members_[static_cast<std::size_t>(member)];
+  const bool alone = count <= kAlone;
+  std::uint8_t* to = alone ? own.quantised.data() : quantised_.data();
+  float* inverse = alone ? own.inverse.data() : inverse_.data();
+  // Strides follow the row's size, not the widest row, so that rows lie close; 64 more bytes keep rows of a power of
+  // two from sharing cache sets.
+  const std::size_t bytes = width(size) + 64;
+  const auto one = [&](int i) {
+    const float* row = x + static_cast<std::size_t>(index(i)) * stride;
+    if (norm != nullptr) {
+      kernels_.norm(*norm, row, own.normed.data());
+      row = own.normed.data();
+    }
+    inverse[i] = kernels_.quantize(row, round_up(size, kLane), to + static_cast<std::size_t>(i) * bytes);
+  };
+  if (alone)
+    for (int i = 0; i < count; ++i) one(i);
+  else
+    team_.share(count, one);
+  return {to, inverse, bytes};
+}
+
+void Forward::product(const Linear& linear, const ActivationView& rows, int count, float* out, std::size_t stride) {
+  const auto view = linear.view();
+  const int group = count > kAlone ? 1 : std::max(1, linear.panels() / (team_.size() * 6));
+  const int groups = (linear.panels() + group - 1) / group;
+  const int chunks = (count + kChunkRows - 1) / kChunkRows;
+  team_.share(groups * chunks, [&](int i) {
+    const int row = i / groups * kChunkRows;
+    const int panel = i % groups * group;
+    kernels_.gemm(view, rows, row, std::min(kChunkRows, count - row), panel, std::min(group, linear.panels() - panel),
+                  out, stride);
+  });
+}
+
+void Forward::add_normed(int member, const Norm& norm, int count) {
+  float* normed = members_[static_cast<std::size_t>(member)].normed.data();
+  const auto view = norm.view(shape_.width, shape_.epsilon);
+  team_.share(count, [&](int t) {
+    kernels_.norm(view, branch_.data() + static_cast<std::size_t>(t) * width_, normed);
+    float* x = x_.data() + static_cast<std::size_t>(t) * width_;
+    for (int i = 0; i < shape_.width; ++i) x[i] += normed[i];
+  });
+}
+
+// Norms and rotates one key/value head of a token and the query heads that share it, and writes the cache.
+void Forward::place_heads(const Layer& layer, int index, int t, int head, const Span& span) {
+  const auto& token = tokens_[static_cast<std::size_t>(t)];
+  const int dim = shape_.head_dim;
+  const int group = shape_.heads / shape_.kv_heads;
+  float* row = qkv_.data() + static_cast<std::size_t>(t) * qkv_width_;
+  float* query = row + static_cast<std::size_t>(head * group) * static_cast<std::size_t>(dim);
+  float* key = row + static_cast<std::size_t>(shape_.query_width() + head * dim);
+  const float* value = key + shape_.kv_width();
+  const auto prepare = [&](float* x, const Norm& norm) {
+    if (shape_.qk_norm) kernels_.norm(norm.view(dim, shape_.epsilon), x, x);
+    if (layer.rotary_table < 0) return;
+    const auto& table = weights_.rotary[static_cast<std::size_t>(layer.rotary_table)];
+    const auto at = static_cast<std::size_t>(token.position) * static_cast<std::size_t>(table.half);
+    kernels_.rotate(x, table.cosine.data() + at, table.sine.data() + at, table.half, table.rotary.interleaved);
+  };
+  for (int g = 0; g < group; ++g) prepare(query + g * dim, layer.q_norm);
+  prepare(key, layer.k_norm);
+  const auto block = static_cast<std::size_t>(span.blocks[token.position / kBlockTokens]);
+  kernels_.store_kv(key, value, dim, cache_.part(index, head) + block * cache_.stride(), token.position % kBlockTokens);
+}
+
+void Forward::attend(int member, const Layer& layer, int index, const AttentionPiece& piece, const Span& span) {
+  const int dim = shape_.head_dim;
+  const int group = shape_.heads / shape_.kv_heads;
+  Query queries[16];
+  AttendJob job{queries, 0, span.blocks, cache_.part(index, piece.head), cache_.stride(), dim, shape_.query_scale,
+                members_[static_cast<std::size_t>(member)].scores.data(), scores_stride_};
+  const int total = piece.count * group;
+  for (int i = 0; i < total; ++i) {
+    const auto t = static_cast<std::size_t>(piece.first + i / group);
+    const auto at = static_cast<std::size_t>(piece.head * group + i % group) * static_cast<std::size_t>(dim);
+    const int end = tokens_[t].position + 1;
+    queries[job.count++] = {qkv_.data() + t * qkv_width_ + at, context_.data() + t * context_width_ + at,
+                            layer.window > 0 ? std::max(0, end - layer.window) : 0, end};
+    if (job.count == kernels_.query_tile || i + 1 == total) {
+      kernels_.attend(job);
+      job.count = 0;
+    }
+  }
+}
+
+}  // namespace hearth::step

@@ -1,0 +1,69 @@
+// One step through the decoder: tokens of any number of rows, each at its own position, in one call.
+//
+// Decode rows bring one token, prompts a chunk of any length. Rows are flattened, so nobody waits for a common length.
+// A row's logits are bitwise the same whatever runs beside it, however its prompt is cut, on any number of threads.
+#pragma once
+#include <vector>
+
+#include "aligned.h"
+#include "kv_cache.h"
+#include "team.h"
+#include "weights.h"
+
+namespace hearth::step {
+
+// Some next tokens of one row. Its blocks reach at least to position start + count.
+struct Span {
+  const std::int32_t* tokens;
+  const std::int32_t* blocks;
+  int start;
+  int count;
+  int wanted;   // logits of so many of its last tokens
+};
+
+class Forward {
+ public:
+  Forward(const Weights& weights, const Kernels& kernels, KvCache& cache, Team& team, int context_tokens);
+
+  // Writes keys and values of all tokens; returns the wanted logits, a row of logits_stride() floats each, in order;
+  // columns beyond the vocabulary are -infinity. Valid until the next call.
+  // `after`, when given, is called on the team with each logits row as soon as all of them are there.
+  float* run(const std::vector<Span>& spans, const std::function<void(int row, float* logits)>* after);
+
+  std::size_t logits_stride() const { return logits_stride_; }
+
+ private:
+  struct Token { int span, position, id; };
+  struct AttentionPiece { int span, head, first, count; };   // tokens first .. first+count-1 of the flattened list
+
+  void plan(const std::vector<Span>& spans);
+  void work(int member, const std::vector<Span>& spans, const std::function<void(int, float*)>* after);
+  void product(const Linear& linear, const ActivationView& rows, int count, float* out, std::size_t stride);
+  // Normalises (when asked) and quantises rows x[index(i)], i < count.
+  template <typename Index>
+  ActivationView quantise(int member, const float* x, std::size_t stride, int size, const NormView* norm, int count,
+                          Index index);
+  void add_normed(int member, const Norm& norm, int count);
+  void place_heads(const Layer& layer, int index, int token, int head, const Span& span);
+  void attend(int member, const Layer& layer, int index, const AttentionPiece& piece, const Span& span);
+
+  const Weights& weights_;
+  const Architecture& shape_;
+  const Kernels& kernels_;
+  KvCache& cache_;
+  Team& team_;
+
+  std::vector<Token> tokens_;
+  std::vector<AttentionPiece> pieces_;
+  std::vector<int> wanted_;
+  std::size_t width_, qkv_width_, context_width_, inner_width_, logits_stride_, quantised_stride_, scores_stride_;
+  struct Member {
+    Aligned<std::uint8_t> quantised;
+    Aligned<float> inverse, normed, scores, heads;
+  };
+  std::vector<Member> members_;
+  Aligned<float> x_, qkv_, context_, inner_, branch_, logits_, inverse_;
+  Aligned<std::uint8_t> quantised_;
+};
+
+}  // namespace hearth::step

@@ -1,0 +1,19 @@
+// Built with this instruction set's compiler flags; an empty table elsewhere.
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#include "simd_avx2.h"
+
+#include "kernels_table.h"
+
+namespace hearth::step {
+const Kernels* avx2_kernels() {
+  static constexpr Kernels kTable = table("avx2");
+  return &kTable;
+}
+}  // namespace hearth::step
+#else
+#include "kernels.h"
+
+namespace hearth::step {
+const Kernels* avx2_kernels() { return nullptr; }
+}  // namespace hearth::step
+#endif

@@ -1,0 +1,111 @@
+// The int8 product: rows of activations against panels of packed weights. Include after one simd_*.h.
+//
+// One tile is R rows by 32 outputs, its accumulators in registers over all inputs, so an output is written once and
+// what follows a product (scales, bias, activation, gate, residual) is fused into that store. Integer sums are exact
+// in any order, therefore tiles of any height give the same bits. The caller walks all rows of a panel before the
+// next panel: weights come from memory once and then from the second-level cache.
+#pragma once
+
+namespace {
+
+struct Destination {
+  float* out;
+  size_t stride;
+  int column;   // in floats, of this panel's first output
+};
+
+inline vf finish(const LinearView& w, vi sum, int output, float inverse) {
+  vf y = vi_minus_to_float(sum, w.correction + output);
+  y = vf_mul(vf_mul(y, vf_set(inverse)), vf_load(w.inverse_scale + output));
+  return w.bias != nullptr ? vf_add(y, vf_load(w.bias + output)) : y;
+}
+
+inline void store_pair(const LinearView& w, float* out, vf low, vf high) {
+  switch (w.store) {
+    case Store::kWrite:
+      vf_store(out, vf_activate(w.activation, low));
+      vf_store(out + kLane, vf_activate(w.activation, high));
+      return;
+    case Store::kAdd:
+      vf_store(out, vf_add(vf_load(out), low));
+      vf_store(out + kLane, vf_add(vf_load(out + kLane), high));
+      return;
+    case Store::kGated:
+      vf_store(out, vf_mul(vf_activate(w.activation, low), high));
+      return;
+  }
+}
+
+// R rows. With few rows one accumulator a block would wait for its own latency, so the inputs are dealt to U of them.
+template <int R, int U>
+inline void tile(const LinearView& w, const ActivationView& a, int row, int panel, const Destination& to) {
+  const int8_t* weights = w.packed + static_cast<size_t>(panel) * static_cast<size_t>(w.inputs4) * (kPanel * 4);
+  const uint8_t* rows = a.data + static_cast<size_t>(row) * a.stride;
+  vi sums[U][R][2];
+  for (int u = 0; u < U; ++u)
+    for (int r = 0; r < R; ++r) sums[u][r][0] = sums[u][r][1] = vi_zero();
+  for (int k = 0; k < w.inputs4; k += U) {
+#if defined(__GNUC__)
+#pragma GCC unroll 8
+#endif
+    for (int u = 0; u < U; ++u) {
+      const vw low = vw_load(weights);
+      const vw high = vw_load(weights + kLane * 4);
+      weights += kPanel * 4;
+#if defined(__GNUC__)
+#pragma GCC unroll 16
+#endif
+      for (int r = 0; r < R; ++r) {
+        const va x = va_spread(rows + static_cast<size_t>(r) * a.stride + static_cast<size_t>(k + u) * 4);
+        sums[u][r][0] = vi_dot(sums[u][r][0], x, low);
+        sums[u][r][1] = vi_dot(sums[u][r][1], x, high);
+      }
+    }
+  }
+  const int output = panel * kPanel;
+  for (int r = 0; r < R; ++r) {
+    for (int u = 1; u < U; ++u)
+      for (int b = 0; b < 2; ++b) sums[0][r][b] = vi_add(sums[0][r][b], sums[u][r][b]);
+    const float inverse = a.inverse_scale[row + r];
+    store_pair(w, to.out + static_cast<size_t>(row + r) * to.stride + to.column,
+               finish(w, sums[0][r][0], output, inverse), finish(w, sums[0][r][1], output + kLane, inverse));
+  }
+}
+
+// Calls the tile of exactly `rows` rows, 1 <= rows <= R.
+template <int R>
+inline void tile_of(int rows, const LinearView& w, const ActivationView& a, int row, int panel, const Destination& to) {
+  if constexpr (R > 1) {
+    if (rows < R) return tile_of<R - 1>(rows, w, a, row, panel, to);
+  }
+  constexpr int kSplit = kRowTile < 4 ? 1 : R == 1 ? 4 : R <= 3 ? 2 : 1;
+  tile<R, kSplit>(w, a, row, panel, to);
+}
+
+void gemm(const LinearView& w, const ActivationView& a, int row0, int rows, int panel0, int panels, float* out,
+          size_t out_stride) {
+  for (int p = panel0; p < panel0 + panels; ++p) {
+    const Destination to{out, out_stride, w.store == Store::kGated ? p * kLane : p * kPanel};
+    // Tiles of nearly equal height: 9 rows are 5 and 4, not 8 and 1.
+    const int tiles = (rows + kRowTile - 1) / kRowTile;
+    for (int t = 0; t < tiles; ++t) {
+      const int r = rows * t / tiles;
+      tile_of<kRowTile>(rows * (t + 1) / tiles - r, w, a, row0 + r, p, to);
+    }
+  }
+}
+
+float quantize(const float* x, int n, uint8_t* out) {
+  vf most = vf_zero();
+  for (int i = 0; i < n; i += kLane) most = vf_max(vf_abs(vf_load(x + i)), most);
+  const float magnitude = vf_hmax(most);
+  const float scale = magnitude > 0.f ? 127.f / magnitude : 1.f;
+  const vf by = vf_set(scale);
+  const vf limit = vf_set(127.f);
+  const vf lowest = vf_set(-127.f);
+  for (int i = 0; i < n; i += kLane)
+    va_store(out + i, vf_max(vf_min(vf_round(vf_mul(vf_load(x + i), by)), limit), lowest));
+  return 1.f / scale;
+}
+
+}  // namespace

@@ -1,0 +1,17 @@
+// Gathers one instruction set's functions into a table. Include after one simd_*.h; used once a source file.
+#pragma once
+#include "kernels.h"
+
+namespace hearth::step {
+#include "kernels_math.h"
+#include "kernels_gemm.h"
+#include "kernels_attention.h"
+#include "kernels_rows.h"
+
+namespace {
+constexpr Kernels table(const char* name) {
+  return {name,   kOffset, kQueryTile, kRowTile, gemm,     quantize, norm, rotate,
+          store_kv, attend, scan,       exp_sums, collect, softcap};
+}
+}  // namespace
+}  // namespace hearth::step

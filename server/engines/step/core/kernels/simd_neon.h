@@ -1,0 +1,107 @@
+// 16 lanes as four NEON registers; int8 products by the dot product extension of Armv8.2.
+#pragma once
+#include <arm_neon.h>
+#include <stdint.h>
+#include <string.h>
+
+namespace {
+
+constexpr int kOffset = 0;
+constexpr int kRowTile = 3;      // 24 accumulators of 32 registers
+constexpr int kQueryTile = 3;
+constexpr int kValueVectors = 2;
+constexpr int score_blocks(int queries) { return queries <= 2 ? 2 : 1; }
+
+struct vf { float32x4_t r[4]; };
+struct vi { int32x4_t r[4]; };
+struct vw { int8x16_t r[4]; };
+using va = int8x16_t;
+
+template <typename Function>
+inline vf quarters(Function f) { return {{f(0), f(1), f(2), f(3)}}; }
+
+inline vf vf_set(float x) { return quarters([&](int) { return vdupq_n_f32(x); }); }
+inline vf vf_zero() { return vf_set(0.f); }
+inline vf vf_load(const float* p) { return quarters([&](int i) { return vld1q_f32(p + 4 * i); }); }
+inline void vf_store(float* p, vf v) {
+  for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, v.r[i]);
+}
+inline vf vf_fma(vf a, vf b, vf c) { return quarters([&](int i) { return vfmaq_f32(c.r[i], a.r[i], b.r[i]); }); }
+inline vf vf_add(vf a, vf b) { return quarters([&](int i) { return vaddq_f32(a.r[i], b.r[i]); }); }
+inline vf vf_sub(vf a, vf b) { return quarters([&](int i) { return vsubq_f32(a.r[i], b.r[i]); }); }
+inline vf vf_mul(vf a, vf b) { return quarters([&](int i) { return vmulq_f32(a.r[i], b.r[i]); }); }
+inline vf vf_div(vf a, vf b) { return quarters([&](int i) { return vdivq_f32(a.r[i], b.r[i]); }); }
+inline vf vf_max(vf a, vf b) { return quarters([&](int i) { return vmaxq_f32(a.r[i], b.r[i]); }); }
+inline vf vf_min(vf a, vf b) { return quarters([&](int i) { return vminq_f32(a.r[i], b.r[i]); }); }
+inline vf vf_abs(vf a) { return quarters([&](int i) { return vabsq_f32(a.r[i]); }); }
+inline vf vf_round(vf a) { return quarters([&](int i) { return vrndnq_f32(a.r[i]); }); }
+inline float vf_sum(vf a) {
+  return vaddvq_f32(vaddq_f32(vaddq_f32(a.r[0], a.r[2]), vaddq_f32(a.r[1], a.r[3])));
+}
+inline float vf_hmax(vf a) {
+  return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.r[0], a.r[2]), vmaxq_f32(a.r[1], a.r[3])));
+}
+inline unsigned mask_of(uint32x4_t m, int i) {
+  const uint32x4_t bit = {1, 2, 4, 8};
+  return vaddvq_u32(vandq_u32(m, bit)) << (4 * i);
+}
+inline uint32x4_t lanes_of(unsigned mask, int i) {
+  const uint32x4_t bit = {1, 2, 4, 8};
+  return vtstq_u32(vdupq_n_u32(mask >> (4 * i)), bit);
+}
+inline vf vf_pick(unsigned mask, vf yes, vf no) {
+  return quarters([&](int i) { return vbslq_f32(lanes_of(mask, i), yes.r[i], no.r[i]); });
+}
+inline vf vf_first(vf a, int n) { return vf_pick((1u << n) - 1, a, vf_zero()); }
+inline unsigned vf_below(vf a, vf b) {
+  unsigned m = 0;
+  for (int i = 0; i < 4; ++i) m |= mask_of(vcltq_f32(a.r[i], b.r[i]), i);
+  return m;
+}
+inline unsigned vf_at_least(vf a, vf b) {
+  unsigned m = 0;
+  for (int i = 0; i < 4; ++i) m |= mask_of(vcgeq_f32(a.r[i], b.r[i]), i);
+  return m;
+}
+inline unsigned vf_nan(vf a) {
+  unsigned m = 0;
+  for (int i = 0; i < 4; ++i) m |= mask_of(vmvnq_u32(vceqq_f32(a.r[i], a.r[i])), i);
+  return m;
+}
+inline vf vf_pow2(vf n) {
+  return quarters([&](int i) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n.r[i]), vdupq_n_s32(127)), 23));
+  });
+}
+inline vf vf_load_half(const uint16_t* p) {
+  return quarters([&](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))); });
+}
+inline void vf_store_half(uint16_t* p, vf v) {
+  for (int i = 0; i < 4; ++i) vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(v.r[i])));
+}
+
+inline vi vi_zero() { return {{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}}; }
+inline vi vi_add(vi a, vi b) {
+  for (int i = 0; i < 4; ++i) a.r[i] = vaddq_s32(a.r[i], b.r[i]);
+  return a;
+}
+inline vf vi_minus_to_float(vi a, const int32_t* b) {
+  return quarters([&](int i) { return vcvtq_f32_s32(vsubq_s32(a.r[i], vld1q_s32(b + 4 * i))); });
+}
+inline vw vw_load(const int8_t* p) { return {{vld1q_s8(p), vld1q_s8(p + 16), vld1q_s8(p + 32), vld1q_s8(p + 48)}}; }
+inline va va_spread(const uint8_t* p) {
+  int32_t four;
+  memcpy(&four, p, sizeof four);
+  return vreinterpretq_s8_s32(vdupq_n_s32(four));
+}
+inline vi vi_dot(vi sum, va a, vw w) {
+  for (int i = 0; i < 4; ++i) sum.r[i] = vdotq_s32(sum.r[i], w.r[i], a);
+  return sum;
+}
+inline void va_store(uint8_t* p, vf rounded) {
+  const int16x8_t low = vcombine_s16(vqmovn_s32(vcvtq_s32_f32(rounded.r[0])), vqmovn_s32(vcvtq_s32_f32(rounded.r[1])));
+  const int16x8_t high = vcombine_s16(vqmovn_s32(vcvtq_s32_f32(rounded.r[2])), vqmovn_s32(vcvtq_s32_f32(rounded.r[3])));
+  vst1q_s8(reinterpret_cast<int8_t*>(p), vcombine_s8(vqmovn_s16(low), vqmovn_s16(high)));
+}
+
+}  // namespace

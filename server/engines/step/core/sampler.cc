@@ -1,0 +1,181 @@
+#include "sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "philox.h"
+
+namespace hearth::step {
+namespace {
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+// A first look at truncated sampling takes tokens within e^-16 of the likeliest; more are taken when those do not do.
+constexpr float kFirstLook = 16;
+
+struct Candidate {
+  float logit;
+  std::int32_t id;
+};
+
+bool likelier(const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
+
+std::vector<Candidate> collect(const Kernels& kernels, const float* logits, int padded, float threshold) {
+  // Room for all ids, but only the pages of those found are touched.
+  const auto ids = std::make_unique_for_overwrite<std::int32_t[]>(static_cast<std::size_t>(padded));
+  const auto count = static_cast<std::size_t>(kernels.collect(logits, padded, threshold, ids.get()));
+  std::vector<Candidate> out(count);
+  for (std::size_t i = 0; i < count; ++i) out[i] = {logits[ids[i]], ids[i]};
+  return out;
+}
+
+// Puts the likeliest k in front, in order.
+void order_first(std::vector<Candidate>& all, std::size_t k) {
+  if (k < all.size()) std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(k), all.end(), likelier);
+  std::sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(k, all.size())), likelier);
+}
+
+std::vector<double> segment_sums(const Kernels& kernels, const float* logits, int padded, float max, float scale) {
+  std::vector<float> sums(static_cast<std::size_t>((padded + kExpSegment - 1) / kExpSegment));
+  kernels.exp_sums(logits, padded, max, scale, sums.data());
+  return {sums.begin(), sums.end()};
+}
+
+double total(const std::vector<double>& sums) {
+  double all = 0;
+  for (const double s : sums) all += s;
+  return all;
+}
+
+}  // namespace
+
+Sampler::Sampler(SamplingOptions options, const std::vector<std::int32_t>& prompt)
+    : options_(std::move(options)),
+      penalises_(options_.repetition_penalty != 1.f || options_.presence_penalty != 0.f ||
+                 options_.frequency_penalty != 0.f) {
+  if (penalises_)
+    for (const auto id : prompt) seen_.try_emplace(id);
+}
+
+Choice Sampler::choose(const Kernels& kernels, float* logits, int padded, const std::uint32_t* mask,
+                       std::size_t mask_words) {
+  adjust(logits, padded, mask, mask_words);
+  const Scan scan = kernels.scan(logits, padded);
+  Choice choice;
+  if (scan.has_nan || !std::isfinite(scan.max)) return choice;
+  if (options_.temperature == 0.f) {
+    choice.id = collect(kernels, logits, padded, scan.max).front().id;   // the lowest id of equals
+  } else {
+    choice.id = draw(kernels, logits, padded, scan.max);
+  }
+  if (options_.logprobs >= 0) report(kernels, logits, padded, scan.max, choice);
+  if (penalises_) ++seen_[choice.id].made;
+  ++made_;
+  return choice;
+}
+
+void Sampler::adjust(float* logits, int padded, const std::uint32_t* mask, std::size_t mask_words) const {
+  const auto valid = [&](std::int32_t id) { return id >= 0 && id < padded; };
+  for (const auto& [id, value] : options_.bias)
+    if (valid(id)) logits[id] = value <= -100.f ? kNever : logits[id] + value;
+  for (const auto& [id, seen] : seen_) {
+    float& x = logits[id];
+    x = x > 0.f ? x / options_.repetition_penalty : x * options_.repetition_penalty;
+    if (seen.made > 0)
+      x -= options_.presence_penalty + options_.frequency_penalty * static_cast<float>(seen.made);
+  }
+  if (made_ < static_cast<std::uint64_t>(std::max(0, options_.min_tokens)))
+    for (const auto id : options_.stop_ids)
+      if (valid(id)) logits[id] = kNever;
+  if (mask == nullptr) return;
+  for (int i = 0; i < padded; ++i) {
+    const auto word = static_cast<std::size_t>(i / 32);
+    if (word >= mask_words || (mask[word] >> (i % 32) & 1u) == 0) logits[i] = kNever;
+  }
+}
+
+void Sampler::report(const Kernels& kernels, const float* logits, int padded, float max, Choice& choice) const {
+  const double log_sum = std::log(total(segment_sums(kernels, logits, padded, max, 1.f)));
+  const auto logprob = [&](float logit) { return static_cast<float>(static_cast<double>(logit - max) - log_sum); };
+  choice.reported = true;
+  choice.logprob = logprob(logits[choice.id]);
+  if (options_.logprobs == 0) return;
+  const auto wanted = static_cast<std::size_t>(options_.logprobs);
+  auto all = collect(kernels, logits, padded, max - kFirstLook);
+  if (all.size() < wanted) all = collect(kernels, logits, padded, std::numeric_limits<float>::lowest());
+  order_first(all, wanted);
+  for (std::size_t i = 0; i < std::min(wanted, all.size()); ++i) choice.top.emplace_back(all[i].id, logprob(all[i].logit));
+}
+
+std::int32_t Sampler::draw(const Kernels& kernels, const float* logits, int padded, float max) const {
+  const float scale = 1.f / options_.temperature;
+  const double u = philox_uniform(options_.seed, made_);
+  const auto weight = [&](float logit) { return std::exp(static_cast<double>(logit - max) * static_cast<double>(scale)); };
+
+  const bool limits_mass = options_.top_p < 1.f;
+  if (options_.top_k <= 0 && !limits_mass && options_.min_p <= 0.f) {
+    // The whole vocabulary: find the segment the draw falls into, then the token in it.
+    const auto sums = segment_sums(kernels, logits, padded, max, scale);
+    double left = u * total(sums);
+    std::size_t s = 0;
+    while (s + 1 < sums.size() && left >= sums[s]) left -= sums[s++];
+    std::int32_t last = -1;
+    for (std::size_t begin = s; last < 0; begin = (begin + 1) % sums.size()) {   // a later segment only by rounding
+      const int end = std::min(padded, static_cast<int>(begin + 1) * kExpSegment);
+      for (int i = static_cast<int>(begin) * kExpSegment; i < end; ++i) {
+        if (logits[i] == kNever) continue;
+        last = i;
+        left -= weight(logits[i]);
+        if (left < 0) return i;
+      }
+    }
+    return last;
+  }
+
+  const float everything = std::numeric_limits<float>::lowest();
+  const bool look = options_.min_p <= 0.f || options_.min_p > 1e-6f;   // e^-16 is below any such min_p
+  const float first_look = look ? max - kFirstLook * options_.temperature : everything;
+  const auto k = options_.top_k > 0 ? static_cast<std::size_t>(options_.top_k) : SIZE_MAX;
+  auto kept = collect(kernels, logits, padded, first_look);
+  if (k != SIZE_MAX && kept.size() < k) kept = collect(kernels, logits, padded, everything);
+  double mass = 0;
+  if (k != SIZE_MAX) {
+    order_first(kept, k);
+    kept.resize(std::min(k, kept.size()));
+    for (const auto& c : kept) mass += weight(c.logit);
+  } else if (limits_mass) {
+    mass = total(segment_sums(kernels, logits, padded, max, scale));
+  }
+  if (limits_mass) {
+    // Order more and more of the likeliest until they hold the mass asked for.
+    const double enough = static_cast<double>(options_.top_p) * mass;
+    for (std::size_t ordered = k != SIZE_MAX ? kept.size() : 256;; ordered *= 4) {
+      order_first(kept, ordered);
+      double sum = 0;
+      std::size_t n = 0;
+      while (n < std::min(ordered, kept.size()) && sum < enough) sum += weight(kept[n++].logit);
+      if (sum >= enough || (ordered >= kept.size() && (k != SIZE_MAX || first_look <= everything))) {
+        kept.resize(std::max<std::size_t>(n, 1));
+        break;
+      }
+      if (ordered >= kept.size()) {   // beyond the first look
+        auto all = collect(kernels, logits, padded, everything);
+        if (all.size() == kept.size()) break;
+        kept = std::move(all);
+      }
+    }
+  }
+  if (options_.min_p > 0.f)
+    std::erase_if(kept, [&](const Candidate& c) { return weight(c.logit) < static_cast<double>(options_.min_p); });
+  double sum = 0;
+  for (const auto& c : kept) sum += weight(c.logit);
+  double left = u * sum;
+  for (const auto& c : kept) {
+    left -= weight(c.logit);
+    if (left < 0) return c.id;
+  }
+  return kept.back().id;
+}
+
+}  // namespace hearth::step

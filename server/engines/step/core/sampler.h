@@ -1,0 +1,55 @@
+// How one row's next token is chosen from its logits. Exact, and a function of the row alone.
+//
+// Order: bias and bans; repetition, presence and frequency penalties; then log-probabilities are taken; then
+// temperature, top_k, top_p and min_p; then the draw.
+#pragma once
+#include <cstdint>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace hearth::step {
+
+struct SamplingOptions {
+  float temperature = 1, top_p = 1, min_p = 0;
+  int top_k = 0;
+  float repetition_penalty = 1, presence_penalty = 0, frequency_penalty = 0;
+  std::vector<std::pair<std::int32_t, float>> bias;   // -100 and below bans
+  std::uint64_t seed = 0;
+  std::vector<std::int32_t> stop_ids;                 // banned until min_tokens are made
+  int min_tokens = 0;
+  int logprobs = -1;                                  // below 0: none; else the chosen one's and so many likeliest
+};
+
+struct Choice {
+  std::int32_t id = -1;                               // -1: nothing may be chosen, or the logits are not numbers
+  bool reported = false;                              // whether the next two were asked for
+  float logprob = 0;
+  std::vector<std::pair<std::int32_t, float>> top;
+};
+
+class Sampler {
+ public:
+  Sampler(SamplingOptions options, const std::vector<std::int32_t>& prompt);
+
+  // Chooses the next token and remembers it. `logits` has `padded` floats, -infinity beyond the vocabulary; they are
+  // changed. `mask`, when given, has a bit a token, set where the token is allowed.
+  Choice choose(const Kernels& kernels, float* logits, int padded, const std::uint32_t* mask, std::size_t mask_words);
+
+ private:
+  struct Seen {
+    int made = 0;   // times in the completion
+  };
+  void adjust(float* logits, int padded, const std::uint32_t* mask, std::size_t mask_words) const;
+  void report(const Kernels& kernels, const float* logits, int padded, float max, Choice& choice) const;
+  std::int32_t draw(const Kernels& kernels, const float* logits, int padded, float max) const;
+
+  SamplingOptions options_;
+  bool penalises_;
+  std::unordered_map<std::int32_t, Seen> seen_;       // kept only when a penalty needs it
+  std::uint64_t made_ = 0;
+};
+
+}  // namespace hearth::step

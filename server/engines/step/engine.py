@@ -1,0 +1,165 @@
+"""The engine contract over the compiled core: a loop of steps that rows join and leave at any of them.
+
+It knows tokens and cache blocks; requests, text and processes are others'. What is computed for a row never depends
+on its neighbours (the core's promise), so chunks and seats may be chosen for speed alone.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from server.engines.base import Outbox, Room
+from server.engines.kinds import STEP_PARAMETERS, EngineSpec
+from server.engines.rows import Generated, GenerationRow, Token
+from server.engines.step.schedule import Live, Share, plan
+from server.engines.step.support import core, epsilon, positions, supports
+from server.errors import EngineFailed
+
+if TYPE_CHECKING:
+    from server.engines.step._core import Decoder
+
+CONTEXT_TOKENS = 2048
+CACHE_BYTES = 512 << 20
+MAX_ROWS = 64
+STALL_S = 0.05
+"""While rows are decoding, about so long may a step's prompt tokens take."""
+PROMPT_TOKENS = 512
+"""The most prompt tokens of one step."""
+LEAST_PROMPT_TOKENS = 32
+
+
+class StepEngine:
+    """One decoder model with its weights, its cache and its threads.
+
+    ``spec.options``: ``context_tokens``, ``cache_bytes`` (memory for keys and values, at least one whole context),
+    ``max_rows`` (running at once) and ``instruction_set`` (one of the core's, for tests; the best by itself).
+
+    Raises:
+        ValueError: the model is one that this engine cannot serve; the message says why.
+    """
+
+    honours: frozenset[str] = STEP_PARAMETERS
+
+    def __init__(self, spec: EngineSpec) -> None:
+        compiled = core()
+        reason = supports(spec.folder)
+        if compiled is None or reason is not None:
+            raise ValueError(f"The step engine cannot serve {spec.folder}: {reason}")
+        context_tokens = int(spec.options.get("context_tokens", CONTEXT_TOKENS))
+        learned = positions(spec.folder)
+        self._core: Decoder = compiled.Decoder(
+            path=f"{spec.folder}/model.bin",
+            epsilon=epsilon(spec.folder),
+            threads=spec.lane_threads,
+            instruction_set=str(spec.options.get("instruction_set", "")),
+            context_tokens=context_tokens if learned is None else min(context_tokens, learned),
+            cache_bytes=int(spec.options.get("cache_bytes", CACHE_BYTES)),
+        )
+        self._block_tokens: int = compiled.BLOCK_TOKENS
+        self._max_rows = int(spec.options.get("max_rows", MAX_ROWS))
+        self._lock = threading.Lock()  # one batch at a time: a second lane would only wait for the same cores
+        self._prompt_tokens_per_s = 0.0
+
+    def run(self, rows: Sequence[GenerationRow], out: Outbox[GenerationRow, Token, Generated]) -> None:
+        """Decode the rows and all that join them, each by its own options."""
+        with self._lock:
+            live: list[Live] = []
+            try:
+                self._take_on(rows, 0, live, out)
+                given = len(rows)
+                while live:
+                    self._step(live, out)
+                    turn = out.step(self._room(live))
+                    for dropped in [one for one in live if one.index in turn.dropped]:
+                        self._end(dropped, live)
+                    self._take_on(turn.joined, given, live, out)
+                    given += len(turn.joined)
+            finally:
+                for one in list(live):
+                    self._end(one, live)
+
+    def close(self) -> None:
+        """Free weights, cache and threads."""
+        del self._core
+
+    def _take_on(
+        self,
+        rows: Sequence[GenerationRow],
+        first: int,
+        live: list[Live],
+        out: Outbox[GenerationRow, Token, Generated],
+    ) -> None:
+        for index, row in enumerate(rows, first):
+            try:
+                number = self._open(row)
+            except (ValueError, TypeError, OverflowError) as error:
+                out.done(index, EngineFailed(detail=f"the core refused the row: {error}"))
+            else:
+                live.append(Live(number, index, row.max_tokens, row.stop_ids))
+
+    def _open(self, row: GenerationRow) -> int:
+        if len(row.prompt) + row.max_tokens > self._core.context_tokens:
+            raise ValueError(f"{len(row.prompt)} + {row.max_tokens} tokens exceed {self._core.context_tokens}")
+        s = row.sampling
+        return self._core.open(
+            row.prompt,
+            temperature=s.temperature,
+            top_k=s.top_k,
+            top_p=s.top_p,
+            min_p=s.min_p,
+            repetition_penalty=s.repetition_penalty,
+            presence_penalty=s.presence_penalty,
+            frequency_penalty=s.frequency_penalty,
+            bias=list(s.bias.items()),
+            seed=secrets.randbits(64) if s.seed is None else s.seed % (1 << 64),
+            stop_ids=sorted(row.stop_ids),
+            min_tokens=row.min_tokens,
+            logprobs=-1 if row.logprobs is None else row.logprobs,
+        )
+
+    def _step(self, live: list[Live], out: Outbox[GenerationRow, Token, Generated]) -> None:
+        shares = plan(live, self._core, self._budget(live), self._block_tokens)
+        began_s = time.perf_counter()
+        ids, reports = self._core.step([share.live.row for share in shares], [share.count for share in shares])
+        self._learn_speed(shares, time.perf_counter() - began_s)
+        for i, (share, token) in enumerate(zip(shares, ids, strict=True)):
+            if token == -2:  # more of its prompt is to come
+                continue
+            one = share.live
+            if token == -1:
+                self._end(one, live)
+                out.done(one.index, EngineFailed(detail="no token can be chosen: all are banned, or logits are NaN"))
+                continue
+            report = reports.get(i)
+            out.piece(one.index, Token(token) if report is None else Token(token, report[0], tuple(report[1])))
+            one.left_tokens -= 1
+            if token in one.stop_ids or one.left_tokens <= 0:
+                cached_tokens = self._core.cached(one.row)
+                self._end(one, live)
+                out.done(one.index, Generated("stop" if token in one.stop_ids else "length", cached_tokens))
+
+    def _end(self, one: Live, live: list[Live]) -> None:
+        live.remove(one)
+        self._core.close(one.row)
+
+    def _room(self, live: Sequence[Live]) -> Room:
+        """Seats, and cache for prompts beside the rows' next blocks and what waits already."""
+        waiting = sum(self._core.pending(one.row) for one in live if not one.admitted)
+        tokens = (self._core.available_blocks - len(live)) * self._block_tokens - waiting
+        return Room(rows=max(0, self._max_rows - len(live)) if tokens > 0 else 0, tokens=max(0, tokens))
+
+    def _budget(self, live: Sequence[Live]) -> int:
+        decoding = sum(one.admitted and self._core.pending(one.row) == 1 for one in live)
+        if decoding == 0 or self._prompt_tokens_per_s == 0:
+            return decoding + PROMPT_TOKENS
+        fitting = int(self._prompt_tokens_per_s * STALL_S)
+        return decoding + min(max(fitting, LEAST_PROMPT_TOKENS), PROMPT_TOKENS)
+
+    def _learn_speed(self, shares: Sequence[Share], took_s: float) -> None:
+        tokens = sum(share.count for share in shares)
+        if tokens >= LEAST_PROMPT_TOKENS and tokens > 2 * len(shares):
+            speed = tokens / took_s
+            old = self._prompt_tokens_per_s
+            self._prompt_tokens_per_s = speed if old == 0 else 0.8 * old + 0.2 * speed

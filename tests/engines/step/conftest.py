@@ -1,0 +1,70 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from server.engines.step.support import core, epsilon
+from tests.engines.step import tiny
+
+CONTEXT_TOKENS = 128
+FolderOf = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Any:
+    module = core()
+    if module is None:
+        pytest.skip("the step engine is not compiled here")
+    return module
+
+
+@pytest.fixture(scope="session")
+def folder_of(compiled: Any, tmp_path_factory: pytest.TempPathFactory) -> FolderOf:
+    """The folder of a family's tiny model, written once a session."""
+    root = tmp_path_factory.mktemp("tiny")
+
+    def folder(family: str) -> Path:
+        path: Path = root / family
+        return path if path.exists() else tiny.write(path, tiny.FAMILIES[family])
+
+    return folder
+
+
+@pytest.fixture
+def decoder(compiled: Any, folder_of: FolderOf) -> Iterator[Callable[..., Any]]:
+    """Makes decoders of a family; they go when the test ends."""
+    made: list[Any] = []
+
+    def make(family: str = "llama", *, threads: int = 1, isa: str = "", cache_blocks: int = 64) -> Any:
+        folder = folder_of(family)
+        one = compiled.Decoder(str(folder / "model.bin"), epsilon(folder), threads, isa, CONTEXT_TOKENS, 0)
+        if cache_blocks > one.blocks:
+            budget = cache_blocks * one.block_bytes
+            one = compiled.Decoder(str(folder / "model.bin"), epsilon(folder), threads, isa, CONTEXT_TOKENS, budget)
+        made.append(one)
+        return one
+
+    yield make
+    made.clear()
+
+
+def prompt(length: int, seed: int = 0) -> list[int]:
+    """Random ids."""
+    ids: list[int] = np.random.default_rng(seed).integers(0, tiny.VOCABULARY, length).tolist()
+    return ids
+
+
+def logits(decoder: Any, ids: list[int], chunk: int = 1000) -> npt.NDArray[np.float32]:
+    """Logits of every position of one row alone, its prompt cut into chunks; nothing is left behind."""
+    row = decoder.open(ids)
+    parts = []
+    while decoder.pending(row):
+        count = min(chunk, decoder.pending(row))
+        assert decoder.reserve(row, count)
+        parts.append(decoder.logits([row], [min(count, decoder.pending(row))]))
+    decoder.close(row)
+    decoder.forget_prefixes()
+    return np.concatenate(parts)

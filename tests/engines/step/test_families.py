@@ -1,0 +1,84 @@
+"""Every family computes what CTranslate2 computes from the same files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.engines.step import tiny
+from tests.engines.step.conftest import logits, prompt
+
+Floats = npt.NDArray[np.float32]
+
+
+def reference(folder: Path, ids: list[int], compute_type: str) -> Floats:
+    generator = ctranslate2.Generator(str(folder), compute_type=compute_type, intra_threads=1)
+    return np.array(generator.forward_batch([ids]))[0]
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_logits_are_as_near_to_the_float_model_as_ctranslate2s(
+    family: str, decoder: Callable[..., Any], folder_of: Callable[[str], Path]
+) -> None:
+    # CTranslate2 refuses a prompt longer than the window here; the window has a test of its own.
+    ids = prompt(20 if family == "mistral" else 60)
+    int8, exact = (reference(folder_of(family), ids, kind) for kind in ("int8", "float32"))
+    ours = logits(decoder(family), ids)
+    noise = np.abs(int8 - exact).mean()
+    assert noise > 0
+    assert np.abs(ours - exact).mean() < 1.25 * noise
+    assert np.abs(ours - int8).mean() < noise
+    gap = np.sort(int8, axis=1)[:, -1] - np.sort(int8, axis=1)[:, -2]
+    clear = gap > 6 * noise
+    assert clear.sum() > 5
+    assert (ours.argmax(1) == int8.argmax(1))[clear].all()
+
+
+def test_a_window_hides_what_is_older(decoder: Callable[..., Any], folder_of: Callable[[str], Path]) -> None:
+    """Two layers of 24 positions each: a token sees the 47 before it; CTranslate2's own loop agrees."""
+    mistral = decoder("mistral")
+    a, b = prompt(60, seed=1), prompt(60, seed=1)
+    b[0] = (b[0] + 1) % tiny.VOCABULARY
+    first, second = logits(mistral, a), logits(mistral, b)
+    assert not np.array_equal(first[40], second[40])
+    assert np.array_equal(first[47:], second[47:])
+    plain = logits(decoder("llama"), a)
+    assert np.array_equal(plain[:24], first[:24])
+    assert not np.array_equal(plain[24], first[24])
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gpt2", "gemma3"])
+def test_greedy_text_is_ctranslate2s(
+    family: str, compiled: Any, folder_of: Callable[[str], Path], decoder: Callable[..., Any]
+) -> None:
+    """Token by token through the cache, as far as the reference is not undecided itself."""
+    generator = ctranslate2.Generator(str(folder_of(family)), compute_type="int8", intra_threads=1)
+    ids = prompt(12, seed=3)
+    result = generator.generate_batch(
+        [[f"t{i}" for i in ids]],
+        max_length=40,
+        include_prompt_in_result=False,
+        end_token=[],
+        return_logits_vocab=True,
+    )[0]
+    one = decoder(family)
+    row = one.open(ids)
+    for theirs, scores in zip(result.sequences_ids[0], result.logits[0], strict=True):
+        assert one.reserve(row, one.pending(row))
+        (ours,), _ = one.step([row], [one.pending(row)])
+        top = np.sort(np.array(scores))[-2:]
+        if ours != theirs:
+            assert top[1] - top[0] < 0.5, "a clear choice differs"
+            break
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
+def test_all_instruction_sets_agree(family: str, compiled: Any, decoder: Callable[..., Any]) -> None:
+    ids = prompt(50)
+    best, *others = (logits(decoder(family, isa=isa), ids) for isa in compiled.instruction_sets())
+    for other in others:
+        assert np.abs(best - other).mean() < 0.02

@@ -1,0 +1,140 @@
+"""Small random models of each family, written by CTranslate2's own writer: a few hundred kilobytes each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ctranslate2.specs import attention_spec, common_spec, transformer_spec
+
+VOCABULARY = 199
+WIDTH = 72  # not a multiple of 16: padding must not leak into results
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one family's converter fills the format."""
+
+    options: dict[str, Any]
+    heads: int = 4
+    layers: int = 2
+    bias: bool = False
+    tied: bool = False
+    scale_embeddings: bool = False
+    plus_one: bool = False
+    positions: int = 0
+    change: Callable[[Any], None] | None = None
+
+
+LLAMA: dict[str, Any] = {
+    "activation": common_spec.Activation.SWISH,
+    "ffn_glu": True,
+    "rms_norm": True,
+    "rotary_dim": 0,
+    "rotary_interleave": False,
+    "num_heads_kv": 2,
+    "head_dim": 16,
+}
+GPT2: dict[str, Any] = {"activation": common_spec.Activation.GELUTanh, "head_dim": 16}
+GEMMA: dict[str, Any] = {**LLAMA, "activation": common_spec.Activation.GELUTanh}
+
+
+def _llama3(spec: Any) -> None:
+    for layer in spec.decoder.layer:
+        attention = layer.self_attention
+        attention.rotary_low_freq_factor = 1.0
+        attention.rotary_high_freq_factor = 4.0
+        object.__setattr__(attention, "original_max_position_embeddings", np.int32(32))
+        object.__setattr__(attention, "rotary_scaling_factor", np.float32(8.0))
+
+
+def _gemma3(spec: Any) -> None:
+    for number, layer in enumerate(spec.decoder.layer):
+        if number % 2:
+            layer.self_attention.rotary_base = np.float32(1_000_000)
+
+
+FAMILIES = {
+    "llama": Family(LLAMA),
+    "llama-tied-many-heads": Family({**LLAMA, "num_heads_kv": None}, tied=True),
+    "llama-interleaved": Family({**LLAMA, "rotary_interleave": True}),
+    "llama-linear": Family(
+        {**LLAMA, "rotary_scaling_type": attention_spec.RotaryScalingType.Linear, "rotary_scaling_factor": 4.0}
+    ),
+    "llama3": Family({**LLAMA, "rotary_scaling_type": attention_spec.RotaryScalingType.Llama3}, change=_llama3),
+    "qwen2": Family(LLAMA, bias=True, tied=True),
+    "qwen3": Family({**LLAMA, "qk_norm": True, "head_dim": 32, "rotary_dim": 32}, heads=4),
+    "mistral": Family({**LLAMA, "sliding_window": 24}),
+    "gpt2": Family(GPT2, bias=True, tied=True, positions=128),
+    "gemma": Family({**GEMMA, "num_heads_kv": 1}, tied=True, scale_embeddings=True, plus_one=True),
+    "gemma3": Family(
+        {**GEMMA, "qk_norm": True, "pre_post_layer_norm": True},
+        tied=True,
+        scale_embeddings=True,
+        plus_one=True,
+        change=_gemma3,
+    ),
+}
+
+
+def write(folder: Path, family: Family, *, seed: int = 0, quantization: str | None = "int8_float32") -> Path:
+    """Write a random model of the family."""
+    random = np.random.default_rng(seed)
+    options = dict(family.options)
+    spec = transformer_spec.TransformerDecoderModelSpec.from_config(family.layers, family.heads, **options)
+    head_dim = options["head_dim"]
+    kv_heads = options.get("num_heads_kv") or family.heads
+    inner = 100
+
+    def matrix(outputs: int, inputs: int) -> Any:
+        return random.normal(0, 1.6 / np.sqrt(inputs), (outputs, inputs)).astype(np.float32)
+
+    def linear(target: Any, outputs: int, inputs: int) -> None:
+        target.weight = matrix(outputs, inputs)
+        if family.bias:
+            target.bias = random.normal(0, 0.2, outputs).astype(np.float32)
+
+    def norm(target: Any, size: int) -> None:
+        target.gamma = random.uniform(0.5, 1.5, size).astype(np.float32) - (1.0 if family.plus_one else 0.0)
+        target.gamma = target.gamma.astype(np.float32)
+        if hasattr(target, "beta"):
+            target.beta = random.normal(0, 0.1, size).astype(np.float32)
+        if family.plus_one:
+            target.layer_norm_use_residual = True
+
+    decoder = spec.decoder
+    decoder.scale_embeddings = family.scale_embeddings
+    decoder.embeddings.weight = matrix(VOCABULARY, WIDTH) * (1.0 if family.scale_embeddings else 3.0)
+    decoder.projection.weight = decoder.embeddings.weight.copy() if family.tied else matrix(VOCABULARY, WIDTH) * 2
+    if family.positions:
+        decoder.position_encodings.encodings = random.normal(0, 0.5, (family.positions, WIDTH)).astype(np.float32)
+    norm(decoder.layer_norm, WIDTH)
+    for layer in decoder.layer:
+        attention = layer.self_attention
+        linear(attention.linear[0], (family.heads + 2 * kv_heads) * head_dim, WIDTH)
+        linear(attention.linear[1], WIDTH, family.heads * head_dim)
+        linear(layer.ffn.linear_0, inner, WIDTH)
+        if options.get("ffn_glu"):
+            linear(layer.ffn.linear_0_noact, inner, WIDTH)
+        linear(layer.ffn.linear_1, WIDTH, inner)
+        if options.get("qk_norm"):
+            norm(attention.q_norm, head_dim)
+            norm(attention.k_norm, head_dim)
+        if options.get("pre_post_layer_norm"):
+            for name in ("input", "post_attention", "pre_feedforward", "post_feedforward"):
+                norm(getattr(layer, f"{name}_layer_norm"), WIDTH)
+        elif options.get("shared_layer_norm"):
+            norm(layer.shared_layer_norm, WIDTH)
+        else:
+            norm(attention.layer_norm, WIDTH)
+            norm(layer.ffn.layer_norm, WIDTH)
+    if family.change is not None:
+        family.change(spec)
+    spec.config.layer_norm_epsilon = 1e-5 if family.positions else 1e-6
+    spec.register_vocabulary([f"t{i}" for i in range(VOCABULARY)])
+    spec.validate()
+    spec.optimize(quantization=quantization)
+    folder.mkdir(parents=True, exist_ok=True)
+    spec.save(str(folder))
+    return folder
