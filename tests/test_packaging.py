@@ -80,7 +80,7 @@ def test_all_locks_agree_with_what_a_server_runs_on(name: str) -> None:
 
 
 def test_the_build_backend_is_the_one_that_is_locked() -> None:
-    assert sorted(PROJECT["build-system"]["requires"]) == sorted(PROJECT["dependency-groups"]["build"])
+    assert set(PROJECT["build-system"]["requires"]) <= set(PROJECT["dependency-groups"]["build"])
 
 
 @pytest.mark.parametrize("group", ["convert", "train"])
