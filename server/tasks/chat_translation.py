@@ -39,8 +39,11 @@ class ChatTranslation:
         messages: Sequence[Mapping[str, Any]],
         options: GenerationOptions,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        call_required: bool = False,
+        several_calls: bool = True,
     ) -> "TranslationStream":
-        """Translate the last user message.
+        """Translate the last user message; a translator calls no tools.
 
         Raises:
             InvalidValue: no user message, or no target language in a system message.
