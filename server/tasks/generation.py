@@ -10,12 +10,13 @@ from types import ModuleType
 from typing import Any
 
 from models.registry import ModelCard
-from server.engines.rows import GenerationRow, Sampling
+from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
-from server.tasks.completion import CallReader
+from server.tasks.completion import CallReader, token_text
 from server.tasks.grammars import checked
 from server.tasks.model import Model
-from server.tasks.options import GenerationOptions
+from server.tasks.options import ON_THE_WIRE, GenerationOptions
+from server.tasks.results import TokenText
 from server.tasks.stream import GenerationStream
 from server.tasks.text.templates import ChatTemplate
 
@@ -55,6 +56,20 @@ class Generation:
     def text_prompt(self, text: str) -> list[int]:
         """The ids of plain text to continue; an empty text is the beginning of one."""
         return self._bos + self._encode(lambda: self._model.tokenizer.encode(text), "prompt")
+
+    def prompt_tokens(
+        self, ids: Sequence[int], scored: Sequence[TokenText], prompt: str | Sequence[int]
+    ) -> Sequence[TokenText]:
+        """All tokens of a prompt that was scored: those of its text, or all of its ids.
+
+        Args:
+            ids: the prompt as the model read it.
+            scored: its tokens but the first, from ``GenerationStream.prompt_tokens``.
+            prompt: as it was given: a text has no token that begins it.
+        """
+        if isinstance(prompt, str) and self._bos:
+            return scored
+        return [token_text(self._model.tokenizer, Token(ids[0])), *scored]
 
     async def chat(
         self,
@@ -167,7 +182,8 @@ class Generation:
     def _require_honoured(self, options: GenerationOptions) -> None:
         for name in sorted(options.asked() - self._model.engine.honours):
             raise UnsupportedParameter(
-                name, f"the model '{self.card.id}' runs on an engine that cannot do it exactly for one request."
+                ON_THE_WIRE.get(name, name),
+                f"the model '{self.card.id}' runs on an engine that cannot do it exactly for one request.",
             )
         if options.logprobs and "top_logprobs" not in self._model.engine.honours:
             raise UnsupportedParameter(

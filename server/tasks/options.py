@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+ON_THE_WIRE = {"grammar": "response_format", "prompt_logprobs": "echo"}
+"""Names that clients know under another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
