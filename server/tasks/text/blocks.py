@@ -35,6 +35,8 @@ class Rules:
     """Always blocks."""
     non_splitting: Collection[str] = ()
     """Never blocks."""
+    lines: bool = False
+    """Whether a line break may end a sentence, as in plain text; in HTML it is a space."""
     outline: bool = True
     """XML: whether elements are blocks that stand among elements and not among text."""
 
@@ -54,7 +56,7 @@ def runs_of(document: str, rules: Rules) -> list[Run | str]:
             after = ends.get(i, len(cuts) if each.kind == "open" else i) + (each.kind == "open" and i in ends)
             after = max(after, i + 1)
         if each.kind == "text" or i in inline:
-            writer = writer or RunWriter()
+            writer = writer or RunWriter(rules.lines)
             if each.kind == "text":
                 writer.text(each.raw)
             elif _is_alone(each, rules) and each.kind == "open":

@@ -57,7 +57,8 @@ class Run:
 class RunWriter:
     """Collects a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: bool = False) -> None:
+        self._lines = lines
         self._text: list[str] = []
         self._run = Run()
 
@@ -68,7 +69,7 @@ class RunWriter:
             self._plain(raw[at : match.start()])
             at = match.end()
             if match[0].isspace():
-                self._add(" ", match[0])
+                self._add("\n" if self._lines and "\n" in match[0] else " ", match[0])
                 continue
             means = html.unescape(match[0])
             if means == match[0]:
