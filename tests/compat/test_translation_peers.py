@@ -147,9 +147,8 @@ def test_libretranslate_keeps_html(server: Served) -> None:
 
 def test_deepl_keeps_xml_and_html(translator: deepl.Translator) -> None:
     page = "<d><t n='1'>The weather today</t><p>I have a <em>big <x/> dog</em> at home.</p><k>leave this alone</k></d>"
-    made = translator.translate_text(
-        page, source_lang="EN", target_lang="DE", tag_handling="xml", ignore_tags=["k", "q"]
-    )
+    fields: dict[str, Any] = {"source_lang": "EN", "target_lang": "DE"}
+    made = translator.translate_text(page, tag_handling="xml", ignore_tags=["k", "q"], **fields)
     assert isinstance(made, deepl.TextResult)
     assert markup(made.text) == markup(page)
     assert "<k>leave this alone</k>" in made.text
