@@ -1,6 +1,5 @@
 """``/v1/chat/completions``: OpenAI's shapes."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -9,18 +8,11 @@ from server.api.schemas import base
 from server.api.schemas.base import ModelName, ResponseBody, invalid
 from server.api.schemas.messages import Message, Tool
 from server.api.schemas.sampling import SamplingBody
+from server.api.schemas.tool_choice import ToolChoice, read_choice
 from server.tasks import grammars, results
 from server.tasks.options import GenerationOptions
 
 MAX_CHOICES = 128
-
-
-@dataclass(frozen=True, slots=True)
-class ToolChoice:
-    """Whether a call has to be made, and of which functions (None: of any)."""
-
-    required: bool
-    names: tuple[str, ...] | None = None
 
 
 class ChatRequest(SamplingBody):
@@ -120,23 +112,8 @@ class ChatRequest(SamplingBody):
         return [tool.function.name for tool in tools]
 
     def choice(self) -> ToolChoice:
-        """What `tool_choice` says.
-
-        Raises:
-            PydanticCustomError: it is malformed.
-        """
-        if isinstance(self.tool_choice, str):
-            return ToolChoice(self.tool_choice == "required")
-        try:
-            if self.tool_choice["type"] == "function":
-                return ToolChoice(True, (str(self.tool_choice["function"]["name"]),))
-            if self.tool_choice["type"] == "allowed_tools":
-                allowed = self.tool_choice["allowed_tools"]
-                names = tuple(str(tool["function"]["name"]) for tool in allowed["tools"])
-                return ToolChoice(allowed["mode"] == "required", names)
-        except (KeyError, TypeError):
-            pass
-        raise invalid("tool_choice", "send {'type': 'function', 'function': {'name': …}}")
+        """What `tool_choice` says."""
+        return read_choice(self.tool_choice)
 
     def grammar(self) -> str | None:
         """What the answer must obey by `response_format`.
