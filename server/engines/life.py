@@ -1,4 +1,4 @@
-"""One engine process, from its start to its death. Who starts it again, and what becomes of its rows: not known here."""
+"""One engine process, from its start to its death. Who starts it again and what becomes of its rows: not known here."""
 
 import contextlib
 import os
