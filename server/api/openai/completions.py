@@ -44,7 +44,7 @@ async def create_completion(
     record.finish(deltas.usage, deltas.timing, (choice.finish_reason for choice in choices))
     if body.scores_prompt:
         for p, ids in enumerate(prompts):
-            answer.score(p, task.prompt_tokens(ids, deltas.prompt_tokens[p * body.made], body.prompts[p]))
+            answer.score(p, task.prompt_tokens(ids, deltas.prompt_tokens.get(p * body.made, ()), body.prompts[p]))
     return answer.whole(choices, GenerationUsage.of(deltas.usage))
 
 
