@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
+from server.engines import frames
 from server.engines.kinds import EngineSpec
 
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
@@ -36,8 +37,8 @@ class Life:
             hang_up(pipe)
 
 
-def begin(spec: EngineSpec) -> Life:
-    """Start a process with a pipe a lane and one for control."""
+def begin(spec: EngineSpec, silence_s: float) -> Life:
+    """Start a process with one pipe for control and one a lane, on which it may be silent for so long."""
     ours, theirs = zip(*(Pipe() for _ in range(spec.lanes + 1)), strict=True)
     fds = [pipe.fileno() for pipe in theirs]
     process = subprocess.Popen(  # noqa: S603  our own module, our own arguments
@@ -49,6 +50,8 @@ def begin(spec: EngineSpec) -> Life:
     )
     for pipe in theirs:
         pipe.close()
+    for pipe in ours[1:]:
+        frames.limit_silence(pipe, silence_s)
     return Life(process, ours[0], list(ours[1:]), list(ours[1:]))
 
 

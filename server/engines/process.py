@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Literal, Protocol
 
+from server.engines import frames
 from server.engines.base import Outbox
 from server.engines.kinds import KINDS, EngineSpec
 from server.engines.life import Life, begin, epitaph, hang_up, load
@@ -148,12 +149,14 @@ class ProcessEngine:
         """Run the trip's waiting rows; False when the process died before all of them had ended."""
         life, pipe = self._take_lane()
         try:
-            pipe.send(("rows", trip.number(self._numbers, trip.waiting)))
+            frames.send(pipe, ("rows", trip.number(self._numbers, trip.waiting)))
             while trip.waiting:
-                if not pipe.poll(self._stall_s):
-                    log.error("no sign of an engine for %.0f s; its process is killed", self._stall_s)
-                    life.process.kill()
                 self._take_frame(trip, pipe, out)
+        except BlockingIOError:
+            log.error("no sign of an engine for %.0f s; its process is killed", self._stall_s)
+            life.process.kill()
+            self._mourn(life, "it hung at work")
+            return False
         except (EOFError, OSError):
             self._mourn(life, "it died at work")
             return False
@@ -163,7 +166,7 @@ class ProcessEngine:
         return True
 
     def _take_frame(self, trip: "_Trip", pipe: Connection, out: Outbox[Any, Any, Any]) -> None:
-        pieces, outcomes, room = pipe.recv()
+        pieces, outcomes, room = frames.receive_step(pipe)
         for number, piece in pieces:
             if (row := trip.rows.get(number)) is not None:
                 trip.begun.add(row)
@@ -174,19 +177,19 @@ class ProcessEngine:
                 trip.waiting.pop(row, None)
         paused = bool(trip.waiting) and out.contended
         if paused:
-            pipe.send(("pause",))
+            frames.send(pipe, ("pause",))
         turn = out.step(room)
         if turn.dropped:
-            pipe.send(("drop", [number for number, row in trip.rows.items() if row in turn.dropped]))
+            frames.send(pipe, ("drop", [number for number, row in trip.rows.items() if row in turn.dropped]))
             for row in turn.dropped:
                 trip.waiting.pop(row, None)
         if turn.joined:
             fresh = dict(enumerate(turn.joined, start=trip.known))
             trip.known += len(fresh)
             trip.waiting.update(fresh)
-            pipe.send(("join", trip.number(self._numbers, fresh)))
+            frames.send(pipe, ("join", trip.number(self._numbers, fresh)))
         if paused:
-            pipe.send(("resume",))
+            frames.send(pipe, ("resume",))
 
     def _take_lane(self) -> tuple[Life, Connection]:
         with self._changed:
@@ -226,7 +229,7 @@ class ProcessEngine:
 
     def _spawn(self) -> tuple[Life, str | None]:
         """Start a process and wait until it has loaded its model, or not."""
-        life = begin(self.spec)
+        life = begin(self.spec, self._stall_s)
         with self._changed:
             self._life = life
             if self._closing.is_set():
