@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TRAIN_VENV ?= .venv-train
+CLIENTS_VENV ?= .venv-clients
 DATA ?=
 WORK ?= build/train
 MINUTES ?= 120
@@ -22,7 +23,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test test-clients check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -32,6 +33,25 @@ serve: $(VENV)/.run  ## serve the shipped models on 127.0.0.1:8000 (ARGS="--port
 
 test: $(VENV)/.dev  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Clients of others, in an environment of their own beside the server's (tests/compat/test_clients_*.py). What they warn
+# of is theirs. tests/conftest.py wants the server's packages, so pytest is to look no further up than tests/compat.
+test-clients: $(VENV)/.run $(CLIENTS_VENV)/.clients build/node-clients/.made  ## langchain, litellm, lm-eval and Node's openai against a server
+	SERVER_PYTHON=$(abspath $(BIN)/python) $(CLIENTS_VENV)/bin/python -m pytest -o filterwarnings= -o strict=false \
+	  --confcutdir=tests/compat tests/compat/test_clients_*.py $(ARGS)
+
+$(CLIENTS_VENV)/.clients: requirements/clients.txt
+	@echo "Installing into $(CLIENTS_VENV) (the first time only) ..."
+	@$(PYTHON) -m venv --clear $(CLIENTS_VENV)
+	@$(CLIENTS_VENV)/bin/python -m pip $(LOCKED) -r requirements/clients.txt
+	@touch $@
+
+# Without Node its test is skipped.
+build/node-clients/.made: requirements/node/package.json requirements/node/package-lock.json
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@if command -v npm >/dev/null; then npm ci --prefix $(@D) --no-audit --no-fund --silent; fi
+	@touch $@
 
 # Detecting leaks is off: Python itself does not free everything at its exit.
 sanitize: $(VENV)/.dev  ## the step engine's tests under the address and undefined-behaviour sanitizers
@@ -125,6 +145,7 @@ lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files i
 	$(UV) pyproject.toml --group dev $(RUN_PINS) -o requirements/dev.txt
 	$(UV) pyproject.toml --group convert $(RUN_PINS) -o requirements/convert.txt
 	$(UV) pyproject.toml --group train $(RUN_PINS) -o requirements/train.txt
+	$(UV) requirements/clients.in -o requirements/clients.txt
 
 clean:  ## remove what the targets above made; the virtual environments go too
-	rm -rf $(VENV) $(TRAIN_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -67,7 +67,9 @@ class Served:
 @contextmanager
 def serving(*flags: str, models_dir: Path | None = None) -> Iterator[Served]:
     """Serve on a free port until the block ends; waits until every model has loaded or failed."""
-    command = [sys.executable, "-m", "server", "serve", "--port", "0", *flags]
+    # Clients that cannot share an environment with the server run the tests in one of their own.
+    python = os.environ.get("SERVER_PYTHON", sys.executable)
+    command = [python, "-m", "server", "serve", "--port", "0", *flags]
     if models_dir is not None:
         command += ["--models-dir", str(models_dir)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}

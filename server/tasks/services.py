@@ -99,8 +99,8 @@ class Services:
         """The classifier or embedding model of this name."""
         return self._pick(self._deciders, name, "decisions")
 
-    def model(self, name: str) -> Model:
-        """Any model, for what needs only its tokenizer."""
+    def model(self, name: str | None) -> Model:
+        """Any model, for what needs only its tokenizer; without a name, the only one there is."""
         return self._pick(self.models, name, "anything")
 
     def served(self) -> Sequence[Served]:

@@ -1,11 +1,20 @@
-"""``POST /tokenize`` and ``POST /detokenize``: count before you send. vLLM's routes."""
+"""``POST /tokenize``, ``POST /detokenize`` and ``GET /tokenizer_info``: count before you send. vLLM's routes."""
+
+from contextlib import suppress
 
 from fastapi import APIRouter
 
 from server.api.deps import RecordDep, ServicesDep
 from server.api.reading import JsonRoute
-from server.api.schemas.tokens import DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse
-from server.errors import InvalidValue
+from server.api.schemas.tokens import (
+    DetokenizeRequest,
+    DetokenizeResponse,
+    TokenizeRequest,
+    TokenizeResponse,
+    TokenizerInfo,
+)
+from server.errors import InvalidValue, ModelNotFound
+from server.tasks.model import Model
 from server.tasks.services import Services
 
 router = APIRouter(route_class=JsonRoute, tags=["vLLM"])
@@ -14,9 +23,9 @@ router = APIRouter(route_class=JsonRoute, tags=["vLLM"])
 @router.post("/tokenize")
 async def tokenize(body: TokenizeRequest, services: ServicesDep, record: RecordDep) -> TokenizeResponse:
     """Say which tokens a model reads."""
-    model = services.model(body.model)
+    model = _model(body.model, services)
     record.serve(model.id)
-    ids = _ids(body, services)
+    ids = _ids(body, model, services)
     return TokenizeResponse(
         count=len(ids),
         max_model_len=model.card.context_length_tokens,
@@ -25,18 +34,25 @@ async def tokenize(body: TokenizeRequest, services: ServicesDep, record: RecordD
     )
 
 
-def _ids(body: TokenizeRequest, services: Services) -> list[int]:
-    tokenizer = services.model(body.model).tokenizer
+def _model(name: str | None, services: Services) -> Model:
+    """The model of this name; clients that know servers of one model send none."""
+    if name is None:
+        with suppress(ModelNotFound):
+            name = services.generator(None).card.id
+    return services.model(name)
+
+
+def _ids(body: TokenizeRequest, model: Model, services: Services) -> list[int]:
+    tokenizer, card = model.tokenizer, model.card
     if body.messages is not None:
         tools = [tool.model_dump(exclude_none=True) for tool in body.tools] if body.tools else None
         messages = [message.model_dump(exclude_none=True) for message in body.messages]
-        return services.generator(body.model).chat_prompt(messages, tools)
+        return services.generator(card.id).chat_prompt(messages, tools)
     text = body.prompt or ""
-    card = services.model(body.model).card
     try:
         if not body.add_special_tokens:
             return tokenizer.encode(text)
-        return services.generator(body.model).text_prompt(text) if card.generation else tokenizer.encode_row(text)
+        return services.generator(card.id).text_prompt(text) if card.generation else tokenizer.encode_row(text)
     except ValueError as error:
         raise InvalidValue(str(error), "prompt") from None
 
@@ -44,7 +60,23 @@ def _ids(body: TokenizeRequest, services: Services) -> list[int]:
 @router.post("/detokenize")
 async def detokenize(body: DetokenizeRequest, services: ServicesDep, record: RecordDep) -> DetokenizeResponse:
     """Say what text tokens are."""
-    model = services.model(body.model)
+    model = _model(body.model, services)
     record.serve(model.id)
     model.require_ids([body.tokens], "tokens")
     return DetokenizeResponse(prompt=model.tokenizer.decode(body.tokens))
+
+
+@router.get("/tokenizer_info")
+async def tokenizer_info(services: ServicesDep, model: str | None = None) -> TokenizerInfo:
+    """Say what a client has to know that writes prompts itself."""
+    found = _model(model, services)
+    card = found.card
+    section = card.generation
+    return TokenizerInfo(
+        tokenizer_class=card.tokenizer.kind,
+        model=card.id,
+        model_max_length=card.context_length_tokens,
+        bos_token=section.bos_token if section else None,
+        eos_token=section.stop_tokens[0] if section and section.stop_tokens else None,
+        chat_template=card.path(section.template).read_text("utf-8") if section else None,
+    )

@@ -7,7 +7,16 @@ from pydantic import Field, PlainValidator, model_validator
 from server.api.schemas.base import RequestBody, ResponseBody, invalid, token_ids
 from server.api.schemas.messages import Message, Tool
 
-ModelId = Annotated[str, Field(min_length=1, max_length=200, description="Id of any model.", examples=["assistant"])]
+ModelId = Annotated[
+    str | None,
+    Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Id of any model; without it the only generator, or else the only model.",
+        examples=["assistant"],
+    ),
+]
 
 
 def _token_ids(value: Any) -> list[int]:
@@ -59,3 +68,14 @@ class DetokenizeResponse(ResponseBody):
     """The text."""
 
     prompt: str
+
+
+class TokenizerInfo(ResponseBody):
+    """What a client has to know to write prompts itself."""
+
+    tokenizer_class: str
+    model: str
+    model_max_length: int
+    bos_token: str | None
+    eos_token: str | None
+    chat_template: str | None
