@@ -46,11 +46,6 @@ KIND = {"generation": "ct2-generator", "translation": "ct2-translator"}
 PATIENCE_S = 20.0
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclass
 class Scripted:
     """What all engines here have: a state to be in, a gate to wait at, and a way to fail."""

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from load_tests.policies import POLICIES
-from load_tests.simulator import Cost, Report, Scenario, Traffic, simulate
+from load_tests.scenario import Cost, Scenario, Traffic
+from load_tests.simulator import Report, simulate
 from server.batching.policy import Limits
 
 SCENARIOS = Path(__file__).parents[2] / "load_tests" / "scenarios" / "simulated"
