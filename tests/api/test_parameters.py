@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from server.api.schemas.chat import ChatRequest
+
 pytestmark = pytest.mark.anyio
 
 CHAT: dict[str, Any] = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
@@ -162,3 +164,11 @@ async def test_a_prompt_of_the_wrong_shape_is_refused(served: Any, prompt: Any, 
 )
 async def test_completions_refuse_what_they_cannot_do(served: Any, fields: dict[str, Any], param: str) -> None:
     assert error_of(await served.post("/v1/completions", **COMPLETION, **fields))["param"] == param
+
+
+async def test_null_is_the_default_of_every_optional_field(served: Any) -> None:
+    optional = {name: None for name, field in ChatRequest.model_fields.items() if not field.is_required()}
+    optional |= dict.fromkeys(ChatRequest.neutral)
+    del optional["model"]
+    response = await served.post("/v1/chat/completions", **{**optional, **CHAT})
+    assert response.status_code == 200, response.text

@@ -96,6 +96,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_it(
     made = served.metrics.value("generation_tokens_total", "assistant")
     assert 0 < made <= 3
     assert served.metrics.value("client_disconnected_total", "/v1/chat/completions") == 1
+    assert served.metrics.value("http_requests_total", "/v1/chat/completions", "POST", "499") == 1
 
 
 def record() -> Record:
