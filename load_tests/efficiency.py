@@ -25,6 +25,10 @@ from server.batching.cores import usable_cores
 from server.settings import SHIPPED_MODELS
 
 CLIENTS = 32
+TURNS = 3
+"""So many lists from each client a round."""
+SIZES = (4, 8, 16)
+"""Batch sizes to try: none of the shipped models was at its best beyond them (``load_tests.bare`` tries more)."""
 
 
 @dataclass(slots=True)
@@ -60,7 +64,7 @@ HEADER = """\
 def measure(card: ModelCard, *, rounds: int, round_s: float, cores: int, lists: Sequence[int]) -> Iterator[str]:
     """Sweep the bare library, then run server and library turn about; lines of the table."""
     rows = rows_for(card, 64 if card.task == "generation" else 192)
-    setting = bare.sweep(card, rows, cores, rounds=2, sizes=(4, 8, 16, 32))[0][0]
+    setting = bare.sweep(card, rows, cores, rounds=2, sizes=SIZES)[0][0]
     base = Side(f"CTranslate2 alone, {setting}")
     sides = {size: Side(f"{CLIENTS} clients, {size or 1} a request") for size in lists}
     loaded = bare.load(card, rows, setting)
@@ -69,7 +73,7 @@ def measure(card: ModelCard, *, rounds: int, round_s: float, cores: int, lists: 
         for _ in range(rounds):
             _base_round(base, loaded, rows, setting, round_s)
             for size, side in sides.items():
-                _http_round(side, served, rows.requests(size), round_s)
+                _http_round(side, served, rows, size, round_s)
     for side in (base, *sides.values()):
         yield side.line(card.id, base)
 
@@ -83,14 +87,19 @@ def _base_round(side: Side, loaded: bare.Bare, rows: Rows, setting: bare.Setting
     side.units_per_cpu_s.append(units / cpu_s)
 
 
-def _http_round(side: Side, served: Served, requests: Iterator[tuple[bytes, float]], round_s: float) -> None:
+def _http_round(side: Side, served: Served, rows: Rows, size: int, round_s: float) -> None:
+    requests = rows.requests(size)
     clocks: list[tuple[float, float, float]] = []
 
     def mark() -> None:
         http_s, *engines_s = served.cpu_s.values()
         clocks.append((time.process_time(), http_s, sum(engines_s)))
 
-    loop = closed_loop(served.port, requests, clients=CLIENTS, seconds=round_s, warm_s=round_s / 2, mark=mark)
+    if size:
+        # Lists in flight are worked off side by side and end together: only whole turns can be counted.
+        loop = closed_loop(served.port, requests, clients=CLIENTS, seconds=600, most_answers=TURNS * CLIENTS, mark=mark)
+    else:
+        loop = closed_loop(served.port, requests, clients=CLIENTS, seconds=round_s, warm_s=round_s / 2, mark=mark)
     tally = asyncio.run(loop)
     assert set(tally.statuses) == {200}, f"answers by status: {tally.statuses}; none: the machine is too busy"
     client_s, http_s, engine_s = (after - before for before, after in zip(*clocks, strict=True))

@@ -3,16 +3,18 @@
 What an engine is given must be equal on both sides, token for token, or a comparison says nothing.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
+from typing import Any, cast
 
 from load_tests.client import post
 from load_tests.texts import chats, sentences
 from models.registry import ModelCard
 from models.tokenizers import load_tokenizer
-from server.tasks.model import Model
+from server.batching.batcher import Batcher
+from server.tasks.model import Model, Supervised
 from server.tasks.services import Services
 
 MAX_TOKENS = 64
@@ -50,11 +52,28 @@ class Rows:
         return cycle(made)
 
 
+class _Ready:
+    """An engine that is never run."""
+
+    state = "ready"
+
+
+class _Line:
+    """A line that keeps the rows it is given."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def submit(self, rows: Sequence[Any]) -> None:
+        """Take the rows of a request."""
+        self.rows += rows
+
+
 def rows_for(card: ModelCard, count: int = 192, max_tokens: int = MAX_TOKENS, *, stream: bool = False) -> Rows:
     """Sentences for classifiers and translators, conversations for generators."""
-    unused: Any = None  # rows are made without an engine
     tokenizer = load_tokenizer(card)
-    services = Services([Model(card, tokenizer, unused, unused)])
+    engine, line = cast(Supervised, _Ready()), _Line()
+    services = Services([Model(card, tokenizer, engine, cast(Batcher[Any, Any, Any], line))])
     if card.task == "generation":
         task = services.generator(card.id)
         talks = chats(count)
@@ -63,8 +82,8 @@ def rows_for(card: ModelCard, count: int = 192, max_tokens: int = MAX_TOKENS, *,
         return Rows("token", rows, "/v1/chat/completions", talks, common, max_tokens)
     texts = sentences(count)
     if card.task == "translation":
-        translator = services.translator(card.id)
-        sources = [translator.row(text, "de", 1).source for text in texts]
+        asyncio.run(services.translator(card.id).begin(texts, "en", "de"))
+        sources = [row.source for row in line.rows]
         common = {"model": card.id, "source": "en", "target": "de"}
         return Rows("text", sources, "/v1/translations", texts, common)
     path = "/v1/sentiment" if card.task == "classification" else "/v1/embeddings"
