@@ -115,9 +115,9 @@ def test_whatever_a_model_says_elements_stay_balanced(said: str, pairs: list[Lin
 def test_whatever_a_model_says_each_placeholder_is_there_once(text: str, said: str, pairs: list[Link]) -> None:
     document = take_apart(text)
     for sentence in document.sentences:
-        held = Counter(re.findall(r"\{name\}|%s|https://x\.org/a|😀", sentence.render()))
+        held = Counter(re.findall(r"\{name\}|%s(?![A-Za-z])|https://x\.org/a|😀", sentence.render()))
         made = place(sentence, said, pairs).render()
-        assert Counter(re.findall(r"\{name\}|%s|https://x\.org/a|😀", made)) == held
+        assert Counter(re.findall(r"\{name\}|%s(?![A-Za-z])|https://x\.org/a|😀", made)) == held
 
 
 @given(st.text(alphabet="ab Tom", max_size=30), links)
