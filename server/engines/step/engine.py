@@ -77,7 +77,7 @@ class StepEngine:
                     self._take_on(turn.joined, given, live, out)
                     given += len(turn.joined)
             finally:
-                for one in list(live):
+                for one in live:
                     self._end(one, live)
 
     def close(self) -> None:

@@ -134,7 +134,7 @@ def test_rows_the_core_refuses_fail_alone(engine_of: EngineOf, sink: Any) -> Non
     wrong = [
         GenerationRow([tiny.VOCABULARY], 5),
         GenerationRow([1] * 100, 100),
-        GenerationRow([1], 5, sampling=Sampling(bias={i: -100.0 for i in range(tiny.VOCABULARY)})),
+        GenerationRow([1], 5, sampling=Sampling(bias=dict.fromkeys(range(tiny.VOCABULARY), -100.0))),
     ]
     out = run(engine, [*wrong, row(2)], sink())
     assert [type(out.outcomes[i]) for i in range(4)] == [EngineFailed] * 3 + [Generated]
