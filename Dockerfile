@@ -7,18 +7,20 @@
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
+RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/hearth
 RUN python -m venv /opt/venv
 COPY requirements/build.txt requirements/run.txt requirements/
 RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements/build.txt -r requirements/run.txt
 # The project is installed from where it will lie in the image, so a model folder beside the code is found there as on
-# any other machine. A compiler put into this stage stays here.
+# any other machine. The compiler of the step engine stays in this stage, and so does all that only builds.
 COPY pyproject.toml README.md LICENSE ./
 COPY server server
 COPY models/*.py models/
 COPY models/families models/families
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
- && /opt/venv/bin/pip uninstall --yes pip setuptools \
+ && /opt/venv/bin/pip uninstall --yes cmake nanobind ninja pathspec scikit-build-core pip \
+ && rm -rf build \
  && /usr/local/bin/python -m compileall -q server models
 
 FROM ${BASE}

@@ -10,6 +10,7 @@ MINUTES ?= 120
 ARGS ?=
 
 BIN := $(VENV)/bin
+COMPILED := $(shell find server/engines/step/core -type f)
 RECIPES := translate sentiment embed assistant
 LOCKS := requirements/build.txt requirements/run.txt requirements/dev.txt
 PIP_FLAGS := --disable-pip-version-check --no-input --quiet
@@ -49,21 +50,21 @@ format: $(VENV)/.dev  ## put the code into the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The stamps .made, .run and .dev say how far an environment is installed; a changed lock or pyproject.toml makes them
-# old. With them a second `make serve` starts at once.
+# The stamps .made, .run and .dev say how far an environment is installed; a changed lock, pyproject.toml or source of
+# the compiled engine makes them old. With them a second `make serve` starts at once.
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hearth needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.run: requirements/build.txt requirements/run.txt pyproject.toml | $(VENV)/.made
+$(VENV)/.run: requirements/build.txt requirements/run.txt pyproject.toml $(COMPILED) | $(VENV)/.made
 	@echo "Installing into $(VENV) (the first time only) ..."
 	@$(BIN)/python -m pip $(LOCKED) -r requirements/build.txt -r requirements/run.txt
 	@$(BIN)/python -m pip $(PROJECT)
 	@touch $@
 
 # dev.txt holds all of run.txt at the same versions, so one install serves both.
-$(VENV)/.dev: $(LOCKS) pyproject.toml | $(VENV)/.made
+$(VENV)/.dev: $(LOCKS) pyproject.toml $(COMPILED) | $(VENV)/.made
 	@echo "Installing into $(VENV) (the first time only) ..."
 	@$(BIN)/python -m pip $(LOCKED) -r requirements/build.txt -r requirements/dev.txt
 	@$(BIN)/python -m pip $(PROJECT)

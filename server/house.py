@@ -12,6 +12,7 @@ from server.batching.cores import CoreBudget, usable_cores
 from server.batching.policy import Limits
 from server.engines.kinds import KINDS, EngineSpec
 from server.engines.process import ProcessEngine
+from server.engines.step.support import supports
 from server.metrics import Metrics
 from server.settings import Settings, SettingsError
 from server.tasks.model import Model
@@ -121,8 +122,12 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
     """
     folder = str(card.folder)
     if card.task == "generation":
+        if (reason := supports(folder)) is None:
+            options = {"context_tokens": card.context_length_tokens, "max_rows": batch_rows}
+            spec = EngineSpec("step", folder, lanes=1, lane_threads=cores, options=options)
+            return spec, Limits(rows=batch_rows, tokens=batch_rows * card.context_length_tokens), "our decode engine"
         spec = EngineSpec("ct2-generator", folder, lanes=1, lane_threads=cores)
-        return spec, Limits(rows=batch_rows, tokens=16_384, length_tolerance=16), "CTranslate2's closed loop"
+        return spec, Limits(rows=batch_rows, tokens=16_384, length_tolerance=16), f"not our decode engine: {reason}"
     if card.task == "translation":
         spec = EngineSpec("ct2-translator", folder, lanes=cores)
         return spec, Limits(rows=batch_rows, tokens=4096), "encoder-decoders are CTranslate2's own job"

@@ -1,6 +1,7 @@
 """What is installed, and from what: the lock files and the packages they bring."""
 
 import importlib.metadata
+import importlib.util
 import re
 import sys
 import tomllib
@@ -35,10 +36,13 @@ def asked_for(name: str) -> list[Requirement]:
     return [Requirement(line) for line in direct]
 
 
-def test_no_dependency_owns_the_names_of_our_packages() -> None:
-    owners = importlib.metadata.packages_distributions()
-    assert set(owners["server"]) == {"hearth-server"}
-    assert set(owners["models"]) == {"hearth-server"}
+@pytest.mark.parametrize("package", ["server", "models"])
+def test_no_dependency_owns_the_name_of_a_package_of_ours(package: str) -> None:
+    owners = importlib.metadata.packages_distributions().get(package, [])
+    assert set(owners) <= {"hearth-server"}  # an editable install may own no file of it
+    found = importlib.util.find_spec(package)
+    assert found is not None
+    assert found.origin == str(ROOT / package / "__init__.py")
 
 
 @pytest.mark.parametrize("package", ["server", "models"])
@@ -76,7 +80,7 @@ def test_all_locks_agree_with_what_a_server_runs_on(name: str) -> None:
 
 
 def test_the_build_backend_is_the_one_that_is_locked() -> None:
-    assert sorted(PROJECT["build-system"]["requires"]) == sorted(PROJECT["dependency-groups"]["build"])
+    assert set(PROJECT["build-system"]["requires"]) <= set(PROJECT["dependency-groups"]["build"])
 
 
 @pytest.mark.parametrize("group", ["convert", "train"])

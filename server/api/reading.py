@@ -101,13 +101,13 @@ class JsonRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
         original = super().get_route_handler()
-        reads = self.body_field is not None
+        if self.body_field is None:
+            return original  # such a route has no work that would take time
 
         async def handle(request: Request) -> Response:
             settings = request.app.state.settings
-            if reads:
-                request = self.request_class(request.scope, request.receive, settings.max_body_bytes)
-                await request.body()
+            request = self.request_class(request.scope, request.receive, settings.max_body_bytes)
+            await request.body()
             return await attended(original(request), request.receive, settings.request_timeout_s)
 
         return handle

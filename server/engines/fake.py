@@ -29,6 +29,8 @@ class FakeRow:
     tokens: int = 1
     hold: Path | None = None
     """A named pipe: the row's first step waits until somebody has opened it for writing."""
+    log: Path | None = None
+    """A file that grows by a byte with each of the row's steps."""
     marker: Path | None = None
     """For ``die once``: the file that says it has died already. Any row makes it when it begins."""
 
@@ -75,6 +77,9 @@ class FakeEngine:
         """Make the row's next step; True when that was its last."""
         if step == 0 and row.hold is not None:
             row.hold.read_bytes()
+        if row.log is not None:
+            with row.log.open("ab") as log:
+                log.write(b".")
         if step < len(row.pieces):
             out.piece(i, row.pieces[step])
             return False

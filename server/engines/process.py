@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 STARTS = 3
 """How many starts in a row may fail before the engine is given up."""
 
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+"""For glibc: an engine keeps the memory of one batch for the next. Else each batch returns its buffers to
+the kernel and faults them in again: a tenth to a fifth of an encoder's time (``load_tests/RESULTS.md``)."""
+
 State = Literal["loading", "ready", "restarting", "failed", "closed"]
 
 
@@ -245,6 +249,7 @@ class ProcessEngine:
             [sys.executable, "-m", "server.engines.child", self.spec.name, *map(str, fds)],
             pass_fds=fds,
             stdin=subprocess.DEVNULL,
+            env=MALLOC | os.environ,
             start_new_session=True,  # a Ctrl-C in the terminal is the parent's to hear
         )
         for pipe in theirs:

@@ -56,4 +56,5 @@ def _product(vectors: Floats, weight: Floats) -> Floats:
     BLAS would share so small a product among threads that then spin on the cores engines compute with:
     ten times the processor time. It would also round a row differently in different company.
     """
-    return np.einsum("nd,hd->nh", vectors, weight)
+    product: Floats = np.einsum("nd,hd->nh", vectors, weight)
+    return product

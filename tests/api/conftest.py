@@ -180,7 +180,9 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
     """``async with serving(max_body_bytes=…) as served``."""
 
     @asynccontextmanager
-    async def make(broken: Sequence[Broken] = (), **settings: Any) -> AsyncIterator[Served]:
+    async def make(
+        broken: Sequence[Broken] = (), patience_s: float = PATIENCE_S, **settings: Any
+    ) -> AsyncIterator[Served]:
         metrics = Metrics("test")
         engines: dict[str, Any] = {}
         models = []
@@ -207,7 +209,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
         transport = httpx.ASGITransport(app)
         for model in models:
             model.batcher.start()
-        async with asyncio.timeout(PATIENCE_S), httpx.AsyncClient(transport=transport, base_url="http://t") as http:
+        async with asyncio.timeout(patience_s), httpx.AsyncClient(transport=transport, base_url="http://t") as http:
             served = Served(app, http, engines, metrics, services, {n: t for n, (_, t) in shipped.items()})
             served.say("Hello there, how are you?")
             try:

@@ -9,7 +9,8 @@ import pytest
 from server.batching.cores import CoreBudget
 from server.batching.job import Outcome, Piece
 from server.batching.policy import Limits
-from server.engines.fake import FakeRow
+from server.engines.fake import FakeEngine, FakeRow
+from server.engines.kinds import EngineSpec
 from server.errors import EngineFailed, Overloaded, TooLarge, Unavailable
 
 ENDLESS = range(10**9)
@@ -121,6 +122,48 @@ async def test_a_dropped_row_leaves_its_job_mates_alone(serving: Any) -> None:
             seen.append(event)
             job.drop(0)
         assert seen[-1] == Outcome(1, "b")
+        assert sum(event.index == 0 for event in seen) <= 1
+
+
+async def test_the_first_error_cancels_the_rest_of_its_request(serving: Any, gate: Path) -> None:
+    async with serving(limits=Limits(rows=1, tokens=10)) as (batcher, engine):
+        job = batcher.submit([FakeRow("bad", fate="raise"), FakeRow("next", hold=gate), FakeRow("last")])
+        with pytest.raises(EngineFailed):
+            await job.results()
+        assert batcher.waiting[1] <= 1
+        if len(engine.ran) > 1:
+            await open_gate(gate)
+        await batcher.drained()
+        assert ["last"] not in engine.ran
+
+
+async def test_a_second_outcome_and_late_pieces_say_nothing(serving: Any) -> None:
+    class Talkative(FakeEngine):
+        def run(self, rows: Any, out: Any) -> None:
+            for i, row in enumerate(rows):
+                out.piece(i, "piece")
+                out.done(i, row.name)
+                out.piece(i, "late")
+                out.done(i, "again")
+            out.done(99, "nobody")
+            out.step()
+
+    async with serving(engine=Talkative(EngineSpec("fake"))) as (batcher, _):
+        events = [e async for e in batcher.submit([FakeRow("a")]).events()]
+        assert events == [Piece(0, "piece"), Outcome(0, "a")]
+
+
+async def test_batches_of_two_models_share_the_cores(serving: Any, gate: Path) -> None:
+    cores = CoreBudget(1)
+    async with serving(cores=cores) as (first, _), serving(cores=cores) as (second, engine):
+        holds = first.submit([FakeRow("holds", hold=gate)])
+        await until(lambda: first.running)
+        waits = second.submit([FakeRow("waits")])
+        await until(lambda: cores.contended)
+        assert engine.ran == []
+        await open_gate(gate)
+        await holds.results()
+        assert await waits.results() == ["waits"]
 
 
 async def test_admission_is_all_or_none(serving: Any, gate: Path) -> None:

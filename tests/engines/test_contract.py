@@ -69,6 +69,13 @@ CASES += [
         True,
         lambda: generation_row(0, max_tokens=900),
     ),
+    Case(
+        "step",
+        EngineSpec("step", str(WEIGHTS / "assistant"), options={"context_tokens": 1024}),
+        generation_row,
+        True,
+        lambda: generation_row(0, max_tokens=900),
+    ),
     Case("ct2-translator", EngineSpec("ct2-translator", str(WEIGHTS / "translate"), lanes=2), translation_row),
     Case("ct2-encoder", EngineSpec("ct2-encoder", str(WEIGHTS / "sentiment"), lanes=2), encoder_row),
 ]

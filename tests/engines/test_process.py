@@ -125,15 +125,33 @@ def test_lanes_run_side_by_side(processes: Any, sink: Any, tmp_path: Path) -> No
     assert held.outcomes == {0: "held"}
 
 
-def test_a_paused_run_waits_and_goes_on(processes: Any, sink: Any) -> None:
-    """While another engine has the cores, the run makes at most the step it is in."""
+def test_a_paused_run_makes_no_step(processes: Any, sink: Any, tmp_path: Path) -> None:
+    """While another engine has the cores, the run makes at most the step it is in: others get much done meanwhile."""
+    engine = processes(EngineSpec("fake", lanes=2))
+    log = tmp_path / "log"
+    log.touch()
+    out = sink()
+
+    def others_work() -> None:
+        if out.steps == 3:
+            before = log.stat().st_size
+            for _ in range(300):
+                engine.run([FakeRow("other")], sink())
+            assert log.stat().st_size <= before + 1
+
+    out.contended = True
+    out.on_step = others_work
+    engine.run([FakeRow("a", pieces=("x",) * 2000, log=log)], out)
+    assert out.outcomes == {0: "a"}
+    assert len(out.pieces[0]) == 2000
+
+
+def test_a_row_the_engine_forgets_fails_alone(processes: Any, sink: Any) -> None:
     engine = processes(FAKE)
     out = sink()
-    out.contended = True
-    engine.run([FakeRow("a", pieces=("x",) * 50)], out)
-    assert out.outcomes == {0: "a"}
-    assert len(out.pieces[0]) == 50
-    assert out.steps >= 50
+    engine.run([FakeRow("a", fate="forget"), FakeRow("b")], out)
+    assert isinstance(out.outcomes[0], EngineFailed)
+    assert out.outcomes[1] == "b"
 
 
 def test_late_words_about_a_dropped_row_say_nothing(processes: Any, sink: Any) -> None:

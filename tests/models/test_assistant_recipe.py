@@ -71,7 +71,9 @@ def test_packed_conversations_do_not_see_each_other():
     from models.recipes.assistant.network import Decoder, Shape
 
     torch.manual_seed(1)
-    model = Decoder(Shape(vocabulary=50, width=32, layers=2, heads=4, kv_heads=2, feed_forward=48, context_tokens=16))
+    model = Decoder(
+        Shape(vocabulary=50, width=32, layers=2, heads=4, kv_heads=2, head_width=8, feed_forward=48, context_tokens=16)
+    )
     first, second = torch.randint(0, 50, (7,)), torch.randint(0, 50, (5,))
     packed = model(torch.cat([first, second]), [7, 5])
     assert torch.allclose(packed, torch.cat([model(first, [7]), model(second, [5])]), atol=1e-5)
@@ -107,7 +109,7 @@ def test_the_engine_computes_what_the_network_does_and_gives_the_weights_back(tm
     from models.recipes.assistant.spec import shipped_weights, write_engine_model
 
     torch.manual_seed(1)
-    shape = Shape(vocabulary=64, width=32, layers=2, heads=4, kv_heads=2, feed_forward=48)
+    shape = Shape(vocabulary=64, width=32, layers=2, heads=6, kv_heads=3, head_width=8, feed_forward=48)
     model = Decoder(shape).eval()
     pieces = ["<unk>", *SPECIAL_TOKENS]
     pieces += [f"p{i}" for i in range(64 - len(pieces))]

@@ -27,7 +27,7 @@ async def test_the_streamed_text_equals_the_whole_text(services: Services) -> No
     assert "".join(delta.text for delta in deltas) == text.text
     assert [delta.finish_reason for delta in deltas if delta.finish_reason] == [text.finish_reason]
     assert deltas[-1].finish_reason
-    assert stream.usage == usage
+    assert (stream.usage.prompt_tokens, stream.usage.completion_tokens) == (usage.prompt_tokens, 40)
     assert len(deltas) > 3
 
 
@@ -91,6 +91,29 @@ async def test_what_the_engine_cannot_do_is_refused_by_name(services: Services) 
         else:
             with pytest.raises(UnsupportedParameter, match=name):
                 await task.chat(HELLO, options)
+
+
+async def test_a_seeded_text_depends_on_the_request_alone(services: Services) -> None:
+    """The same bytes alone and beside thirty others, in whatever batch."""
+    options = GenerationOptions(temperature=1.0, seed=7, max_tokens=30, ignore_eos=True, n=2)
+    task = services.generator("assistant")
+    alone = await (await task.chat(HELLO, options)).whole()
+    others = [task.begin([[5 + i, 9, 40 + i]], GenerationOptions(max_tokens=40, ignore_eos=True)) for i in range(30)]
+    beside = (await asyncio.gather(*(stream.whole() for stream in [await task.chat(HELLO, options), *others])))[0]
+    assert [choice.text for choice in beside] == [choice.text for choice in alone]
+    assert alone[0].text != alone[1].text
+    other_seed = await (await task.chat(HELLO, replace(options, seed=8))).whole()
+    assert other_seed[0].text != alone[0].text
+
+
+async def test_a_prompt_that_was_read_before_is_not_read_again(services: Services) -> None:
+    messages = [{"role": "system", "content": "Be kind to the customer. " * 20}, *HELLO]
+    first = await services.generator("assistant").chat(messages, GREEDY)
+    await first.whole()
+    again = await services.generator("assistant").chat(messages, GREEDY)
+    await again.whole()
+    assert again.usage.cached_tokens > again.usage.prompt_tokens // 2
+    assert again.usage.prompt_tokens == first.usage.prompt_tokens
 
 
 async def test_what_a_user_types_cannot_end_a_turn(services: Services) -> None:

@@ -26,13 +26,9 @@ class Shape:
     layers: int = 4
     heads: int = 4
     kv_heads: int = 2
+    head_width: int = 64
     feed_forward: int = 768
     context_tokens: int = 1024
-
-    @property
-    def head_width(self) -> int:
-        """Numbers a head works on."""
-        return self.width // self.heads
 
 
 class RMSNorm(nn.Module):
@@ -53,10 +49,9 @@ class Layer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        kv_width = shape.kv_heads * shape.head_width
         self.input_norm = RMSNorm(shape.width)
-        self.qkv = nn.Linear(shape.width, shape.width + 2 * kv_width, bias=False)
-        self.out = nn.Linear(shape.width, shape.width, bias=False)
+        self.qkv = nn.Linear(shape.width, (shape.heads + 2 * shape.kv_heads) * shape.head_width, bias=False)
+        self.out = nn.Linear(shape.heads * shape.head_width, shape.width, bias=False)
         self.ffn_norm = RMSNorm(shape.width)
         self.gate = nn.Linear(shape.width, shape.feed_forward, bias=False)
         self.up = nn.Linear(shape.width, shape.feed_forward, bias=False)
@@ -79,7 +74,7 @@ class Layer(nn.Module):
         values = heads[:, s.heads + s.kv_heads :].repeat_interleave(groups, 1)
         parts = zip(*(torch.split(t, list(lengths)) for t in (queries, keys, values)), strict=True)
         out = [_causal_attention(*part) for part in parts]
-        return torch.cat(out).reshape(-1, s.width)
+        return torch.cat(out).reshape(-1, s.heads * s.head_width)
 
 
 def _causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

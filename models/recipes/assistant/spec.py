@@ -53,6 +53,7 @@ def write_engine_model(
         rotary_dim=0,
         rotary_interleave=False,
         rotary_base=ROPE_THETA,
+        head_dim=shape.head_width if shape.head_width * shape.heads != shape.width else None,
         num_heads_kv=shape.kv_heads if shape.kv_heads != shape.heads else None,
     )
     spec.decoder.scale_embeddings = False

@@ -9,6 +9,7 @@ from server.api import events
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now
 from server.api.openai.fingerprint import fingerprint
 from server.api.openai.pace import Deltas, Pace
+from server.api.openai.text_chunks import TextChunks
 from server.api.reading import JsonRoute
 from server.api.record import Record
 from server.api.schemas.chat import (
@@ -91,9 +92,14 @@ class _Answers:
         pace = Pace(record)
         begun = [False] * self._n
         reasons: list[str] = []
+        plain = TextChunks(lambda i, text: self._chunk([self._part(i, ChatDelta(content=text))], deltas))
+        varies = self._logprobs or (self._options is not None and self._options.continuous_usage_stats)
         try:
             async for delta in deltas:
                 pace.tick(delta.index, deltas)
+                if delta.finish_reason is None and begun[delta.index] and not varies:
+                    yield plain.encode(delta.index, delta.text)
+                    continue
                 if delta.finish_reason is not None:
                     reasons.append(delta.finish_reason)
                 for chunk in self._chunks(delta, begun, deltas):
@@ -121,14 +127,14 @@ class _Answers:
         for i, part in enumerate(chunks):
             last = i == len(chunks) - 1
             text = part.content is not None and part.role is None
-            choice = ChunkChoice(
-                index=delta.index,
-                delta=part,
-                logprobs=self._tokens(delta) if self._logprobs and text else None,
-                finish_reason=delta.finish_reason if last else None,
-            )
+            choice = self._part(delta.index, part)
+            choice.logprobs = self._tokens(delta) if self._logprobs and text else None
+            choice.finish_reason = delta.finish_reason if last else None
             made.append(self._chunk([choice], deltas))
         return made
+
+    def _part(self, index: int, part: ChatDelta) -> ChunkChoice:
+        return ChunkChoice(index=index, delta=part, logprobs=None, finish_reason=None)
 
     def _chunk(self, choices: list[ChunkChoice], deltas: Deltas, *, last: bool = False) -> ChatChunk:
         chunk = ChatChunk(

@@ -9,6 +9,7 @@ from server.api import events
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now, require_items
 from server.api.openai.fingerprint import fingerprint
 from server.api.openai.pace import Pace
+from server.api.openai.text_chunks import TextChunks
 from server.api.reading import JsonRoute
 from server.api.record import Record
 from server.api.schemas.chat import GenerationUsage
@@ -99,17 +100,17 @@ class _Answers:
         echoes = [echo for echo in self._echoes for _ in range(self._body.n)]
         reasons: list[str] = []
         options = self._body.stream_options
+        plain = TextChunks(lambda i, text: self._piece(Delta(i, text), [""] * len(echoes), offsets, deltas))
+        varies = self._body.logprobs is not None or (options is not None and options.continuous_usage_stats)
         try:
             async for delta in deltas:
                 pace.tick(delta.index, deltas)
+                if delta.finish_reason is None and not varies and not echoes[delta.index]:
+                    yield plain.encode(delta.index, delta.text)
+                    continue
                 if delta.finish_reason is not None:
                     reasons.append(delta.finish_reason)
-                chunk = self._chunk(delta, echoes, offsets)
-                if options is not None and options.continuous_usage_stats:
-                    chunk.usage = GenerationUsage.of(deltas.usage)
-                elif options is not None and options.include_usage:
-                    chunk.usage = None  # set, so that it is sent as null
-                yield events.encode(chunk)
+                yield events.encode(self._piece(delta, echoes, offsets, deltas))
             if options is not None and options.include_usage:
                 last = self._response([])
                 last.usage = GenerationUsage.of(deltas.usage)
@@ -118,14 +119,23 @@ class _Answers:
             deltas.cancel()
             record.finish(deltas.usage, deltas.timing, reasons)
 
-    def _chunk(self, delta: Delta, echoes: list[str], offsets: list[int]) -> CompletionResponse:
+    def _piece(
+        self, delta: Delta, echoes: list[str], offsets: list[int], deltas: GenerationStream
+    ) -> CompletionResponse:
+        """The chunk of one delta; what it makes of ``echoes`` and ``offsets`` is for the next."""
         i = delta.index
         text = echoes[i] + delta.text
         logprobs = self._tokens(delta, offsets[i])
         echoes[i] = ""
         offsets[i] += sum(len(token.text) for token in delta.tokens)
         reason = None if delta.finish_reason is None else _reason(delta.finish_reason)
-        return self._response([CompletionChoice(index=i, text=text, logprobs=logprobs, finish_reason=reason)])
+        chunk = self._response([CompletionChoice(index=i, text=text, logprobs=logprobs, finish_reason=reason)])
+        options = self._body.stream_options
+        if options is not None and options.continuous_usage_stats:
+            chunk.usage = GenerationUsage.of(deltas.usage)
+        elif options is not None and options.include_usage:
+            chunk.usage = None  # set, so that it is sent as null
+        return chunk
 
     def _response(self, choices: list[CompletionChoice]) -> CompletionResponse:
         return CompletionResponse(

@@ -77,8 +77,8 @@ class StepEngine:
                     self._take_on(turn.joined, given, live, out)
                     given += len(turn.joined)
             finally:
-                for one in live:
-                    self._end(one, live)
+                while live:
+                    self._end(live[0], live)
 
     def close(self) -> None:
         """Free weights, cache and threads."""
