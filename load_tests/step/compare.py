@@ -3,7 +3,8 @@
     python -m load_tests.step.compare --shapes 15M 135M --rounds 5
 
 Same shapes, random weights, int8 (Q8_0 for llama.cpp), the engines turn about within each round, so that whatever
-else the machine does falls on all of them. Read the ratios of medians, not the absolute numbers. llama.cpp takes
+else the machine does falls on all of them. On a machine that others use as well, ``--threads 1 --clock cpu`` compares
+the processor time that each needs instead. Read the ratios of medians, not the absolute numbers. llama.cpp takes
 part when ``llama-cpp-python`` and ``gguf`` can be imported; neither is a dependency of the project.
 """
 
@@ -22,6 +23,7 @@ from server.batching.cores import usable_cores
 
 PREFILLS = (128, 512, 1024)
 BATCHES = (1, 8, 32)
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def bandwidth_gb_s() -> float:
@@ -36,19 +38,19 @@ def bandwidth_gb_s() -> float:
     return float(matrix.nbytes / min(times) / 1e9)
 
 
-def open_engines(work: Path, name: str, threads: int) -> list[Timed]:
+def open_engines(work: Path, name: str, threads: int, clock: Callable[[], float]) -> list[Timed]:
     """All that can take part."""
     shape = shapes.SHAPES[name]
     folder = shapes.write(work / name, shape)
-    engines: list[Timed] = [Step(folder, shape, threads), Generator(folder, shape, threads)]
+    engines: list[Timed] = [Step(folder, shape, threads, clock), Generator(folder, shape, threads, clock)]
     if find_spec("llama_cpp") and find_spec("gguf"):
-        engines.append(LlamaCpp(gguf_file.write(work / f"{name}.gguf", shape), shape, threads))
+        engines.append(LlamaCpp(gguf_file.write(work / f"{name}.gguf", shape), shape, threads, clock))
     return engines
 
 
-def compare(work: Path, name: str, threads: int, rounds: int) -> None:
+def compare(work: Path, name: str, threads: int, rounds: int, clock: Callable[[], float]) -> None:
     """Print one shape's table."""
-    engines = open_engines(work, name, threads)
+    engines = open_engines(work, name, threads, clock)
     points: dict[str, tuple[Callable[[Timed], float], int]] = {
         **{f"prefill {n}": (lambda e, n=n: e.prefill_s(n), n) for n in PREFILLS},
         **{f"decode {b}": (lambda e, b=b: e.decode_step_s(b), b) for b in BATCHES},
@@ -87,11 +89,12 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=shapes.SHAPES, default=["15M", "135M"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--work", type=Path, default=Path("build/step-shapes"), help="where the model files are kept")
     args = parser.parse_args()
-    print(f"{args.threads} threads; a matrix-vector product reads {bandwidth_gb_s():.1f} GB/s")
+    print(f"{args.threads} threads, {args.clock} clock; a matrix-vector product reads {bandwidth_gb_s():.1f} GB/s")
     for name in args.shapes:
-        compare(args.work, name, args.threads, args.rounds)
+        compare(args.work, name, args.threads, args.rounds, CLOCKS[args.clock])
 
 
 if __name__ == "__main__":

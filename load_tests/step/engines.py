@@ -1,7 +1,7 @@
 """The engines that are compared, each with the same three verbs. Models are random, of real shapes (``shapes``)."""
 
 import ctypes
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +17,10 @@ DECODE_STEPS = 24
 
 
 class Timed(Protocol):
-    """One engine with one model loaded. All times are wall-clock seconds."""
+    """One engine with one model loaded. Times are seconds of ``clock``."""
 
     name: str
+    clock: Callable[[], float]
 
     def prefill_s(self, tokens: int) -> float:
         """From a prompt of so many tokens to its first token."""
@@ -41,7 +42,8 @@ class Step:
 
     name = "step"
 
-    def __init__(self, folder: Path, shape: Shape, threads: int) -> None:
+    def __init__(self, folder: Path, shape: Shape, threads: int, clock: Callable[[], float]) -> None:
+        self.clock = clock
         compiled = core()
         assert compiled is not None, "the step engine is not compiled"
         self._shape = shape
@@ -56,9 +58,9 @@ class Step:
 
     def prefill_s(self, tokens: int) -> float:
         row = self._open(tokens)
-        began = time.perf_counter()
+        began = self.clock()
         self.core.step([row], [tokens])
-        took = time.perf_counter() - began
+        took = self.clock() - began
         self.core.close(row)
         self.core.forget_prefixes()
         return took
@@ -66,11 +68,11 @@ class Step:
     def decode_step_s(self, batch: int, **sampling: Any) -> float:
         rows = [self._open(DECODE_PROMPT_TOKENS, **sampling) for _ in range(batch)]
         self.core.step(rows, [DECODE_PROMPT_TOKENS] * batch)
-        began = time.perf_counter()
+        began = self.clock()
         for _ in range(DECODE_STEPS):
             assert all(self.core.reserve(row, 1) for row in rows)
             self.core.step(rows, [1] * batch)
-        took = (time.perf_counter() - began) / DECODE_STEPS
+        took = (self.clock() - began) / DECODE_STEPS
         for row in rows:
             self.core.close(row)
         self.core.forget_prefixes()
@@ -85,7 +87,8 @@ class Generator:
 
     name = "Generator"
 
-    def __init__(self, folder: Path, shape: Shape, threads: int) -> None:
+    def __init__(self, folder: Path, shape: Shape, threads: int, clock: Callable[[], float]) -> None:
+        self.clock = clock
         self._shape = shape
         self._generator = ctranslate2.Generator(
             str(folder), compute_type="int8_float32", inter_threads=1, intra_threads=threads
@@ -93,11 +96,11 @@ class Generator:
 
     def _generate_s(self, batch: int, tokens: int, make: int) -> float:
         prompts = [[f"t{i}" for i in _prompt(self._shape, tokens, n)] for n in range(batch)]
-        began = time.perf_counter()
+        began = self.clock()
         self._generator.generate_batch(
             prompts, max_length=make, include_prompt_in_result=False, end_token=[], cache_static_prompt=False
         )
-        return time.perf_counter() - began
+        return self.clock() - began
 
     def prefill_s(self, tokens: int) -> float:
         return self._generate_s(1, tokens, 1)
@@ -115,7 +118,8 @@ class LlamaCpp:
 
     name = "llama.cpp Q8_0"
 
-    def __init__(self, file: Path, shape: Shape, threads: int) -> None:
+    def __init__(self, file: Path, shape: Shape, threads: int, clock: Callable[[], float]) -> None:
+        self.clock = clock
         import llama_cpp
 
         self._lib: Any = llama_cpp
@@ -155,10 +159,10 @@ class LlamaCpp:
     def prefill_s(self, tokens: int) -> float:
         self._clear()
         ids = _prompt(self._shape, tokens, 0)
-        began = time.perf_counter()
+        began = self.clock()
         self._decode([(token, i, 0, i + 1 == tokens) for i, token in enumerate(ids)])
         self._argmax(-1)
-        return time.perf_counter() - began
+        return self.clock() - began
 
     def decode_step_s(self, batch: int) -> float:
         self._clear()
@@ -166,11 +170,11 @@ class LlamaCpp:
             ids = _prompt(self._shape, DECODE_PROMPT_TOKENS, row)
             self._decode([(token, i, row, i + 1 == len(ids)) for i, token in enumerate(ids)])
         tokens = [3] * batch
-        began = time.perf_counter()
+        began = self.clock()
         for n in range(DECODE_STEPS):
             self._decode([(token, DECODE_PROMPT_TOKENS + n, row, True) for row, token in enumerate(tokens)])
             tokens = [self._argmax(row) for row in range(batch)]
-        return (time.perf_counter() - began) / DECODE_STEPS
+        return (self.clock() - began) / DECODE_STEPS
 
     def close(self) -> None:
         self._lib.llama_batch_free(self._batch)
