@@ -23,7 +23,6 @@ from models.registry import ModelCard, find_models
 from server.batching.cores import usable_cores
 from server.settings import SHIPPED_MODELS
 
-
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 

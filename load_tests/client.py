@@ -120,7 +120,8 @@ def _whole(data: bytearray) -> tuple[bytes, bytes] | None:
 
 
 def _unchunked(data: bytes) -> bytes:
-    parts, at = [], 0
+    parts: list[bytes] = []
+    at = 0
     while True:
         line = data.index(b"\r\n", at)
         size = int(data[at:line], 16)

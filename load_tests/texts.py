@@ -56,9 +56,7 @@ def _sentence(draw: random.Random) -> str:
 
 def _clause(draw: random.Random) -> str:
     parts = [draw.choice(_WHO), draw.choice(_VERB), draw.choice(_HOW)]
-    for more in (_WHEN, _WHERE, _WHY):
-        if draw.random() < 0.35:
-            parts.append(draw.choice(more))
+    parts += [draw.choice(more) for more in (_WHEN, _WHERE, _WHY) if draw.random() < 0.35]
     return " ".join(parts)
 
 

@@ -30,11 +30,18 @@ from typing import Any, ClassVar
 
 @dataclass(eq=False)
 class ServerError(Exception):
-    """Something the client is told. Picklable: engines raise these in processes of their own."""
+    """Something the client is told. Picklable: engines raise these in processes of their own.
+
+    A subclass states its status, kind and code where they differ from its parent's. Its field ``field`` is the
+    name of the parameter that is wrong, its field ``wait_s`` says when to come back.
+    """
 
     status: ClassVar[int] = 500
     kind: ClassVar[str] = "server_error"
     code: ClassVar[str] = "internal_error"
+
+    def __init_subclass__(cls, status: int | None = None, kind: str | None = None, code: str | None = None) -> None:
+        cls.status, cls.kind, cls.code = status or cls.status, kind or cls.kind, code or cls.code
 
     @property
     def message(self) -> str:
@@ -44,12 +51,12 @@ class ServerError(Exception):
     @property
     def param(self) -> str | None:
         """The name of the field that is wrong, dotted for nested ones."""
-        return None
+        return getattr(self, "field", None)
 
     @property
     def retry_after_s(self) -> float | None:
         """After how many seconds the same request may succeed; None when it never will."""
-        return None
+        return getattr(self, "wait_s", None)
 
     def __str__(self) -> str:
         return self.message
@@ -61,69 +68,47 @@ class ServerError(Exception):
 def _rebuild(cls: type[ServerError], values: dict[str, Any]) -> ServerError:
     error = cls.__new__(cls)
     for name, value in values.items():
-        object.__setattr__(error, name.removeprefix("_"), value)
+        setattr(error, name, value)
     return error
 
 
 @dataclass(eq=False)
-class BadRequest(ServerError):
+class BadRequest(ServerError, status=400, kind="invalid_request_error", code="invalid_request"):
     """The request is malformed in a way no single field explains."""
 
     reason: str
     field: str | None = None
 
-    status: ClassVar[int] = 400
-    kind: ClassVar[str] = "invalid_request_error"
-    code: ClassVar[str] = "invalid_request"
-
     @property
     def message(self) -> str:
         return self.reason
 
-    @property
-    def param(self) -> str | None:
-        return self.field
-
 
 @dataclass(eq=False)
-class InvalidValue(BadRequest):
+class InvalidValue(BadRequest, code="invalid_value"):
     """A field has a value it cannot have."""
 
-    code: ClassVar[str] = "invalid_value"
-
 
 @dataclass(eq=False)
-class UnsupportedParameter(ServerError):
+class UnsupportedParameter(ServerError, status=400, kind="invalid_request_error", code="unsupported_parameter"):
     """The field is well formed, but this model's engine cannot honour it exactly."""
 
     field: str
     why: str
 
-    status: ClassVar[int] = 400
-    kind: ClassVar[str] = "invalid_request_error"
-    code: ClassVar[str] = "unsupported_parameter"
-
     @property
     def message(self) -> str:
         return f"'{self.field}' is not supported here: {self.why}"
 
-    @property
-    def param(self) -> str | None:
-        return self.field
-
 
 @dataclass(eq=False)
-class ContextLengthExceeded(ServerError):
+class ContextLengthExceeded(ServerError, status=400, kind="invalid_request_error", code="context_length_exceeded"):
     """The prompt and the completion asked for do not fit the context together."""
 
     prompt_tokens: int
     completion_tokens: int
     context_tokens: int
     field: str = "messages"
-
-    status: ClassVar[int] = 400
-    kind: ClassVar[str] = "invalid_request_error"
-    code: ClassVar[str] = "context_length_exceeded"
 
     @property
     def message(self) -> str:
@@ -132,23 +117,15 @@ class ContextLengthExceeded(ServerError):
             f"{self.completion_tokens} were asked for the completion. Shorten one of them."
         )
 
-    @property
-    def param(self) -> str | None:
-        return self.field
-
 
 @dataclass(eq=False)
-class InputTooLong(ServerError):
+class InputTooLong(ServerError, status=400, kind="invalid_request_error", code="context_length_exceeded"):
     """One input has more tokens than the model reads; nothing is cut."""
 
     tokens: int
     context_tokens: int
     index: int = 0
     field: str = "input"
-
-    status: ClassVar[int] = 400
-    kind: ClassVar[str] = "invalid_request_error"
-    code: ClassVar[str] = "context_length_exceeded"
 
     @property
     def message(self) -> str:
@@ -157,18 +134,10 @@ class InputTooLong(ServerError):
             "Shorten it or split it."
         )
 
-    @property
-    def param(self) -> str | None:
-        return self.field
-
 
 @dataclass(eq=False)
-class NotAuthenticated(ServerError):
+class NotAuthenticated(ServerError, status=401, kind="authentication_error", code="invalid_api_key"):
     """No API key, or one that is not known here."""
-
-    status: ClassVar[int] = 401
-    kind: ClassVar[str] = "authentication_error"
-    code: ClassVar[str] = "invalid_api_key"
 
     @property
     def message(self) -> str:
@@ -176,14 +145,10 @@ class NotAuthenticated(ServerError):
 
 
 @dataclass(eq=False)
-class NotAllowed(ServerError):
+class NotAllowed(ServerError, status=403, kind="permission_error", code="not_allowed"):
     """The key is known but may not do this."""
 
     what: str
-
-    status: ClassVar[int] = 403
-    kind: ClassVar[str] = "permission_error"
-    code: ClassVar[str] = "not_allowed"
 
     @property
     def message(self) -> str:
@@ -191,14 +156,10 @@ class NotAllowed(ServerError):
 
 
 @dataclass(eq=False)
-class RouteNotFound(ServerError):
+class RouteNotFound(ServerError, status=404, kind="invalid_request_error", code="unknown_url"):
     """No such path."""
 
     path: str
-
-    status: ClassVar[int] = 404
-    kind: ClassVar[str] = "invalid_request_error"
-    code: ClassVar[str] = "unknown_url"
 
     @property
     def message(self) -> str:
@@ -206,16 +167,12 @@ class RouteNotFound(ServerError):
 
 
 @dataclass(eq=False)
-class ModelNotFound(ServerError):
+class ModelNotFound(ServerError, status=404, kind="invalid_request_error", code="model_not_found"):
     """No model of this name serves this task."""
 
     name: str
     task: str
     known: Sequence[str]
-
-    status: ClassVar[int] = 404
-    kind: ClassVar[str] = "invalid_request_error"
-    code: ClassVar[str] = "model_not_found"
 
     @property
     def message(self) -> str:
@@ -228,15 +185,11 @@ class ModelNotFound(ServerError):
 
 
 @dataclass(eq=False)
-class MethodNotAllowed(ServerError):
+class MethodNotAllowed(ServerError, status=405, kind="invalid_request_error", code="method_not_allowed"):
     """The path exists, the method does not."""
 
     method: str
     allowed: str
-
-    status: ClassVar[int] = 405
-    kind: ClassVar[str] = "invalid_request_error"
-    code: ClassVar[str] = "method_not_allowed"
 
     @property
     def message(self) -> str:
@@ -244,7 +197,7 @@ class MethodNotAllowed(ServerError):
 
 
 @dataclass(eq=False)
-class TooLarge(ServerError):
+class TooLarge(ServerError, status=413, kind="invalid_request_error", code="too_large"):
     """A body, a list or a text is over its limit."""
 
     what: str
@@ -253,29 +206,17 @@ class TooLarge(ServerError):
     unit: str = "bytes"
     field: str | None = None
 
-    status: ClassVar[int] = 413
-    kind: ClassVar[str] = "invalid_request_error"
-    code: ClassVar[str] = "too_large"
-
     @property
     def message(self) -> str:
         return f"{self.what} is too large: {self.size} {self.unit}, at most {self.limit}. Send it in parts."
 
-    @property
-    def param(self) -> str | None:
-        return self.field
-
 
 @dataclass(eq=False)
-class UnsupportedMediaType(ServerError):
+class UnsupportedMediaType(ServerError, status=415, kind="invalid_request_error", code="unsupported_media_type"):
     """The body is of a type this route does not read."""
 
     got: str
     expected: str
-
-    status: ClassVar[int] = 415
-    kind: ClassVar[str] = "invalid_request_error"
-    code: ClassVar[str] = "unsupported_media_type"
 
     @property
     def message(self) -> str:
@@ -283,31 +224,19 @@ class UnsupportedMediaType(ServerError):
 
 
 @dataclass(eq=False)
-class Overloaded(ServerError):
+class Overloaded(ServerError, status=429, kind="rate_limit_error", code="overloaded"):
     """Too many rows are waiting; the client should come back in ``wait_s`` seconds."""
 
     wait_s: float
-
-    status: ClassVar[int] = 429
-    kind: ClassVar[str] = "rate_limit_error"
-    code: ClassVar[str] = "overloaded"
 
     @property
     def message(self) -> str:
         return f"The queue is full. Try again in {self.wait_s:.0f} s."
 
-    @property
-    def retry_after_s(self) -> float | None:
-        return self.wait_s
-
 
 @dataclass(eq=False)
-class ClientLeft(ServerError):
+class ClientLeft(ServerError, status=499, kind="client_closed_request", code="client_left"):
     """The client closed the connection before its answer was ready."""
-
-    status: ClassVar[int] = 499
-    kind: ClassVar[str] = "client_closed_request"
-    code: ClassVar[str] = "client_left"
 
     @property
     def message(self) -> str:
@@ -315,12 +244,10 @@ class ClientLeft(ServerError):
 
 
 @dataclass(eq=False)
-class EngineFailed(ServerError):
+class EngineFailed(ServerError, code="engine_failed"):
     """The engine failed on this row. ``detail`` is for the log and never sent."""
 
     detail: str = ""
-
-    code: ClassVar[str] = "engine_failed"
 
     @property
     def message(self) -> str:
@@ -328,34 +255,22 @@ class EngineFailed(ServerError):
 
 
 @dataclass(eq=False)
-class Unavailable(ServerError):
+class Unavailable(ServerError, status=503, kind="service_unavailable_error", code="unavailable"):
     """Not now: the model is loading or restarting, or the server is draining."""
 
     reason: str
     wait_s: float = 1.0
 
-    status: ClassVar[int] = 503
-    kind: ClassVar[str] = "service_unavailable_error"
-    code: ClassVar[str] = "unavailable"
-
     @property
     def message(self) -> str:
         return f"{self.reason} Try again in {self.wait_s:.0f} s."
 
-    @property
-    def retry_after_s(self) -> float | None:
-        return self.wait_s
-
 
 @dataclass(eq=False)
-class DeadlinePassed(ServerError):
+class DeadlinePassed(ServerError, status=504, kind="timeout_error", code="deadline_passed"):
     """The request took longer than it was given."""
 
     limit_s: float
-
-    status: ClassVar[int] = 504
-    kind: ClassVar[str] = "timeout_error"
-    code: ClassVar[str] = "deadline_passed"
 
     @property
     def message(self) -> str:

@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.families.assistant_grammar import call_grammar as call_grammar
 from models.tokenizers import Segment, Special
 
 BOS = "<s>"
@@ -35,7 +36,6 @@ TOOL, ARGUMENT, OPTION = "<|tool|>", "<|arg|>", "<|opt|>"
 CALL, VALUE, END = "<|call|>", "<|value|>", "<|end|>"
 CONTROL_TOKENS = (SYSTEM, USER, ASSISTANT, RESULT, TOOL, ARGUMENT, OPTION, CALL, VALUE, END)
 SPECIAL_TOKENS = (BOS, *CONTROL_TOKENS)
-CALL_TOKENS = (CALL, ARGUMENT, VALUE)
 STOP_TOKENS = (END,)
 CALL_TOKENS = (CALL, ARGUMENT, VALUE)  # written inside a call: `parse_completion` needs them in the text
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import docs, ops, problems
+from server.api import describe, docs, ops, problems
 from server.api.auth import Keys
 from server.api.compat import classifiers, deepl, libretranslate
 from server.api.observe import Observe
@@ -45,6 +45,7 @@ def install(app: FastAPI, services: Services, settings: Settings, metrics: Metri
     app.state.metrics = metrics
     app.router.redirect_slashes = False  # a redirect would be an answer in another shape
     problems.install(app)
+    describe.install(app)
     for router in ROUTERS:
         # Not include_router: it keeps routers nested, and finding a route in them takes longer than answering.
         app.router.routes.extend(router.routes)

@@ -107,7 +107,11 @@ class JsonRoute(APIRoute):
         async def handle(request: Request) -> Response:
             settings = request.app.state.settings
             request = self.request_class(request.scope, request.receive, settings.max_body_bytes)
-            await request.body()
+            try:
+                async with asyncio.timeout(settings.request_timeout_s):
+                    await request.body()
+            except TimeoutError:
+                raise DeadlinePassed(settings.request_timeout_s) from None
             return await attended(original(request), request.receive, settings.request_timeout_s)
 
         return handle

@@ -220,12 +220,14 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         """Take the chosen rows out of the line."""
         now_s = time.perf_counter()
         with self._changed:
-            picks = choose([seats for _, seats in self._line])
+            line = [seats for _, seats in self._line]
+            picks = choose(line)
+            next_turns = policy.turns(line, picks)
             taken = [(self._line[j][0], self._line[j][1][i]) for j, i in picks]
             self._gone(seat for _, seat in taken)
             for j, i in sorted(picks, reverse=True):
-                del self._line[j][1][i]
-            self._line[:] = [entry for entry in self._line if entry[1]]
+                del line[j][i]
+            self._line = [self._line[j] for j in next_turns]
         for _, seat in taken:
             seat.taken_s = now_s
         return taken

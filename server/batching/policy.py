@@ -1,20 +1,27 @@
 """Which waiting rows go into the next batch: pure functions, no clock, no threads.
 
-The line is a list of jobs, oldest first, each with its waiting rows in order. The rules:
+The line is a list of jobs in the order of their turns, each with its waiting rows in order. The rules:
 
-1. The oldest row always goes, and its key is the batch's key. So no key and no length can starve.
-2. The other seats are dealt in rounds, one row a job a round, oldest job first: a list of two thousand
-   texts does not make a single text behind it wait for all of them.
-3. A row that does not fit (key, length, tokens) is passed over, not waited for: the engine is free now.
+1. The first row of the job whose turn it is always goes, and its key is the batch's key. Jobs that got a
+   row then go to the back (``turns``). So no key, no length and no long list can starve anyone.
+2. Who else goes is dealt in rounds, one row a job a round: a list of two thousand texts does not make a
+   single text behind it wait for all of them.
+3. Of the first few dealt, those nearest in length to the first row go: a batch costs its longest row times
+   its rows.
+4. A row that does not fit (key, length, tokens) is passed over, not waited for: the engine is free now.
 
 ``load_tests/simulator.py`` judges changes to these rules without a model.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Protocol
 
 from server.engines.base import Room
+
+CHOICE = 4
+"""The nearest in length are chosen among so many times the rows of a batch."""
 
 
 class Waiting(Protocol):
@@ -40,52 +47,42 @@ class Limits:
     """Rows of one batch differ by at most so many tokens; None: any lengths mix well."""
 
 
+Line = Sequence[Sequence[Waiting]]
+"""Jobs with at least one waiting row each, the one whose turn it is first."""
+
 Pick = tuple[int, int]
 """Index of the job in the line, index of the row in the job."""
 
 
-def take(line: Sequence[Sequence[Waiting]], limits: Limits) -> list[Pick]:
-    """Choose the rows of a new batch; empty only when the line is.
-
-    Args:
-        line: jobs with at least one waiting row each, oldest first.
-    """
+def take(line: Line, limits: Limits) -> list[Pick]:
+    """Choose the rows of a new batch; empty only when the line is."""
     if not line:
         return []
-    oldest = line[0][0]
-    picks: list[Pick] = [(0, 0)]
-    shortest = longest = oldest.tokens
-    following = [0] * len(line)
-    following[0] = 1
-    candidates = list(range(len(line)))
-    while candidates and len(picks) < limits.rows:
-        still: list[int] = []
-        for j in candidates:
-            job, i = line[j], following[j]
-            while i < len(job):
-                row = job[i]
-                low, high = min(shortest, row.tokens), max(longest, row.tokens)
-                if (
-                    row.key == oldest.key
-                    and high * (len(picks) + 1) <= limits.tokens
-                    and (limits.length_tolerance is None or high - low <= limits.length_tolerance)
-                ):
-                    picks.append((j, i))
-                    shortest, longest = low, high
-                    still.append(j)
-                    break
-                i += 1
-            following[j] = i + 1
-            if len(picks) == limits.rows:
-                break
-        candidates = still
+    first = line[0][0]
+    shortest = longest = first.tokens
+    picks: list[Pick] = []
+    dealt = ((j, i) for j, i in _deal(line) if line[j][i].key == first.key)
+    near = list(islice(dealt, CHOICE * limits.rows))
+    near[1:] = sorted(near[1:], key=lambda pick: abs(line[pick[0]][pick[1]].tokens - first.tokens))
+    for j, i in chain(near, dealt):
+        tokens = line[j][i].tokens
+        low, high = min(shortest, tokens), max(longest, tokens)
+        if picks and (
+            high * (len(picks) + 1) > limits.tokens
+            or (limits.length_tolerance is not None and high - low > limits.length_tolerance)
+        ):
+            continue
+        picks.append((j, i))
+        shortest, longest = low, high
+        if len(picks) == limits.rows:
+            break
     return picks
 
 
-def refill(line: Sequence[Sequence[Waiting]], key: Hashable, room: Room) -> list[Pick]:
+def refill(line: Line, key: Hashable, room: Room) -> list[Pick]:
     """Choose the rows that join a running batch.
 
-    Strictly in order of the rounds: the first row that does not fit ends the choice, since passing it
+    Strictly in the order they are dealt: the first row that does not fit ends the choice, since passing it
     over for as long as a batch keeps being refilled would starve it.
 
     Args:
@@ -95,17 +92,30 @@ def refill(line: Sequence[Sequence[Waiting]], key: Hashable, room: Room) -> list
     """
     picks: list[Pick] = []
     tokens_left = room.tokens
+    for j, i in _deal(line):
+        row = line[j][i]
+        if len(picks) == room.rows or row.key != key or row.tokens > tokens_left:
+            break
+        picks.append((j, i))
+        tokens_left -= row.tokens
+    return picks
+
+
+def turns(line: Line, picks: Sequence[Pick]) -> list[int]:
+    """The jobs that still have rows once the picks are gone, in the order of their next turns."""
+    gone = [0] * len(line)
+    for j, _ in picks:
+        gone[j] += 1
+    left = [j for j, job in enumerate(line) if len(job) > gone[j]]
+    return sorted(left, key=lambda j: gone[j] > 0)
+
+
+def _deal(line: Line) -> Iterator[Pick]:
+    """All rows, one a job a round, jobs in the order of the line."""
     depth = 0
-    while True:
-        began = len(picks)
-        for j, job in enumerate(line):
-            if depth >= len(job):
-                continue
-            row = job[depth]
-            if len(picks) == room.rows or row.key != key or row.tokens > tokens_left:
-                return picks
-            picks.append((j, depth))
-            tokens_left -= row.tokens
-        if len(picks) == began:
-            return picks
+    jobs = list(range(len(line)))
+    while jobs:
+        for j in jobs:
+            yield j, depth
         depth += 1
+        jobs = [j for j in jobs if len(line[j]) > depth]

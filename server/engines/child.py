@@ -10,7 +10,7 @@ It knows the engine contract and nothing of requests. The parent's frames on a l
 
 and the child's, at most one a step:
 
-    (pieces, outcomes, room)        [(number, piece), …], [(number, outcome), …], what could join
+    pieces, outcomes, room          [(number, piece), …], [(number, outcome), …], what could join
 
 Numbers are the parent's and unique for a lane's life. When the parent goes away, so does this process.
 """
@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from server.engines import frames
 from server.engines.base import NO_ROOM, Engine, Room, Turn
 from server.engines.kinds import EngineSpec
 from server.errors import EngineFailed, ServerError
@@ -74,7 +75,7 @@ class LaneOutbox:
 
     def _flush(self, room: Room) -> None:
         if self._pieces or self._outcomes or room != self._room:
-            self._lane.pipe.send((self._pieces, self._outcomes, room))
+            frames.send_step(self._lane.pipe, self._pieces, self._outcomes, room)
             self._pieces, self._outcomes, self._room = [], [], room
 
 
@@ -93,7 +94,7 @@ class Lane:
         try:
             while True:
                 while not (self._batches or self._joining):
-                    self._hear(self.pipe.recv())
+                    self._hear(frames.receive(self.pipe))
                 # Rows that were to join a run that has ended meanwhile begin one of their own.
                 rows = list(self._joining) if self._joining else self._batches.popleft()
                 self._joining.clear()
@@ -105,7 +106,7 @@ class Lane:
         """Take in what has come; while paused, wait for the end of the pause."""
         paused = False
         while paused or self.pipe.poll():
-            word = self.pipe.recv()
+            word = frames.receive(self.pipe)
             paused = word[0] == "pause" or (paused and word[0] != "resume")
             self._hear(word)
 

@@ -38,16 +38,23 @@ class TranslatorEngine:
             repetition_penalty=first.repetition_penalty,
             no_repeat_ngram_size=first.no_repeat_ngram,
             return_scores=True,
+            return_attention=first.alignment,
         )
         for i, result in enumerate(results):
-            hypotheses = [_hypothesis(t, s) for t, s in zip(result.hypotheses, result.scores, strict=True)]
-            out.done(i, Translated(hypotheses))
+            attention = result.attention if first.alignment else [()] * len(result.hypotheses)
+            scored = zip(result.hypotheses, result.scores, attention, strict=True)
+            out.done(i, Translated([_hypothesis(*each) for each in scored]))
 
     def close(self) -> None:
         """Free the model."""
         del self._translator
 
 
-def _hypothesis(tokens: Sequence[str], score: float) -> Hypothesis:
-    """The library's score is the mean log-probability with its default length penalty of 1."""
-    return Hypothesis(tuple(tokens), score if math.isfinite(score) else -math.inf)
+def _hypothesis(tokens: Sequence[str], score: float, attention: Sequence[Sequence[float]]) -> Hypothesis:
+    """The library's score is the mean log-probability with its default length penalty of 1.
+
+    Its attention has a row a target token, over the source's tokens, the mean of the last layer's heads; only where
+    each is highest goes over the pipe.
+    """
+    alignment = tuple(max(range(len(row)), key=row.__getitem__) for row in attention)
+    return Hypothesis(tuple(tokens), score if math.isfinite(score) else -math.inf, alignment)

@@ -36,7 +36,8 @@ def generation_tokens(row: GenerationRow) -> int:
 
 def translator(row: TranslationRow) -> Hashable:
     """Decoding options, the length limit among them, hold for a whole call."""
-    return row.beam_size, row.hypotheses, row.max_tokens, row.repetition_penalty, row.no_repeat_ngram
+    options = row.repetition_penalty, row.no_repeat_ngram, row.alignment
+    return row.beam_size, row.hypotheses, row.max_tokens, *options
 
 
 def translation_tokens(row: TranslationRow) -> int:

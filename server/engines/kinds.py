@@ -16,10 +16,12 @@ from server.engines.base import Engine
 GENERATOR_PARAMETERS = frozenset({"temperature", "top_k", "top_p", "stop", "logprobs", "ignore_eos"})
 STEP_PARAMETERS = GENERATOR_PARAMETERS | {
     "frequency_penalty",
+    "grammar",
     "logit_bias",
     "min_p",
     "min_tokens",
     "presence_penalty",
+    "prompt_logprobs",
     "repetition_penalty",
     "seed",
     "top_logprobs",

@@ -9,20 +9,18 @@ memory back. An engine that cannot even start, ``STARTS`` times in a row, is mar
 import contextlib
 import itertools
 import logging
-import os
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, Literal, Protocol
 
+from server.engines import frames
 from server.engines.base import Outbox
 from server.engines.kinds import KINDS, EngineSpec
+from server.engines.life import Life, begin, epitaph, hang_up, load
 from server.errors import EngineFailed, Unavailable
 
 log = logging.getLogger(__name__)
@@ -30,9 +28,6 @@ log = logging.getLogger(__name__)
 STARTS = 3
 """How many starts in a row may fail before the engine is given up."""
 
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
-"""For glibc: an engine keeps the memory of one batch for the next. Else each batch returns its buffers to
-the kernel and faults them in again: a tenth to a fifth of an encoder's time (``load_tests/RESULTS.md``)."""
 
 State = Literal["loading", "ready", "restarting", "failed", "closed"]
 
@@ -45,17 +40,6 @@ class Watcher(Protocol):
 
     def restarted(self) -> None:
         """A process died and a fresh one has taken its place."""
-
-
-@dataclass(slots=True)
-class _Life:
-    """One process, from its start to its death."""
-
-    process: subprocess.Popen[bytes]
-    control: Connection
-    idle: list[Connection]
-    all: list[Connection] = field(default_factory=list)
-    dead: bool = False
 
 
 @dataclass(slots=True)
@@ -107,7 +91,7 @@ class ProcessEngine:
         self._backoff_s = backoff_s
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._life: _Life | None = None
+        self._life: Life | None = None
         self._numbers = itertools.count()
         self._supervisor = threading.Thread(target=self._supervise, name=f"supervise-{spec.name}", daemon=True)
 
@@ -137,7 +121,7 @@ class ProcessEngine:
             with contextlib.suppress(OSError):
                 life.control.send("close")
             for pipe in life.all:
-                _hang_up(pipe)
+                hang_up(pipe)
             try:
                 life.process.wait(timeout=5.0)
             except subprocess.TimeoutExpired:
@@ -165,12 +149,14 @@ class ProcessEngine:
         """Run the trip's waiting rows; False when the process died before all of them had ended."""
         life, pipe = self._take_lane()
         try:
-            pipe.send(("rows", trip.number(self._numbers, trip.waiting)))
+            frames.send(pipe, ("rows", trip.number(self._numbers, trip.waiting)))
             while trip.waiting:
-                if not pipe.poll(self._stall_s):
-                    log.error("no sign of an engine for %.0f s; its process is killed", self._stall_s)
-                    life.process.kill()
                 self._take_frame(trip, pipe, out)
+        except BlockingIOError:
+            log.error("no sign of an engine for %.0f s; its process is killed", self._stall_s)
+            life.process.kill()
+            self._mourn(life, "it hung at work")
+            return False
         except (EOFError, OSError):
             self._mourn(life, "it died at work")
             return False
@@ -180,7 +166,7 @@ class ProcessEngine:
         return True
 
     def _take_frame(self, trip: "_Trip", pipe: Connection, out: Outbox[Any, Any, Any]) -> None:
-        pieces, outcomes, room = pipe.recv()
+        pieces, outcomes, room = frames.receive_step(pipe)
         for number, piece in pieces:
             if (row := trip.rows.get(number)) is not None:
                 trip.begun.add(row)
@@ -191,21 +177,21 @@ class ProcessEngine:
                 trip.waiting.pop(row, None)
         paused = bool(trip.waiting) and out.contended
         if paused:
-            pipe.send(("pause",))
+            frames.send(pipe, ("pause",))
         turn = out.step(room)
         if turn.dropped:
-            pipe.send(("drop", [number for number, row in trip.rows.items() if row in turn.dropped]))
+            frames.send(pipe, ("drop", [number for number, row in trip.rows.items() if row in turn.dropped]))
             for row in turn.dropped:
                 trip.waiting.pop(row, None)
         if turn.joined:
             fresh = dict(enumerate(turn.joined, start=trip.known))
             trip.known += len(fresh)
             trip.waiting.update(fresh)
-            pipe.send(("join", trip.number(self._numbers, fresh)))
+            frames.send(pipe, ("join", trip.number(self._numbers, fresh)))
         if paused:
-            pipe.send(("resume",))
+            frames.send(pipe, ("resume",))
 
-    def _take_lane(self) -> tuple[_Life, Connection]:
+    def _take_lane(self) -> tuple[Life, Connection]:
         with self._changed:
             while (life := self._usable()) is None:
                 if self.state in ("failed", "closed"):
@@ -213,7 +199,7 @@ class ProcessEngine:
                 self._changed.wait()
             return life, life.idle.pop()
 
-    def _usable(self) -> _Life | None:
+    def _usable(self) -> Life | None:
         life = self._life
         return life if self.state == "ready" and life is not None and not life.dead and life.idle else None
 
@@ -229,7 +215,7 @@ class ProcessEngine:
                 self._announce(time.perf_counter() - began_s, first)
                 first = False
                 life.process.wait()
-                problem = _epitaph(life.process.returncode)
+                problem = epitaph(life.process.returncode)
             self._bury(life, problem)
             if self._closing.is_set():
                 return
@@ -241,32 +227,14 @@ class ProcessEngine:
                 return
             self._closing.wait(self._backoff_s(failures))
 
-    def _spawn(self) -> tuple[_Life, str | None]:
+    def _spawn(self) -> tuple[Life, str | None]:
         """Start a process and wait until it has loaded its model, or not."""
-        ours, theirs = zip(*(Pipe() for _ in range(self.spec.lanes + 1)), strict=True)
-        fds = [pipe.fileno() for pipe in theirs]
-        process = subprocess.Popen(  # noqa: S603  our own module, our own arguments
-            [sys.executable, "-m", "server.engines.child", self.spec.name, *map(str, fds)],
-            pass_fds=fds,
-            stdin=subprocess.DEVNULL,
-            env=MALLOC | os.environ,
-            start_new_session=True,  # a Ctrl-C in the terminal is the parent's to hear
-        )
-        for pipe in theirs:
-            pipe.close()
-        life = _Life(process, ours[0], list(ours[1:]), list(ours[1:]))
+        life = begin(self.spec, self._stall_s)
         with self._changed:
             self._life = life
             if self._closing.is_set():
-                process.kill()
-        try:
-            life.control.send(self.spec)
-            if not life.control.poll(self._start_limit_s):
-                return life, "it did not load in time"
-            word, problem = life.control.recv()
-        except (EOFError, OSError):
-            return life, _epitaph(process.wait())
-        return life, None if word == "ready" else problem
+                life.process.kill()
+        return life, load(life, self.spec, self._start_limit_s)
 
     def _announce(self, seconds: float, first: bool) -> None:
         if self._watcher is not None:
@@ -277,7 +245,7 @@ class ProcessEngine:
             if not self._closing.is_set():
                 self._set("ready", "")
 
-    def _mourn(self, life: _Life, problem: str) -> None:
+    def _mourn(self, life: Life, problem: str) -> None:
         """The process is dead, whoever noticed first: no run is to take a lane of it."""
         with self._changed:
             if not life.dead:
@@ -285,24 +253,10 @@ class ProcessEngine:
                 if not self._closing.is_set():
                     self._set("restarting", f"The model's engine is restarting: {problem}.")
 
-    def _bury(self, life: _Life, problem: str) -> None:
+    def _bury(self, life: Life, problem: str) -> None:
         self._mourn(life, problem)
-        if life.process.poll() is None:
-            life.process.kill()
-            life.process.wait()
-        for pipe in (life.control, *life.all):
-            _hang_up(pipe)
+        life.end()
 
     def _set(self, state: State, reason: str) -> None:
         self.state, self.reason = state, reason
         self._changed.notify_all()
-
-
-def _hang_up(pipe: Connection) -> None:
-    """Close our end so that a lane blocked on it wakes: closing the descriptor alone would not wake it."""
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(pipe.fileno())) as end:
-        end.shutdown(socket.SHUT_RDWR)
-
-
-def _epitaph(code: int) -> str:
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

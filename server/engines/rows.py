@@ -52,6 +52,11 @@ class GenerationRow:
     sampling: Sampling = Sampling()
     logprobs: int | None = None
     """None: no log-probabilities; n: the chosen token's and those of the n likeliest."""
+    grammar: str | None = None
+    """A grammar in llguidance's form that the completion obeys; the stop ids are allowed where it may end."""
+    score_from: int | None = None
+    """Report the log-probabilities of the prompt's tokens from this place on, at least 1: the first has none.
+    With it, ``max_tokens`` may be 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ class Generated:
     reason: Literal["stop", "length"]
     cached_tokens: int = 0
     """Prompt tokens whose keys and values came from the prefix cache."""
+    prompt: Sequence[Token] = ()
+    """With ``score_from``: the prompt's tokens from there on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,8 @@ class TranslationRow:
     """How many to return; at most ``beam_size``."""
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0
+    alignment: bool = False
+    """Whether each hypothesis comes with its alignment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,8 @@ class Hypothesis:
 
     tokens: Sequence[str]
     mean_logprob: float
+    alignment: Sequence[int] = ()
+    """For each token the place of the source token that the model attended to most; empty when not asked for."""
 
 
 @dataclass(frozen=True, slots=True)

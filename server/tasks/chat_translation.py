@@ -10,7 +10,7 @@ from typing import Any
 from models.registry import ModelCard
 from server.batching.job import Timing
 from server.errors import InvalidValue, UnsupportedParameter
-from server.tasks.options import GenerationOptions
+from server.tasks.options import ON_THE_WIRE, GenerationOptions
 from server.tasks.results import Choice, Delta, Usage
 from server.tasks.translation import TranslationTask
 from server.tasks.translation_run import TranslationRun
@@ -39,8 +39,11 @@ class ChatTranslation:
         messages: Sequence[Mapping[str, Any]],
         options: GenerationOptions,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        call_required: bool = False,
+        several_calls: bool = True,
     ) -> "TranslationStream":
-        """Translate the last user message.
+        """Translate the last user message; a translator calls no tools.
 
         Raises:
             InvalidValue: no user message, or no target language in a system message.
@@ -56,7 +59,7 @@ class ChatTranslation:
         # It decodes by beam search: the same text every time, which is what seed and temperature 0 ask for.
         exact = {"seed"} | ({"temperature"} if options.temperature == 0 else set())
         for name in sorted(options.asked() - exact):
-            raise UnsupportedParameter(name, why)
+            raise UnsupportedParameter(ON_THE_WIRE.get(name, name), why)
         text = next((_text(m) for m in reversed(messages) if m.get("role") == "user"), None)
         if text is None:
             raise InvalidValue("There is no user message to translate.", "messages")

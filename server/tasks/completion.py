@@ -87,7 +87,7 @@ class Completion:
             return None
         self._made_characters += len(text)
         if self._logprobs and token.logprob is not None:
-            self._waiting.append((self._made_characters, self._token_text(token)))
+            self._waiting.append((self._made_characters, token_text(self._tokenizer, token)))
         out = self._stops.push(text)
         if self._stops.matched is not None:
             self.over = True
@@ -118,12 +118,14 @@ class Completion:
             covered.append(self._waiting.popleft()[1])
         return tuple(covered)
 
-    def _token_text(self, token: Token) -> TokenText:
-        top = tuple(self._plain(i, logprob) for i, logprob in token.top)
-        plain = self._plain(token.id, token.logprob or 0.0)
-        return TokenText(plain.text, plain.bytes, plain.logprob, top)
 
-    def _plain(self, token_id: int, logprob: float) -> TokenText:
-        raw = self._tokenizer.token_bytes(token_id)
-        text = raw.decode("utf-8", "replace") if raw else self._tokenizer.token(token_id)
-        return TokenText(text, raw or text.encode(), logprob)
+def token_text(tokenizer: Tokenizer, token: Token) -> TokenText:
+    """A token as ``logprobs`` tells it."""
+    plain = _plain(tokenizer, token.id, token.logprob or 0.0)
+    return TokenText(plain.text, plain.bytes, plain.logprob, tuple(_plain(tokenizer, i, p) for i, p in token.top))
+
+
+def _plain(tokenizer: Tokenizer, token_id: int, logprob: float) -> TokenText:
+    raw = tokenizer.token_bytes(token_id)
+    text = raw.decode("utf-8", "replace") if raw else tokenizer.token(token_id)
+    return TokenText(text, raw or text.encode(), logprob)

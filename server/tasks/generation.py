@@ -5,15 +5,18 @@ Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anyth
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 from models.registry import ModelCard
-from server.engines.rows import GenerationRow, Sampling
+from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
-from server.tasks.completion import CallReader
+from server.tasks.completion import CallReader, token_text
+from server.tasks.grammars import checked
 from server.tasks.model import Model
-from server.tasks.options import GenerationOptions
+from server.tasks.options import ON_THE_WIRE, GenerationOptions
+from server.tasks.results import TokenText
 from server.tasks.stream import GenerationStream
 from server.tasks.text.templates import ChatTemplate
 
@@ -54,14 +57,58 @@ class Generation:
         """The ids of plain text to continue; an empty text is the beginning of one."""
         return self._bos + self._encode(lambda: self._model.tokenizer.encode(text), "prompt")
 
+    def prompt_tokens(
+        self, ids: Sequence[int], scored: Sequence[TokenText], prompt: str | Sequence[int]
+    ) -> Sequence[TokenText]:
+        """All tokens of a prompt that was scored: those of its text, or all of its ids.
+
+        Args:
+            ids: the prompt as the model read it.
+            scored: its tokens but the first, from ``GenerationStream.prompt_tokens``.
+            prompt: as it was given: a text has no token that begins it.
+        """
+        if isinstance(prompt, str) and self._bos:
+            return scored
+        return [token_text(self._model.tokenizer, Token(ids[0])), *scored]
+
     async def chat(
         self,
         messages: Sequence[Mapping[str, Any]],
         options: GenerationOptions,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        call_required: bool = False,
+        several_calls: bool = True,
     ) -> GenerationStream:
-        """Queue a conversation; raises as ``chat_prompt`` and ``begin`` do."""
+        """Queue a conversation; raises as ``chat_prompt`` and ``begin`` do.
+
+        Args:
+            messages, tools: in OpenAI's form.
+            options: how to decode.
+            call_required: the answer is a call of one of the tools.
+            several_calls: it may be several.
+        """
+        if tools:
+            options = self._with_calls(options, tools, required=call_required, several=several_calls)
         return self.begin([self.chat_prompt(messages, tools)], options, "messages", tools)
+
+    def _with_calls(
+        self, options: GenerationOptions, tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool
+    ) -> GenerationOptions:
+        """The options with the grammar of calls, where the engine can enforce it."""
+        write = getattr(self._family, "call_grammar", None)
+        enforced = write is not None and "grammar" in self._model.engine.honours
+        if options.grammar is not None:
+            raise UnsupportedParameter("response_format", "it does not go together with tools.")
+        if not enforced and required:
+            raise UnsupportedParameter("tool_choice", f"'{self.card.id}' cannot be made to call a tool.")
+        if not enforced and not several:
+            raise UnsupportedParameter("parallel_tool_calls", f"'{self.card.id}' decides how many calls it makes.")
+        if not enforced and any(tool["function"].get("strict") for tool in tools):
+            raise UnsupportedParameter("tools.function.strict", f"'{self.card.id}' cannot be held to a schema.")
+        if write is None or not enforced:
+            return options
+        return replace(options, grammar=checked(write(tools, required=required, several=several), "tools"))
 
     def begin(
         self,
@@ -82,6 +129,8 @@ class Generation:
         self._require_honoured(options)
         self._model.require_ids(prompts, field)
         reader = CallReader.of(self._family, self._model.tokenizer, tools)
+        if options.grammar is not None and options.ignore_eos:
+            raise UnsupportedParameter("ignore_eos", "an answer that obeys a grammar ends where the grammar does.")
         stop_ids = frozenset() if options.ignore_eos else self._stop_ids | reader.stop_ids
         rows = [
             GenerationRow(
@@ -90,7 +139,9 @@ class Generation:
                 stop_ids=stop_ids,
                 min_tokens=options.min_tokens,
                 sampling=_sampling(options, choice),
-                logprobs=options.logprobs,
+                logprobs=options.logprobs if options.logprobs is not None or not options.prompt_logprobs else 0,
+                grammar=options.grammar,
+                score_from=1 if options.prompt_logprobs and choice == 0 else None,
             )
             for prompt in prompts
             for choice in range(options.n)
@@ -123,14 +174,16 @@ class Generation:
         context = self.card.context_length_tokens
         if prompt_tokens == 0:
             raise InvalidValue("The prompt has no tokens; send at least one.", field)
-        if prompt_tokens + (asked or 1) > context:
-            raise ContextLengthExceeded(prompt_tokens, asked or 1, context, field)
-        return asked or context - prompt_tokens
+        least = 1 if asked is None else asked
+        if prompt_tokens + least > context:
+            raise ContextLengthExceeded(prompt_tokens, least, context, field)
+        return context - prompt_tokens if asked is None else asked
 
     def _require_honoured(self, options: GenerationOptions) -> None:
         for name in sorted(options.asked() - self._model.engine.honours):
             raise UnsupportedParameter(
-                name, f"the model '{self.card.id}' runs on an engine that cannot do it exactly for one request."
+                ON_THE_WIRE.get(name, name),
+                f"the model '{self.card.id}' runs on an engine that cannot do it exactly for one request.",
             )
         if options.logprobs and "top_logprobs" not in self._model.engine.honours:
             raise UnsupportedParameter(

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+ON_THE_WIRE = {"grammar": "response_format", "prompt_logprobs": "echo"}
+"""Names that clients know under another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
     """The parameters of one completion request. Defaults are OpenAI's; ``None`` means not given."""
 
     max_tokens: int | None = None
-    """None: as many as the context holds."""
+    """None: as many as the context holds; 0 only with ``prompt_logprobs``."""
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
@@ -25,6 +28,10 @@ class GenerationOptions:
     repetition_penalty: float = 1.0
     min_tokens: int = 0
     ignore_eos: bool = False
+    grammar: str | None = None
+    """What the text must obey (``tasks/grammars.py``)."""
+    prompt_logprobs: bool = False
+    """Tell the log-probabilities of the prompt's tokens too, as ``logprobs`` says."""
 
     def asked(self) -> set[str]:
         """Names of the parameters that differ from their defaults, as engines' ``honours`` name them."""

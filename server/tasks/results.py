@@ -8,6 +8,8 @@ from server.batching.job import Timing
 
 ItemT = TypeVar("ItemT")
 
+Flag = Literal["repetition", "length", "untranslated", "wrong_language"]
+
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
@@ -73,6 +75,10 @@ class Translation:
     confidence: float
     """exp of the mean log-probability of the target tokens, over all sentences; 1 for a text left as it is."""
     alternatives: Sequence[str] = ()
+    pivot: str | None = None
+    """The language that it went through, where no single pass serves the pair."""
+    flags: Sequence[Flag] = ()
+    """What is wrong with it as far as can be told, and stayed so when it was tried again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from models.tokenizers import Tokenizer
 from server.batching.job import Job, Outcome, Piece, Timing
 from server.engines.rows import Generated, GenerationRow, Token
 from server.errors import ServerError
-from server.tasks.completion import CallReader, Completion
-from server.tasks.results import Choice, Delta, Usage
+from server.tasks.completion import CallReader, Completion, token_text
+from server.tasks.results import Choice, Delta, TokenText, Usage
 
 
 class GenerationStream:
@@ -27,6 +27,9 @@ class GenerationStream:
         preparation_s: float,
     ) -> None:
         self._job = job
+        self._tokenizer = tokenizer
+        self.prompt_tokens: dict[int, Sequence[TokenText]] = {}
+        """With ``prompt_logprobs``, by choice and once the choice has ended: its prompt's tokens but the first."""
         self._prompt_tokens = prompt_tokens
         self._cached_tokens = 0
         self.preparation_s = preparation_s
@@ -88,6 +91,8 @@ class GenerationStream:
         if isinstance(event.result, ServerError):
             raise event.result
         self._cached_tokens += event.result.cached_tokens
+        if event.result.prompt:
+            self.prompt_tokens[event.index] = [token_text(self._tokenizer, token) for token in event.result.prompt]
         return completion.end(event.result)
 
 

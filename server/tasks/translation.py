@@ -1,4 +1,4 @@
-"""Translation: which direction a text goes, its sentences as rows, and hypotheses back to text.
+"""Translation: which direction a text goes, through which languages, and its sentences as work.
 
 Sentences of all requests are batched together. Pairs that no single pass serves go through a pivot
 language. Knows no HTTP; every refusal comes from ``begin``, before anything is queued.
@@ -11,18 +11,16 @@ from types import ModuleType
 
 from models.cards import TranslationSpec
 from models.registry import ModelCard
-from server.engines.rows import Hypothesis, TranslationRow
-from server.errors import InputTooLong, InvalidValue
+from server.errors import InvalidValue
 from server.tasks.model import Model
 from server.tasks.results import Done, Translation
+from server.tasks.text.blocks import Rules
+from server.tasks.text.documents import build, plain_text, read_runs, untouched
+from server.tasks.text.glossary import Glossary
 from server.tasks.text.language import detect
-from server.tasks.text.repetition import cut_loops
-from server.tasks.text.sentences import Skeleton, split
+from server.tasks.translation_options import TranslationOptions
+from server.tasks.translation_rows import Rows
 from server.tasks.translation_run import Text, TranslationRun
-
-LENGTH_STEPS = (32, 64, 128, 256, 512, 1024)
-"""The limits on a target's length. A call has one limit for all its rows: a few steps let rows share calls,
-and a row's own limit never depends on its batch mates."""
 
 UNKNOWN = "und"
 """ISO 639-2 for a language that cannot be told: there is nothing to translate."""
@@ -39,6 +37,7 @@ class TranslationTask:
         self._section = section
         self._family = family
         self._pairs = frozenset(section.pairs)
+        self._rows = Rows(model.tokenizer, family, section, model.card.context_length_tokens)
 
     @property
     def card(self) -> ModelCard:
@@ -55,16 +54,24 @@ class TranslationTask:
         return self._find_route(source, target) is not None
 
     async def translate(
-        self, texts: Sequence[str], source: str | None, target: str, *, alternatives: int = 0
+        self,
+        texts: Sequence[str],
+        source: str | None,
+        target: str,
+        options: TranslationOptions = TranslationOptions(),  # noqa: B008  frozen
     ) -> Done[Translation]:
         """Translate texts independently; see ``begin``."""
-        run = await self.begin(texts, source, target, alternatives=alternatives)
+        run = await self.begin(texts, source, target, options)
         async for _ in run:
             pass
         return run.done()
 
     async def begin(
-        self, texts: Sequence[str], source: str | None, target: str, *, alternatives: int = 0
+        self,
+        texts: Sequence[str],
+        source: str | None,
+        target: str,
+        options: TranslationOptions = TranslationOptions(),  # noqa: B008  frozen
     ) -> TranslationRun:
         """Queue texts to be translated independently; iterate the run for sentences as they are ready.
 
@@ -72,7 +79,7 @@ class TranslationTask:
             texts: n texts; those with nothing to translate come back unchanged.
             source: their language, or None to detect it for each.
             target: the language to translate to.
-            alternatives: how many more hypotheses to return for each.
+            options: how to.
 
         Raises:
             InvalidValue: a language or direction that the model does not know.
@@ -84,61 +91,38 @@ class TranslationTask:
         if source is not None:
             self._require_language(source, "source")
         if sum(map(len, texts)) > SMALL_CHARACTERS:
-            prepared = await asyncio.to_thread(self._prepare_all, texts, source, target)
+            prepared = await asyncio.to_thread(self._prepare_all, texts, source, target, options)
         else:
-            prepared = self._prepare_all(texts, source, target)
-        run = TranslationRun(prepared, target, alternatives, self._model.batcher, self.row, self.text)
+            prepared = self._prepare_all(texts, source, target, options)
+        run = TranslationRun(prepared, target, options, self._model.batcher, self._rows)
         run.tokenization_s = time.perf_counter() - began_s
         run.submit()
         return run
 
-    def row(self, sentence: str, target: str, hypotheses: int) -> TranslationRow:
-        """The row of one sentence.
+    def _prepare_all(
+        self, texts: Sequence[str], source: str | None, target: str, options: TranslationOptions
+    ) -> list[Text]:
+        glossary = Glossary(options.glossary)
+        return [self._prepare(text, source, target, options.rules, glossary) for text in texts]
 
-        Raises:
-            InputTooLong: it has more tokens than the model reads, and no place to split it.
-        """
-        tokenizer = self._model.tokenizer
-        source = self._family.source_row(self._section, tokenizer.tokens(self._encode(sentence)), target)
-        limit = self._model.card.context_length_tokens
-        if len(source) > limit:
-            raise InputTooLong(len(source), limit)
-        most = self._family.max_target_tokens(self._section, len(source))
-        return TranslationRow(
-            source,
-            max_tokens=next((step for step in LENGTH_STEPS if step >= most), LENGTH_STEPS[-1]),
-            beam_size=max(self._section.beam_size, hypotheses),
-            hypotheses=hypotheses,
-        )
-
-    def text(self, hypothesis: Hypothesis, row: TranslationRow) -> str:
-        """The text of a hypothesis, with runaway repetition cut."""
-        tokenizer = self._model.tokenizer
-        tokens = cut_loops(hypothesis.tokens, row.source)
-        return tokenizer.decode([tokenizer.id(token) for token in tokens]).strip()
-
-    def _prepare_all(self, texts: Sequence[str], source: str | None, target: str) -> list[Text]:
-        return [self._prepare(text, source, target) for text in texts]
-
-    def _prepare(self, text: str, source: str | None, target: str) -> Text:
+    def _prepare(self, text: str, source: str | None, target: str, rules: Rules | None, glossary: Glossary) -> Text:
+        runs = read_runs(text, rules)
         detected = None
         if source is None:
-            detected = detect(text, self._section.languages)
+            detected = detect(plain_text(runs), self._section.languages)
             source = detected[0] if detected else UNKNOWN
         route = self._route(source, target)
         if not route:
-            return Text(source, detected, Skeleton((), (text,)), ())
-        limit = self._model.card.context_length_tokens - 2
-        return Text(source, detected, split(text, source, self._count_tokens, limit), route)
-
-    def _count_tokens(self, text: str) -> int:
-        return len(self._encode(text))
-
-    def _encode(self, text: str) -> list[int]:
-        try:
-            return self._model.tokenizer.encode(text)
-        except ValueError as error:
-            raise InvalidValue(str(error), "input") from None
+            return Text(source, detected, untouched(text), ())
+        document = build(
+            runs,
+            source,
+            is_markup=rules is not None,
+            glossary=glossary,
+            count_tokens=self._rows.count_tokens,
+            limit_tokens=self._model.card.context_length_tokens - 2,
+        )
+        return Text(source, detected, document, route)
 
     def _route(self, source: str, target: str) -> tuple[str, ...]:
         """The languages to go through, the target last; empty when there is nothing to do."""

@@ -2,16 +2,19 @@
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from server.batching.batcher import Batcher
 from server.batching.job import Job, Outcome, Timing
-from server.engines.rows import Hypothesis, Translated, TranslationRow
-from server.errors import ServerError
-from server.tasks.results import Done, Translation, Usage
-from server.tasks.text.sentences import Skeleton
+from server.engines.rows import Translated, TranslationRow
+from server.errors import Overloaded, ServerError, TooLarge
+from server.tasks.results import Done, Flag, Translation, Usage
+from server.tasks.text.documents import Document
+from server.tasks.text.marks import Marked
+from server.tasks.translation_options import TranslationOptions
+from server.tasks.translation_rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Text:
 
     source: str
     detected: tuple[str, float] | None
-    skeleton: Skeleton
+    document: Document
     route: tuple[str, ...]
     """The languages it goes through, the target last; empty: it comes back as it is."""
 
@@ -35,45 +38,59 @@ class Part:
 
 @dataclass(slots=True)
 class _Sentence:
-    """A sentence on its way: its hypotheses so far, and how many legs they have gone."""
+    """A sentence on its way: its hypotheses so far, and what was wrong with the first of them on any leg."""
 
     text: int
-    hypotheses: list[str]
+    hypotheses: list[Marked]
+    flags: tuple[Flag, ...] = ()
     ready: bool = False
+
+
+@dataclass(slots=True)
+class _Work:
+    """A row in the line, and what came of it when it was tried before."""
+
+    sentence: _Sentence
+    row: TranslationRow
+    language: str
+    hypotheses: list[Marked] | None = None
+    flags: tuple[Flag, ...] = ()
+    logprob: float = 0.0
+    tokens: int = 0
+
+    @property
+    def is_retry(self) -> bool:
+        return self.hypotheses is not None
 
 
 class TranslationRun:
     """Iterate it for parts, then ask for what is ``done``.
 
-    Parts of one input come in order, and joined they are its translation; parts of several inputs mix.
-
-    Args:
-        row: makes the row of (sentence, target language, hypotheses).
-        text: makes the text of (hypothesis, its row).
+    Parts of one input come in order, and joined they are its translation; parts of several inputs mix. A sentence
+    whose translation is flagged is tried once more before it is a part.
     """
 
     def __init__(
         self,
         texts: Sequence[Text],
         target: str,
-        alternatives: int,
+        options: TranslationOptions,
         batcher: Batcher[Any, Any, Any],
-        row: Callable[[str, str, int], TranslationRow],
-        text: Callable[[Hypothesis, TranslationRow], str],
+        rows: Rows,
     ) -> None:
         self.tokenization_s = 0.0
         self._texts = texts
         self._target = target
-        self._alternatives = alternatives
+        self._options = options
         self._batcher = batcher
-        self._row = row
-        self._text = text
+        self._rows = rows
         self._sentences = [
-            [_Sentence(i, [sentence]) for sentence in text.skeleton.sentences] for i, text in enumerate(texts)
+            [_Sentence(i, [sentence]) for sentence in text.document.sentences] for i, text in enumerate(texts)
         ]
         self._legs = max((len(text.route) for text in texts), default=0)
         self._leg = 0
-        self._rows: list[tuple[_Sentence, TranslationRow]] = []
+        self._work: list[_Work] = []
+        self._retries: list[_Work] = []
         self._job: Job[TranslationRow, None, Translated] | None = None
         self._sent = [-1] * len(texts)
         self._logprobs = [(0.0, 0)] * len(texts)
@@ -88,14 +105,16 @@ class TranslationRun:
         Raises:
             Overloaded, TooLarge, Unavailable, InputTooLong: see ``TranslationTask.begin``.
         """
-        self._rows = []
+        self._work = []
         for text, sentences in zip(self._texts, self._sentences, strict=True):
             if self._leg < len(text.route):
                 last = self._leg == len(text.route) - 1
-                wanted = 1 + self._alternatives if last else 1
+                wanted = 1 + self._options.alternatives if last else 1
                 language = text.route[self._leg]
-                self._rows += [(s, self._row(s.hypotheses[0], language, wanted)) for s in sentences]
-        self._job = self._batcher.submit([row for _, row in self._rows]) if self._rows else None
+                for sentence in sentences:
+                    row = self._rows.row(sentence.hypotheses[0], language, wanted, self._options.beam_size)
+                    self._work.append(_Work(sentence, row, language))
+        self._job = self._batcher.submit([work.row for work in self._work]) if self._work else None
 
     async def __aiter__(self) -> AsyncIterator[Part]:
         """Yield parts as they are ready.
@@ -134,8 +153,29 @@ class TranslationRun:
         return Timing(first.queued_s, first.taken_s, first.first_s, last.ended_s, rows)
 
     async def _finish_leg(self) -> AsyncIterator[Part]:
+        async for part in self._finish_job():
+            yield part
+        if self._retries:
+            self._submit_retries()
+            async for part in self._finish_job():
+                yield part
+
+    def _submit_retries(self) -> None:
+        """Queue what was flagged once more; when there is no room, what there is stands."""
+        retries, self._retries = self._retries, []
+        self._work = retries
+        try:
+            self._job = self._batcher.submit([work.row for work in retries])
+        except (Overloaded, TooLarge):
+            self._job = None
+            for work in retries:
+                self._settle(work)
+
+    async def _finish_job(self) -> AsyncIterator[Part]:
         job = self._job
         if job is None:
+            for part in self._ready_parts():
+                yield part
             return
         try:
             async for event in job.events():
@@ -143,37 +183,53 @@ class TranslationRun:
                     continue
                 if isinstance(event.result, ServerError):
                     raise event.result
-                sentence, row = self._rows[event.index]
-                self._take(sentence, row, event.result)
-                for part in self._ready_parts(sentence.text):
+                work = self._work[event.index]
+                self._take(work, event.result)
+                for part in self._ready_parts(work.sentence.text):
                     yield part
         finally:
             job.cancel()
         self._timings.append(job.timing)
         self._job = None
 
-    def _take(self, sentence: _Sentence, row: TranslationRow, result: Translated) -> None:
-        made = sum(len(hypothesis.tokens) for hypothesis in result.hypotheses)
-        best = result.hypotheses[0]
+    def _take(self, work: _Work, result: Translated) -> None:
+        if not work.is_retry:
+            self._prompt_tokens += len(work.row.source)
+        self._completion_tokens += sum(len(hypothesis.tokens) for hypothesis in result.hypotheses)
+        source = work.sentence.hypotheses[0]
+        made = [self._rows.candidate(source, work.row, each, work.language) for each in result.hypotheses]
+        was_retry = work.is_retry
+        if not was_retry or len(made[0].flags) < len(work.flags):
+            best = result.hypotheses[0]
+            work.hypotheses = [candidate.sentence for candidate in made]
+            work.flags, work.logprob, work.tokens = made[0].flags, best.mean_logprob, len(best.tokens)
+        if work.flags and not was_retry:
+            work.row = self._rows.again(work.row)
+            self._retries.append(work)
+        else:
+            self._settle(work)
+
+    def _settle(self, work: _Work) -> None:
+        """Nothing better will come of this leg."""
+        sentence = work.sentence
         total, count = self._logprobs[sentence.text]
-        tokens = len(best.tokens)
-        self._logprobs[sentence.text] = total + best.mean_logprob * tokens, count + tokens
-        self._prompt_tokens += len(row.source)
-        self._completion_tokens += made
-        sentence.hypotheses = [self._text(hypothesis, row) for hypothesis in result.hypotheses]
+        self._logprobs[sentence.text] = total + work.logprob * work.tokens, count + work.tokens
+        sentence.hypotheses = work.hypotheses or sentence.hypotheses
+        sentence.flags += work.flags
         sentence.ready = self._leg == len(self._texts[sentence.text].route) - 1
 
     def _ready_parts(self, only: int | None = None) -> list[Part]:
         """What can be sent now of each input: the gap before a ready sentence goes with it."""
         parts = []
         for i in range(len(self._texts)) if only is None else (only,):
-            gaps, sentences = self._texts[i].skeleton.gaps, self._sentences[i]
+            document, sentences = self._texts[i].document, self._sentences[i]
             text = ""
             if self._sent[i] < 0:
                 self._sent[i] = 0
-                text = gaps[0]
+                text = document.gaps[0]
             while self._sent[i] < len(sentences) and sentences[self._sent[i]].ready:
-                text += sentences[self._sent[i]].hypotheses[0] + gaps[self._sent[i] + 1]
+                sentence = document.write(sentences[self._sent[i]].hypotheses[0])
+                text += sentence + document.gaps[self._sent[i] + 1]
                 self._sent[i] += 1
             if text:
                 parts.append(Part(i, text))
@@ -184,7 +240,7 @@ class TranslationRun:
         total, count = self._logprobs[index]
 
         def variant(n: int) -> str:
-            return text.skeleton.join([s.hypotheses[min(n, len(s.hypotheses) - 1)] for s in sentences])
+            return text.document.join([s.hypotheses[min(n, len(s.hypotheses) - 1)] for s in sentences])
 
         return Translation(
             text=variant(0),
@@ -192,5 +248,7 @@ class TranslationRun:
             target=self._target,
             detected=text.detected,
             confidence=math.exp(total / count) if count else 1.0,
-            alternatives=[variant(n) for n in range(1, 1 + self._alternatives)] if sentences else [],
+            alternatives=[variant(n) for n in range(1, 1 + self._options.alternatives)] if sentences else [],
+            pivot=text.route[0] if len(text.route) > 1 else None,
+            flags=sorted({flag for sentence in sentences for flag in sentence.flags}),
         )

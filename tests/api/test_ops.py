@@ -110,3 +110,12 @@ async def test_every_route_is_in_the_description_with_a_sentence(served: Any) ->
     for path, methods in api["paths"].items():
         for route in methods.values():
             assert route.get("description"), path
+
+
+async def test_the_description_has_our_errors_and_none_that_are_never_sent(served: Any) -> None:
+    api = (await served.http.get("/openapi.json")).json()
+    assert "422" not in str(api["paths"])
+    assert "HTTPValidationError" not in api["components"]["schemas"]
+    route = api["paths"]["/v1/sentiment"]["post"]
+    assert {"200", "400", "404", "429", "503"} <= set(route["responses"])
+    assert "ProblemBody" in str(route["responses"]["400"])

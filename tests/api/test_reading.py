@@ -1,5 +1,6 @@
 """How bodies are read: compression, limits, and clients that leave while they send."""
 
+import asyncio
 import gzip
 import json
 from typing import Any
@@ -57,3 +58,13 @@ async def test_a_body_far_over_the_limit_is_not_read_to_its_end(serving: Any) ->
         response = await served.http.post("/v1/sentiment", content=endless(), headers=JSON)
     assert response.status_code == 413
     assert sent <= 20_000
+
+
+async def test_a_body_that_never_ends_is_not_waited_for_without_end(serving: Any) -> None:
+    async def stalls() -> Any:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with serving(request_timeout_s=0.05) as served:
+        response = await served.http.post("/v1/sentiment", content=stalls(), headers=JSON)
+    assert response.status_code == 504

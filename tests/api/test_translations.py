@@ -77,10 +77,15 @@ async def test_a_stream_is_the_whole_translation_in_parts(served: Any) -> None:
         ({"input": []}, "input"),
         ({"input": [1]}, "input"),
         ({"input": {}}, "input"),
-        ({"format": "html"}, "format"),
         ({"format": "pdf"}, "format"),
         ({"alternatives": 6}, "alternatives"),
         ({"alternatives": 1, "stream": True}, "alternatives"),
+        ({"beam_size": 0}, "beam_size"),
+        ({"beam_size": 6}, "beam_size"),
+        ({"beam_size": 2, "alternatives": 2}, "beam_size"),
+        ({"glossary": [{"source": "dog"}]}, "glossary.0.target"),
+        ({"glossary": [{"source": "", "target": "x"}]}, "glossary.0.source"),
+        ({"glossary": [{"source": "a", "target": "b", "note": "c"}]}, "glossary.0.note"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_by_name(served: Any, fields: dict[str, Any], param: str) -> None:
@@ -93,3 +98,24 @@ async def test_what_cannot_be_done_is_refused_by_name(served: Any, fields: dict[
 @pytest.mark.parametrize("text", ["", " ", "123", "😀"])
 async def test_a_text_with_nothing_to_translate_comes_back(served: Any, text: str) -> None:
     assert (await translate(served, text))["data"][0]["text"] == text
+
+
+async def test_html_stays_html(served: Any) -> None:
+    page = "<p class=a>Good <b>morning</b> &amp; hello.<br/>See <code>x&lt;y</code></p><!-- no --><script>a<b</script>"
+    assert (await translate(served, page, format="html"))["data"][0]["text"] == page
+
+
+async def test_a_glossary_is_kept_to(served: Any) -> None:
+    terms = [{"source": "dog", "target": "Köter"}, {"source": "Acme", "target": "Acme"}]
+    answer = await translate(served, "The dog of Acme sleeps.", glossary=terms)
+    assert answer["data"][0]["text"] == "The Köter of Acme sleeps."
+
+
+async def test_a_pivot_is_said(served: Any) -> None:
+    assert (await translate(served))["data"][0]["pivot"] is None
+    assert (await translate(served, source="de", target="fr"))["data"][0]["pivot"] == "en"
+
+
+async def test_a_copy_of_the_source_is_tried_again_and_flagged(served: Any) -> None:
+    answer = await translate(served, ["We like to go there.", "OK."])
+    assert [item["flags"] for item in answer["data"]] == [["untranslated"], []]

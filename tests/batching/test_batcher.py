@@ -72,6 +72,17 @@ async def test_batches_form_while_the_engine_is_busy(serving: Any, gate: Path) -
         assert jobs[1].timing.batch_rows == 5
 
 
+async def test_a_text_of_another_key_does_not_wait_for_a_long_list(serving: Any, gate: Path) -> None:
+    async with serving(limits=Limits(rows=4, tokens=1000)) as (batcher, engine):
+        plug = batcher.submit([FakeRow("plug", hold=gate)])
+        await until(lambda: engine.ran)
+        long = batcher.submit([FakeRow(str(i)) for i in range(12)])
+        single = batcher.submit([FakeRow("single", key="other")])
+        await open_gate(gate)
+        await asyncio.gather(plug.results(), long.results(), single.results())
+        assert engine.ran[2] == ["single"]
+
+
 async def test_an_exception_fails_its_batch_and_not_the_line(serving: Any) -> None:
     async with serving() as (batcher, _):
         with pytest.raises(EngineFailed):

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.batching.policy import Limits, refill, take
+from server.batching.policy import Limits, refill, take, turns
 from server.engines.base import Room
 
 
@@ -26,7 +26,7 @@ def test_an_empty_line_gives_an_empty_batch() -> None:
 
 
 @given(lines, limits)
-def test_the_oldest_row_always_goes(line: list[list[W]], limit: Limits) -> None:
+def test_the_first_row_in_turn_always_goes(line: list[list[W]], limit: Limits) -> None:
     assert take(line, limit)[0] == (0, 0)
 
 
@@ -65,6 +65,19 @@ def test_a_long_list_does_not_make_a_single_text_wait() -> None:
 
 def test_a_row_that_does_not_fit_is_passed_over() -> None:
     assert take([[W(10)], [W(900)], [W(10)]], ROOMY) == [(0, 0), (2, 0)]
+
+
+def test_rows_near_in_length_to_the_first_go_with_it() -> None:
+    line = [[W(10)], *([W(50)] for _ in range(10)), *([W(11)] for _ in range(7))]
+    assert {line[j][i].tokens for j, i in take(line, ROOMY)} == {10, 11}
+
+
+@given(lines, limits)
+def test_who_was_served_goes_behind_those_who_were_not(line: list[list[W]], limit: Limits) -> None:
+    picks = take(line, limit)
+    served = {j for j, _ in picks}
+    left = [j for j, job in enumerate(line) if any((j, i) not in picks for i in range(len(job)))]
+    assert turns(line, picks) == [j for j in left if j not in served] + [j for j in left if j in served]
 
 
 def test_one_key_cannot_starve_another() -> None:

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 import urllib.error
 from collections.abc import Iterator
+from typing import Any
 
 import deepl
 import httpx
@@ -128,3 +130,69 @@ def test_a_form_is_read_like_json(server: Served) -> None:
         **headers, "content-type": "application/json"}, timeout=60)  # fmt: skip
     assert as_form.json() == as_json.json()
     assert len(as_form.json()["translations"]) == 2
+
+
+def markup(text: str) -> list[str]:
+    return sorted(re.findall(r"<[^>]+>", text))
+
+
+def test_libretranslate_keeps_html(server: Served) -> None:
+    page = '<p class="a">Good <b>morning</b> &amp; hello.<br>See <code>rm -rf</code>.</p><!-- hello -->'
+    body = {"q": page, "source": "en", "target": "de", "format": "html", "api_key": KEY}
+    made = httpx.post(f"{server.url}/translate", json=body, timeout=60).json()["translatedText"]
+    assert markup(made) == markup(page)
+    assert "<code>rm -rf</code>" in made
+    assert httpx.post(f"{server.url}/translate", data=body, timeout=60).json()["translatedText"] == made
+
+
+def test_deepl_keeps_xml_and_html(translator: deepl.Translator) -> None:
+    page = "<d><t n='1'>The weather today</t><p>I have a <em>big <x/> dog</em> at home.</p><k>leave this alone</k></d>"
+    fields: dict[str, Any] = {"source_lang": "EN", "target_lang": "DE"}
+    made = translator.translate_text(page, tag_handling="xml", ignore_tags=["k", "q"], **fields)
+    assert isinstance(made, deepl.TextResult)
+    assert markup(made.text) == markup(page)
+    assert "<k>leave this alone</k>" in made.text
+    html = translator.translate_text("<p>It is <b>cold</b>.", tag_handling="html", **fields)
+    assert isinstance(html, deepl.TextResult)
+    assert markup(html.text) == ["</b>", "<b>", "<p>"]
+
+
+def test_deepl_splits_at_the_tags_it_is_told(translator: deepl.Translator) -> None:
+    def translate(text: str, **options: Any) -> str:
+        made = translator.translate_text(text, source_lang="EN", target_lang="DE", tag_handling="xml", **options)
+        assert isinstance(made, deepl.TextResult)
+        return made.text
+
+    one, other = "I have a dog", "the house is old"
+    apart = [translate(one), translate(other)]
+    page = f"<a>{one}</a><b>{other}</b>"
+    assert translate(page) == f"<a>{apart[0]}</a><b>{apart[1]}</b>"
+    assert translate(page, outline_detection=False, splitting_tags=["b"]) == translate(page)
+    assert markup(translate(page, non_splitting_tags="a,b")) == markup(page)
+    assert markup(translate(page, split_sentences="nonewlines", outline_detection=False)) == markup(page)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"ignore_tags": ["x"]}, "ignore_tags"),
+        ({"splitting_tags": ["x"]}, "splitting_tags"),
+        ({"outline_detection": False}, "outline_detection"),
+        ({"outline_detection": False, "tag_handling": "html"}, "outline_detection"),
+        ({"split_sentences": "nonewlines"}, "split_sentences"),
+        ({"split_sentences": "0"}, "split_sentences"),
+        ({"tag_handling": "docx"}, "tag_handling"),
+        ({"glossary": "0123"}, "glossary_id"),
+    ],
+)
+def test_deepl_is_told_by_name_what_is_not_done(
+    translator: deepl.Translator, fields: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(deepl.DeepLException, match=name):
+        translator.translate_text("Hello.", source_lang="EN", target_lang="DE", **fields)
+
+
+def test_deepl_refuses_xml_that_is_none(translator: deepl.Translator) -> None:
+    for text in ("<a>Hello.", "Hello.</a>", "<a><b>Hello.</a></b>"):
+        with pytest.raises(deepl.DeepLException, match="parsing failed"):
+            translator.translate_text(text, target_lang="DE", tag_handling="xml")

@@ -2,6 +2,10 @@ import pytest
 
 from server.errors import InvalidValue
 from server.tasks.services import Services
+from server.tasks.text.blocks import Rules
+from server.tasks.text.glossary import Term
+from server.tasks.text.markup import cut
+from server.tasks.translation_options import TranslationOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +49,9 @@ async def test_a_pair_that_no_pass_serves_goes_through_a_pivot(services: Service
 
 
 async def test_alternatives_are_other_translations(services: Services) -> None:
-    done = await services.translator(None).translate(["Where is the station?"], "en", "de", alternatives=3)
+    done = await services.translator(None).translate(
+        ["Where is the station?"], "en", "de", TranslationOptions(alternatives=3)
+    )
     assert len({done.items[0].text, *done.items[0].alternatives}) > 1
     assert len(done.items[0].alternatives) == 3
 
@@ -68,3 +74,50 @@ async def test_confidence_is_a_probability(services: Services) -> None:
     done = await services.translator(None).translate(["Good morning.", "..."], "en", "de")
     assert 0 < done.items[0].confidence < 1
     assert done.items[1].confidence == 1.0
+
+
+@pytest.mark.parametrize("target", ["de", "fr", "es"])
+async def test_placeholders_addresses_and_emoji_come_through_once(services: Services, target: str) -> None:
+    held = [
+        "{name}",
+        "%s",
+        "${count}",
+        "https://example.com/a?b=1",
+        "bob@example.com",
+        "\U0001f600",
+        "`ls`",
+        "<b>",
+        "</b>",
+    ]
+    text = (
+        "Hello {name}, I am here. You have %s of ${count} new messages. Open https://example.com/a?b=1 or write to "
+        "bob@example.com today 😀 please. Use `ls` to see <b>all files</b> here."
+    )
+    made = (await services.translator(None).translate([text], "en", target)).items[0].text
+    assert [made.count(each) for each in held] == [1] * len(held)
+
+
+async def test_a_page_keeps_its_markup_through_a_pivot(services: Services) -> None:
+    page = "<p class=a>Das ist <b>ein <i>Hund</i></b>.<br>Er wohnt <a href='x?a&b'>hier</a> &amp; da.</p><!-- Hund -->"
+    options = TranslationOptions(rules=Rules())
+    item = (await services.translator(None).translate([page], "de", "fr", options)).items[0]
+    tags = [each.raw for each in cut(page) if each.kind != "text"]
+    assert sorted(each.raw for each in cut(item.text) if each.kind != "text") == sorted(tags)
+    assert "Hund</i>" not in item.text
+    assert item.pivot == "en"
+
+
+async def test_terms_are_put_in_and_names_are_left(services: Services) -> None:
+    options = TranslationOptions(glossary=[Term("dog", "Köter"), Term("Blue Sky", "Blue Sky")])
+    done = await services.translator(None).translate(["I see the dog of Blue Sky."], "en", "de", options)
+    assert done.items[0].text.count("Köter") == 1
+    assert done.items[0].text.count("Blue Sky") == 1
+
+
+async def test_the_beam_size_is_that_of_the_request(services: Services) -> None:
+    task = services.translator(None)
+    texts = ["The weather is very nice today and we are going to the beach with the children.", "I do not know."]
+    greedy = await task.translate(texts, "en", "de", TranslationOptions(beam_size=1))
+    wide = await task.translate(texts, "en", "de", TranslationOptions(beam_size=5))
+    assert len(greedy.items) == len(wide.items) == 2
+    assert [item.confidence for item in greedy.items] != [item.confidence for item in wide.items]

@@ -15,6 +15,7 @@ from typing import Any
 from models.recipes.common import write_manifest
 
 _TEXT = Path(__file__).with_name("card.md")
+_AIM = 0.80  # share of exact calls on services seen in training
 _CC_BY_SA = "CC BY-SA 4.0"
 # The most conversations any stage of the shipped model's training drew from.
 _SOURCES = (  # name, licence, conversations, origin
@@ -107,9 +108,18 @@ def _card(facts: dict[str, Any], figures: dict[str, Any]) -> str:
         tokens=f"{facts['tokens'] / 1e6:.1f}",
         steps=f"{facts['steps']:,}",
         sources=sources,
+        verdict=_verdict(figures["int8"]["calls"]["exact"]) if figures else "",
         figures=_figure_table(figures) if figures else "Not measured yet: run the evaluate step.",
         sheet=_sheet(figures["sheet"]) if figures else "Not made yet: run the evaluate step.",
     )
+
+
+def _verdict(exact: float) -> str:
+    """What the exact matches of trained services mean against the aim."""
+    met = (
+        "which it reaches" if exact >= _AIM else "which it does not reach: check the arguments before you act on a call"
+    )
+    return f"The aim for trained services is {_AIM:.2f}, {met}."
 
 
 def _figure_table(figures: dict[str, Any]) -> str:

@@ -26,12 +26,12 @@ from models.recipes.assistant.support import OFF_TOPIC, OTHER_LANGUAGES, REPLIES
 from models.recipes.common import read_tsv_xz
 
 _MAX_TOOLS = 10
-_SMALL_TALK_ROWS = 800
+_SMALL_TALK_ROWS = 3000
 _PRACTICE_ROWS = 12000
 # How much of a source is taken; schema-guided dialogues, which have the clearest calls, stay whole. MultiWOZ answers
 # from a database that is not there, Taskmaster-4 is mostly menus, and questions for the fallback are soon learnt.
 _SHARES = {"star": 0.35, "taskmaster4": 0.15, "multiwoz21-val": 0.0}
-_QUESTION_SHARE = 0.5
+_QUESTION_SHARE = 0.4
 
 
 def main() -> None:
@@ -116,7 +116,7 @@ def single_turns(
         yield "other-language", text, rng.choice(OTHER_LANGUAGES[language])
     for _ in range(_SMALL_TALK_ROWS):
         yield "small-talk", *small_talk(rng)
-    for name, share in (("bitext-customer-service", 0.35), ("clinc150", 0.6)):
+    for name, share in (("bitext-customer-service", 0.6), ("clinc150", 0.6)):
         for text, label in read_tsv_xz(data / "intent" / f"{name}.train.tsv.xz"):
             if rng.random() > share:
                 continue

@@ -76,14 +76,29 @@ _ABOUT_ANSWERS = (
     "I'm an automated assistant. I help with appointments, reservations, orders and questions about them.",
     "I'm a computer program, not a person. I can schedule appointments, make bookings and take orders.",
 )
-_UNCLEAR = ("?", "...", "asdf", "hmm", "ok", "what", "123", "42", "ghjk", "!!", ":)", "🙂", "👍", "huh", "eh", ".")
+_UNCLEAR = ("?", "...", "asdf", "hmm", "ok", "what", "123", "ghjk", "!!", ":)", "🙂", "👍", "huh", "eh", ".")
 _UNCLEAR_ANSWERS = (
     "I'm sorry, I didn't understand that. What would you like to book, order or schedule?",
     "Could you tell me a little more about what you need?",
     "I'm not sure what you mean. I can help with appointments, bookings and orders.",
 )
-_BYES = ("bye", "goodbye", "that's all, thanks", "thanks, bye", "thank you", "thanks a lot", "no thanks", "nothing")
+_BYES = (
+    "bye", "goodbye", "that's all, thanks", "thanks, bye", "thank you", "thanks a lot", "no thanks", "nothing",
+    "thanks", "thx", "ty", "thanks!!", "great, thanks", "ok thanks", "perfect, thank you", "cheers", "see you",
+)  # fmt: skip
 _BYE_ANSWERS = ("You're welcome. Have a great day!", "Thank you, goodbye!", "Happy to help. Have a nice day!")
+
+_NEEDS = (
+    "I need an appointment", "i want to book an appointment", "can I make an appointment?", "book an appointment",
+    "I'd like to see a doctor", "i need a doctor", "make an apointment please", "I need to see a dentist",
+    "I want a haircut", "can you book me a table?", "book a table for tomorrow", "I need a table for 4",
+    "reschedule my appointment", "I would like to reschedule", "cancel my appointment",
+)  # fmt: skip
+_NEED_ANSWERS = (
+    "Sure, I can help with that. For which day and what time?",
+    "Gladly. What name should it be under, and which day suits you?",
+    "I can help with that. In which city, and on what day?",
+)
 
 _SYSTEM = (
     "You are a helpful assistant.",
@@ -99,6 +114,7 @@ SMALL_TALK = (
     (_ABOUT, _ABOUT_ANSWERS),
     (_UNCLEAR, _UNCLEAR_ANSWERS),
     (_BYES, _BYE_ANSWERS),
+    (_NEEDS, _NEED_ANSWERS),
 )
 
 
@@ -118,8 +134,21 @@ def small_talk(rng: random.Random) -> tuple[str, str]:
     """A short input as people type it, and its answer."""
     inputs, answers = rng.choice(SMALL_TALK)
     text = rng.choice(inputs)
+    if inputs is _UNCLEAR and rng.random() < 0.6:
+        return _noise(rng), rng.choice(answers)
     spelling = rng.choice((str, str, str.capitalize, str.upper, lambda t: t + "!", lambda t: t.rstrip("?.")))
     return spelling(text) or text, rng.choice(answers)
+
+
+def _noise(rng: random.Random) -> str:
+    """Something short that says nothing: a number, keys hit at random, signs."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return str(rng.randint(0, 10 ** rng.randint(1, 6)))
+    if kind == 1:
+        return f"{rng.randint(100, 999)}-{rng.randint(1000, 9999)}"
+    letters = "asdfghjklqwertyuiop" if kind == 2 else ".!?,:;-_*#+🙂👍😀❤🎉"
+    return "".join(rng.choices(letters, k=rng.randint(1, 7)))
 
 
 def system_prompt(rng: random.Random) -> str:

@@ -1,16 +1,19 @@
 """DeepL's routes: ``/v2/translate``, ``/v2/languages``, ``/v2/usage``; JSON and forms, for its own clients."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from server.api.compat.names import english_name
 from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import MetricsDep, RecordDep, ServicesDep, SettingsDep, require_items
 from server.api.schemas.base import Texts, as_list, refuse
-from server.errors import ServerError
+from server.errors import InvalidValue, ServerError
+from server.tasks.text.blocks import Rules
+from server.tasks.text.markup import cut
+from server.tasks.translation_options import TranslationOptions
 
 UNLIMITED_CHARACTERS = 10**12
 """What ``/v2/usage`` states as the limit: its clients need a number."""
@@ -30,16 +33,26 @@ class DeeplRoute(PeerRoute):
 router = APIRouter(route_class=DeeplRoute, tags=["DeepL"])
 
 
+def _tag_names(value: Any) -> Any:
+    """Names as DeepL's clients write them: a list, or one text with commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        return value
+    return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
+
+
+TagNames = Annotated[tuple[str, ...], BeforeValidator(_tag_names)]
+
+
 class DeeplBody(PeerBody):
     """Texts to translate."""
 
     neutral = {  # noqa: RUF012  a table of the base class
-        "split_sentences": ("1", 1, True),
         "preserve_formatting": ("0", "1", False, True),  # spacing and paragraphs are always kept
         "formality": ("default",),
         "model_type": ("latency_optimized", "prefer_quality_optimized"),
         "glossary_id": (),
-        "tag_handling": (),
+        "tag_handling_version": ("v1", "v2"),
         "context": ("",),
         "auth_key": (),
     }
@@ -48,6 +61,20 @@ class DeeplBody(PeerBody):
     target_lang: str = Field(description="The language to translate to.", examples=["DE"])
     source_lang: str | None = Field(None, description="Their language; detected when left out.", examples=["EN"])
     show_billed_characters: bool = Field(True, description="Accepted; the count is always sent.", examples=[True])
+    split_sentences: Literal["1", "nonewlines"] | None = Field(
+        None,
+        description="Sentences are always split; `nonewlines`, with tags only: not at line breaks.",
+        examples=["1"],
+    )
+    tag_handling: Literal["xml", "html"] | None = Field(
+        None, description="What the texts are; plain text when left out.", examples=["xml"]
+    )
+    outline_detection: bool = Field(
+        True, description="XML: elements that do not stand among text split sentences.", examples=[True]
+    )
+    splitting_tags: TagNames = Field((), description="Tags that split sentences.", examples=[["par"]])
+    non_splitting_tags: TagNames = Field((), description="Tags that do not.", examples=[["em"]])
+    ignore_tags: TagNames = Field((), description="Tags whose content is not translated.", examples=[["code"]])
     enable_beta_languages: Literal[False] = Field(False, description="There are none.", examples=[False])
 
     @model_validator(mode="after")
@@ -56,7 +83,30 @@ class DeeplBody(PeerBody):
             code = getattr(self, field)
             if code is not None and not code.replace("-", "").isalnum():
                 refuse(field, "it is no language code.")
+        if self.tag_handling is None:
+            for field in ("splitting_tags", "non_splitting_tags", "ignore_tags"):
+                if getattr(self, field):
+                    refuse(field, "it goes with 'tag_handling'.")
+            if self.split_sentences == "nonewlines":
+                refuse("split_sentences", "'nonewlines' goes with 'tag_handling'; lines of plain text stay lines.")
+        if self.tag_handling != "xml" and not self.outline_detection:
+            refuse("outline_detection", "it goes with 'tag_handling': 'xml'.")
         return self
+
+    @property
+    def rules(self) -> Rules | None:
+        """Which elements are what."""
+        if self.tag_handling is None:
+            return None
+        is_xml = self.tag_handling == "xml"
+        return Rules(
+            is_xml=is_xml,
+            ignored=self.ignore_tags,
+            splitting=self.splitting_tags,
+            non_splitting=self.non_splitting_tags,
+            lines=is_xml and self.split_sentences != "nonewlines",
+            outline=self.outline_detection,
+        )
 
 
 @router.post("/v2/translate")
@@ -67,7 +117,11 @@ async def translate(body: DeeplBody, services: ServicesDep, settings: SettingsDe
     task = services.translator(None)
     record.serve(task.card.id)
     source = _plain(body.source_lang) if body.source_lang else None
-    done = await task.translate(texts, source, _plain(body.target_lang))
+    rules = body.rules
+    if rules is not None and rules.is_xml:
+        for text in texts:
+            require_balanced(text, "text")
+    done = await task.translate(texts, source, _plain(body.target_lang), TranslationOptions(rules=rules))
     record.finish_translation(texts, done)
     translations = [
         {
@@ -97,6 +151,22 @@ async def usage(metrics: MetricsDep) -> JSONResponse:
     """Say how many characters have been translated since the start; there is no limit."""
     characters = int(metrics.total("translated_characters_total"))
     return JSONResponse({"character_count": characters, "character_limit": UNLIMITED_CHARACTERS})
+
+
+def require_balanced(text: str, field: str) -> None:
+    """Refuse XML whose elements do not close, as DeepL does.
+
+    Raises:
+        InvalidValue: it names the tag.
+    """
+    names = []
+    for each in cut(text, xml=True):
+        if each.kind == "open":
+            names.append(each.name)
+        elif each.kind == "close" and (not names or names.pop() != each.name):
+            raise InvalidValue(f"Tag handling parsing failed: '{each.raw}' closes nothing.", field)
+    if names:
+        raise InvalidValue(f"Tag handling parsing failed: '<{names[-1]}>' is never closed.", field)
 
 
 def _plain(code: str) -> str:

@@ -4,17 +4,19 @@ from typing import Any, ClassVar, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from server.api.auth import require_key
 from server.api.compat.names import english_name
 from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items
-from server.api.schemas.base import Texts, as_list, refuse
+from server.api.schemas.base import Texts, as_list
 from server.errors import ServerError, UnsupportedParameter
 from server.tasks.results import Translation
+from server.tasks.text.blocks import Rules
 from server.tasks.text.language import detect
 from server.tasks.translation import TranslationTask
+from server.tasks.translation_options import TranslationOptions
 
 
 class LibreRoute(PeerRoute):
@@ -37,15 +39,9 @@ class TranslateBody(PeerBody):
     q: Texts = Field(description="A text or a list of texts.", examples=["Good morning."])
     source: str = Field(description="Their language, or `auto`.", examples=["auto"])
     target: str = Field(description="The language to translate to.", examples=["de"])
-    format: Literal["text", "html"] = Field("text", description="Only `text`.", examples=["text"])
+    format: Literal["text", "html"] = Field("text", description="`html` leaves tags as they are.", examples=["text"])
     alternatives: int = Field(0, ge=0, le=5, description="How many more translations of each text.", examples=[0])
     api_key: str = Field("", description="The API key, where one is needed.", examples=[""])
-
-    @model_validator(mode="after")
-    def _check(self) -> "TranslateBody":
-        if self.format == "html":
-            refuse("format", "HTML is not translated yet; send the text of it.")
-        return self
 
 
 class DetectBody(PeerBody):
@@ -66,7 +62,9 @@ async def translate(
     task = services.translator(None)
     record.serve(task.card.id)
     source = None if body.source == "auto" else body.source
-    done = await task.translate(texts, source, body.target, alternatives=body.alternatives)
+    rules = Rules() if body.format == "html" else None
+    options = TranslationOptions(alternatives=body.alternatives, rules=rules)
+    done = await task.translate(texts, source, body.target, options)
     record.finish_translation(texts, done)
     answer: dict[str, Any] = {"translatedText": [item.text for item in done.items]}
     if source is None:

@@ -38,7 +38,13 @@ async def create_chat_completion(
     """Continue a conversation."""
     task = services.chat(body.model)
     record.serve(task.card.id, generates=True)
-    deltas = await task.chat(body.conversation(), body.options(), body.callable_tools())
+    deltas = await task.chat(
+        body.conversation(),
+        body.options(),
+        body.callable_tools(),
+        call_required=body.choice().required,
+        several_calls=body.parallel_tool_calls,
+    )
     answer = _Answers(body, task.card.id, fingerprint(task.card))
     if body.stream:
         return await events.begin(answer.stream(deltas, record), record, settings.request_timeout_s)

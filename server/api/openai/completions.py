@@ -19,9 +19,8 @@ from server.api.schemas.completions import (
     CompletionRequest,
     CompletionResponse,
 )
-from server.errors import UnsupportedParameter
 from server.tasks.generation import Generation
-from server.tasks.results import Choice, Delta, FinishReason
+from server.tasks.results import Choice, Delta, FinishReason, TokenText
 from server.tasks.services import Services
 from server.tasks.stream import GenerationStream
 
@@ -36,8 +35,6 @@ async def create_completion(
     require_items(len(body.prompts) * body.made, settings, "prompt")
     task = services.generator(body.model)
     record.serve(task.card.id, generates=True)
-    if body.echo and body.logprobs is not None:
-        raise UnsupportedParameter("echo", "the engine gives no log-probabilities of prompt tokens.")
     prompts = [_ids(task, prompt) for prompt in body.prompts]
     deltas = task.begin(prompts, body.options(), "prompt")
     answer = _Answers(body, task, _echoes(body, task, services))
@@ -45,6 +42,9 @@ async def create_completion(
         return await events.begin(answer.stream(deltas, record), record, settings.request_timeout_s)
     choices = await deltas.whole()
     record.finish(deltas.usage, deltas.timing, (choice.finish_reason for choice in choices))
+    if body.scores_prompt:
+        for p, ids in enumerate(prompts):
+            answer.score(p, task.prompt_tokens(ids, deltas.prompt_tokens.get(p * body.made, ()), body.prompts[p]))
     return answer.whole(choices, GenerationUsage.of(deltas.usage))
 
 
@@ -66,26 +66,35 @@ class _Answers:
     def __init__(self, body: CompletionRequest, task: Generation, echoes: Sequence[str]) -> None:
         self._body = body
         self._echoes = echoes
+        self._scored: dict[int, Sequence[TokenText]] = {}
         self._id = new_id("cmpl-")
         self._created = now()
         self._model = task.card.id
         self._fingerprint = fingerprint(task.card)
+
+    def score(self, prompt: int, tokens: Sequence[TokenText]) -> None:
+        """The tokens of a prompt, with their log-probabilities."""
+        self._scored[prompt] = tokens
 
     def whole(self, choices: Sequence[Choice], usage: GenerationUsage) -> CompletionResponse:
         made, kept = self._body.made, self._body.n
         written = []
         for p, echo in enumerate(self._echoes):
             for i, choice in enumerate(_best(choices[p * made : (p + 1) * made], kept)):
-                written.append(self._choice(p * kept + i, choice, echo))
+                written.append(self._choice(p * kept + i, choice, echo, self._scored.get(p, ())))
         response = self._response(written)
         response.usage = usage
         return response
 
-    def _choice(self, index: int, choice: Choice, echo: str) -> CompletionChoice:
+    def _choice(self, index: int, choice: Choice, echo: str, prompt: Sequence[TokenText]) -> CompletionChoice:
+        logprobs = self._tokens(choice, len(echo))
+        if prompt and self._body.logprobs is not None:
+            logprobs = CompletionLogprobs.of([*prompt, *choice.tokens], 0, self._body.logprobs)
+            logprobs.unscore_first()
         return CompletionChoice(
             index=index,
             text=echo + choice.text,
-            logprobs=self._tokens(choice, len(echo)),
+            logprobs=logprobs,
             finish_reason=_reason(choice.finish_reason),
         )
 

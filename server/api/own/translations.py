@@ -31,10 +31,10 @@ async def create_translations(
     record.serve(task.card.id)
     source = None if body.source == "auto" else body.source
     if body.stream:
-        run = await task.begin(body.texts, source, body.target)
+        run = await task.begin(body.texts, source, body.target, body.options)
         stream = _stream(run, body, task.card.id, record)
         return await events.begin(stream, record, settings.request_timeout_s)
-    done = await task.translate(body.texts, source, body.target, alternatives=body.alternatives)
+    done = await task.translate(body.texts, source, body.target, body.options)
     record.finish_translation(body.texts, done)
     return TranslationResponse(
         id=new_id("trans-"),

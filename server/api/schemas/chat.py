@@ -1,19 +1,18 @@
 """``/v1/chat/completions``: OpenAI's shapes."""
 
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from server.api.schemas import base
-from server.api.schemas.base import ModelName, ResponseBody, invalid, refuse
+from server.api.schemas.base import ModelName, ResponseBody, invalid
 from server.api.schemas.messages import Message, Tool
 from server.api.schemas.sampling import SamplingBody
-from server.tasks import results
+from server.api.schemas.tool_choice import ToolChoice, read_choice
+from server.tasks import grammars, results
 from server.tasks.options import GenerationOptions
 
 MAX_CHOICES = 128
-
-Effect: TypeAlias = Literal["none", "auto"]
 
 
 class ChatRequest(SamplingBody):
@@ -54,11 +53,15 @@ class ChatRequest(SamplingBody):
     )
     tools: list[Tool] | None = Field(None, min_length=1, description="Functions that the model may call.")
     tool_choice: str | dict[str, Any] = Field(
-        "auto", description="`auto`, or `none` to make no call. Forcing a call is refused.", examples=["auto"]
+        "auto",
+        description="`auto`; `none` to make no call; `required`, or a function, to make one.",
+        examples=["auto"],
     )
-    parallel_tool_calls: bool = Field(True, description="False is refused where there are tools.", examples=[True])
+    parallel_tool_calls: bool = Field(True, description="False: at most one call.", examples=[True])
     response_format: dict[str, Any] = Field(
-        default_factory=lambda: {"type": "text"}, description="Only text.", examples=[{"type": "text"}]
+        default_factory=lambda: {"type": "text"},
+        description="Text, any JSON object, or JSON by a schema.",
+        examples=[{"type": "text"}],
     )
     metadata: dict[str, str] | None = Field(None, description="Accepted and not used.", examples=[{"team": "a"}])
     safety_identifier: str | None = Field(None, description="Accepted and not used.", examples=["u-1"])
@@ -76,27 +79,54 @@ class ChatRequest(SamplingBody):
         return self
 
     def _check_format(self) -> None:
-        kind = self.response_format.get("type")
+        kind, described = self.response_format.get("type"), self.response_format.get("json_schema")
         if kind == "json_schema":
-            described = self.response_format.get("json_schema")
             if not isinstance(described, dict) or not isinstance(described.get("schema", {}), dict):
                 raise invalid("response_format.json_schema", "must be an object with a 'schema', itself an object")
-        if kind in ("json_object", "json_schema"):
-            refuse("response_format", f"'{kind}' would need decoding under a grammar, which no engine here has.")
-        if kind != "text" or len(self.response_format) != 1:
-            raise invalid("response_format", "send {'type': 'text'}")
+            if not isinstance(described.get("name"), str):
+                raise invalid("response_format.json_schema.name", "is missing")
+            unknown = sorted(described.keys() - {"name", "schema", "strict", "description"})
+            if unknown:
+                raise invalid(f"response_format.json_schema.{unknown[0]}", "is not known")
+        elif kind not in ("text", "json_object") or described is not None:
+            raise invalid("response_format", "send type 'text', 'json_object', or 'json_schema' with one")
+        if self.response_format.keys() - {"type", "json_schema"}:
+            raise invalid("response_format", "has an unknown field")
 
     def _check_tools(self) -> None:
-        if isinstance(self.tool_choice, dict):
-            if self.tool_choice.get("type") not in ("function", "allowed_tools", "custom"):
-                raise invalid("tool_choice", "send 'auto' or 'none'")
-            refuse("tool_choice", "forcing a call would need decoding under a grammar; send 'auto' or 'none'.")
-        if self.tool_choice == "required":
-            refuse("tool_choice", "forcing a call would need decoding under a grammar; send 'auto' or 'none'.")
-        if self.tool_choice not in ("auto", "none"):
-            raise invalid("tool_choice", "send 'auto' or 'none'")
-        if not self.parallel_tool_calls and self.tools:
-            refuse("parallel_tool_calls", "the model decides how many calls it makes.")
+        names = self.tool_names(self.tools or [])
+        choice = self.choice()
+        if isinstance(self.tool_choice, str) and self.tool_choice not in ("auto", "none", "required"):
+            raise invalid("tool_choice", "send 'auto', 'none', 'required' or a function")
+        if choice.required and not names:
+            raise invalid("tool_choice", "needs tools to choose from")
+        for name in choice.names or ():
+            if name not in names:
+                raise invalid("tool_choice", f"names '{name}', which is none of the tools")
+        if len(set(names)) < len(names):
+            raise invalid("tools", "have two functions of one name")
+
+    @staticmethod
+    def tool_names(tools: list[Tool]) -> list[str]:
+        """The functions' names."""
+        return [tool.function.name for tool in tools]
+
+    def choice(self) -> ToolChoice:
+        """What `tool_choice` says."""
+        return read_choice(self.tool_choice)
+
+    def grammar(self) -> str | None:
+        """What the answer must obey by `response_format`.
+
+        Raises:
+            InvalidValue: the schema cannot be enforced.
+        """
+        if self.response_format["type"] == "json_object":
+            return grammars.json_object("response_format")
+        if self.response_format["type"] == "json_schema":
+            schema = self.response_format["json_schema"].get("schema", {})
+            return grammars.json_schema(schema, "response_format.json_schema.schema")
+        return None
 
     def options(self) -> GenerationOptions:
         """What the task is asked."""
@@ -116,6 +146,7 @@ class ChatRequest(SamplingBody):
             repetition_penalty=self.repetition_penalty,
             min_tokens=self.min_tokens,
             ignore_eos=self.ignore_eos,
+            grammar=self.grammar(),
         )
 
     def conversation(self) -> list[dict[str, Any]]:
@@ -126,7 +157,12 @@ class ChatRequest(SamplingBody):
         """The tools the model may call, in OpenAI's form; None when there are none."""
         if self.tools is None or self.tool_choice == "none":
             return None
-        return [tool.model_dump(exclude_none=True) for tool in self.tools]
+        allowed = self.choice().names
+        return [
+            tool.model_dump(exclude_none=True)
+            for tool in self.tools
+            if allowed is None or tool.function.name in allowed
+        ]
 
 
 class TokenLogprob(ResponseBody):

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from server.api.schemas.base import MAX_ID, ModelName, Prompts, ResponseBody, invalid
+from server.api.schemas.base import MAX_ID, ModelName, Prompts, ResponseBody, invalid, refuse
 from server.api.schemas.chat import MAX_CHOICES, GenerationUsage
 from server.api.schemas.sampling import SamplingBody
 from server.tasks.options import GenerationOptions
@@ -24,7 +24,9 @@ class CompletionRequest(SamplingBody):
     prompt: Prompts = Field(
         description="A text, its token ids, or a list of either.", examples=["The sky is", ["The sky is", "Grass is"]]
     )
-    max_tokens: int = Field(MAX_TOKENS, ge=1, le=MAX_ID, description="At most so many tokens.", examples=[16])
+    max_tokens: int = Field(
+        MAX_TOKENS, ge=0, le=MAX_ID, description="At most so many tokens; 0 only with `echo`.", examples=[16]
+    )
     n: int = Field(1, ge=1, le=MAX_CHOICES, description="How many completions of each prompt to send.", examples=[1])
     best_of: int | None = Field(
         None, ge=1, le=MAX_CHOICES, description="Make so many and send the `n` likeliest a token.", examples=[1]
@@ -41,7 +43,16 @@ class CompletionRequest(SamplingBody):
             raise invalid("best_of", "must not be less than 'n'")
         if self.best_of is not None and self.best_of > self.n and self.stream:
             raise invalid("best_of", "cannot be chosen from in a stream; send 'stream': false")
+        if self.max_tokens == 0 and not self.echo:
+            raise invalid("max_tokens", "must be at least 1 where nothing is echoed")
+        if self.scores_prompt and self.stream:
+            refuse("echo", "with logprobs it is not streamed; send 'stream': false")
         return self
+
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether the prompt's tokens have to be scored."""
+        return self.echo and (self.logprobs is not None or self.max_tokens == 0)
 
     @property
     def made(self) -> int:
@@ -76,6 +87,7 @@ class CompletionRequest(SamplingBody):
             repetition_penalty=self.repetition_penalty,
             min_tokens=self.min_tokens,
             ignore_eos=self.ignore_eos,
+            prompt_logprobs=self.scores_prompt,
         )
 
 
@@ -83,8 +95,8 @@ class CompletionLogprobs(ResponseBody):
     """The tokens of a completion, or of a stretch of one, in lists of the same length."""
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
     @classmethod
@@ -99,6 +111,10 @@ class CompletionLogprobs(ResponseBody):
             encoded.text_offset.append(offset)
             offset += len(token.text)
         return encoded
+
+    def unscore_first(self) -> None:
+        """The first token of all has nothing before it that could make it likely."""
+        self.token_logprobs[0] = self.top_logprobs[0] = None
 
 
 class CompletionChoice(ResponseBody):

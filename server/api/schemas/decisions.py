@@ -16,8 +16,8 @@ class TextPart(RequestBody):
 
     neutral = {"prompt_cache_breakpoint": ({"mode": "explicit"},)}  # noqa: RUF012  a table of the base class
 
-    type: Literal["input_text", "output_text"] = Field(examples=["input_text"])
-    text: str = Field(examples=["I was charged twice."])
+    type: Literal["input_text", "output_text"] = Field(description="What kind of part.", examples=["input_text"])
+    text: str = Field(description="The text.", examples=["I was charged twice."])
 
 
 class Message(RequestBody):
@@ -25,9 +25,9 @@ class Message(RequestBody):
 
     neutral = {"phase": ("commentary", "final_answer")}  # noqa: RUF012  as above
 
-    type: Literal["message"] = "message"
-    role: Literal["user", "developer", "system", "assistant"] = Field(examples=["user"])
-    content: str | list[TextPart] = Field(examples=["I was charged twice."])
+    type: Literal["message"] = Field("message", description="Always `message`.", examples=["message"])
+    role: Literal["user", "developer", "system", "assistant"] = Field(description="Who speaks.", examples=["user"])
+    content: str | list[TextPart] = Field(description="A text or its parts.", examples=["I was charged twice."])
 
     @property
     def text(self) -> str:
@@ -39,7 +39,7 @@ class ChoiceOption(RequestBody):
     """One option of a choice."""
 
     value: str | bool = Field(description="What is answered.", examples=["billing"])
-    description: str | None = Field(None, description="What it means; helps where the value does not say it.")
+    description: str | None = Field(None, description="What it means.", examples=["Anything about money."])
 
     def option(self) -> Option:
         """As tasks have it."""
@@ -49,8 +49,8 @@ class ChoiceOption(RequestBody):
 class Level(RequestBody):
     """One level of a score."""
 
-    label: str = Field(min_length=1, examples=["urgent"])
-    description: str | None = None
+    label: str = Field(min_length=1, description="What the level is called.", examples=["urgent"])
+    description: str | None = Field(None, description="What it means.", examples=["Somebody waits for it."])
 
 
 class QuestionBody(RequestBody):
@@ -70,7 +70,7 @@ class QuestionBody(RequestBody):
 class PredicateBody(QuestionBody):
     """How likely is a statement true?"""
 
-    type: Literal["predicate"]
+    type: Literal["predicate"] = Field(description="True or false.", examples=["predicate"])
 
     def question(self) -> Question:
         """As tasks have it."""
@@ -84,8 +84,8 @@ class PredicateBody(QuestionBody):
 class ChoiceBody(QuestionBody):
     """Which option is right?"""
 
-    type: Literal["choice"]
-    choices: list[ChoiceOption] = Field(min_length=2, max_length=255)
+    type: Literal["choice"] = Field(description="One of several.", examples=["choice"])
+    choices: list[ChoiceOption] = Field(min_length=2, max_length=255, description="What to choose from.")
 
     @model_validator(mode="after")
     def _check(self) -> "ChoiceBody":
@@ -115,8 +115,8 @@ class ChoiceBody(QuestionBody):
 class ScoreBody(QuestionBody):
     """Where on an ordered scale is the input? Levels count from 0, the score is their weighted mean."""
 
-    type: Literal["score"]
-    levels: list[Level] = Field(min_length=2, max_length=10)
+    type: Literal["score"] = Field(description="A place on a scale.", examples=["score"])
+    levels: list[Level] = Field(min_length=2, max_length=10, description="The scale, lowest first.")
 
     def question(self) -> Question:
         """As tasks have it."""
@@ -146,9 +146,11 @@ class DecisionRequest(RequestBody):
 
     model: str = Field(description="A classifier or an embedding model.", examples=["embed"])
     input: str | list[Message] = Field(description="A text or messages.", examples=["I was charged twice."])
-    questions: list[AnyQuestion] = Field(min_length=1, max_length=MAX_QUESTIONS)
-    prompt_cache_key: str | None = Field(None, description="Accepted; equal inputs need no key here.")
-    safety_identifier: str | None = Field(None, description="Accepted; nothing is done with it.")
+    questions: list[AnyQuestion] = Field(
+        min_length=1, max_length=MAX_QUESTIONS, description="What to decide, all about the one input."
+    )
+    prompt_cache_key: str | None = Field(None, description="Accepted; equal inputs need no key here.", examples=["k-1"])
+    safety_identifier: str | None = Field(None, description="Accepted; nothing is done with it.", examples=["u-1"])
 
     @model_validator(mode="after")
     def _check(self) -> "DecisionRequest":

@@ -98,9 +98,8 @@ Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage
 class Function(RequestBody):
     """A function the model may call."""
 
-    neutral: ClassVar = {"strict": (False,)}  # a call is not decoded under a grammar
-
     name: str = Field(description="Its name.", examples=["get_weather"])
+    strict: bool | None = Field(None, description="Arguments come complete and as the schema says.", examples=[True])
     description: str | None = Field(None, description="What it does.", examples=["The weather in a city."])
     parameters: dict[str, Any] | None = Field(
         None,

@@ -4,8 +4,18 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list, invalid, refuse
+from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list, invalid
 from server.tasks import results
+from server.tasks.text.blocks import Rules
+from server.tasks.text.glossary import Term
+from server.tasks.translation_options import TranslationOptions
+
+
+class GlossaryEntry(RequestBody):
+    """A term and its translation; the same text twice says that it is not translated."""
+
+    source: str = Field(min_length=1, max_length=200, description="The term, in any case.", examples=["hard disk"])
+    target: str = Field(min_length=1, max_length=200, description="What is put in for it.", examples=["Festplatte"])
 
 
 class TranslationRequest(RequestBody):
@@ -18,16 +28,26 @@ class TranslationRequest(RequestBody):
         examples=["en"],
     )  # fmt: skip
     target: str = Field(min_length=1, max_length=20, description="The language to translate to.", examples=["de"])
-    format: Literal["text", "html"] = Field("text", description="Only `text`.", examples=["text"])
+    format: Literal["text", "html"] = Field(
+        "text", description="`html`: tags, attributes, comments and code stay as they are.", examples=["text"]
+    )
     alternatives: int = Field(0, ge=0, le=5, description="How many more translations of each text.", examples=[0])
+    beam_size: int | None = Field(
+        None, ge=1, le=5, description="How many hypotheses are followed at a time; left out, the model's own number. "
+        "More is slower and mostly better.", examples=[2],
+    )  # fmt: skip
+    glossary: list[GlossaryEntry] = Field(
+        default_factory=list, max_length=1000, description="Terms with a fixed translation, found as whole words.",
+        examples=[[{"source": "hard disk", "target": "Festplatte"}, {"source": "Acme", "target": "Acme"}]],
+    )  # fmt: skip
     stream: bool = Field(False, description="Send events, a sentence at a time.", examples=[False])
 
     @model_validator(mode="after")
     def _check(self) -> "TranslationRequest":
-        if self.format == "html":
-            refuse("format", "HTML is not translated yet; send the text of it.")
         if self.stream and self.alternatives:
             raise invalid("alternatives", "do not go with 'stream': true")
+        if self.beam_size is not None and self.beam_size <= self.alternatives:
+            raise invalid("beam_size", "must be above 'alternatives'")
         return self
 
     @property
@@ -35,25 +55,41 @@ class TranslationRequest(RequestBody):
         """The texts."""
         return as_list(self.input)
 
+    @property
+    def options(self) -> TranslationOptions:
+        """How to translate."""
+        return TranslationOptions(
+            alternatives=self.alternatives,
+            beam_size=self.beam_size,
+            rules=Rules() if self.format == "html" else None,
+            glossary=[Term(entry.source, entry.target) for entry in self.glossary],
+        )
+
 
 class Detected(ResponseBody):
     """The language of a text, as far as it can be told."""
 
-    language: str
-    confidence: float
+    language: str = Field(description="ISO 639-1.", examples=["en"])
+    confidence: float = Field(description="The probability that it is this one of the served languages.")
 
 
 class TranslationItem(ResponseBody):
     """One translated text."""
 
     object: Literal["translation"]
-    index: int
-    text: str
-    source: str
-    target: str
-    detected: Detected | None
-    confidence: float = Field(description="exp of the mean log-probability of its tokens.")
-    alternatives: list[str]
+    index: int = Field(description="Which input it is of.", examples=[0])
+    text: str = Field(description="The translation.", examples=["Guten Morgen."])
+    source: str = Field(description="The language it was translated from; `und`: none could be told.", examples=["en"])
+    target: str = Field(description="The language it was translated to.", examples=["de"])
+    detected: Detected | None = Field(description="With `source: auto`: what was detected.")
+    confidence: float = Field(description="exp of the mean log-probability of its tokens.", examples=[0.87])
+    alternatives: list[str] = Field(description="More translations, as many as asked for.", examples=[[]])
+    pivot: str | None = Field(description="The language it went through; null: none.", examples=[None])
+    flags: list[results.Flag] = Field(
+        description="What is wrong with it as far as can be told, after a second try: `repetition` (it said the same "
+        "again and again, which was cut), `length` (far too long or short), `untranslated` (a copy of the source), "
+        "`wrong_language`. Mostly empty.", examples=[[]],
+    )  # fmt: skip
 
     @classmethod
     def of(cls, index: int, item: results.Translation) -> "TranslationItem":
@@ -70,6 +106,8 @@ class TranslationItem(ResponseBody):
             detected=detected,
             confidence=item.confidence,
             alternatives=list(item.alternatives),
+            pivot=item.pivot,
+            flags=list(item.flags),
         )
 
 

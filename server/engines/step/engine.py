@@ -8,12 +8,14 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from server.engines.base import Outbox, Room
 from server.engines.kinds import STEP_PARAMETERS, EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
+from server.engines.step.grammar import Grammars, Matcher
 from server.engines.step.schedule import Live, Share, plan
+from server.engines.step.scoring import Scoring
 from server.engines.step.support import core, epsilon, positions, supports
 from server.errors import EngineFailed
 
@@ -58,6 +60,7 @@ class StepEngine:
             cache_bytes=int(spec.options.get("cache_bytes", CACHE_BYTES)),
         )
         self._block_tokens: int = compiled.BLOCK_TOKENS
+        self._grammars = Grammars(spec.folder)
         self._max_rows = int(spec.options.get("max_rows", MAX_ROWS))
         self._lock = threading.Lock()  # one batch at a time: a second lane would only wait for the same cores
         self._prompt_tokens_per_s = 0.0
@@ -93,11 +96,15 @@ class StepEngine:
     ) -> None:
         for index, row in enumerate(rows, first):
             try:
+                matcher = self._grammars.begin(row.grammar) if row.grammar is not None else None
                 number = self._open(row)
             except (ValueError, TypeError, OverflowError) as error:
                 out.done(index, EngineFailed(detail=f"the core refused the row: {error}"))
-            else:
-                live.append(Live(number, index, row.max_tokens, row.stop_ids))
+                continue
+            scoring = None
+            if row.score_from is not None and row.score_from < len(row.prompt):
+                scoring = Scoring(row.prompt, max(1, row.score_from), row.logprobs or 0)
+            live.append(Live(number, index, row.max_tokens, row.stop_ids, matcher, scoring))
 
     def _open(self, row: GenerationRow) -> int:
         if len(row.prompt) + row.max_tokens > self._core.context_tokens:
@@ -117,12 +124,20 @@ class StepEngine:
             stop_ids=sorted(row.stop_ids),
             min_tokens=row.min_tokens,
             logprobs=-1 if row.logprobs is None else row.logprobs,
+            **({} if row.score_from is None else {"scored": max(0, row.score_from - 1)}),
         )
 
     def _step(self, live: list[Live], out: Outbox[GenerationRow, Token, Generated]) -> None:
-        shares = plan(live, self._core, self._budget(live), self._block_tokens)
+        shares = self._score(plan(live, self._core, self._budget(live), self._block_tokens), live, out)
+        if not shares:
+            return
         began_s = time.perf_counter()
-        ids, reports = self._core.step([share.live.row for share in shares], [share.count for share in shares])
+        masks = {
+            i: share.live.matcher.mask()
+            for i, share in enumerate(shares)
+            if share.live.matcher is not None and share.count == self._core.pending(share.live.row)
+        }
+        ids, reports = self._core.step([share.live.row for share in shares], [share.count for share in shares], masks)
         self._learn_speed(shares, time.perf_counter() - began_s)
         for i, (share, token) in enumerate(zip(shares, ids, strict=True)):
             if token == -2:  # more of its prompt is to come
@@ -136,9 +151,55 @@ class StepEngine:
             out.piece(one.index, Token(token) if report is None else Token(token, report[0], tuple(report[1])))
             one.left_tokens -= 1
             if token in one.stop_ids or one.left_tokens <= 0:
-                cached_tokens = self._core.cached(one.row)
-                self._end(one, live)
-                out.done(one.index, Generated("stop" if token in one.stop_ids else "length", cached_tokens))
+                self._finish(one, "stop" if token in one.stop_ids else "length", live, out)
+            elif one.matcher is not None:
+                one.matcher.take(token)
+                if report is None:
+                    self._force(one, one.matcher, live, out)
+
+    def _force(
+        self, one: Live, matcher: Matcher, live: list[Live], out: Outbox[GenerationRow, Token, Generated]
+    ) -> None:
+        """Append what the grammar leaves no choice about: it is read like a prompt, all at once."""
+        forced = list(matcher.forced())[: one.left_tokens]
+        if not forced:
+            return
+        self._core.append(one.row, forced)
+        for token in forced:
+            out.piece(one.index, Token(token))
+        one.left_tokens -= len(forced)
+        if forced[-1] in one.stop_ids or one.left_tokens <= 0:
+            self._finish(one, "stop" if forced[-1] in one.stop_ids else "length", live, out)
+
+    def _score(
+        self, shares: Sequence[Share], live: list[Live], out: Outbox[GenerationRow, Token, Generated]
+    ) -> list[Share]:
+        """Compute the shares of prompts that are being scored; what remains is an ordinary step."""
+        others = []
+        for share in shares:
+            one, scoring = share.live, share.live.scoring
+            pending = self._core.pending(one.row)
+            before, count = scoring.unscored(pending) if scoring is not None else (0, 0)
+            if before > 0:
+                others.append(Share(one, min(share.count, before)))
+            elif scoring is not None and count > 0:
+                scoring.take(pending, self._core.logits([one.row], [min(share.count, count)]))
+            elif one.left_tokens > 0:
+                others.append(share)
+            else:
+                self._finish(one, "length", live, out)
+        return others
+
+    def _finish(
+        self,
+        one: Live,
+        reason: Literal["stop", "length"],
+        live: list[Live],
+        out: Outbox[GenerationRow, Token, Generated],
+    ) -> None:
+        cached_tokens = self._core.cached(one.row)
+        self._end(one, live)
+        out.done(one.index, Generated(reason, cached_tokens, one.scoring.result() if one.scoring else ()))
 
     def _end(self, one: Live, live: list[Live]) -> None:
         live.remove(one)

@@ -12,7 +12,11 @@ The rules:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from server.engines.step.grammar import Matcher
+    from server.engines.step.scoring import Scoring
 
 
 class Blocks(Protocol):
@@ -43,6 +47,10 @@ class Live:
     left_tokens: int
     """How many more tokens it may make."""
     stop_ids: frozenset[int]
+    matcher: "Matcher | None" = None
+    """Where its completion is in its grammar."""
+    scoring: "Scoring | None" = None
+    """What is known of its prompt's log-probabilities."""
     admitted: bool = False
     """Whether it holds cache blocks."""
 

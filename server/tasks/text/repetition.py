@@ -57,10 +57,15 @@ def find_loop(
 
 def cut_loops(items: Sequence[ItemT], source: Sequence[Hashable] = ()) -> list[ItemT]:
     """The items with each loop said once, unless the source loops itself: then repeating it is right."""
-    rest = list(items)
+    return [items[i] for i in kept_of_loops(items, source)]
+
+
+def kept_of_loops(items: Sequence[Hashable], source: Sequence[Hashable] = ()) -> list[int]:
+    """The places of the items that ``cut_loops`` keeps."""
+    kept = list(range(len(items)))
     if find_loop(source) is not None:
-        return rest
-    while (loop := find_loop(rest)) is not None:
-        begun = (loop.end - loop.start) % loop.period if loop.end < len(rest) else 0  # goes on into what follows
-        rest = rest[: loop.start + loop.period] + rest[loop.end - begun :]
-    return rest
+        return kept
+    while (loop := find_loop([items[i] for i in kept])) is not None:
+        begun = (loop.end - loop.start) % loop.period if loop.end < len(kept) else 0  # goes on into what follows
+        kept = kept[: loop.start + loop.period] + kept[loop.end - begun :]
+    return kept

@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from server.engines.kinds import EngineSpec
 from server.engines.step.support import core, epsilon
 from tests.engines.step import tiny
 
 CONTEXT_TOKENS = 128
 FolderOf = Callable[[str], Path]
+EngineOf = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +51,22 @@ def decoder(compiled: Any, folder_of: FolderOf) -> Iterator[Callable[..., Any]]:
 
     yield make
     made.clear()
+
+
+@pytest.fixture
+def engine_of(folder_of: FolderOf) -> Iterator[EngineOf]:
+    made: list[Any] = []
+
+    def make(family: str = "llama", threads: int = 1, **options: Any) -> Any:
+        from server.engines.step.engine import StepEngine
+
+        options = {"context_tokens": CONTEXT_TOKENS, "cache_bytes": 1 << 20, **options}
+        made.append(StepEngine(EngineSpec("step", str(folder_of(family)), lane_threads=threads, options=options)))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
 
 
 def prompt(length: int, seed: int = 0) -> list[int]:

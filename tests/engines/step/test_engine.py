@@ -1,7 +1,7 @@
 """The engine over the core: rows join, leave, are set back and come to the same end."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +13,7 @@ from server.engines.rows import Generated, GenerationRow, Sampling
 from server.engines.step.engine import StepEngine
 from server.errors import EngineFailed
 from tests.engines.step import tiny
-from tests.engines.step.conftest import CONTEXT_TOKENS, FolderOf, prompt
-
-EngineOf = Callable[..., StepEngine]
-
-
-@pytest.fixture
-def engine_of(folder_of: FolderOf) -> Iterator[EngineOf]:
-    made: list[StepEngine] = []
-
-    def make(family: str = "llama", threads: int = 1, **options: Any) -> StepEngine:
-        options = {"context_tokens": CONTEXT_TOKENS, "cache_bytes": 1 << 20, **options}
-        made.append(StepEngine(EngineSpec("step", str(folder_of(family)), lane_threads=threads, options=options)))
-        return made[-1]
-
-    yield make
-    for engine in made:
-        engine.close()
+from tests.engines.step.conftest import EngineOf, prompt
 
 
 def row(n: int, max_tokens: int = 20, **sampling: Any) -> GenerationRow:

@@ -95,16 +95,17 @@ NB_MODULE(_core, m) {
           [](Decoder& d, std::vector<std::int32_t> prompt, float temperature, int top_k, float top_p, float min_p,
              float repetition_penalty, float presence_penalty, float frequency_penalty,
              std::vector<std::pair<std::int32_t, float>> bias, std::uint64_t seed, std::vector<std::int32_t> stop_ids,
-             int min_tokens, int logprobs) {
+             int min_tokens, int logprobs, int scored) {
             SamplingOptions o{temperature,        top_p,             min_p,           top_k, repetition_penalty,
                               presence_penalty,   frequency_penalty, std::move(bias), seed,  std::move(stop_ids),
                               min_tokens,         logprobs};
-            return d.open(std::move(prompt), std::move(o));
+            return d.open(std::move(prompt), std::move(o), scored);
           },
           "prompt"_a, nb::kw_only(), "temperature"_a = 0.f, "top_k"_a = 0, "top_p"_a = 1.f, "min_p"_a = 0.f,
           "repetition_penalty"_a = 1.f, "presence_penalty"_a = 0.f, "frequency_penalty"_a = 0.f,
           "bias"_a = std::vector<std::pair<std::int32_t, float>>(), "seed"_a = 0,
-          "stop_ids"_a = std::vector<std::int32_t>(), "min_tokens"_a = 0, "logprobs"_a = -1)
+          "stop_ids"_a = std::vector<std::int32_t>(), "min_tokens"_a = 0, "logprobs"_a = -1, "scored"_a = 1 << 30)
+      .def("append", &Decoder::append, "row"_a, "ids"_a)
       .def("close", &Decoder::close, "row"_a)
       .def("reserve", &Decoder::reserve, "row"_a, "count"_a)
       .def("set_back", &Decoder::set_back, "row"_a)

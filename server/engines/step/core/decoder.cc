@@ -46,14 +46,14 @@ Decoder::Row& Decoder::at(int row) {
 }
 const Decoder::Row& Decoder::at(int row) const { return const_cast<Decoder*>(this)->at(row); }
 
-int Decoder::open(std::vector<std::int32_t> prompt, SamplingOptions options) {
+int Decoder::open(std::vector<std::int32_t> prompt, SamplingOptions options, int scored) {
   if (prompt.empty()) throw std::invalid_argument("a prompt has at least one token");
   if (prompt.size() > static_cast<std::size_t>(context_tokens_)) throw std::invalid_argument("the prompt is longer than the context");
   for (const auto id : prompt)
     if (id < 0 || id >= vocabulary()) throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
   Sampler sampler(std::move(options), prompt);
   const int length = static_cast<int>(prompt.size());
-  rows_.emplace(next_row_, Row{std::move(prompt), {}, std::move(sampler), length});
+  rows_.emplace(next_row_, Row{std::move(prompt), {}, std::move(sampler), length, scored});
   return next_row_++;
 }
 
@@ -62,12 +62,24 @@ void Decoder::close(int row) {
   rows_.erase(row);
 }
 
+void Decoder::append(int number, const std::vector<std::int32_t>& ids) {
+  Row& row = at(number);
+  if (row.tokens.size() + ids.size() > static_cast<std::size_t>(context_tokens_)) throw std::invalid_argument("a row is longer than the context");
+  for (const auto id : ids)
+    if (id < 0 || id >= vocabulary()) throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
+  for (const auto id : ids) {
+    row.sampler.remember(id);
+    row.tokens.push_back(id);
+  }
+}
+
 bool Decoder::reserve(int number, int count) {
   Row& row = at(number);
   const bool admitting = row.blocks.empty();
   if (admitting) {
     // At least one token is left to compute, as its logits are wanted.
-    while (row.computed + kBlockTokens < static_cast<int>(row.tokens.size())) {
+    const int known = std::min(static_cast<int>(row.tokens.size()), row.scored);
+    while (row.computed + kBlockTokens < known) {
       BlockTokens tokens;
       std::copy_n(row.tokens.begin() + row.computed, kBlockTokens, tokens.begin());
       const int block = pool_.find(row.before, tokens);

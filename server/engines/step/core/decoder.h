@@ -29,9 +29,12 @@ class Decoder {
   Decoder(const std::string& path, double epsilon, int threads, const std::string& isa, int context_tokens,
           std::size_t cache_bytes);
 
-  // Opens a row; its number. Throws std::invalid_argument for ids outside the vocabulary or too long a prompt.
-  int open(std::vector<std::int32_t> prompt, SamplingOptions options);
+  // Opens a row; its number. Logits before position `scored` are never asked for: only up to there may its prefix
+  // come from the cache. Throws std::invalid_argument for ids outside the vocabulary or too long a prompt.
+  int open(std::vector<std::int32_t> prompt, SamplingOptions options, int scored = 1 << 30);
   void close(int row);
+  // Adds tokens to a row's completion without choosing them: a grammar leaves nothing else. They are pending then.
+  void append(int row, const std::vector<std::int32_t>& ids);
 
   // Takes the blocks a row needs for `count` more tokens, after looking for its prefix in the cache if it has none.
   // False when there are not enough: nothing is taken then.
@@ -60,7 +63,7 @@ class Decoder {
   struct Row {
     std::vector<std::int32_t> tokens, blocks;
     Sampler sampler;
-    int prompt = 0, computed = 0, sealed = 0, cached = -1;
+    int prompt = 0, scored = 1 << 30, computed = 0, sealed = 0, cached = -1;
     std::uint64_t before = 0;      // identity of the last sealed block
   };
   Row& at(int row);

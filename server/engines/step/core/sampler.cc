@@ -103,9 +103,13 @@ Choice Sampler::choose(const Kernels& kernels, float* logits, int padded, const 
     choice.id = draw(kernels, logits, padded, scan.max);
   }
   if (options_.logprobs >= 0) report(kernels, logits, padded, scan.max, choice);
-  if (penalises_) ++seen_[choice.id].made;
-  ++made_;
+  remember(choice.id);
   return choice;
+}
+
+void Sampler::remember(std::int32_t id) {
+  if (penalises_) ++seen_[id].made;
+  ++made_;
 }
 
 void Sampler::adjust(float* logits, int padded, const std::uint32_t* mask, std::size_t mask_words) const {

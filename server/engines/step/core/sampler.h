@@ -38,6 +38,9 @@ class Sampler {
   // changed. `mask`, when given, has a bit a token, set where the token is allowed.
   Choice choose(const Kernels& kernels, float* logits, int padded, const std::uint32_t* mask, std::size_t mask_words);
 
+  // Takes in a token of the completion that was not chosen here.
+  void remember(std::int32_t id);
+
  private:
   struct Seen {
     int made = 0;   // times in the completion

@@ -1,0 +1,54 @@
+"""Policies to compare in the simulator: the server's, and what was tried beside it."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from server.batching import policy
+from server.batching.policy import Limits, Line, Pick
+from server.engines.base import Room
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a batcher asks: the rows of a new batch, those that join one, and whose turn comes next."""
+
+    take: Callable[[Line, Limits], list[Pick]] = policy.take
+    refill: Callable[[Line, Hashable, Room], list[Pick]] = policy.refill
+    turns: Callable[[Line, Sequence[Pick]], list[int]] = policy.turns
+
+
+def oldest_first(line: Line, picks: Sequence[Pick]) -> list[int]:
+    """Jobs keep their order however often they were served: a list is worked off before its key changes."""
+    served = policy.turns(line, picks)
+    return sorted(served)
+
+
+def dealt(line: Line, limits: Limits) -> list[Pick]:
+    """Rows as dealt, whatever their lengths."""
+    if not line:
+        return []
+    key, picks, longest = line[0][0].key, list[Pick](), 0
+    most = max(len(job) for job in line)
+    for j, i in ((j, i) for i in range(most) for j, job in enumerate(line) if i < len(job)):
+        row = line[j][i]
+        high = max(longest, row.tokens)
+        if row.key == key and (not picks or high * (len(picks) + 1) <= limits.tokens):
+            picks.append((j, i))
+            longest = high
+        if len(picks) == limits.rows:
+            break
+    return picks
+
+
+def alone(line: Line, limits: Limits) -> list[Pick]:
+    """No batches at all."""
+    return policy.take(line, replace(limits, rows=1))
+
+
+POLICIES: Mapping[str, Policy] = {
+    "server": Policy(),
+    "oldest-first": Policy(take=dealt, turns=oldest_first),
+    "turns-without-lengths": Policy(take=dealt),
+    "lengths-without-turns": Policy(turns=oldest_first),
+    "alone": Policy(take=alone),
+}

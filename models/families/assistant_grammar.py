@@ -1,0 +1,77 @@
+"""The grammar of the assistant's completions, in llguidance's Lark: text, calls of known tools, or both.
+
+Pieces of a text segment begin with a space where the model wrote them that way in training, so one is allowed before
+each name and value. Arguments of strict tools come complete and in the schema's order, as guaranteed; those of others
+in any order, each of its type. Knows no tokenizer and no engine.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CALL, ARGUMENT, VALUE = "<|call|>", "<|arg|>", "<|value|>"
+TEXT = "TEXT: /(.|\\n)+/"
+_PLAIN_VALUES = {
+    "string": r"/ ?[^\n]+/",
+    "integer": r"/ ?-?(0|[1-9][0-9]{0,17})/",
+    "number": r"/ ?-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?/",
+    "boolean": r"/ ?(true|false)/",
+    "null": r"/ ?null/",
+}
+
+
+def call_grammar(tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool) -> str:
+    """The grammar of a completion that may call tools.
+
+    Args:
+        tools: those that may be called, in OpenAI's form; at least one.
+        required: a call is made, and nothing said.
+        several: more than one call may be made.
+    """
+    calls = "call+" if several else "call"
+    lines = [f"start: {calls}" if required else f"start: TEXT? | TEXT? {calls}"]
+    if not required:
+        lines.append(TEXT)
+    functions = [tool["function"] for tool in tools]
+    lines.append(f"call: {CALL} ({' | '.join(f'f{i}' for i in range(len(functions)))})")
+    for i, function in enumerate(functions):
+        parameters = function.get("parameters") or {}
+        lines += _function(f"f{i}", function["name"], parameters, strict=bool(function.get("strict")))
+    return "\n".join(lines)
+
+
+def _function(rule: str, name: str, parameters: Mapping[str, Any], *, strict: bool) -> list[str]:
+    properties = parameters.get("properties") or {}
+    required = set(parameters.get("required") or ())
+    arguments = [f"{rule}a{i}" for i in range(len(properties))]
+    if strict:
+        body = "".join(
+            f" {argument}" if key in required else f" {argument}?"
+            for argument, key in zip(arguments, properties, strict=True)
+        )
+    else:
+        body = f" ({' | '.join(arguments)})*" if arguments else ""
+    lines = [f"{rule}: {_literal(name)}{body}"]
+    for argument, (key, schema) in zip(arguments, properties.items(), strict=True):
+        lines.append(f"{argument}: {ARGUMENT} {_literal(key)} {VALUE} {argument}v")
+        lines.append(f"{argument}v: {_value(schema)}")
+    return lines
+
+
+def _value(schema: Any) -> str:
+    if not isinstance(schema, Mapping):
+        return _PLAIN_VALUES["string"]
+    choices = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
+    if choices:
+        return " | ".join(_literal(choice if isinstance(choice, str) else json.dumps(choice)) for choice in choices)
+    kind = schema.get("type", "string")
+    if isinstance(kind, str) and kind in _PLAIN_VALUES:
+        return _PLAIN_VALUES[kind]
+    return f"/ ?/ %json {json.dumps(dict(schema))}"
+
+
+def _literal(text: str) -> str:
+    """The text, with or without a space before it."""
+    escaped = re.sub(r"([^\w ])", lambda match: f"\\x{{{ord(match[1]):x}}}", text)
+    return f"/ ?{escaped}/"

@@ -1,0 +1,103 @@
+"""Completions under a grammar, on the shipped model: whatever it would like to say, it keeps to the form."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llguidance import LLMatcher
+
+from models.registry import read_card
+from models.tokenizers import load_tokenizer
+from server.engines.kinds import EngineSpec
+from server.engines.rows import GenerationRow, Sampling
+from server.engines.step.engine import StepEngine
+from server.engines.step.support import core
+from server.errors import EngineFailed
+
+FOLDER = Path(__file__).parents[3] / "models" / "weights" / "assistant"
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "maxLength": 12},
+        "guests": {"type": "integer", "minimum": 1, "maximum": 20},
+        "outdoors": {"type": "boolean"},
+    },
+    "required": ["city", "guests", "outdoors"],
+    "additionalProperties": False,
+}
+
+COMPACT = LLMatcher.grammar_from_json_schema(SCHEMA, overrides={"whitespace_flexible": False})
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[StepEngine]:
+    if core() is None:
+        pytest.skip("the step engine is not compiled here")
+    made = StepEngine(EngineSpec("step", str(FOLDER), options={"context_tokens": 512, "cache_bytes": 1 << 22}))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return load_tokenizer(read_card(FOLDER))
+
+
+def row(tokenizer: Any, grammar: str, seed: int = 0, **kwargs: Any) -> GenerationRow:
+    asked = tokenizer.encode_with_specials([])
+    prompt = [tokenizer.id("<s>"), *asked, *tokenizer.encode("a table for two in San Jose")]
+    sampling = Sampling(temperature=1.0, seed=seed)
+    stop_ids = frozenset({tokenizer.id("<|end|>")})
+    return GenerationRow(prompt, kwargs.pop("max_tokens", 200), stop_ids, sampling=sampling, grammar=grammar, **kwargs)
+
+
+def text(out: Any, tokenizer: Any, index: int = 0) -> str:
+    ids = [token.id for token in out.pieces[index]]
+    return b"".join(tokenizer.token_bytes(i) for i in ids).decode()
+
+
+@pytest.mark.parametrize("logprobs", [None, 2])
+def test_a_document_that_stops_is_valid(engine: StepEngine, tokenizer: Any, sink: Any, logprobs: int | None) -> None:
+    """With log-probabilities nothing is appended undecoded: every token then has its own."""
+    out = sink()
+    engine.run([row(tokenizer, COMPACT, seed, logprobs=logprobs) for seed in range(6)], out)
+    for i in range(6):
+        assert out.outcomes[i].reason == "stop"
+        document = json.loads(text(out, tokenizer, i))
+        assert list(document) == ["city", "guests", "outdoors"]
+        assert 1 <= document["guests"] <= 20
+        assert isinstance(document["outdoors"], bool)
+        assert all((token.logprob is not None) == (logprobs is not None) for token in out.pieces[i])
+
+
+def test_a_forced_text_is_appended_without_decoding(engine: StepEngine, tokenizer: Any, sink: Any) -> None:
+    out = sink()
+    engine.run([row(tokenizer, 'start: "nothing else may be said here, not a word"')], out)
+    assert text(out, tokenizer) == "nothing else may be said here, not a word"
+    assert out.outcomes[0].reason == "stop"
+    assert out.steps < len(out.pieces[0])
+
+
+def test_the_length_is_kept_under_a_grammar(engine: StepEngine, tokenizer: Any, sink: Any) -> None:
+    for max_tokens in range(1, 12):
+        out = sink()
+        engine.run([row(tokenizer, COMPACT, max_tokens=max_tokens)], out)
+        assert (len(out.pieces[0]), out.outcomes[0].reason) == (max_tokens, "length")
+
+
+def test_neighbours_without_a_grammar_are_not_touched(engine: StepEngine, tokenizer: Any, sink: Any) -> None:
+    free = GenerationRow([5, 9, 40], 30, sampling=Sampling(temperature=1.0, seed=3))
+    alone, beside = sink(), sink()
+    engine.run([free], alone)
+    engine.run([row(tokenizer, COMPACT), free], beside)
+    assert [token.id for token in beside.pieces[1]] == [token.id for token in alone.pieces[0]]
+
+
+def test_a_grammar_that_is_none_fails_its_row_alone(engine: StepEngine, tokenizer: Any, sink: Any) -> None:
+    out = sink()
+    good = GenerationRow([5, 9, 40], 3, sampling=Sampling(temperature=0))
+    engine.run([row(tokenizer, "start: nowhere"), good], out)
+    assert isinstance(out.outcomes[0], EngineFailed)
+    assert out.outcomes[1].reason == "length"

@@ -1,0 +1,56 @@
+"""Log-probabilities of given tokens: the same as if the model had made them."""
+
+from typing import Any
+
+import pytest
+
+from server.engines.rows import Generated, GenerationRow, Sampling
+from tests.engines.step.conftest import EngineOf, prompt
+
+GREEDY = Sampling(temperature=0.0)
+
+
+def scored(engine: Any, sink: Any, row: GenerationRow) -> Generated:
+    out = sink()
+    engine.run([row], out)
+    result: Generated = out.outcomes[0]
+    return result
+
+
+def test_given_tokens_score_as_they_did_when_they_were_made(engine_of: EngineOf, sink: Any) -> None:
+    engine = engine_of()
+    out = sink()
+    engine.run([GenerationRow(prompt(40), 20, sampling=GREEDY, logprobs=3)], out)
+    made = out.pieces[0]
+    whole = [*prompt(40), *(token.id for token in made)]
+    result = scored(engine, sink, GenerationRow(whole, 0, logprobs=3, score_from=40))
+    assert [token.id for token in result.prompt] == [token.id for token in made]
+    assert [token.logprob for token in result.prompt] == pytest.approx([token.logprob for token in made], abs=1e-5)
+    assert [[i for i, _ in token.top] for token in result.prompt] == [[i for i, _ in token.top] for token in made]
+    assert result.cached_tokens > 0
+
+
+@pytest.mark.parametrize("length", [2, 3, 16, 17, 100])
+def test_every_token_but_the_first_can_be_scored(engine_of: EngineOf, sink: Any, length: int) -> None:
+    engine = engine_of()
+    first = scored(engine, sink, GenerationRow(prompt(length), 0, logprobs=0, score_from=1))
+    assert [token.id for token in first.prompt] == prompt(length)[1:]
+    assert all(token.logprob is not None and token.logprob < 0 and not token.top for token in first.prompt)
+    again = scored(engine, sink, GenerationRow(prompt(length), 0, logprobs=0, score_from=1))
+    assert again.prompt == first.prompt
+
+
+def test_scores_do_not_depend_on_batch_mates_and_generation_goes_on(engine_of: EngineOf, sink: Any) -> None:
+    engine = engine_of()
+    alone = scored(engine, sink, GenerationRow(prompt(50, 1), 5, sampling=GREEDY, logprobs=2, score_from=10))
+    out = sink()
+    rows = [GenerationRow(prompt(30, n), 8, sampling=GREEDY) for n in range(3)]
+    engine.run([*rows, GenerationRow(prompt(50, 1), 5, sampling=GREEDY, logprobs=2, score_from=10)], out)
+    assert out.outcomes[3].prompt == alone.prompt
+    assert len(alone.prompt) == 40
+    assert len(out.pieces[3]) == 5
+
+
+def test_a_prompt_of_one_token_has_nothing_to_score(engine_of: EngineOf, sink: Any) -> None:
+    result = scored(engine_of(), sink, GenerationRow(prompt(1), 3, sampling=GREEDY, logprobs=0, score_from=1))
+    assert result.prompt == ()
