@@ -50,7 +50,7 @@ class Rows:
         return cycle(made)
 
 
-def rows_for(card: ModelCard, count: int = 192, max_tokens: int = MAX_TOKENS) -> Rows:
+def rows_for(card: ModelCard, count: int = 192, max_tokens: int = MAX_TOKENS, *, stream: bool = False) -> Rows:
     """Sentences for classifiers and translators, conversations for generators."""
     unused: Any = None  # rows are made without an engine
     tokenizer = load_tokenizer(card)
@@ -59,7 +59,7 @@ def rows_for(card: ModelCard, count: int = 192, max_tokens: int = MAX_TOKENS) ->
         task = services.generator(card.id)
         talks = chats(count)
         rows = [tokenizer.tokens(task.chat_prompt(talk, None)) for talk in talks]
-        common = {"model": card.id, "max_tokens": max_tokens, "ignore_eos": True, "temperature": 0}
+        common = {"model": card.id, "max_tokens": max_tokens, "ignore_eos": True, "temperature": 0, "stream": stream}
         return Rows("token", rows, "/v1/chat/completions", talks, common, max_tokens)
     texts = sentences(count)
     if card.task == "translation":

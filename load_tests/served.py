@@ -38,6 +38,11 @@ class Served:
         ]
 
     @property
+    def engine_names(self) -> dict[int, str]:
+        """Which model each engine serves."""
+        return {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[3].decode() for pid in self.engines}
+
+    @property
     def cpu_s(self) -> dict[int, float]:
         """Processor time of each of its processes since their start, the HTTP process first."""
         return {pid: cpu_s(pid) for pid in (self.pid, *self.engines)}
@@ -52,7 +57,7 @@ def server(models: Sequence[str] = (), *flags: str) -> Iterator[Served]:
     """
     port = _free_port()
     named = ["--models", ",".join(models)] if models else []
-    command = [sys.executable, "-m", "server", "serve", "--port", str(port), "--log-level", "warning", *named, *flags]
+    command = [sys.executable, "-m", "server", "serve", "--port", str(port), "--log-level", "error", *named, *flags]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         _wait_ready(process, port)

@@ -9,7 +9,7 @@ from server.api import describe, docs, ops, problems
 from server.api.auth import Keys
 from server.api.compat import classifiers, deepl, libretranslate
 from server.api.observe import Observe
-from server.api.openai import chat, completions, decisions, embeddings, models, moderations
+from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.own import sentiment, tokens, translations
 from server.errors import ServerError
 from server.metrics import Metrics
@@ -19,6 +19,7 @@ from server.tasks.services import Services
 ROUTERS: Sequence[APIRouter] = (
     chat.router,
     completions.router,
+    responses.router,
     embeddings.router,
     moderations.router,
     decisions.router,

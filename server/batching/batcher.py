@@ -190,24 +190,25 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             with self._cores.grant(self._lane_cores) as grant:
                 taken = self._take(lambda line: policy.take(line, self._limits))
                 if taken:
-                    self._work(Run(taken, grant, self._deliver, self._join, lambda: self._stopping))
+                    self._work(taken, Run(taken, grant, self._deliver, self._join, lambda: self._stopping))
 
-    def _work(self, run: Run[RowT, PieceT, ResultT]) -> None:
-        sizes = [seat.tokens for _, seat in run.seats]
+    def _work(
+        self, taken: Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]], run: Run[RowT, PieceT, ResultT]
+    ) -> None:
+        sizes = [seat.tokens for _, seat in taken]
         self._observer.batch(len(sizes), sum(sizes), 1 - sum(sizes) / max(1, max(sizes) * len(sizes)))
         began_s = time.perf_counter()
         try:
-            self.engine.run([seat.row for _, seat in run.seats], run)
+            self.engine.run([seat.row for _, seat in taken], run)
             run.end(EngineFailed("the engine returned without an outcome for this row"))
         except ServerError as error:
             run.end(error)
         except Exception as error:
-            log.exception("an engine failed on a batch of %d rows", len(run.seats))
+            log.exception("an engine failed on a batch that began with %d rows", len(taken))
             run.end(EngineFailed(f"{type(error).__name__}: {error}"))
         spent_s = time.perf_counter() - began_s
         if spent_s > 0:
-            rate = sum(seat.tokens for _, seat in run.seats) / spent_s
-            self._tokens_per_s += 0.1 * (rate * len(self._threads) - self._tokens_per_s)
+            self._tokens_per_s += 0.1 * (run.tokens / spent_s * len(self._threads) - self._tokens_per_s)
 
     def _join(self, key: Hashable, room: Room) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
         if not self._line or not room.rows:

@@ -34,27 +34,29 @@ class Run(Generic[RowT, PieceT, ResultT]):
         join: Callable[[Hashable, Room], Taken],
         stopping: Callable[[], bool],
     ) -> None:
-        self.seats = list(seats)
+        self.tokens = sum(seat.tokens for _, seat in seats)
+        """Of all rows it has had."""
+        self._seats = dict(enumerate(seats))
+        """Rows without an outcome: a run that rows keep joining never ends, and must not grow."""
+        self._known = len(seats)
         self._grant = grant
         self._deliver = deliver
         self._join = join
         self._stopping = stopping
         self._key: Hashable = seats[0][1].key
-        self._live = set(range(len(self.seats)))
         self._events: list[tuple[Job[Any, Any, Any], Any]] = []
         self._count()
 
     def piece(self, row: int, piece: PieceT) -> None:
         """Add one piece to a row that has no outcome yet."""
-        if row in self._live:
-            job, seat = self.seats[row]
+        if (place := self._seats.get(row)) is not None:
+            job, seat = place
             self._events.append((job, Piece(seat.index, piece)))
 
     def done(self, row: int, outcome: ResultT | ServerError) -> None:
         """End a row."""
-        if row in self._live:
-            self._live.discard(row)
-            job, seat = self.seats[row]
+        if (place := self._seats.pop(row, None)) is not None:
+            job, seat = place
             self._events.append((job, Outcome(seat.index, outcome)))
 
     @property
@@ -68,18 +70,20 @@ class Run(Generic[RowT, PieceT, ResultT]):
         if self._grant.contended:
             self._grant.give_way()
         stopping = self._stopping()
-        dropped = [row for row in self._live if stopping or not self.seats[row][1].wanted]
-        self._live.difference_update(dropped)
+        dropped = [row for row, (_, seat) in self._seats.items() if stopping or not seat.wanted]
+        for row in dropped:
+            del self._seats[row]
         joined: Taken = () if stopping else self._join(self._key, room)
         if joined:
-            self._live.update(range(len(self.seats), len(self.seats) + len(joined)))
-            self.seats.extend(joined)
+            self._seats.update(enumerate(joined, start=self._known))
+            self._known += len(joined)
+            self.tokens += sum(seat.tokens for _, seat in joined)
             self._count()
         return Turn(joined=[seat.row for _, seat in joined], dropped=dropped)
 
     def end(self, forgotten: ServerError) -> None:
         """The engine is back: rows without an outcome end with this error."""
-        for row in sorted(self._live):
+        for row in sorted(self._seats):
             self.done(row, forgotten)
         self._flush()
 
@@ -89,6 +93,5 @@ class Run(Generic[RowT, PieceT, ResultT]):
             self._events = []
 
     def _count(self) -> None:
-        for row in self._live:
-            seat = self.seats[row][1]
-            seat.batch_rows = max(seat.batch_rows, len(self._live))
+        for _, seat in self._seats.values():
+            seat.batch_rows = max(seat.batch_rows, len(self._seats))

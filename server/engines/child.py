@@ -36,9 +36,10 @@ class LaneOutbox:
 
     def __init__(self, lane: "Lane", rows: Sequence[tuple[int, Any]]) -> None:
         self._lane = lane
-        self._numbers = [number for number, _ in rows]
-        self._rows = {number: i for i, number in enumerate(self._numbers)}
-        self._live = set(self._numbers)
+        self._numbers = {row: number for row, (number, _) in enumerate(rows)}
+        """Numbers of the rows without an outcome: a run that rows keep joining never ends, and must not grow."""
+        self._rows = {number: row for row, number in self._numbers.items()}
+        self._known = len(rows)
         self._pieces: list[tuple[int, Any]] = []
         self._outcomes: list[tuple[int, Any]] = []
         self._room = NO_ROOM
@@ -46,31 +47,34 @@ class LaneOutbox:
 
     def piece(self, row: int, piece: Any) -> None:
         """Add a piece; sent with the step."""
-        self._pieces.append((self._numbers[row], piece))
+        if (number := self._numbers.get(row)) is not None:
+            self._pieces.append((number, piece))
 
     def done(self, row: int, outcome: Any) -> None:
         """End a row; sent with the step."""
-        self._live.discard(self._numbers[row])
-        self._outcomes.append((self._numbers[row], outcome))
+        if (number := self._numbers.pop(row, None)) is not None:
+            del self._rows[number]
+            self._outcomes.append((number, outcome))
 
     def step(self, room: Room = NO_ROOM) -> Turn[Any]:
         """Send the step's frame and take in what the parent sent meanwhile."""
         self._flush(room)
         self._lane.listen()
-        dropped = [self._rows[n] for n in self._lane.dropped if n in self._live]
-        self._live.difference_update(self._lane.dropped)
+        dropped = [row for number in self._lane.dropped if (row := self._rows.pop(number, None)) is not None]
         self._lane.dropped.clear()
+        for row in dropped:
+            del self._numbers[row]
         joined = self._lane.take_joining(room)
         for number, _ in joined:
-            self._rows[number] = len(self._numbers)
-            self._numbers.append(number)
-            self._live.add(number)
+            self._numbers[self._known] = number
+            self._rows[number] = self._known
+            self._known += 1
         return Turn(joined=[row for _, row in joined], dropped=dropped)
 
     def end(self, forgotten: ServerError) -> None:
         """The engine is back: rows without an outcome end with this error."""
-        self._outcomes.extend((number, forgotten) for number in sorted(self._live))
-        self._live.clear()
+        for row in sorted(self._numbers):
+            self.done(row, forgotten)
         self._flush(NO_ROOM)
 
     def _flush(self, room: Room) -> None:
@@ -121,6 +125,7 @@ class Lane:
             self._joining.extend(word[1])
         elif word[0] == "drop":
             self.dropped.update(word[1])
+            self._joining = deque(entry for entry in self._joining if entry[0] not in self.dropped)
 
     def _run(self, rows: list[tuple[int, Any]]) -> None:
         self.dropped.clear()

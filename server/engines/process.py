@@ -60,6 +60,12 @@ class _Trip:
         self.rows.update(named)
         return [(number, rows[row]) for number, row in named]
 
+    def end(self, number: int, row: int) -> None:
+        """Forget a row: a run that rows keep joining never ends, and must not grow."""
+        self.waiting.pop(row, None)
+        self.begun.discard(row)
+        del self.rows[number]
+
 
 class ProcessEngine:
     """The parent's side: starts, watches and restarts the process, and carries runs to it.
@@ -174,15 +180,16 @@ class ProcessEngine:
         for number, outcome in outcomes:
             if (row := trip.rows.get(number)) is not None:
                 out.done(row, outcome)
-                trip.waiting.pop(row, None)
+                trip.end(number, row)
         paused = bool(trip.waiting) and out.contended
         if paused:
             frames.send(pipe, ("pause",))
         turn = out.step(room)
         if turn.dropped:
-            frames.send(pipe, ("drop", [number for number, row in trip.rows.items() if row in turn.dropped]))
-            for row in turn.dropped:
-                trip.waiting.pop(row, None)
+            dropped = [(number, row) for number, row in trip.rows.items() if row in turn.dropped]
+            frames.send(pipe, ("drop", [number for number, _ in dropped]))
+            for number, row in dropped:
+                trip.end(number, row)
         if turn.joined:
             fresh = dict(enumerate(turn.joined, start=trip.known))
             trip.known += len(fresh)

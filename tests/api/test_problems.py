@@ -1,6 +1,7 @@
 """Every error on every route has the one shape, the right status and the name of the field."""
 
 import asyncio
+import json
 from functools import partial
 from typing import Any
 
@@ -162,3 +163,14 @@ async def test_a_request_that_takes_too_long_is_a_504_nobody_repeats(serving: An
         assert error_of(response, 504)["code"] == "deadline_passed"
         assert response.headers["x-should-retry"] == "false"
         assert served.services.models["sentiment"].batcher.waiting == (0, 0, 0)
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "-Infinity"])
+async def test_numbers_that_are_none_are_refused_wherever_they_are(served: Any, odd: str) -> None:
+    raw = json.dumps({**CHAT, "tools": [{"type": "function", "function": {"name": "f", "parameters": {"x": 0}}}]})
+    response = await served.http.post(
+        "/v1/chat/completions",
+        content=raw.replace('"x": 0', f'"x": {odd}'),
+        headers={"content-type": "application/json"},
+    )
+    assert "JSON" in error_of(response)["message"]

@@ -95,6 +95,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_it(
     assert served.services.models["assistant"].batcher.running == 0
     made = served.metrics.value("generation_tokens_total", "assistant")
     assert 0 < made <= 3
+    assert served.metrics.value("client_disconnected_total", "/v1/chat/completions") == 1
 
 
 def record() -> Record:
@@ -179,3 +180,30 @@ async def test_a_stream_without_events_is_done() -> None:
         yield b""
 
     assert await sent_by(await events.begin(empty(), record(), 10)) == "data: [DONE]\n\n"
+
+
+async def test_a_client_that_leaves_while_it_is_sent_to_ends_the_events_at_once() -> None:
+    closed, sending, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def works() -> Any:
+        try:
+            yield b"data: 1\n\n"
+        finally:
+            closed.set()
+
+    async def receive() -> Any:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            sending.set()
+            await asyncio.Event().wait()  # its buffers are full
+
+    stream = await events.begin(works(), record(), 10)
+    answering = asyncio.create_task(stream({"type": "http"}, receive, send))
+    await sending.wait()
+    gone.set()
+    async with asyncio.timeout(10):
+        await answering
+    assert closed.is_set()

@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import os
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +206,20 @@ async def test_rows_join_a_running_batch_where_the_engine_can(serving: Any, gate
         assert await second.results() == ["second"]
         await first.results()
         assert engine.ran == [["first", "+second"]]
+
+
+async def test_a_row_that_ended_is_forgotten_while_its_run_goes_on(serving: Any) -> None:
+    """Under load a run that rows join never ends: what it kept would grow without end."""
+    async with serving(refill=True) as (batcher, engine):
+        endless = batcher.submit([FakeRow("endless", pieces=ENDLESS)])
+        await until(lambda: engine.ran)
+        short = batcher.submit([FakeRow("short")])
+        assert await short.results() == ["short"]
+        forgotten = weakref.ref(short)
+        del short
+        await until(lambda: gc.collect() is not None and forgotten() is None)
+        assert not endless.over
+        endless.cancel()
 
 
 async def test_no_row_is_lost_or_run_twice_under_load(serving: Any) -> None:

@@ -1,0 +1,145 @@
+"""The items that ``/v1/responses`` reads: messages, calls made before and what they gave back.
+
+Knows how they become the messages of a chat; knows nothing of the rest of a request.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from server.api.schemas.base import RequestBody, refuse
+
+Status = Literal["in_progress", "completed", "incomplete"]
+
+SENT_BACK = "Accepted and not used: what an answer's items carry."
+KINDS = ("message", "function_call", "function_call_output")
+
+
+def _joined(value: Any, kind: str, extra: dict[str, Any]) -> Any:
+    """The text of parts of one kind; anything but a list is left to the type to refuse."""
+    if not isinstance(value, list):
+        return value
+    texts = []
+    for i, part in enumerate(value):
+        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+            raise PydanticCustomError("content_part", "part {i} is not an object with a 'type'", {"i": i})
+        if part["type"] != kind:
+            refuse(str(i), f"only content parts of type '{kind}' are read here.")
+        if not isinstance(part.get("text"), str):
+            raise PydanticCustomError("content_part", "part {i} must have a 'text'", {"i": i})
+        for name in sorted(part.keys() - {"type", "text"}):
+            if name not in extra or (part[name] and not isinstance(part[name], extra[name])):
+                refuse(f"{i}.{name}", "leave it out.")
+        texts.append(part["text"])
+    if not texts:
+        raise PydanticCustomError("content_part", "the list of parts is empty")
+    return "".join(texts)
+
+
+def _input_text(value: Any) -> Any:
+    return _joined(value, "input_text", {})
+
+
+def _output_text(value: Any) -> Any:
+    # Annotations point at files and pages, which no model here reads: an empty list asks for nothing.
+    return _joined(value, "output_text", {"annotations": (), "logprobs": list})
+
+
+Parts = str | list[dict[str, Any]]
+InputText = Annotated[str, BeforeValidator(_input_text, json_schema_input_type=Parts)]
+OutputText = Annotated[str, BeforeValidator(_output_text, json_schema_input_type=Parts)]
+
+
+class InputMessage(RequestBody):
+    """What the user or the application says."""
+
+    type: Literal["message"] = Field("message", description="May be left out.", examples=["message"])
+    role: Literal["user", "system", "developer"] = Field(description="Who speaks.", examples=["user"])
+    content: InputText = Field(description="Text, or parts of type `input_text`.", examples=["Good morning."])
+    id: str | None = Field(None, description=SENT_BACK, examples=["msg_1"])
+    status: Status | None = Field(None, description=SENT_BACK, examples=["completed"])
+
+
+class OutputMessage(RequestBody):
+    """What the model said before."""
+
+    neutral: ClassVar = {"phase": ("final_answer",)}
+
+    type: Literal["message"] = Field("message", description="May be left out.", examples=["message"])
+    role: Literal["assistant"] = Field(description="Who speaks.", examples=["assistant"])
+    content: OutputText = Field(description="Text, or parts of type `output_text`.", examples=["Good morning!"])
+    id: str | None = Field(None, description=SENT_BACK, examples=["msg_1"])
+    status: Status | None = Field(None, description=SENT_BACK, examples=["completed"])
+
+
+class FunctionCall(RequestBody):
+    """A call the model made before."""
+
+    neutral: ClassVar = {"namespace": (), "caller": (), "async": (False,)}
+
+    type: Literal["function_call"] = Field(description="Always `function_call`.", examples=["function_call"])
+    call_id: str = Field(description="What its output refers to.", examples=["call_1"])
+    name: str = Field(description="Which function.", examples=["get_weather"])
+    arguments: str = Field(description="A JSON object, as text.", examples=['{"city": "Bern"}'])
+    id: str | None = Field(None, description=SENT_BACK, examples=["fc_1"])
+    status: Status | None = Field(None, description=SENT_BACK, examples=["completed"])
+
+
+class FunctionCallOutput(RequestBody):
+    """What a call gave back."""
+
+    neutral: ClassVar = {"namespace": (), "caller": ()}
+
+    type: Literal["function_call_output"] = Field(
+        description="Always `function_call_output`.", examples=["function_call_output"]
+    )
+    call_id: str = Field(description="The call it answers.", examples=["call_1"])
+    output: InputText = Field(description="Text, or parts of type `input_text`.", examples=['{"degrees": 21}'])
+    id: str | None = Field(None, description=SENT_BACK, examples=["fco_1"])
+    name: str | None = Field(None, description=SENT_BACK, examples=["get_weather"])
+    status: Status | None = Field(None, description=SENT_BACK, examples=["completed"])
+
+
+def _known(value: Any) -> Any:
+    """Refuse kinds of items that are OpenAI's and not ours."""
+    if not isinstance(value, dict):
+        raise PydanticCustomError("input_item", "an item is an object")
+    kind = value.get("type", "message")
+    if not isinstance(kind, str) or kind not in KINDS:
+        refuse("type", f"items here are of type {', '.join(KINDS)}.")
+    return value
+
+
+def _tag(value: Any) -> str:
+    kind = value.get("type", "message") if isinstance(value, dict) else getattr(value, "type", "message")
+    role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)
+    return "answer" if kind == "message" and role == "assistant" else str(kind)
+
+
+Item = Annotated[
+    Annotated[InputMessage, Tag("message")]
+    | Annotated[OutputMessage, Tag("answer")]
+    | Annotated[FunctionCall, Tag("function_call")]
+    | Annotated[FunctionCallOutput, Tag("function_call_output")],
+    Discriminator(_tag),
+    BeforeValidator(_known),
+]
+
+
+def as_messages(items: Sequence[Any]) -> list[dict[str, Any]]:
+    """The items as chat templates take messages: what the model said and called in one turn is one message."""
+    messages: list[dict[str, Any]] = []
+    for item in items:
+        if isinstance(item, FunctionCallOutput):
+            messages.append({"role": "tool", "content": item.output, "tool_call_id": item.call_id})
+        elif isinstance(item, FunctionCall):
+            if not messages or messages[-1]["role"] != "assistant":
+                messages.append({"role": "assistant"})
+            function = {"name": item.name, "arguments": item.arguments}
+            call = {"id": item.call_id, "type": "function", "function": function}
+            messages[-1].setdefault("tool_calls", []).append(call)
+        else:
+            messages.append({"role": item.role, "content": item.content})
+    return messages

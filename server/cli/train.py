@@ -1,0 +1,87 @@
+"""``hearth train classifier``: labels of one's own on the vectors of a served encoder, in less than a minute."""
+
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from models.registry import ModelCard, find_models
+from server.batching.cores import usable_cores
+from server.cli.files import FileProblem, read
+from server.learn.fit import CannotFit, fit, require_library
+from server.learn.folder import confusion_table, require_free, write_folder
+from server.learn.vectors import Vectors
+from server.settings import SHIPPED_MODELS
+
+SHOWN = 5
+"""So many lines that cannot be used are named one by one."""
+
+
+def classifier(
+    data: Path, name: str, text_column: str, label_column: str, models_dir: Path | None, encoder: str
+) -> int:
+    """Fit a head, say how good it is, and write its model folder."""
+    began_s = time.perf_counter()
+    try:
+        folder = models_dir or SHIPPED_MODELS
+        require_free(folder, name)
+        require_library()
+        card = _encoder(folder, encoder)
+        texts, labels = _rows(data, text_column, label_column)
+        vectors = Vectors(card, usable_cores())
+        rows = vectors.rows(texts)
+        known = [i for i, row in enumerate(rows) if row is not None]
+        if len(known) < len(rows):
+            limit = card.context_length_tokens
+            print(f"{len(rows) - len(known)} texts have more than {limit} tokens and are left out.", file=sys.stderr)
+        with tqdm(total=len(known), unit="row", desc="reading", disable=not sys.stderr.isatty()) as bar:
+            encoded = vectors.encode([row for row in rows if row is not None], bar.update)
+        fitted = fit(encoded, [labels[i] for i in known])
+        made = write_folder(folder, name, card, fitted, data.name)
+    except (CannotFit, FileProblem) as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        return 1
+    print(confusion_table(fitted))
+    print(
+        f"\n{len(known)} rows, {len(fitted.labels)} labels. Of rows not seen in fitting (cross-validation): "
+        f"accuracy {fitted.accuracy:.3f}, macro-F1 {fitted.macro_f1:.3f}, "
+        f"calibration error {fitted.calibration_error:.3f}."
+    )
+    print(f"{made} written after {time.perf_counter() - began_s:.0f} s; a running server serves it when it is asked:")
+    print(f"  hearth classify --model {name} {texts[0][:60]!r}")
+    return 0
+
+
+def _encoder(models_dir: Path, name: str) -> ModelCard:
+    cards = {card.id: card for folder in (SHIPPED_MODELS, models_dir) for card in find_models(folder)}
+    card = cards.get(name)
+    if card is None or card.embedding is None or card.embedding.pooling != "mean":
+        known = sorted(card.id for card in cards.values() if card.embedding is not None)
+        raise CannotFit(f"--encoder {name}: there is no such embedding model; there are: {', '.join(known) or 'none'}.")
+    return card
+
+
+def _rows(data: Path, text_column: str, label_column: str) -> tuple[list[str], list[str]]:
+    """The texts and labels; lines without either are named and left out."""
+    if not data.is_file():
+        raise FileProblem(f"{data}: there is no such file.")
+    if data.suffix.lower() == ".txt":
+        raise FileProblem(f"{data}: a .txt has no labels; give a .csv or .jsonl.")
+    texts, labels, bad = [], [], []
+    for line in read(data, text_column):
+        label = line.record.get(label_column)
+        if line.problem:
+            bad.append(f"line {line.number}: {line.problem}")
+        elif not isinstance(label, str | int) or not str(label).strip():
+            bad.append(f"line {line.number}: '{label_column}' is missing or empty")
+        else:
+            texts.append(line.text)
+            labels.append(str(label).strip())
+    for problem in bad[:SHOWN]:
+        print(f"{data}, {problem}; left out.", file=sys.stderr)
+    if len(bad) > SHOWN:
+        print(f"{data}: {len(bad) - SHOWN} more lines left out.", file=sys.stderr)
+    if not texts:
+        raise CannotFit(f"{data} has no line with both '{text_column}' and '{label_column}'.")
+    return texts, labels
