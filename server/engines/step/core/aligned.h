@@ -3,20 +3,20 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <type_traits>
+
+#include "pages.h"
 
 namespace hearth::step {
 
 template <typename T>
 class Aligned {
   static_assert(std::is_trivially_copyable_v<T>);
-  static constexpr std::align_val_t kBoundary{64};
 
  public:
   Aligned() = default;
   explicit Aligned(std::size_t size)
-      : values_(static_cast<T*>(::operator new[](size == 0 ? 1 : size * sizeof(T), kBoundary))), size_(size) {
+      : values_(static_cast<T*>(take_pages(size * sizeof(T)))), size_(size) {
     std::memset(values_.get(), 0, size * sizeof(T));
   }
 
@@ -32,10 +32,7 @@ class Aligned {
   const T& operator[](std::size_t i) const { return values_[i]; }
 
  private:
-  struct Free {
-    void operator()(T* p) const { ::operator delete[](p, kBoundary); }
-  };
-  std::unique_ptr<T[], Free> values_;
+  std::unique_ptr<T[], FreePages> values_;
   std::size_t size_ = 0;
 };
 

@@ -73,10 +73,9 @@ void Forward::plan(const std::vector<Span>& spans) {
 void Forward::work(int member, const std::vector<Span>& spans, const std::function<void(int, float*)>* after) {
   const int count = static_cast<int>(tokens_.size());
   const int size = shape_.width;
-  const auto self = [](int i) { return i; };
   const auto span_of = [&](int span) -> const Span& { return spans[static_cast<std::size_t>(span)]; };
 
-  team_.share(count, [&](int t) {
+  team_.share(member, count, [&](int t) {
     const auto& token = tokens_[static_cast<std::size_t>(t)];
     float* x = x_.data() + static_cast<std::size_t>(t) * width_;
     std::fill(x + size, x + width_, 0.f);
@@ -87,39 +86,36 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
     }
   });
 
+  float* branch = shape_.pre_post_norms ? branch_.data() : x_.data();
   for (int index = 0; index < shape_.layers; ++index) {
     const auto& layer = weights_.layers[static_cast<std::size_t>(index)];
     const auto attention_norm = layer.attention_norm.view(size, shape_.epsilon);
     const auto ffn_norm = layer.ffn_norm.view(size, shape_.epsilon);
 
-    auto rows = quantise(member, x_.data(), width_, size, &attention_norm, count, self);
-    product(layer.qkv, rows, count, qkv_.data(), qkv_width_);
-    team_.share(count * shape_.kv_heads, [&](int i) {
+    product(member, layer.qkv, {x_.data(), width_, size, &attention_norm, nullptr}, count, qkv_.data(), qkv_width_);
+    team_.share(member, count * shape_.kv_heads, [&](int i) {
       const int t = i / shape_.kv_heads;
       place_heads(layer, index, t, i % shape_.kv_heads, span_of(tokens_[static_cast<std::size_t>(t)].span));
     });
-    team_.share(static_cast<int>(pieces_.size()), [&](int i) {
+    team_.share(member, static_cast<int>(pieces_.size()), [&](int i) {
       const auto& piece = pieces_[static_cast<std::size_t>(i)];
       attend(member, layer, index, piece, span_of(piece.span));
     });
-    rows = quantise(member, context_.data(), context_width_, shape_.query_width(), nullptr, count, self);
-    product(layer.out, rows, count, shape_.pre_post_norms ? branch_.data() : x_.data(), width_);
+    product(member, layer.out, {context_.data(), context_width_, shape_.query_width(), nullptr, nullptr}, count, branch,
+            width_);
     if (shape_.pre_post_norms) add_normed(member, layer.post_attention_norm, count);
 
-    rows = quantise(member, x_.data(), width_, size, &ffn_norm, count, self);
-    product(layer.up, rows, count, inner_.data(), inner_width_);
-    rows = quantise(member, inner_.data(), inner_width_, shape_.inner, nullptr, count, self);
-    product(layer.down, rows, count, shape_.pre_post_norms ? branch_.data() : x_.data(), width_);
+    product(member, layer.up, {x_.data(), width_, size, &ffn_norm, nullptr}, count, inner_.data(), inner_width_);
+    product(member, layer.down, {inner_.data(), inner_width_, shape_.inner, nullptr, nullptr}, count, branch, width_);
     if (shape_.pre_post_norms) add_normed(member, layer.post_ffn_norm, count);
   }
 
   const int wanted = static_cast<int>(wanted_.size());
   if (wanted == 0) return;
   const auto final_norm = weights_.final_norm.view(size, shape_.epsilon);
-  const auto rows = quantise(member, x_.data(), width_, size, &final_norm, wanted,
-                             [&](int i) { return wanted_[static_cast<std::size_t>(i)]; });
-  product(weights_.projection, rows, wanted, logits_.data(), logits_stride_);
-  team_.share(wanted, [&](int row) {
+  product(member, weights_.projection, {x_.data(), width_, size, &final_norm, &wanted_}, wanted, logits_.data(),
+          logits_stride_);
+  team_.share(member, wanted, [&](int row) {
     float* logits = logits_.data() + static_cast<std::size_t>(row) * logits_stride_;
     if (shape_.final_softcap != 0.f) kernels_.softcap(logits, static_cast<int>(logits_stride_), shape_.final_softcap);
     std::fill(logits + shape_.vocabulary, logits + logits_stride_, -std::numeric_limits<float>::infinity());
@@ -127,48 +123,48 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
   });
 }
 
-template <typename Index>
-ActivationView Forward::quantise(int member, const float* x, std::size_t stride, int size, const NormView* norm,
-                                 int count, Index index) {
+void Forward::product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride) {
   auto& own = members_[static_cast<std::size_t>(member)];
   const bool alone = count <= kAlone;
   std::uint8_t* to = alone ? own.quantised.data() : quantised_.data();
   float* inverse = alone ? own.inverse.data() : inverse_.data();
-  // Strides follow the row's size, not the widest row, so that rows lie close; 64 more bytes keep rows of a power of
-  // two from sharing cache sets.
-  const std::size_t bytes = width(size) + 64;
-  const auto one = [&](int i) {
-    const float* row = x + static_cast<std::size_t>(index(i)) * stride;
-    if (norm != nullptr) {
-      kernels_.norm(*norm, row, own.normed.data());
-      row = own.normed.data();
-    }
-    inverse[i] = kernels_.quantize(row, round_up(size, kLane), to + static_cast<std::size_t>(i) * bytes);
-  };
-  if (alone)
-    for (int i = 0; i < count; ++i) one(i);
-  else
-    team_.share(count, one);
-  return {to, inverse, bytes};
-}
+  // The stride follows this row's size, so that rows lie close; 64 more bytes keep rows of a power of two from sharing
+  // cache sets.
+  const ActivationView activations{to, inverse, width(rows.size) + 64};
+  if (!alone)
+    team_.share(member, count, [&](int i) { quantise(member, rows, i, activations, to, inverse); });
+  bool ready = !alone;
 
-void Forward::product(const Linear& linear, const ActivationView& rows, int count, float* out, std::size_t stride) {
   const auto view = linear.view();
-  const int group = count > kAlone ? 1 : std::max(1, linear.panels() / (team_.size() * 6));
+  const int group = alone ? std::max(1, linear.panels() / (team_.size() * 6)) : 1;
   const int groups = (linear.panels() + group - 1) / group;
   const int chunks = (count + kChunkRows - 1) / kChunkRows;
-  team_.share(groups * chunks, [&](int i) {
+  team_.share(member, groups * chunks, [&](int i) {
+    for (int r = 0; !ready && r < count; ++r) quantise(member, rows, r, activations, to, inverse);
+    ready = true;
     const int row = i / groups * kChunkRows;
     const int panel = i % groups * group;
-    kernels_.gemm(view, rows, row, std::min(kChunkRows, count - row), panel, std::min(group, linear.panels() - panel),
-                  out, stride);
+    kernels_.gemm(view, activations, row, std::min(kChunkRows, count - row), panel,
+                  std::min(group, linear.panels() - panel), out, stride);
   });
+}
+
+void Forward::quantise(int member, const Rows& rows, int i, const ActivationView& view, std::uint8_t* to,
+                       float* inverse) {
+  const auto from = static_cast<std::size_t>(rows.which != nullptr ? (*rows.which)[static_cast<std::size_t>(i)] : i);
+  const float* row = rows.x + from * rows.stride;
+  if (rows.norm != nullptr) {
+    float* normed = members_[static_cast<std::size_t>(member)].normed.data();
+    kernels_.norm(*rows.norm, row, normed);
+    row = normed;
+  }
+  inverse[i] = kernels_.quantize(row, round_up(rows.size, kLane), to + static_cast<std::size_t>(i) * view.stride);
 }
 
 void Forward::add_normed(int member, const Norm& norm, int count) {
   float* normed = members_[static_cast<std::size_t>(member)].normed.data();
   const auto view = norm.view(shape_.width, shape_.epsilon);
-  team_.share(count, [&](int t) {
+  team_.share(member, count, [&](int t) {
     kernels_.norm(view, branch_.data() + static_cast<std::size_t>(t) * width_, normed);
     float* x = x_.data() + static_cast<std::size_t>(t) * width_;
     for (int i = 0; i < shape_.width; ++i) x[i] += normed[i];

@@ -38,11 +38,18 @@ class Forward {
 
   void plan(const std::vector<Span>& spans);
   void work(int member, const std::vector<Span>& spans, const std::function<void(int, float*)>* after);
-  void product(const Linear& linear, const ActivationView& rows, int count, float* out, std::size_t stride);
-  // Normalises (when asked) and quantises rows x[index(i)], i < count.
-  template <typename Index>
-  ActivationView quantise(int member, const float* x, std::size_t stride, int size, const NormView* norm, int count,
-                          Index index);
+  // Rows to multiply: floats, to be normalised when a norm is given.
+  struct Rows {
+    const float* x;
+    std::size_t stride;
+    int size;
+    const NormView* norm;
+    const std::vector<int>* which;   // null: all, in order
+  };
+  // out (+)= quantised(rows) times the layer's weights.
+  void product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride);
+  // Normalises and quantises row i into place i of `to`.
+  void quantise(int member, const Rows& rows, int i, const ActivationView& view, std::uint8_t* to, float* inverse);
   void add_normed(int member, const Norm& norm, int count);
   void place_heads(const Layer& layer, int index, int token, int head, const Span& span);
   void attend(int member, const Layer& layer, int index, const AttentionPiece& piece, const Span& span);

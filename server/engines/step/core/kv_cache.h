@@ -1,12 +1,12 @@
 // The memory of the cache blocks: half-precision keys and values, one part a layer and key/value head (their layout:
 // kernels/kernels.h). Pages of blocks never used are never touched, so a large budget costs nothing until needed.
+// It is not initialised: what was never written is read only where its score is thrown away.
 #pragma once
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 
 #include "kernels/kernels.h"
+#include "pages.h"
 
 namespace hearth::step {
 
@@ -16,25 +16,18 @@ class KvCache {
       : part_(static_cast<std::size_t>(2) * kBlockTokens * static_cast<std::size_t>(head_dim)),
         kv_heads_(static_cast<std::size_t>(kv_heads)),
         stride_(part_ * kv_heads_ * static_cast<std::size_t>(layers)),
-        memory_(static_cast<std::uint16_t*>(std::calloc(stride_ * static_cast<std::size_t>(blocks) + 32, 2))) {
-    if (!memory_) throw std::bad_alloc();
-  }
+        memory_(static_cast<std::uint16_t*>(take_pages(stride_ * static_cast<std::size_t>(blocks) * 2))) {}
 
   // Layer's and head's part of block 0; the same part of block b is b * stride() further on.
   std::uint16_t* part(int layer, int head) {
-    auto* base = memory_.get();
-    base += (64 - reinterpret_cast<std::uintptr_t>(base) % 64) % 64 / 2;   // whole cache lines
-    return base + (static_cast<std::size_t>(layer) * kv_heads_ + static_cast<std::size_t>(head)) * part_;
+    return memory_.get() + (static_cast<std::size_t>(layer) * kv_heads_ + static_cast<std::size_t>(head)) * part_;
   }
   std::size_t stride() const { return stride_; }
   std::size_t block_bytes() const { return stride_ * 2; }
 
  private:
-  struct Free {
-    void operator()(std::uint16_t* p) const { std::free(p); }
-  };
   std::size_t part_, kv_heads_, stride_;
-  std::unique_ptr<std::uint16_t[], Free> memory_;
+  std::unique_ptr<std::uint16_t[], FreePages> memory_;
 };
 
 }  // namespace hearth::step

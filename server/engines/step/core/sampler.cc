@@ -11,8 +11,12 @@ namespace hearth::step {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-// A first look at truncated sampling takes tokens within e^-16 of the likeliest; more are taken when those do not do.
-constexpr float kFirstLook = 16;
+constexpr float kEverything = std::numeric_limits<float>::lowest();
+// Who is looked at first when only the likeliest are wanted: tokens at least e^-2 times as likely as the likeliest;
+// then more and more. Most steps need no more than the first looks, which touch few tokens.
+constexpr float kLooks[] = {2, 4, 8, 16};
+// So many of the likeliest are put in order first when a mass of probability is asked for.
+constexpr std::size_t kFirstOrdered = 64;
 
 struct Candidate {
   float logit;
@@ -29,6 +33,35 @@ std::vector<Candidate> collect(const Kernels& kernels, const float* logits, int 
   for (std::size_t i = 0; i < count; ++i) out[i] = {logits[ids[i]], ids[i]};
   return out;
 }
+
+// Tokens by steps of likelihood, each step holding all tokens above its threshold.
+class Looks {
+ public:
+  Looks(const Kernels& kernels, const float* logits, int padded, float max, float temperature)
+      : kernels_(kernels), logits_(logits), padded_(padded), max_(max), temperature_(temperature) {}
+
+  // The likeliest tokens in any order: at least `count` of them, unless there are fewer.
+  std::vector<Candidate> at_least(std::size_t count) {
+    for (;;) {
+      auto found = collect(kernels_, logits_, padded_, threshold());
+      if (found.size() >= count || all_) return found;
+      ++look_;
+    }
+  }
+  bool all() const { return all_; }
+
+ private:
+  float threshold() {
+    all_ = look_ >= std::size(kLooks);
+    return all_ ? kEverything : max_ - kLooks[look_] * temperature_;
+  }
+  const Kernels& kernels_;
+  const float* logits_;
+  int padded_;
+  float max_, temperature_;
+  std::size_t look_ = 0;
+  bool all_ = false;
+};
 
 // Puts the likeliest k in front, in order.
 void order_first(std::vector<Candidate>& all, std::size_t k) {
@@ -106,8 +139,7 @@ void Sampler::report(const Kernels& kernels, const float* logits, int padded, fl
   choice.logprob = logprob(logits[choice.id]);
   if (options_.logprobs == 0) return;
   const auto wanted = static_cast<std::size_t>(options_.logprobs);
-  auto all = collect(kernels, logits, padded, max - kFirstLook);
-  if (all.size() < wanted) all = collect(kernels, logits, padded, std::numeric_limits<float>::lowest());
+  auto all = Looks(kernels, logits, padded, max, 1.f).at_least(wanted);
   order_first(all, wanted);
   for (std::size_t i = 0; i < std::min(wanted, all.size()); ++i) choice.top.emplace_back(all[i].id, logprob(all[i].logit));
 }
@@ -137,38 +169,33 @@ std::int32_t Sampler::draw(const Kernels& kernels, const float* logits, int padd
     return last;
   }
 
-  const float everything = std::numeric_limits<float>::lowest();
-  const bool look = options_.min_p <= 0.f || options_.min_p > 1e-6f;   // e^-16 is below any such min_p
-  const float first_look = look ? max - kFirstLook * options_.temperature : everything;
   const auto k = options_.top_k > 0 ? static_cast<std::size_t>(options_.top_k) : SIZE_MAX;
-  auto kept = collect(kernels, logits, padded, first_look);
-  if (k != SIZE_MAX && kept.size() < k) kept = collect(kernels, logits, padded, everything);
+  std::vector<Candidate> kept;
+  Looks looks(kernels, logits, padded, max, options_.temperature);
   double mass = 0;
   if (k != SIZE_MAX) {
+    kept = looks.at_least(k);
     order_first(kept, k);
     kept.resize(std::min(k, kept.size()));
     for (const auto& c : kept) mass += weight(c.logit);
   } else if (limits_mass) {
     mass = total(segment_sums(kernels, logits, padded, max, scale));
+  } else {
+    // Only min_p: a threshold by itself, taken a little low here and exactly below.
+    kept = collect(kernels, logits, padded, max + options_.temperature * (std::log(options_.min_p) - 0.01f));
   }
   if (limits_mass) {
     // Order more and more of the likeliest until they hold the mass asked for.
     const double enough = static_cast<double>(options_.top_p) * mass;
-    for (std::size_t ordered = k != SIZE_MAX ? kept.size() : 256;; ordered *= 4) {
-      order_first(kept, ordered);
-      double sum = 0;
-      std::size_t n = 0;
+    double sum = 0;
+    std::size_t n = 0;
+    for (std::size_t ordered = kFirstOrdered;; ordered *= 4) {
+      if (k == SIZE_MAX && kept.size() < ordered && !looks.all()) kept = looks.at_least(ordered);
+      if (k == SIZE_MAX) order_first(kept, ordered);
       while (n < std::min(ordered, kept.size()) && sum < enough) sum += weight(kept[n++].logit);
-      if (sum >= enough || (ordered >= kept.size() && (k != SIZE_MAX || first_look <= everything))) {
-        kept.resize(std::max<std::size_t>(n, 1));
-        break;
-      }
-      if (ordered >= kept.size()) {   // beyond the first look
-        auto all = collect(kernels, logits, padded, everything);
-        if (all.size() == kept.size()) break;
-        kept = std::move(all);
-      }
+      if (sum >= enough || (n == kept.size() && (k != SIZE_MAX || looks.all()))) break;
     }
+    kept.resize(std::max<std::size_t>(n, 1));
   }
   if (options_.min_p > 0.f)
     std::erase_if(kept, [&](const Candidate& c) { return weight(c.logit) < static_cast<double>(options_.min_p); });

@@ -8,7 +8,7 @@ namespace hearth::step {
 namespace {
 
 // About 20 microseconds: longer than the gap between two products, far shorter than a scheduler's slice.
-constexpr int kSpins = 2000;
+constexpr int kSpins = 1000;
 
 void breathe() {
 #if defined(__x86_64__)
@@ -18,7 +18,9 @@ void breathe() {
 #endif
 }
 
-void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+}  // namespace
+
+void Team::wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
   for (int i = 0; i < kSpins; ++i) {
     if (value.load(std::memory_order_acquire) != old) return;
     breathe();
@@ -26,50 +28,66 @@ void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
   while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
 }
 
-}  // namespace
-
-Team::Team(int threads) : size_(threads < 1 ? 1 : threads) {
+Team::Team(int threads) : size_(threads < 1 ? 1 : threads), members_(static_cast<std::size_t>(size_)) {
   for (int member = 1; member < size_; ++member) threads_.emplace_back([this, member] { live(member); });
 }
 
 Team::~Team() {
-  over_ = true;
-  round_.fetch_add(1, std::memory_order_release);
+  over_.store(true);
+  round_.fetch_add(1);
   round_.notify_all();
   for (auto& thread : threads_) thread.join();
 }
 
 void Team::run(const std::function<void(int)>& work) {
   if (size_ == 1) return work(0);
+  // Nobody is inside now, so all may be set for the members to come.
   work_ = &work;
-  next_.store(0, std::memory_order_relaxed);
-  round_.fetch_add(1, std::memory_order_release);
+  for (auto& m : members_) m.phase = phase_.load(std::memory_order_relaxed);
+  std::uint32_t round = round_.load() + 1;
+  if (round == 0) round = 1;   // 0 means none
+  open_.store(round);
+  round_.store(round);
   round_.notify_all();
   work(0);
-  barrier();   // nobody may still be in `work` when it goes out of scope
+  // Everything is done; those inside have only to find that out. Who has not come yet stays outside: either it sees
+  // the run closed, or this thread sees it inside (both orders are sequentially consistent).
+  open_.store(0);
+  for (std::uint32_t n = inside_.load(); n != 0; n = inside_.load()) wait_while(inside_, n);
 }
 
 void Team::live(int member) {
-  for (std::uint32_t seen = 0;;) {
+  for (std::uint32_t seen = 0, last = 0;;) {
     wait_while(round_, seen);
-    seen = round_.load(std::memory_order_acquire);
-    if (over_) return;
-    (*work_)(member);
-    barrier();
+    seen = round_.load();
+    if (over_.load()) return;
+    inside_.fetch_add(1);
+    // One that comes late may find the next run open instead; it must not enter that a second time.
+    if (const auto open = open_.load(); open != 0 && open != last) {
+      (*work_)(member);
+      last = open;
+    }
+    inside_.fetch_sub(1);
+    inside_.notify_all();
   }
 }
 
-void Team::barrier() {
-  if (size_ == 1) return;
-  const auto phase = phase_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    next_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
-    phase_.notify_all();
-    return;
+int Team::claim(std::uint32_t phase, int pieces) {
+  for (std::uint64_t old = claims_.load(std::memory_order_acquire);;) {
+    const auto taken = static_cast<std::uint32_t>(old);
+    if (static_cast<std::uint32_t>(old >> 32) != phase || taken >= static_cast<std::uint32_t>(pieces)) return -1;
+    if (claims_.compare_exchange_weak(old, old + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+      return static_cast<int>(taken);
   }
-  wait_while(phase_, phase);
+}
+
+void Team::finish(std::uint32_t phase, int pieces) {
+  if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 < pieces) return;
+  done_.store(0, std::memory_order_relaxed);
+  const std::uint32_t next = phase + 1;
+  claims_.store(static_cast<std::uint64_t>(next) << 32, std::memory_order_release);
+  phase_.store(next, std::memory_order_release);
+  phase_.notify_all();
 }
 
 }  // namespace hearth::step

@@ -1,10 +1,16 @@
-// A fixed team of threads that run one function together, with barriers inside it.
+// A fixed team of threads that run one function together, sharing out its pieces of work.
 //
-// A step is one function run by all: starting threads for every matrix product would cost more than small products.
-// Waiting threads spin for some microseconds, as the next piece of work is usually that near, then sleep; between
-// steps nobody spins for longer. Which member does what must never change a result.
+// A step is one function run by all members: starting threads for every matrix product would cost more than small
+// products. All members call share() in the same order; each call is a phase, over when its last piece is done. A
+// member waits for pieces, never for members: one that the operating system has put aside holds up only the piece in
+// its hands, and when it is back it passes over the phases that others finished. That matters where the cores are
+// shared with other processes.
+//
+// Waiting members spin for some microseconds, as the next piece is usually that near, then sleep; between steps all
+// sleep. Which member does what must never change a result.
 #pragma once
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -20,36 +26,46 @@ class Team {
 
   int size() const { return size_; }
 
-  // Runs work(member) on all members, the caller being member 0. `work` must not throw.
+  // Runs work(member), the caller being member 0 and others as they come. `work` must not throw.
   void run(const std::function<void(int member)>& work);
 
-  // Inside `work`: waits for all members, and starts the count of claims anew.
-  void barrier();
-
-  // Inside `work`: the next piece of work, 0, 1, 2 ... since the last barrier.
-  int claim() { return next_.fetch_add(1, std::memory_order_relaxed); }
-
-  // Inside `work`: calls piece(i) for 0 <= i < pieces, dealt out to whoever is free, then waits for all.
+  // Inside `work`: calls piece(i) for those 0 <= i < pieces that this member gets, and returns when all are done.
+  // Outside of a piece a member must touch nothing that pieces write: others may be phases ahead.
   template <typename Piece>
-  void share(int pieces, Piece piece) {
+  void share(int member, int pieces, Piece piece) {
     if (size_ == 1) {
       for (int i = 0; i < pieces; ++i) piece(i);
       return;
     }
-    for (int i = claim(); i < pieces; i = claim()) piece(i);
-    barrier();
+    if (pieces == 0) return;
+    const std::uint32_t phase = members_[static_cast<std::size_t>(member)].phase++;
+    for (int i = claim(phase, pieces); i >= 0; i = claim(phase, pieces)) {
+      piece(i);
+      finish(phase, pieces);
+    }
+    wait_while(phase_, phase);
   }
 
  private:
+  struct alignas(64) Member {
+    std::uint32_t phase = 0;   // the next this member comes to
+  };
   void live(int member);
+  // The next piece of a phase; -1 when none is left or the phase is over.
+  int claim(std::uint32_t phase, int pieces);
+  void finish(std::uint32_t phase, int pieces);
+  static void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old);
 
   const int size_;
   const std::function<void(int)>* work_ = nullptr;
-  alignas(64) std::atomic<std::uint32_t> round_{0};     // counts runs; the members wait on it
-  alignas(64) std::atomic<std::uint32_t> phase_{0};     // counts barriers
-  alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<int> next_{0};
-  bool over_ = false;
+  std::vector<Member> members_;
+  alignas(64) std::atomic<std::uint64_t> claims_{0};    // the phase, and below it how many of its pieces are taken
+  alignas(64) std::atomic<int> done_{0};                // finished pieces of the phase
+  alignas(64) std::atomic<std::uint32_t> phase_{0};     // the same phase, for waiting
+  alignas(64) std::atomic<std::uint32_t> round_{0};     // counts runs; idle members wait on it
+  std::atomic<std::uint32_t> open_{0};                  // the run that members may still enter; 0: none
+  std::atomic<std::uint32_t> inside_{0};                // members other than 0 that are in it
+  std::atomic<bool> over_{false};
   std::vector<std::thread> threads_;
 };
 

@@ -8,16 +8,29 @@
 
 namespace {
 
+// With few queries a block is done before the next one has come from memory: ask for it early.
+template <int Q>
+constexpr bool kAhead = Q <= 4;
+
 template <int Q, int B>
-inline void scores_tile(const AttendJob& job, int first_block, int base_block) {
+inline void scores_tile(const AttendJob& job, int first_block, int base_block, int last_block) {
   const int dim = job.head_dim;
   const uint16_t* keys[B];
   for (int b = 0; b < B; ++b)
     keys[b] = job.cache + static_cast<size_t>(job.blocks[first_block + b]) * job.block_stride;
+  const uint16_t* next[B];
+  for (int b = 0; b < B; ++b) {
+    const int ahead = first_block + B + b;
+    next[b] = keys[b];
+    if (kAhead<Q> && ahead < last_block)
+      next[b] = job.cache + static_cast<size_t>(job.blocks[ahead]) * job.block_stride;
+  }
   vf sums[Q][B];
   for (int q = 0; q < Q; ++q)
     for (int b = 0; b < B; ++b) sums[q][b] = vf_zero();
   for (int d = 0; d < dim; ++d) {
+    if (kAhead<Q> && d % 2 == 0)
+      for (int b = 0; b < B; ++b) __builtin_prefetch(next[b] + static_cast<size_t>(d) * kBlockTokens);
     vf k[B];
     for (int b = 0; b < B; ++b) k[b] = vf_load_half(keys[b] + static_cast<size_t>(d) * kBlockTokens);
     for (int q = 0; q < Q; ++q) {
@@ -58,8 +71,14 @@ inline void values_tile(const AttendJob& job, int base, int end, int dim0, const
   for (int t0 = base; t0 < end; t0 += kBlockTokens) {
     const uint16_t* values = job.cache + static_cast<size_t>(job.blocks[t0 / kBlockTokens]) * job.block_stride +
                              dim * kBlockTokens + dim0;
+    const uint16_t* next = values;
+    if (kAhead<Q> && t0 + kBlockTokens < end)
+      next = job.cache + static_cast<size_t>(job.blocks[t0 / kBlockTokens + 1]) * job.block_stride +
+             dim * kBlockTokens + dim0;
     const int here = end - t0 < kBlockTokens ? end - t0 : kBlockTokens;
     for (int t = 0; t < here; ++t) {
+      if constexpr (kAhead<Q>)
+        for (int v = 0; v < V; v += 2) __builtin_prefetch(next + static_cast<size_t>(t) * dim + v * kLane);
       vf x[V];
       for (int v = 0; v < V; ++v) x[v] = vf_load_half(values + static_cast<size_t>(t) * dim + v * kLane);
       for (int q = 0; q < Q; ++q) {
@@ -84,8 +103,8 @@ inline void attend_tile(const AttendJob& job) {
   const int base = first * kBlockTokens;
   constexpr int kBlocks = score_blocks(Q);
   int b = first;
-  for (; b + kBlocks <= last; b += kBlocks) scores_tile<Q, kBlocks>(job, b, first);
-  for (; b < last; ++b) scores_tile<Q, 1>(job, b, first);
+  for (; b + kBlocks <= last; b += kBlocks) scores_tile<Q, kBlocks>(job, b, first, last);
+  for (; b < last; ++b) scores_tile<Q, 1>(job, b, first, last);
   float inverse[Q];
   for (int q = 0; q < Q; ++q)
     inverse[q] = 1.f / exponentials(job.scores + static_cast<size_t>(q) * job.scores_stride, job.queries[q].begin - base,
