@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.tasks.text.blocks import Rules
@@ -15,6 +15,7 @@ from server.tasks.text.marks import Marked
 from server.tasks.text.markup import cut
 from server.tasks.text.placing import Link, place
 
+no_deadline = settings(deadline=None)  # a busy machine is no defect
 HTML = Rules()
 WORDS = ["Hello there", "I see a dog", "Yes", ".", " ", "\n", "! ", "😀", "{name}", "%s", "https://x.org/a", "naïve"]
 TAGS = [
@@ -47,12 +48,14 @@ def squeezed(document: str) -> str:
     return re.sub(r"\s+", " ", html.unescape(document))
 
 
+@no_deadline
 @given(st.one_of(st.text(), documents))
 def test_a_plain_text_comes_back_byte_for_byte(text: str) -> None:
     document = take_apart(text)
     assert document.join(document.sentences) == text
 
 
+@no_deadline
 @given(st.one_of(st.text(), documents))
 def test_a_page_comes_back_with_its_own_sentences(page: str) -> None:
     document = take_apart(page, HTML)
@@ -91,6 +94,7 @@ def test_inline_code_and_emoji_stay_in_their_sentence() -> None:
     assert [node.open for node in sentence.nodes] == ["<kbd>y</kbd>", " &#128512;"]
 
 
+@no_deadline
 @given(documents, st.text(alphabet="ab Tom.Boston", max_size=40), links)
 def test_whatever_a_model_says_no_tag_is_lost_doubled_or_changed(page: str, said: str, pairs: list[Link]) -> None:
     document = take_apart(page, HTML)
@@ -98,6 +102,7 @@ def test_whatever_a_model_says_no_tag_is_lost_doubled_or_changed(page: str, said
     assert markup(made) == markup(page)
 
 
+@no_deadline
 @given(st.text(alphabet="ab Tom", max_size=30), links)
 def test_whatever_a_model_says_elements_stay_balanced(said: str, pairs: list[Link]) -> None:
     page = "See <b>the <i>red</i> {x}</b> and <a>a <u>dog</u></a> now <em>or <s>never</s></em>."
@@ -111,6 +116,7 @@ def test_whatever_a_model_says_elements_stay_balanced(said: str, pairs: list[Lin
     assert stack == []
 
 
+@no_deadline
 @given(documents, st.text(alphabet="ab Tom.Boston", max_size=40), links)
 def test_whatever_a_model_says_each_placeholder_is_there_once(text: str, said: str, pairs: list[Link]) -> None:
     document = take_apart(text)
@@ -120,6 +126,7 @@ def test_whatever_a_model_says_each_placeholder_is_there_once(text: str, said: s
         assert Counter(re.findall(r"\{name\}|%s(?![A-Za-z])|https://x\.org/a|😀", made)) == held
 
 
+@no_deadline
 @given(st.text(alphabet="ab Tom", max_size=30), links)
 def test_a_term_is_put_in_once(said: str, pairs: list[Link]) -> None:
     [sentence] = take_apart("The hard <b>disk</b> of a Hard  Disk.", None, [Term("hard disk", "PLATTE")]).sentences
