@@ -123,7 +123,12 @@ def write_recipe_manifest(
     # A row's source may end in a remark such as "(as neutral)": that is how it was used, not what it is.
     rows = Counter(row.source.partition(" (")[0] for row in training)
     sources: list[Table] = [
-        {"name": name, "license": terms.license, "origin": terms.origin, "rows": rows[name]}
+        {
+            "name": name,
+            "license": terms.license,
+            "origin": terms.origin,
+            "rows": rows[name] if terms.rows is None else terms.rows,
+        }
         for name, terms in recipe.sources.items()
     ]
     tables: dict[str, Table | list[Table]] = {

@@ -23,10 +23,11 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class SourceTerms:
-    """Licence and origin of one source of training rows."""
+    """Licence and origin of one source of training rows; `rows` where they are not counted here."""
 
     license: str
     origin: str
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

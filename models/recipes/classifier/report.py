@@ -38,9 +38,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What `evaluate` found; `notes` are further numbers that the card's text names."""
+    """What `evaluate` found.
+
+    `comparison` has the same figures on few rows, with float32 beside them; `notes` are further numbers that the
+    card's text names.
+    """
 
     figures: list[Figure]
+    comparison: list[Figure] = field(default_factory=list)
     notes: dict[str, float] = field(default_factory=dict)
 
 
@@ -67,22 +72,27 @@ def load_measured(work: Path, folder: Path) -> Measured:
     record = json.loads((work / FIGURES_FILE).read_text(encoding="utf-8"))
     if record["model"] != sha256_of_file(folder / "model.bin"):
         raise SystemExit(f"{FIGURES_FILE} is of another model: run evaluate on this one first")
-    return Measured([Figure(**figure) for figure in record["figures"]], record["notes"])
+    figures, comparison = ([Figure(**figure) for figure in record[name]] for name in ("figures", "comparison"))
+    return Measured(figures, comparison, record["notes"])
 
 
 def figures_table(figures: Sequence[Figure]) -> str:
-    """The figures as a Markdown table."""
-    lines = ["| test | metric | int8 | float32 | rows |", "|---|---|---:|---:|---:|"]
+    """The figures as a Markdown table, with a column for float32 if any has it."""
+    both = any(figure.float32 is not None for figure in figures)
+    head, rule = ("int8 | float32", "---:|---:") if both else ("int8", "---:")
+    lines = [f"| test | metric | {head} | rows |", f"|---|---|{rule}|---:|"]
     for figure in figures:
-        plain = "" if figure.float32 is None else f"{figure.float32:.4f}"
-        lines.append(f"| {figure.name} | {figure.metric} | {figure.value:.4f} | {plain} | {figure.rows:,} |")
+        values = f"{figure.value:.4f}"
+        if both:
+            values += " | " + ("" if figure.float32 is None else f"{figure.float32:.4f}")
+        lines.append(f"| {figure.name} | {figure.metric} | {values} | {figure.rows:,} |")
     return "\n".join(lines)
 
 
 def write_card(folder: Path, template: str, measured: Measured, texts: Mapping[str, str]) -> None:
     """Fill the template and write MODEL_CARD.md, then the manifest anew: with figures and checksums."""
     numbers = {name: f"{value:.4g}" for name, value in measured.notes.items()}
-    table = {"figures": figures_table(measured.figures)}
+    table = {"figures": figures_table(measured.figures), "comparison": figures_table(measured.comparison)}
     filled = Template(template).substitute({**numbers, **texts, **table})
     (folder / "MODEL_CARD.md").write_text(filled, encoding="utf-8")
     figures = [

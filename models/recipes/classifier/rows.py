@@ -1,6 +1,6 @@
 """Labelled rows: text and, for each label, yes, no or not annotated.
 
-Contract: reads and writes `.jsonl` ({"text", "labels": {name: 0 or 1}, "source"}) and `.tsv`
+Contract: reads and writes `.jsonl` ({"text", "labels": {name: 0 or 1}, "source", "share"}) and `.tsv`
 (text, label[, source]), both also as `.xz`. An absent label is not annotated: it becomes NaN
 in the targets and no loss is computed for it. It knows nothing of tokenizers or models.
 """
@@ -25,6 +25,8 @@ class Row:
     text: str
     labels: Mapping[str, int]
     source: str = ""
+    share: float = 1.0
+    """The chance that an epoch takes the row."""
 
 
 def read_rows(file: Path, labels: Sequence[str]) -> list[Row]:
@@ -40,7 +42,7 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
     partial = file.with_suffix(file.suffix + ".part")
     with partial.open("w", encoding="utf-8") as out:
         for row in rows:
-            record = {"text": row.text, "labels": dict(row.labels), "source": row.source}
+            record = {"text": row.text, "labels": dict(row.labels), "source": row.source, "share": row.share}
             out.write(json.dumps(record, ensure_ascii=False) + "\n")
     partial.replace(file)
 
@@ -76,7 +78,7 @@ def _rows_of_jsonl(lines: Iterable[str]) -> Iterator[Row]:
     for line in lines:
         if line.strip():
             record = json.loads(line)
-            yield Row(record["text"], record["labels"], record.get("source", ""))
+            yield Row(record["text"], record["labels"], record.get("source", ""), record.get("share", 1.0))
 
 
 def _rows_of_tsv(lines: Iterable[str], labels: Sequence[str], file: Path) -> Iterator[Row]:

@@ -23,6 +23,8 @@ from models.recipes.classifier.speed import texts_per_second
 
 Measure = Callable[[EngineClassifier, Calibration, Path, int | None], list[Figure]]
 SPEED_ROWS = 300
+# float32 takes three times as long, and what int8 loses shows on few rows of each source.
+COMPARED_ROWS = 150
 
 
 def parsed(description: str) -> argparse.Namespace:
@@ -51,24 +53,27 @@ def shipped_calibration(folder: Path) -> Calibration:
 
 
 def evaluate_command(recipe: Recipe, measure: Measure, description: str) -> None:
-    """Figures of the shipped model; beside them those of float32, if `convert` left it in the work folder."""
+    """Figures of the shipped model and, if `convert` left float32 in the work folder, a comparison."""
     arguments = parsed(description)
     calibration = shipped_calibration(arguments.out)
     shipped = recipe.classifier(arguments.out, calibration.temperature)
     figures = measure(shipped, calibration, arguments.data, arguments.sample)
+    for figure in figures:
+        print(figure.line(), flush=True)
+    if arguments.sample is not None:
+        return
+    measured = Measured(figures, notes={"temperature": calibration.temperature})
     plain_folder = arguments.work / FLOAT32_FOLDER
-    notes = {"temperature": calibration.temperature}
-    if arguments.sample is None and plain_folder.exists():
+    if plain_folder.exists():
         plain = recipe.classifier(plain_folder, calibration.temperature)
-        figures = compared(figures, measure(plain, calibration, arguments.data, None))
+        few = (measure(model, calibration, arguments.data, COMPARED_ROWS) for model in (shipped, plain))
+        measured.comparison.extend(compared(*few))
         texts = [row.text for row in read_rows(arguments.work / "dev.jsonl", recipe.labels)][:SPEED_ROWS]
         for name, folder in (("int8", arguments.out), ("float32", plain_folder)):
-            notes[f"{name}_texts_per_s"] = texts_per_second(EngineEncoder(folder, recipe.context_tokens), texts)
-            notes[f"{name}_mb"] = (folder / "model.bin").stat().st_size / 1e6
-    if arguments.sample is None:
-        save_measured(arguments.work, arguments.out, Measured(figures, notes))
-    for figure in figures:
-        print(figure.line())
+            encoder = EngineEncoder(folder, recipe.context_tokens)
+            measured.notes[f"{name}_texts_per_s"] = texts_per_second(encoder, texts)
+            measured.notes[f"{name}_mb"] = (folder / "model.bin").stat().st_size / 1e6
+    save_measured(arguments.work, arguments.out, measured)
 
 
 def sheet(recipe: Recipe, classifier: EngineClassifier) -> str:

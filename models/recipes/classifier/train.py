@@ -90,7 +90,7 @@ class ClassifierRun:
         budget = TimeBudget(allowed_s, self.progress.elapsed_s)
         stop = StopRequest()
         while self.progress.epoch < settings.epochs:
-            ids, batches = self._epoch_plan(rows)
+            taken, ids, batches = self._epoch_plan(rows)
             saved_s = time.monotonic()
             report = _Report()
             while self.progress.batch < len(batches):
@@ -102,7 +102,7 @@ class ClassifierRun:
                 self._set_rates(done)
                 batch = batches[self.progress.batch]
                 batch_ids = torch.tensor([ids[index] for index in batch])
-                report.add(self._step(batch_ids, targets[batch]), batch_ids.numel())
+                report.add(self._step(batch_ids, targets[[taken[index] for index in batch]]), batch_ids.numel())
                 self.progress.batch += 1
                 self.progress.elapsed_s = budget.spent_s
                 if self.progress.batch % REPORT_BATCHES == 0:
@@ -116,15 +116,16 @@ class ClassifierRun:
             self.progress.batch = 0
         self.save()
 
-    def _epoch_plan(self, rows: Sequence[Row]) -> tuple[list[list[int]], list[list[int]]]:
-        """Ids with fresh noise and the batches of one epoch; the same after a restart."""
+    def _epoch_plan(self, rows: Sequence[Row]) -> tuple[list[int], list[list[int]], list[list[int]]]:
+        """The rows that the epoch takes, their ids with fresh noise, and the batches; the same after a restart."""
         settings = self.settings
         rng = random.Random(f"{settings.seed} {self.progress.epoch}")
-        texts = [noisy(row.text, rng, settings.noise_share) for row in rows]
+        taken = [index for index, row in enumerate(rows) if rng.random() < row.share]
+        texts = [noisy(rows[index].text, rng, settings.noise_share) for index in taken]
         ids = encode_rows(self.tokenizer, texts, settings.limit_tokens)
         lengths = [len(row) for row in ids]
         batches = equal_length_batches(lengths, settings.batch_rows, settings.batch_tokens, rng)
-        return ids, batches
+        return taken, ids, batches
 
     def _set_rates(self, done: float) -> None:
         warmup = self.settings.warmup_share

