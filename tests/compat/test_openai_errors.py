@@ -66,7 +66,7 @@ def test_too_large_a_body_raises_a_413(client: OpenAI) -> None:
 
 def test_a_wrong_key_raises_authentication_error() -> None:
     digest = hashlib.sha256(b"right").hexdigest()
-    with serving("--api-keys", digest, "--models", "sentiment") as served:
+    with serving("--api-keys", digest, "--models", "embed") as served:
         for key in ("wrong", "right"):
             with OpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0) as client:
                 if key == "right":
