@@ -25,7 +25,7 @@ class CallReader:
     shown: frozenset[int] = frozenset()
     parse: Callable[[str], Sequence[ToolCall]] | None = None
     stop_ids: frozenset[int] = frozenset()
-    """Without tools a call would be nonsense: the token that begins one ends the completion."""
+    """Without tools a call would be nonsense: the token that begins one is banned, or else ends the completion."""
 
     @classmethod
     def of(cls, family: ModuleType, tokenizer: Tokenizer, tools: Sequence[Mapping[str, Any]] | None) -> "CallReader":

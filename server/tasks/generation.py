@@ -4,7 +4,7 @@ Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anyth
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -129,6 +129,7 @@ class Generation:
         self._require_honoured(options)
         self._model.require_ids(prompts, field)
         reader = CallReader.of(self._family, self._model.tokenizer, tools)
+        banned = reader.stop_ids if "logit_bias" in self._model.engine.honours else frozenset()
         if options.grammar is not None and options.ignore_eos:
             raise UnsupportedParameter("ignore_eos", "an answer that obeys a grammar ends where the grammar does.")
         stop_ids = frozenset() if options.ignore_eos else self._stop_ids | reader.stop_ids
@@ -138,7 +139,7 @@ class Generation:
                 max_tokens=self._max_tokens(len(prompt), options.max_tokens, field),
                 stop_ids=stop_ids,
                 min_tokens=options.min_tokens,
-                sampling=_sampling(options, choice),
+                sampling=_sampling(options, choice, banned),
                 logprobs=options.logprobs if options.logprobs is not None or not options.prompt_logprobs else 0,
                 grammar=options.grammar,
                 score_from=1 if options.prompt_logprobs and choice == 0 else None,
@@ -198,7 +199,7 @@ class Generation:
         return ids
 
 
-def _sampling(options: GenerationOptions, choice: int) -> Sampling:
+def _sampling(options: GenerationOptions, choice: int, banned: Iterable[int]) -> Sampling:
     """Each choice of a seeded request has a seed of its own, or all would be the same."""
     return Sampling(
         temperature=options.temperature,
@@ -208,6 +209,6 @@ def _sampling(options: GenerationOptions, choice: int) -> Sampling:
         repetition_penalty=options.repetition_penalty,
         presence_penalty=options.presence_penalty,
         frequency_penalty=options.frequency_penalty,
-        bias=dict(options.logit_bias),
+        bias={**options.logit_bias, **dict.fromkeys(banned, -100.0)},
         seed=None if options.seed is None else options.seed + choice,
     )
