@@ -20,6 +20,8 @@ _PLAIN_VALUES = {
     "null": r"/ ?null/",
 }
 
+_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+
 
 def call_grammar(tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool) -> str:
     """The grammar of a completion that may call tools.
@@ -66,9 +68,18 @@ def _value(schema: Any) -> str:
     if choices:
         return " | ".join(_literal(choice if isinstance(choice, str) else json.dumps(choice)) for choice in choices)
     kind = schema.get("type", "string")
-    if isinstance(kind, str) and kind in _PLAIN_VALUES:
+    if kind == "string" and schema.keys() & {"minLength", "maxLength"}:
+        return _string(schema.get("minLength"), schema.get("maxLength"))
+    if isinstance(kind, str) and kind in _PLAIN_VALUES and not (kind != "string" and schema.keys() & _BOUNDS):
         return _PLAIN_VALUES[kind]
     return f"/ ?/ %json {json.dumps(dict(schema))}"
+
+
+def _string(least: Any, most: Any) -> str:
+    """A text of so many characters. Never none: a call has no way to write an empty value."""
+    least = max(1, least) if isinstance(least, int) else 1
+    rest = f"{least - 1},{max(most, least) - 1}" if isinstance(most, int) else f"{least - 1},"
+    return rf"/ ?[^\n ][^\n]{{{rest}}}/"
 
 
 def _literal(text: str) -> str:

@@ -146,3 +146,13 @@ def test_a_translator_is_held_to_no_schema(client: openai.OpenAI) -> None:
     messages: Any = [{"role": "system", "content": "To German."}, {"role": "user", "content": "Hello."}]
     with pytest.raises(openai.BadRequestError, match="translator"):
         client.chat.completions.create(model="translate", messages=messages, response_format={"type": "json_object"})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_arguments_keep_the_bounds_of_their_schema(client: openai.OpenAI, seed: int) -> None:
+    guests = {"type": "integer", "minimum": 1, "maximum": 12}
+    bounded = tool("book_table", guests=guests, city={"type": "string", "minLength": 2, "maxLength": 9})
+    answer = create(client, tools=[bounded], tool_choice="required", parallel_tool_calls=False, seed=seed).choices[0]
+    arguments = json.loads(answer.message.tool_calls[0].function.arguments)
+    assert 1 <= arguments["guests"] <= 12
+    assert len(arguments["city"]) <= 9
