@@ -1,4 +1,4 @@
-"""Step 4, convert: the averaged weights of the checkpoint as a model folder that CTranslate2 runs.
+"""Step 4, convert: the weights of the checkpoint as a model folder that CTranslate2 runs.
 
 Writes the int8 model with its manifest to --out, and the same weights in float32 to
 WORK/float32, against which `evaluate` compares. Checks first that the engine's float32
@@ -22,6 +22,9 @@ from models.recipes.translate import manifest
 from models.recipes.translate.network import Network, NetworkShape
 from models.recipes.translate.spec import write_engine_model
 
+# Where the checkpoint has them. The last weights are the best once the learning rate has fallen; before that,
+# their moving average is.
+WEIGHTS = {"last": "exact", "average": "average"}
 LARGEST_DIFFERENCE = 1e-4  # of a log probability; float32 rounding gives about 1e-5
 
 
@@ -45,13 +48,13 @@ def difference(folder: Path, shape: NetworkShape, weights: dict[str, Tensor], pi
     return largest
 
 
-def convert(work: Path, out: Path, data: Path | None, model_id: str) -> None:
+def convert(work: Path, out: Path, data: Path | None, kind: str, model_id: str) -> None:
     """Write both folders."""
     checkpoint = load_checkpoint(work / "checkpoint.pt")
     if checkpoint is None:
         raise SystemExit(f"{work}: no checkpoint yet, train first")
     shape = NetworkShape(**checkpoint["shape"])
-    weights: dict[str, Tensor] = checkpoint["optimizer"]["average"]
+    weights: dict[str, Tensor] = checkpoint["optimizer"][WEIGHTS[kind]]
     tokenizer = sentencepiece.SentencePieceProcessor(str(work / "tokenizer.model"))
     pieces: list[str] = tokenizer.id_to_piece(list(range(tokenizer.vocab_size())))
     for folder, quantization in ((work / "float32", None), (out, "int8_float32")):
@@ -74,9 +77,10 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/weights/translate"))
+    parser.add_argument("--weights", choices=tuple(WEIGHTS), default="last", help="average: for an unfinished training")
     parser.add_argument("--id", default="translate", help="the model's name for users of the server")
     options = parser.parse_args()
-    convert(options.work, options.out, options.data, options.id)
+    convert(options.work, options.out, options.data, options.weights, options.id)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Muon for the layers' matrices, Adam for the embedding table and the norms.
 
-The network's parameters may be bfloat16: the exact values live here in float32, with a moving
-average of them, which is what ships. Muon (momentum made orthogonal by Newton-Schulz steps)
-learns clearly more per row than Adam does, which is worth its cost where compute is scarce.
+The network's parameters may be bfloat16: the exact values live here in float32, with their moving
+average, which is the better model while the learning rate is high. Muon (momentum made orthogonal
+by Newton-Schulz steps) learns more per row than Adam, which is worth its cost where compute is
+scarce.
 """
 
 from __future__ import annotations
