@@ -72,9 +72,7 @@ def convert(work: Path, out: Path, data: Path | None, kind: str, model_id: str) 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with translation/, for the rows of each source"
-    )
+    parser.add_argument("--data", type=Path, help="folder with translation/, to count the rows of each source")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/weights/translate"))
     parser.add_argument("--weights", choices=tuple(WEIGHTS), default="last", help="average: for an unfinished training")
