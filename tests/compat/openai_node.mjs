@@ -30,7 +30,9 @@ const checks = {
       usage = chunk.usage ?? usage;
     }
     assert.equal(text, whole.choices[0].message.content);
-    assert.deepEqual(usage, whole.usage);
+    // Not what was cached: the first request's prompt may or may not be in the cache by the second.
+    assert.equal(usage.prompt_tokens, whole.usage.prompt_tokens);
+    assert.equal(usage.completion_tokens, whole.usage.completion_tokens);
   },
 
   async "the chat stream helper puts the answer together"() {
