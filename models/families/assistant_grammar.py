@@ -30,6 +30,9 @@ def call_grammar(tools: Sequence[Mapping[str, Any]], *, required: bool, several:
         tools: those that may be called, in OpenAI's form; at least one.
         required: a call is made, and nothing said.
         several: more than one call may be made.
+
+    Raises:
+        ValueError: a strict tool asks for what cannot be enforced.
     """
     calls = "call+" if several else "call"
     lines = [f"start: {calls}" if required else f"start: TEXT? | TEXT? {calls}"]
@@ -57,6 +60,8 @@ def _function(rule: str, name: str, parameters: Mapping[str, Any], *, strict: bo
     lines = [f"{rule}: {_literal(name)}{body}"]
     for argument, (key, schema) in zip(arguments, properties.items(), strict=True):
         lines.append(f"{argument}: {ARGUMENT} {_literal(key)} {VALUE} {argument}v")
+        if strict and isinstance(schema, Mapping) and (unknown := sorted(schema.keys() & {"pattern", "format"})):
+            raise ValueError(f"'{unknown[0]}' of '{key}' cannot be enforced in a call")
         lines.append(f"{argument}v: {_value(schema)}")
     return lines
 

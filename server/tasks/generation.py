@@ -108,7 +108,11 @@ class Generation:
             raise UnsupportedParameter("tools.function.strict", f"'{self.card.id}' cannot be held to a schema.")
         if write is None or not enforced:
             return options
-        return replace(options, grammar=checked(write(tools, required=required, several=several), "tools"))
+        try:
+            grammar = write(tools, required=required, several=several)
+        except ValueError as error:
+            raise UnsupportedParameter("tools", f"{error}.") from None
+        return replace(options, grammar=checked(grammar, "tools"))
 
     def begin(
         self,

@@ -132,6 +132,7 @@ def test_a_streamed_call_is_the_whole_call(client: openai.OpenAI) -> None:
         ("tool_choice", {"tools": [BOOK], "tool_choice": {"type": "function", "function": {"name": "fly"}}}),
         ("tool_choice", {"tools": [BOOK], "tool_choice": {"type": "function"}}),
         ("tools", {"tools": [BOOK, BOOK]}),
+        ("tools", {"tools": [tool("mail", to={"type": "string", "format": "email"})]}),
         ("response_format", {"tools": [BOOK], "response_format": {"type": "json_object"}}),
     ],
 )  # fmt: skip
