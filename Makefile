@@ -12,7 +12,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 COMPILED := $(shell find server/engines/step/core -type f)
-RECIPES := translate sentiment embed assistant
+RECIPES := translate sentiment moderation embed assistant
 LOCKS := requirements/build.txt requirements/run.txt requirements/dev.txt
 PIP_FLAGS := --disable-pip-version-check --no-input --quiet
 # --no-deps: a lock is complete, and a package that it lacks must fail here and not come unlocked.
@@ -100,6 +100,7 @@ $(TRAIN_VENV)/.train: requirements/train.txt requirements/torch.txt
 # here they run in order, with the options that all recipes share. A step that needs other options has its own line.
 STEPS_translate := data tokenizer train convert evaluate card
 STEPS_sentiment := data train convert evaluate card
+STEPS_moderation := data train convert evaluate card
 STEPS_embed := convert evaluate card
 STEPS_assistant := data tokenizer train convert evaluate
 
@@ -110,6 +111,7 @@ OPTIONS_convert = --data $(DATA) --work $(WORK)/$(1) --out models/weights/$(1)
 OPTIONS_evaluate = $(OPTIONS_convert)
 OPTIONS_card = $(OPTIONS_convert)
 OPTIONS_sentiment.train = $(OPTIONS_train) --init models/weights/embed
+OPTIONS_moderation.train = $(OPTIONS_sentiment.train)
 OPTIONS_embed.convert = --out models/weights/embed
 
 own_options = $(if $(OPTIONS_$(1).$(2)),$(call OPTIONS_$(1).$(2),$(1)),$(call OPTIONS_$(2),$(1)))
