@@ -7,7 +7,6 @@
     │   ├── ContextLengthExceeded   400  prompt plus completion do not fit the context
     │   └── InputTooLong            400  one text has more tokens than the model reads
     ├── NotAuthenticated            401
-    ├── NotAllowed                  403
     ├── RouteNotFound               404
     ├── ModelNotFound               404  lists the models there are
     ├── MethodNotAllowed            405
@@ -142,17 +141,6 @@ class NotAuthenticated(ServerError, status=401, kind="authentication_error", cod
     @property
     def message(self) -> str:
         return "A valid API key is needed: send it as 'Authorization: Bearer KEY'."
-
-
-@dataclass(eq=False)
-class NotAllowed(ServerError, status=403, kind="permission_error", code="not_allowed"):
-    """The key is known but may not do this."""
-
-    what: str
-
-    @property
-    def message(self) -> str:
-        return f"This API key may not use {self.what}."
 
 
 @dataclass(eq=False)

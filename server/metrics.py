@@ -128,7 +128,6 @@ class Metrics(Collector):
 
     def __init__(self, version: str = "unknown", latency_buckets_s: Sequence[float] = LATENCY_S) -> None:
         self._version = version
-        self._specs = {spec.name: spec for spec in TABLE}
         self._buckets = {
             spec.name: tuple(latency_buckets_s if spec.buckets is None else spec.buckets)
             for spec in TABLE

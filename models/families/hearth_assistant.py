@@ -36,7 +36,6 @@ TOOL, ARGUMENT, OPTION = "<|tool|>", "<|arg|>", "<|opt|>"
 CALL, VALUE, END = "<|call|>", "<|value|>", "<|end|>"
 CONTROL_TOKENS = (SYSTEM, USER, ASSISTANT, RESULT, TOOL, ARGUMENT, OPTION, CALL, VALUE, END)
 SPECIAL_TOKENS = (BOS, *CONTROL_TOKENS)
-STOP_TOKENS = (END,)
 CALL_TOKENS = (CALL, ARGUMENT, VALUE)  # written inside a call: `parse_completion` needs them in the text
 
 _SPECIAL = re.compile("(" + "|".join(re.escape(token) for token in SPECIAL_TOKENS) + ")")

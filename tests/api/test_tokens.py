@@ -51,3 +51,11 @@ async def test_what_cannot_be_counted_is_refused(served: Any, path: str, fields:
 async def test_a_chat_is_counted_by_chat_models_only(served: Any) -> None:
     body = {"model": "embed", "messages": [{"role": "user", "content": "a"}]}
     assert (await served.post("/tokenize", **body)).status_code == 404
+
+
+async def test_a_client_that_writes_prompts_itself_is_told_how(served: Any) -> None:
+    told = (await served.http.get("/tokenizer_info", params={"model": "assistant"})).json()
+    assert (told["bos_token"], told["eos_token"], told["model_max_length"]) == ("<s>", "<|end|>", 1024)
+    assert "<|assistant|>" in told["chat_template"]
+    assert (await served.http.get("/tokenizer_info")).json() == told
+    assert (await served.http.get("/tokenizer_info", params={"model": "nothing"})).status_code == 404
