@@ -78,6 +78,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The hub repository that a model was converted from."""
+
+    repository: str
+    revision: str = ""
+    """The commit; empty where the files did not come from a hub."""
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """One measured quality."""
 
@@ -105,6 +114,7 @@ class Manifest:
     tokenizer: TokenizerSpec
     files: Mapping[str, str]
     """SHA-256 of every other file of the folder."""
+    origin: Origin | None = None
     generation: GenerationSpec | None = None
     translation: TranslationSpec | None = None
     embedding: EmbeddingSpec | None = None

@@ -1,0 +1,81 @@
+"""What a converter gets and gives. Knows no architecture and no file format."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from models.cards import EmbeddingSpec, Figure, GenerationSpec, HeadSpec, Task, TokenizerSpec, TranslationSpec
+from models.convert.source import Source
+
+Quantization = Literal["int8_float32", "int8", "float32"]
+
+
+class CannotConvert(Exception):
+    """This repository cannot become a model here; the message says why and what would help."""
+
+
+class Mismatch(CannotConvert):
+    """The converted model does not compute what the original does; the message has the figure."""
+
+    def __init__(self, what: str, found: float, allowed: float) -> None:
+        super().__init__(
+            f"The converted model is not the original: {what} is {found:.2g}, at most {allowed:.2g} is allowed. "
+            "Nothing was written."
+        )
+        self.found = found
+        self.allowed = allowed
+
+
+class Probe(Protocol):
+    """A decoder folder opened by the engine that will serve it."""
+
+    def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """The logits after each of the ids, of shape (ids, vocabulary)."""
+
+    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
+        """The likeliest ``count`` tokens after the ids; nothing ends them."""
+
+
+OpenProbe = Callable[[Path], AbstractContextManager[Probe]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to convert."""
+
+    quantization: Quantization = "int8_float32"
+    open_probe: OpenProbe | None = None
+    """Opens a decoder folder as it will be served; None: CTranslate2's own loop."""
+    report: Callable[[str], None] = lambda line: None
+    """Told what goes on, a line each step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a converter found out and measured; the fields are the manifest's (`models.cards.Manifest`)."""
+
+    task: Task
+    family: str
+    context_length_tokens: int
+    parameters: int
+    tokenizer: TokenizerSpec
+    figures: tuple[Figure, ...]
+    """The self-check: name "self-check", what was measured, the figure, and over how many tokens or texts."""
+    generation: GenerationSpec | None = None
+    translation: TranslationSpec | None = None
+    embedding: EmbeddingSpec | None = None
+    heads: tuple[HeadSpec, ...] = ()
+
+
+Converter = Callable[[Source, Path, Request], Converted]
+"""Fills the empty folder and returns what the manifest is to say.
+
+Raises:
+    CannotConvert: the repository lacks something, or has what no engine here computes.
+    Mismatch: the self-check failed.
+"""

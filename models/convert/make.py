@@ -1,0 +1,78 @@
+"""The whole way from a repository's files to a model folder that a server may pick up: all of it or nothing."""
+
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+
+from models.cards import Manifest, Origin
+from models.convert.contract import CannotConvert, Converted, Request
+from models.convert.manifest import digests, write_manifest
+from models.convert.source import Source
+from models.convert.table import converter_for
+from models.registry import read_card, verify
+from models.tokenizers import load_tokenizer
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+UNFINISHED = ".unfinished-"
+"""How folders begin that are not models yet; a server looks for manifests one level down, theirs are two."""
+
+
+def require_name(models_dir: Path, name: str) -> Path:
+    """The folder of a new model.
+
+    Raises:
+        CannotConvert: the name is none, or taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise CannotConvert(f"{name!r} is no name: letters, digits, '.', '_' and '-' only, at most 96.")
+    if (models_dir / name).exists():
+        raise CannotConvert(f"{models_dir / name} is there already. Take another name, or remove it first.")
+    return models_dir / name
+
+
+def convert(source: Source, models_dir: Path, name: str, request: Request) -> Path:
+    """Convert, check and move into place; the new folder.
+
+    Raises:
+        CannotConvert: the name is taken, or the repository cannot be converted. Nothing is left behind.
+        Mismatch: the self-check failed.
+    """
+    converter = converter_for(source)
+    made = require_name(models_dir, name)
+    models_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=models_dir, prefix=UNFINISHED) as beside:
+        folder = Path(beside) / name
+        folder.mkdir()
+        converted = converter(source, folder, request)
+        write_manifest(folder, _manifest(source, folder, name, converted, request))
+        card = read_card(folder)
+        verify(card)
+        load_tokenizer(card)
+        require_name(models_dir, name)
+        os.rename(folder, made)
+    return made
+
+
+def _manifest(source: Source, folder: Path, name: str, converted: Converted, request: Request) -> Manifest:
+    revision = f" @ {source.revision[:12]}" if source.revision else ""
+    return Manifest(
+        id=name,
+        task=converted.task,
+        family=converted.family,
+        summary=f"{source.architecture} from {source.repository}{revision}.",
+        license=source.license,
+        created=int(time.time()),
+        context_length_tokens=converted.context_length_tokens,
+        quantization=request.quantization,
+        parameters=converted.parameters,
+        tokenizer=converted.tokenizer,
+        origin=Origin(source.repository, source.revision or ""),
+        generation=converted.generation,
+        translation=converted.translation,
+        embedding=converted.embedding,
+        heads=converted.heads,
+        figures=converted.figures,
+        files=digests(folder),
+    )

@@ -1,0 +1,102 @@
+"""A hub repository's files in a folder, as they were downloaded: its configurations, its licence, where it is from."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+_FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
+
+
+class SourceError(Exception):
+    """The folder holds no model as a hub does."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A repository on disk. Nothing in it is ever executed or unpickled."""
+
+    folder: Path
+    repository: str
+    """Its id on the hub, or the name of a folder that did not come from one."""
+    revision: str | None = None
+    """The commit that was downloaded; None for a folder that did not come from a hub."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> str:
+        """The class that the configuration names first, such as ``LlamaForCausalLM``; empty when it names none."""
+        return str((self.config.get("architectures") or [""])[0])
+
+    @property
+    def model_type(self) -> str:
+        """The configuration's ``model_type``, such as ``llama``."""
+        return str(self.config.get("model_type") or "")
+
+    @cached_property
+    def generation_config(self) -> Mapping[str, Any]:
+        """``generation_config.json``, or nothing."""
+        return self.json("generation_config.json")
+
+    @cached_property
+    def tokenizer_config(self) -> Mapping[str, Any]:
+        """``tokenizer_config.json``, or nothing."""
+        return self.json("tokenizer_config.json")
+
+    @cached_property
+    def license(self) -> str:
+        """The licence that the repository's README names, as it names it; ``unknown`` when it names none."""
+        readme = self.folder / "README.md"
+        match = _FRONT_MATTER.match(readme.read_text("utf-8", "replace")) if readme.is_file() else None
+        named: dict[str, str] = {}
+        for line in match[1].splitlines() if match else ():
+            key, colon, value = line.partition(":")
+            if colon and key in ("license", "license_name"):
+                named[key] = value.strip().strip("'\"")
+        found = named.get("license", "")
+        return (named.get("license_name") or found) if found in ("", "other") else found or "unknown"
+
+    def path(self, name: str) -> Path:
+        """Where a file of the repository lies, if it is there."""
+        return self.folder / name
+
+    def has(self, name: str) -> bool:
+        """Whether the repository has this file."""
+        return (self.folder / name).is_file()
+
+    def json(self, name: str) -> Mapping[str, Any]:
+        """A JSON file's object; nothing when there is no such file.
+
+        Raises:
+            SourceError: it is no JSON object.
+        """
+        return read_object(self.folder / name) if self.has(name) else {}
+
+
+def read_source(folder: Path, repository: str = "", revision: str | None = None) -> Source:
+    """The repository in a folder.
+
+    Raises:
+        SourceError: there is no ``config.json``, or it is no JSON object.
+    """
+    if not (folder / "config.json").is_file():
+        raise SourceError(f"{folder} has no config.json: it is no model as a hub keeps it.")
+    return Source(folder, repository or folder.resolve().name, revision, read_object(folder / "config.json"))
+
+
+def read_object(file: Path) -> Mapping[str, Any]:
+    """The object of a JSON file.
+
+    Raises:
+        SourceError: it is none.
+    """
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{file} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise SourceError(f"{file} is no JSON object.")
+    return found
