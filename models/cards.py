@@ -10,6 +10,7 @@ from typing import Literal
 
 Task = Literal["generation", "translation", "classification", "embedding"]
 Pooling = Literal["mean", "cls"]
+Activation = Literal["tanh", "relu"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class HeadSpec:
     kind: Literal["softmax", "sigmoid"]
     pooling: Pooling
     file: str
+    activation: Activation = "tanh"
+    """What follows the dense layer, where the file has one before the labels."""
     temperature: float = 1.0
     """Logits are divided by it."""
     thresholds: Mapping[str, float] = field(default_factory=dict)

@@ -1,17 +1,23 @@
 """Classifier heads: a pooled vector to probabilities, in numpy. Kept beside the model, never pickled."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from models.cards import HeadSpec
+from models.cards import Activation, HeadSpec
 
 Floats = npt.NDArray[np.float32]
 
+ACTIVATIONS: Mapping[Activation, Callable[[Floats], Floats]] = {
+    "tanh": np.tanh,
+    "relu": lambda hidden: np.maximum(hidden, np.float32(0)),
+}
+
 
 class Head:
-    """A linear layer on the pooled vector, with a tanh layer before it where the file has one."""
+    """A linear layer on the pooled vector, with a dense layer before it where the file has one."""
 
     def __init__(self, spec: HeadSpec, folder: Path) -> None:
         """Load the head's arrays.
@@ -20,15 +26,20 @@ class Head:
             ValueError: the arrays are missing, of wrong shapes, or not finite.
         """
         self.spec = spec
-        with np.load(folder / spec.file, allow_pickle=False) as arrays:
-            self._weight = np.asarray(arrays["weight"], np.float32)
-            self._bias = np.asarray(arrays["bias"], np.float32)
-            dense = "dense_weight" in arrays
-            self._dense = np.asarray(arrays["dense_weight"], np.float32) if dense else None
-            self._dense_bias = np.asarray(arrays["dense_bias"], np.float32) if dense else None
+        with np.load(folder / spec.file, allow_pickle=False) as file:
+            self._weight = np.asarray(file["weight"], np.float32)
+            self._bias = np.asarray(file["bias"], np.float32)
+            dense = "dense_weight" in file
+            self._dense = np.asarray(file["dense_weight"], np.float32) if dense else None
+            self._dense_bias = np.asarray(file["dense_bias"], np.float32) if dense else None
         if self._weight.shape[0] != len(spec.labels) or self._bias.shape != (len(spec.labels),):
             raise ValueError(f"the head '{spec.name}' has weights of shape {self._weight.shape} for {spec.labels}")
-        if not (np.isfinite(self._weight).all() and np.isfinite(self._bias).all()):
+        if self._dense is not None and self._dense.shape[0] != self._weight.shape[1]:
+            raise ValueError(
+                f"the head '{spec.name}' has a dense layer of shape {self._dense.shape} before {self._weight.shape}"
+            )
+        arrays = [each for each in (self._weight, self._bias, self._dense, self._dense_bias) if each is not None]
+        if not all(np.isfinite(each).all() for each in arrays):
             raise ValueError(f"the head '{spec.name}' has weights that are no numbers")
 
     def probabilities(self, vectors: Floats) -> Floats:
@@ -42,7 +53,7 @@ class Head:
         """
         hidden = vectors
         if self._dense is not None and self._dense_bias is not None:
-            hidden = np.tanh(_product(hidden, self._dense) + self._dense_bias)
+            hidden = ACTIVATIONS[self.spec.activation](_product(hidden, self._dense) + self._dense_bias)
         logits = (_product(hidden, self._weight) + self._bias) / np.float32(self.spec.temperature)
         if self.spec.kind == "sigmoid":
             return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
