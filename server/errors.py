@@ -18,6 +18,8 @@
     ├── Unavailable                 503  loading, draining, restarting; ``retry_after_s``
     └── DeadlinePassed              504  the request's own deadline passed
 
+Those of requests that are turned away at the door (keys, rates, slow or swollen requests) are in ``refusals``.
+
 Errors are facts with typed fields. This module knows no HTTP library: ``status`` is the number a
 client sees, ``kind`` and ``code`` are the ``type`` and ``code`` of OpenAI's error shape.
 """

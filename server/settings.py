@@ -33,6 +33,7 @@ class Settings:
     port: int = _setting(8000, "Port to listen on; 0 takes a free one.")
     allow_public: bool = _setting(False, "Listen on a public address without API keys.")
     api_keys: tuple[str, ...] = _setting((), "SHA-256 of each API key, in hexadecimal; none: everybody may ask.")
+    api_keys_file: str = _setting("", "TOML file of API keys with rates and models; SIGHUP reads it again.")
     cors_origins: tuple[str, ...] = _setting((), "Web origins whose pages may ask; '*' allows all.")
     models_dir: Path = _setting(SHIPPED_MODELS, "Folder with a folder for each model.")
     models: tuple[str, ...] = _setting((), "Ids of the models to serve; none named: all there are.")
@@ -60,10 +61,10 @@ class Settings:
         for key in self.api_keys:
             if len(key) != 64 or any(c not in "0123456789abcdef" for c in key):
                 raise SettingsError("api_keys has an entry that is no SHA-256 in lower case hexadecimal.")
-        if not (self.api_keys or self.allow_public or _is_loopback(self.host)):
+        if not (self.api_keys or self.api_keys_file or self.allow_public or _is_loopback(self.host)):
             raise SettingsError(
                 f"host is {self.host}, where others can reach it, and there are no api_keys. "
-                "Set api_keys, or allow_public to serve everybody."
+                "Set api_keys or api_keys_file, or allow_public to serve everybody."
             )
 
 

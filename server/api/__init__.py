@@ -1,5 +1,6 @@
 """HTTP: bytes to tasks and back. Knows no models, no batches, no engines."""
 
+import time
 from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI, Response
@@ -8,9 +9,11 @@ from starlette.middleware.cors import CORSMiddleware
 from server.api import describe, docs, ops, problems
 from server.api.auth import Keys
 from server.api.compat import classifiers, deepl, libretranslate
+from server.api.keys import Keyring
 from server.api.observe import Observe
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.own import sentiment, tokens, translations
+from server.api.rates import Clock
 from server.errors import ServerError
 from server.metrics import Metrics
 from server.settings import Settings
@@ -36,23 +39,30 @@ ROUTERS: Sequence[APIRouter] = (
 )
 
 
-def install(app: FastAPI, services: Services, settings: Settings, metrics: Metrics) -> None:
+def install(
+    app: FastAPI, services: Services, settings: Settings, metrics: Metrics, clock: Clock = time.monotonic
+) -> None:
     """Give the application its routes, its errors and its middlewares.
 
     Made for an application without documentation routes of FastAPI's own: those load scripts from elsewhere.
     """
+
+    Raises:
+        SettingsError: the file of API keys cannot be read.
     app.state.services = services
     app.state.settings = settings
     app.state.metrics = metrics
     app.router.redirect_slashes = False  # a redirect would be an answer in another shape
+    needs_keys = bool(settings.api_keys or settings.api_keys_file)
+    app.state.keyring = Keyring(settings.api_keys, settings.api_keys_file, clock) if needs_keys else None
     problems.install(app)
     describe.install(app)
     for router in ROUTERS:
         # Not include_router: it keeps routers nested, and finding a route in them takes longer than answering.
         app.router.routes.extend(router.routes)
     # The last one added is the outermost.
-    if settings.api_keys:
-        app.add_middleware(Keys, hashes=settings.api_keys, refuse=_refuse)
+    if app.state.keyring is not None:
+        app.add_middleware(Keys, keyring=app.state.keyring, refuse=_refuse)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

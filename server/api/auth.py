@@ -1,16 +1,15 @@
-"""API keys: who may call. Keys are known by their SHA-256 only and compared in constant time."""
+"""Who may call: the one place where a request's key is looked up, admitted and charged for what it used."""
 
-import hashlib
-import hmac
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 
 from fastapi import Request, Response
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.api.record import KEY
+from server.api.keys import Holder, Keyring
+from server.api.record import KEY, Record
 from server.errors import NotAuthenticated, ServerError
-from server.settings import Settings
 
 OPEN = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json", "/languages", "/frontend/settings"})
 """Paths that need no key: they say nothing of users, and probes, browsers and LibreTranslate's clients send none."""
@@ -20,55 +19,91 @@ BODY_KEYED = frozenset({"/translate", "/detect"})
 """Paths whose clients may send the key in the body: their routes call ``require_key``."""
 
 SCHEMES = frozenset({"bearer", "deepl-auth-key"})
-KNOWN = "hearth.key_known"
 
 
 class Keys:
-    """Lets requests with a known key pass, all others get 401. Not installed when there are no keys."""
+    """Lets requests with a known key pass, within its rates; others get 401 or 429. Not installed without keys."""
 
-    def __init__(self, app: ASGIApp, hashes: Sequence[str], refuse: Callable[[str, ServerError], Response]) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, refuse: Callable[[str, ServerError], Response]) -> None:
         """Guard an application.
 
         Args:
             app: what is guarded.
-            hashes: SHA-256 of each key, in hexadecimal.
+            keyring: the keys there are.
             refuse: makes the answer to a (path, error): peers' paths have shapes of their own.
         """
         self._app = app
         self._refuse = refuse
-        self._hashes = [value.lower().encode() for value in hashes]
+        self._keyring = keyring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check one request."""
+        """Check one request, tell its client what is left of its rates, and charge what it has used."""
         if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
             return
-        scope[KNOWN] = _sent(Headers(scope=scope), self._hashes)
-        if scope[KNOWN] or scope["path"] in BODY_KEYED:
-            await self._app(scope, receive, send)
+        record: Record = scope[KEY]
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start" and record.holder is not None:
+                message["headers"] = [*message.get("headers", ()), *_headers(record.holder)]
+            await send(message)
+
+        try:
+            holder = self._keyring.find(_sent(Headers(scope=scope)))
+            if holder is not None:
+                _enter(record, holder)
+            elif scope["path"] not in BODY_KEYED:
+                raise NotAuthenticated
+        except ServerError as error:
+            record.fail(error)
+            await self._refuse(scope["path"], error)(scope, receive, answer)
             return
-        error = scope[KEY].error = NotAuthenticated()
-        await self._refuse(scope["path"], error)(scope, receive, send)
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            if record.holder is not None and record.usage is not None:
+                record.holder.charge(record.usage.prompt_tokens + record.usage.completion_tokens)
 
 
-def require_key(request: Request, settings: Settings, key: str) -> None:
+def require_key(request: Request, keyring: Keyring | None, key: str) -> None:
     """Check the key in a body, for routes of ``BODY_KEYED``.
 
     Raises:
         NotAuthenticated: keys are needed, and neither the header nor the body has a known one.
+        RateLimited: it has used up its rate.
     """
-    hashes = [value.encode() for value in settings.api_keys]
-    if hashes and not request.scope.get(KNOWN) and not knows(key, hashes):
+    record: Record = request.scope[KEY]
+    if keyring is None or record.holder is not None:
+        return
+    holder = keyring.find(key)
+    if holder is None:
         raise NotAuthenticated
+    _enter(record, holder)
 
 
-def knows(key: str, hashes: Sequence[bytes]) -> bool:
-    """Whether it is one of the keys. Every hash is compared, so that the time taken says nothing of which."""
-    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest().encode()
-    matches = [hmac.compare_digest(digest, known) for known in hashes]
-    return any(matches)
+def _enter(record: Record, holder: Holder) -> None:
+    record.holder = holder
+    if record.method == "POST":  # what only looks costs nothing
+        holder.admit()
 
 
-def _sent(headers: Headers, hashes: Sequence[bytes]) -> bool:
+def _sent(headers: Headers) -> str:
     scheme, _, key = headers.get("authorization", "").partition(" ")
-    return knows(key.strip(), hashes) and scheme.lower() in SCHEMES
+    return key.strip() if scheme.lower() in SCHEMES else ""
+
+
+def _headers(holder: Holder) -> list[tuple[bytes, bytes]]:
+    """What is left of the rates, under OpenAI's names."""
+    headers = []
+    for unit, bucket in holder.buckets.items():
+        facts = {"limit": str(bucket.per_minute), "remaining": str(bucket.remaining), "reset": _time(bucket.full_s)}
+        headers += [(f"x-ratelimit-{fact}-{unit}".encode(), value.encode()) for fact, value in facts.items()]
+    return headers
+
+
+def _time(seconds: float) -> str:
+    """A duration as OpenAI writes it: ``20ms``, ``7s``, ``6m0s``."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -10,10 +10,12 @@ NEVER_SENT = ("HTTPValidationError", "ValidationError")
 STATUSES: Mapping[str, str] = {
     "400": "A field is wrong or cannot be honoured; `param` names it.",
     "401": "No API key, or an unknown one; only where the server wants keys.",
+    "403": "The API key may not use this model.",
     "404": "No such model; the message lists those there are.",
+    "408": "The body did not arrive in time.",
     "413": "The body or a list is too large.",
     "415": "The body is not JSON.",
-    "429": "The queue is full; `retry-after` says when to come back.",
+    "429": "The queue is full, or the API key has used up its rate; `retry-after` says when to come back.",
     "500": "A defect of the server, or its engine failed.",
     "503": "Not now: loading, restarting or shutting down; `retry-after` says when to come back.",
     "504": "The request took longer than the server allows.",

@@ -63,7 +63,7 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServerError)  # noqa: S101  for the type checker
     record: Record | None = request.scope.get(KEY)
     if record is not None:
-        record.error = error
+        record.fail(error)
     return response_of(error)
 
 

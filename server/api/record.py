@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from server.api.keys import Holder
 from server.batching.job import Timing
-from server.errors import ServerError
+from server.errors import ModelNotFound, ServerError
 from server.tasks.results import Done, Translation, Usage
 
 KEY = "hearth.record"
@@ -42,12 +43,26 @@ class Record:
     translated_characters: dict[tuple[str, str], int] = field(default_factory=dict)
     """Characters read for each pair of source and target."""
     error: ServerError | None = None
+    holder: Holder | None = None
+    """Who holds the key it came with; None where keys are not needed."""
 
     def serve(self, model: str, *, generates: bool = False) -> None:
-        """A model has been found for the request."""
+        """A model has been found for the request.
+
+        Raises:
+            ModelNotAllowed: it is not for the request's key.
+        """
+        if self.holder is not None:
+            self.holder.require(model)
         self.model = model
         self.generates = generates
         self.parsed_s = time.perf_counter()
+
+    def fail(self, error: ServerError) -> None:
+        """There is no answer but this. A key is told of no models but its own."""
+        if isinstance(error, ModelNotFound) and self.holder is not None:
+            error.known = [name for name in error.known if self.holder.allows(name)]
+        self.error = error
 
     def finish(self, usage: Usage, timing: Timing, reasons: Iterable[str] = ("stop",)) -> None:
         """The model has answered."""

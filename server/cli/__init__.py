@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         from server.cli import train
 
         return train.classifier(**options)
-    from server.cli import bulk, chat, inspect  # loaded late: a server needs none of them
+    from server.cli import bulk, chat, inspect, key  # loaded late: a server needs none of them
     from server.cli.client import CallFailed
 
     commands: dict[str, Callable[..., int]] = {
@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         "list": inspect.list_models,
         "show": inspect.show_model,
         "doctor": inspect.doctor,
+        "key": key.make_key,
     }
     try:
         return commands[command](**options)
@@ -89,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     _classifier_arguments(kinds.add_parser("classifier", help=CLASSIFIER, description=f"{CLASSIFIER}."))
     doctor = command("doctor", "say what this machine and these model folders can do, and why not more")
     doctor.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER")
+    key = command("key", "make an API key, and print it with its hash")
+    key.add_argument("--name", default="", metavar="NAME", help="print a table for api_keys_file, with this name")
     return parser
 
 

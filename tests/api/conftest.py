@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -176,7 +177,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
 
     @asynccontextmanager
     async def make(
-        broken: Sequence[Broken] = (), patience_s: float = PATIENCE_S, **settings: Any
+        broken: Sequence[Broken] = (), patience_s: float = PATIENCE_S, clock: Any = time.monotonic, **settings: Any
     ) -> AsyncIterator[Served]:
         metrics = Metrics("test")
         engines: dict[str, Any] = {}
@@ -200,7 +201,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
         services = Services(models, broken)
         metrics.watch(lambda: services.models.values())
         app = FastAPI(docs_url=None, redoc_url=None)
-        api.install(app, services, Settings(**settings), metrics)
+        api.install(app, services, Settings(**settings), metrics, clock)
         transport = httpx.ASGITransport(app)
         for model in models:
             model.batcher.start()

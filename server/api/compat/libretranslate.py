@@ -56,7 +56,7 @@ async def translate(
     request: Request, body: TranslateBody, services: ServicesDep, settings: SettingsDep, record: RecordDep
 ) -> JSONResponse:
     """Translate as LibreTranslate does: a text gives a text, a list gives a list."""
-    require_key(request, settings, body.api_key)
+    require_key(request, request.app.state.keyring, body.api_key)
     texts = as_list(body.q)
     require_items(len(texts), settings, "q")
     task = services.translator(None)
@@ -83,11 +83,9 @@ async def translate_file() -> None:
 
 
 @router.post("/detect")
-async def detect_language(
-    request: Request, body: DetectBody, services: ServicesDep, settings: SettingsDep
-) -> JSONResponse:
+async def detect_language(request: Request, body: DetectBody, services: ServicesDep) -> JSONResponse:
     """Tell the language of a text; confidence in percent."""
-    require_key(request, settings, body.api_key)
+    require_key(request, request.app.state.keyring, body.api_key)
     found = detect(body.q, services.translator(None).languages)
     return JSONResponse([{"confidence": round(found[1] * 100, 1), "language": found[0]}] if found else [])
 
@@ -102,14 +100,14 @@ async def languages(services: ServicesDep) -> JSONResponse:
 
 
 @router.get("/frontend/settings")
-async def frontend_settings(services: ServicesDep, settings: SettingsDep) -> JSONResponse:
+async def frontend_settings(request: Request, services: ServicesDep) -> JSONResponse:
     """Say what a front end may offer."""
     languages = services.translator(None).languages
     target = "en" if "en" in languages else languages[0]
     return JSONResponse(
         {
-            "apiKeys": bool(settings.api_keys),
-            "keyRequired": bool(settings.api_keys),
+            "apiKeys": request.app.state.keyring is not None,
+            "keyRequired": request.app.state.keyring is not None,
             "charLimit": -1,
             "frontendTimeout": 500,
             "suggestions": False,

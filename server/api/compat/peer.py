@@ -79,7 +79,7 @@ class PeerRoute(JsonRoute):
                 ours = problems.from_validation(error.errors(), error.body)
             except ServerError as error:
                 ours = error
-            request.scope[KEY].error = ours
+            request.scope[KEY].fail(ours)
             return self.answer(ours)
 
         return handle

@@ -67,9 +67,11 @@ async def detokenize(body: DetokenizeRequest, services: ServicesDep, record: Rec
 
 
 @router.get("/tokenizer_info")
-async def tokenizer_info(services: ServicesDep, model: str | None = None) -> TokenizerInfo:
+async def tokenizer_info(services: ServicesDep, record: RecordDep, model: str | None = None) -> TokenizerInfo:
     """Say what a client has to know that writes prompts itself."""
     found = _model(model, services)
+    if record.holder is not None:
+        record.holder.require(found.id)
     card = found.card
     section = card.generation
     return TokenizerInfo(

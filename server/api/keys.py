@@ -1,0 +1,163 @@
+"""API keys: which there are, what each may use, and how much of it. Read from a file that can be read again.
+
+Keys are known by their SHA-256 only: they are random and long (``hearth key`` makes them), so nothing slower is needed.
+Knows nothing of HTTP requests.
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from server.api.rates import Bucket, Clock
+from server.refusals import ModelNotAllowed, RateLimited
+from server.settings import SettingsError
+
+log = logging.getLogger(__name__)
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+UNITS = {"requests": "rate_rpm", "tokens": "tokens_per_minute"}
+"""What a key can have a rate of, as headers name it, and the field that sets it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key as the operator wrote it down. Rates are a minute's, 0 for none; no models named: all."""
+
+    name: str
+    sha256: str
+    rate_rpm: int = 0
+    tokens_per_minute: int = 0
+    models: tuple[str, ...] = ()
+
+
+class Holder:
+    """Who holds a key: what it may use, and how much it has used. Lives on the event loop."""
+
+    def __init__(self, key: Key, clock: Clock) -> None:
+        self.key = key
+        self.buckets = {
+            unit: Bucket(limit, clock) for unit, field in UNITS.items() if (limit := getattr(key, field)) > 0
+        }
+
+    def admit(self) -> None:
+        """Begin one request.
+
+        Raises:
+            RateLimited: the rate of requests or tokens is used up; nothing is taken then.
+        """
+        for unit, bucket in self.buckets.items():
+            if (wait_s := bucket.wait_s) > 0:
+                raise RateLimited(bucket.per_minute, unit, wait_s)
+        if "requests" in self.buckets:
+            self.buckets["requests"].take(1)
+
+    def charge(self, tokens: int) -> None:
+        """A request has ended that read and made so many tokens."""
+        if "tokens" in self.buckets:
+            self.buckets["tokens"].take(tokens)
+
+    def allows(self, model: str) -> bool:
+        """Whether it may use the model of this id."""
+        return not self.key.models or model in self.key.models
+
+    def require(self, model: str) -> None:
+        """Refuse a model that is not for this key.
+
+        Raises:
+            ModelNotAllowed: it names the model and those that are.
+        """
+        if not self.allows(model):
+            raise ModelNotAllowed(model, self.key.models)
+
+
+class Keyring:
+    """All keys there are."""
+
+    def __init__(self, hashes: Sequence[str] = (), file: str = "", clock: Clock = time.monotonic) -> None:
+        """Read them.
+
+        Args:
+            hashes: SHA-256 of keys without limits, in hexadecimal.
+            file: TOML with a table ``[[keys]]`` for each key; none when empty.
+            clock: for the rates.
+
+        Raises:
+            SettingsError: the file cannot be read, or says something that cannot be.
+        """
+        self._hashes = tuple(hashes)
+        self._file = file
+        self._clock = clock
+        self._holders: list[Holder] = []
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the file again; a key that is as it was keeps what it has used.
+
+        Raises:
+            SettingsError: as at the start; the keys are then those there were.
+        """
+        keys = [Key(name="", sha256=each) for each in self._hashes]
+        keys += read_keys(Path(self._file)) if self._file else []
+        before = {holder.key: holder for holder in self._holders}
+        self._holders = [before.get(key) or Holder(key, self._clock) for key in keys]
+        log.info("there are %d API keys", len(keys))
+
+    def find(self, secret: str) -> Holder | None:
+        """Whose key it is, if anybody's. Every hash is compared, so that the time taken says nothing of which."""
+        digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+        matches = [hmac.compare_digest(digest, holder.key.sha256) for holder in self._holders]
+        return next((holder for holder, matched in zip(self._holders, matches, strict=True) if matched), None)
+
+
+def read_keys(file: Path) -> list[Key]:
+    """The keys of a file.
+
+    Raises:
+        SettingsError: names the file, and the key and the field that are wrong.
+    """
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"api_keys_file {file} cannot be read: {error}") from error
+    entries = table.pop("keys", None)
+    if table or not isinstance(entries, list) or not entries:
+        raise SettingsError(f"api_keys_file {file} must have at least one table [[keys]], and nothing else.")
+    keys: list[Key] = []
+    for place, entry in enumerate(entries, 1):
+        if problem := _problem(entry, keys):
+            raise SettingsError(f"api_keys_file {file}, key {place}: {problem}.")
+        values: dict[str, Any] = {**entry, "models": tuple(entry.get("models", ()))}
+        keys.append(Key(**values))
+    return keys
+
+
+def _problem(entry: Any, before: Sequence[Key]) -> str:
+    """What is wrong with one table; empty when nothing is."""
+    known = {field.name for field in fields(Key)}
+    if not isinstance(entry, dict):
+        return "it is no table"
+    if unknown := sorted(entry.keys() - known):
+        return f"there is no field '{unknown[0]}'"
+    name, digest = entry.get("name"), entry.get("sha256")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        return "'name' must be letters, digits, '.', '_' and '-', 64 at most"
+    if not isinstance(digest, str) or not SHA256.fullmatch(digest):
+        return "'sha256' must be a SHA-256 in lower case hexadecimal ('hearth key' prints one)"
+    if any(name == key.name or digest == key.sha256 for key in before):
+        return f"'{name}' is there twice, by its name or its hash"
+    for field in UNITS.values():
+        value = entry.get(field, 1)
+        if type(value) is not int or value < 1:
+            return f"'{field}' must be a whole number of at least 1; leave it out for no limit"
+    models = entry.get("models", ["any"])
+    if not isinstance(models, list) or not models or not all(isinstance(model, str) and model for model in models):
+        return "'models' must be a list of ids; leave it out for all models"
+    return ""
