@@ -43,6 +43,8 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         lanes: how many batches run at once, each in a thread.
         cores: the machine's budget; a batch holds ``lane_cores`` of it while it runs.
         waiting_rows, waiting_tokens: how much may wait.
+
+    ``on_work`` and ``on_idle`` are called on the event loop: rows have come into the line; nothing is left to do.
     """
 
     def __init__(
@@ -75,6 +77,10 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         self._tokens_per_s = 1000.0
         self._refusal: ServerError | None = None
         self._stopping = False
+        self._held = False
+        self._lanes_at_work = 0
+        self.on_work: Callable[[], None] | None = None
+        self.on_idle: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = [
             threading.Thread(target=self._serve, name=f"{name}-lane-{i}", daemon=True) for i in range(lanes)
@@ -114,6 +120,8 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
                 self._tokens += tokens
                 self._jobs.add(job)
                 self._changed.notify(len(seats))
+        if seats and self.on_work is not None:
+            self.on_work()
         return job
 
     @property
@@ -127,6 +135,31 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         """Requests of which at least one row has been taken and not all have ended."""
         with self._changed:
             return sum(any(seat.taken_s is not None for seat in job.seats) for job in self._jobs)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request waits or runs and no lane is at work, be it on rows that nobody wants any longer."""
+        with self._changed:
+            return not self._jobs and not self._lanes_at_work
+
+    def hold(self) -> None:
+        """Let rows wait in line, though lanes are free: the engine is not there. ``release`` ends it."""
+        with self._changed:
+            self._held = True
+
+    def release(self) -> None:
+        """Let the lanes take rows again."""
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
+
+    def fail_waiting(self, error: ServerError) -> None:
+        """End every request in line with this error; rows at work are not stopped by it."""
+        with self._changed:
+            jobs = [job for job, _ in self._line]
+            self._line.clear()
+            self._rows = self._tokens = 0
+        self._fail(jobs, error)
 
     def refuse(self, error: ServerError | None) -> None:
         """From now on every ``submit`` raises this; None opens the line again."""
@@ -148,9 +181,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._rows = self._tokens = 0
             jobs = list(self._jobs)
             self._changed.notify_all()
-        for job in jobs:
-            job.fail(Unavailable(reason), time.perf_counter())
-            self._forget(job)
+        self._fail(jobs, Unavailable(reason))
         for thread in self._threads:
             if thread.is_alive():
                 await asyncio.to_thread(thread.join)
@@ -168,6 +199,11 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         if job.over:
             self._forget(job)
 
+    def _fail(self, jobs: Iterable[Job[RowT, PieceT, ResultT]], error: ServerError) -> None:
+        for job in jobs:
+            job.fail(error, time.perf_counter())
+            self._forget(job)
+
     def _forget(self, job: Job[RowT, PieceT, ResultT]) -> None:
         with self._changed:
             self._jobs.discard(job)
@@ -183,14 +219,20 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
     def _serve(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._line or self._stopping)
+                self._changed.wait_for(lambda: (self._line and not self._held) or self._stopping)
                 if self._stopping:
                     return
+                self._lanes_at_work += 1
             # Cores first, rows second: whatever arrives while this lane waits for cores joins its batch.
             with self._cores.grant(self._lane_cores) as grant:
                 taken = self._take(lambda line: policy.take(line, self._limits))
                 if taken:
                     self._work(taken, Run(taken, grant, self._deliver, self._join, lambda: self._stopping))
+            with self._changed:
+                self._lanes_at_work -= 1
+                idle = not self._line and not self._lanes_at_work
+            if idle and self.on_idle is not None:
+                self._tell(self.on_idle)
 
     def _work(
         self, taken: Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]], run: Run[RowT, PieceT, ResultT]
@@ -211,7 +253,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._tokens_per_s += 0.1 * (run.tokens / spent_s * len(self._threads) - self._tokens_per_s)
 
     def _join(self, key: Hashable, room: Room) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
-        if not self._line or not room.rows:
+        if not self._line or not room.rows or self._held:
             return ()
         return self._take(lambda line: policy.refill(line, key, room))
 
@@ -235,13 +277,17 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
 
     def _deliver(self, events: Sequence[tuple[Job[RowT, PieceT, ResultT], Any]]) -> None:
         """Hand a step's events to the event loop: one call for all of them."""
+        self._tell(lambda: self._hand_over(events))
+
+    def _tell(self, news: Callable[[], None]) -> None:
+        """Have it called on the event loop."""
         loop = self._loop
         if loop is None or loop.is_closed():
             return
         try:
-            loop.call_soon_threadsafe(self._hand_over, events)
+            loop.call_soon_threadsafe(news)
         except RuntimeError:  # the loop is closed: nobody is left to tell
-            log.debug("events after the end of the event loop")
+            log.debug("news after the end of the event loop")
 
     def _hand_over(self, events: Sequence[tuple[Job[RowT, PieceT, ResultT], Any]]) -> None:
         now_s = time.perf_counter()

@@ -1,0 +1,83 @@
+"""A line whose engine is not there: rows wait, nothing is taken, and its owner hears when all is done."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.engines.fake import FakeRow
+from server.errors import Overloaded, Unavailable
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_rows_wait_while_the_line_is_held_and_run_once_it_is_released(serving: Any) -> None:
+    async with serving(waiting_rows=2) as (batcher, engine), serving() as (other, _):
+        batcher.hold()
+        job = batcher.submit([FakeRow("a"), FakeRow("b")])
+        with pytest.raises(Overloaded):
+            batcher.submit([FakeRow("c")])
+        for _ in range(3):
+            await other.submit([FakeRow("of a line that is not held")]).results()
+        assert (batcher.waiting, batcher.idle, engine.ran) == ((1, 2, 2), False, [])
+        batcher.release()
+        assert await job.results() == ["a", "b"]
+
+
+async def test_nobody_joins_a_run_while_the_line_is_held(serving: Any, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    async with serving(refill=True) as (batcher, engine):
+        first = batcher.submit([FakeRow("first", hold=gate)])
+        while not engine.ran:  # noqa: ASYNC110  the lane's thread has no event for it
+            await asyncio.sleep(0)
+        batcher.hold()
+        second = batcher.submit([FakeRow("second")])
+        await asyncio.to_thread(gate.write_bytes, b"")
+        assert await first.results() == ["first"]
+        batcher.release()
+        assert await second.results() == ["second"]
+        assert engine.ran == [["first"], ["second"]]
+
+
+async def test_waiting_requests_can_be_ended_with_a_reason(serving: Any) -> None:
+    async with serving() as (batcher, _):
+        batcher.hold()
+        job = batcher.submit([FakeRow("a"), FakeRow("b")])
+        batcher.fail_waiting(Unavailable("No memory."))
+        with pytest.raises(Unavailable, match="No memory"):
+            await job.results()
+        assert batcher.idle
+        assert batcher.waiting == (0, 0, 0)
+
+
+async def test_the_owner_hears_of_work_and_of_its_end(serving: Any) -> None:
+    async with serving() as (batcher, _):
+        told: list[str] = []
+        idle = asyncio.Event()
+        batcher.on_work = lambda: told.append("work")
+        batcher.on_idle = idle.set
+        assert batcher.idle
+        job = batcher.submit([FakeRow("a")])
+        assert (told, batcher.idle) == (["work"], False)
+        await job.results()
+        await idle.wait()
+        assert batcher.idle
+
+
+async def test_a_lane_that_still_computes_for_nobody_is_not_idle(serving: Any, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    async with serving() as (batcher, engine):
+        idle = asyncio.Event()
+        batcher.on_idle = idle.set
+        job = batcher.submit([FakeRow("a", hold=gate)])
+        while not engine.ran:  # noqa: ASYNC110  the lane's thread has no event for it
+            await asyncio.sleep(0)
+        job.cancel()
+        assert not batcher.idle
+        await asyncio.to_thread(gate.write_bytes, b"")
+        await idle.wait()
+        assert batcher.idle
