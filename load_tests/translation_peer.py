@@ -53,7 +53,7 @@ class Peer:
     def translate(self, texts: list[str]) -> list[str]:
         """Translate one request."""
         pieces = [self._tokenizer.tokens(self._tokenizer.encode(text)) for text in texts]
-        rows = [self._family.source_row(self._section, row, self._target) for row in pieces]
+        rows = [self._family.source_row(self._section, row, "en", self._target) for row in pieces]
         with self._turn:
             results = self._translator.translate_batch(
                 rows,

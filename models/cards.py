@@ -17,8 +17,12 @@ Activation = Literal["tanh", "relu"]
 class TokenizerSpec:
     """Which library reads the tokenizer's file."""
 
-    kind: Literal["sentencepiece", "huggingface"]
+    kind: Literal["sentencepiece", "sentencepiece-vocabulary", "huggingface"]
+    """``sentencepiece-vocabulary``: a sentencepiece model cuts a text into pieces, and a piece's id is its row in the
+    model's vocabulary file."""
     file: str
+    target_file: str | None = None
+    """The sentencepiece model of the target's pieces, where it is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,26 @@ class TranslationSpec:
     """The directions one pass serves, and how a source row is made."""
 
     languages: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
     target_token: str
-    """The first token of a source row, with ``{language}`` for the target's code."""
+    """How a row names a language, with ``{language}`` for its code; empty: it names none. The family knows where."""
     beam_size: int
     max_target_ratio: float
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Source and target; none: each language with each other."""
+    codes: Mapping[str, str] = field(default_factory=dict)
+    """What ``{language}`` stands for where that is not the language's code: ``en`` is ``eng_Latn`` to NLLB."""
+    max_target_tokens: int = 1024
+    """The most tokens of a translation: the decoder has no positions beyond."""
+
+    def covers(self, source: str, target: str) -> bool:
+        """Whether one pass translates this direction."""
+        if self.pairs:
+            return (source, target) in self.pairs
+        return source != target and source in self.languages and target in self.languages
+
+    def token(self, language: str) -> str:
+        """How a row names this language."""
+        return self.target_token.format(language=self.codes.get(language, language))
 
 
 @dataclass(frozen=True, slots=True)

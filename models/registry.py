@@ -139,6 +139,8 @@ def _file_problems(card: Manifest, folder: Path) -> Iterator[str]:
     wanted = {"model.bin": "every model", "config.json": "every model", card.tokenizer.file: "tokenizer.file"}
     if card.generation is not None:
         wanted[card.generation.template] = "generation.template"
+    if card.tokenizer.target_file is not None:
+        wanted[card.tokenizer.target_file] = "tokenizer.target_file"
     wanted |= {head.file: f"head '{head.name}'" for head in card.heads}
     for name, why in wanted.items():
         if name not in card.files:
@@ -151,15 +153,18 @@ def _generation_problems(section: GenerationSpec) -> Iterator[str]:
 
 
 def _translation_problems(section: TranslationSpec) -> Iterator[str]:
-    if not section.pairs:
-        yield "'translation.pairs' is empty"
+    if len(section.languages) < 2:
+        yield "'translation.languages' must be at least two"
     if len(set(section.languages)) != len(section.languages):
         yield "'translation.languages' names one language twice"
     for pair in section.pairs:
         if pair[0] == pair[1] or not set(pair) <= set(section.languages):
             yield f"'translation.pairs' has {list(pair)}; a pair is two different languages of 'translation.languages'"
-    if section.beam_size < 1:
-        yield f"'translation.beam_size' is {section.beam_size}; it must be at least 1"
+    for code in sorted(section.codes.keys() - set(section.languages)):
+        yield f"'translation.codes' names '{code}', which is not in 'translation.languages'"
+    for key in ("beam_size", "max_target_tokens"):
+        if getattr(section, key) < 1:
+            yield f"'translation.{key}' is {getattr(section, key)}; it must be at least 1"
     if section.max_target_ratio <= 0:
         yield f"'translation.max_target_ratio' is {section.max_target_ratio}; it must be above 0"
 

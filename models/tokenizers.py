@@ -4,10 +4,11 @@ Plain text never yields a control token: what a user types cannot end a turn. Co
 `Special` segments. Nothing is truncated or padded. Knows nothing of templates, models' weights or requests.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import sentencepiece
 import tokenizers
@@ -16,6 +17,9 @@ from models.cards import ModelCard
 from models.pieces import PieceBytes, piece_bytes
 from models.tables import ManifestError
 from models.vocabulary import read_vocabulary
+
+UNKNOWN = "<unk>"
+_LANGUAGE = re.compile(r">>.+<<")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +94,18 @@ def load_tokenizer(card: ModelCard) -> Tokenizer:
     Raises:
         ManifestError: the file cannot be read, or the model's vocabulary differs from the tokenizer's.
     """
-    file = card.path(card.tokenizer.file)
+    file, target_file = card.path(card.tokenizer.file), card.tokenizer.target_file
+    vocabulary = read_vocabulary(card.folder)
     try:
         tokenizer: Tokenizer
         if card.tokenizer.kind == "sentencepiece":
             tokenizer = SentencePieceTokenizer(file)
+        elif card.tokenizer.kind == "sentencepiece-vocabulary":
+            tokenizer = VocabularyTokenizer(vocabulary, file, card.path(target_file) if target_file else file)
         else:
             tokenizer = HuggingFaceTokenizer(file)
     except Exception as error:  # both libraries raise what they like
         raise ManifestError(file, f"is not a {card.tokenizer.kind} tokenizer") from error
-    vocabulary = read_vocabulary(card.folder)
     if len(vocabulary) < tokenizer.vocab_size:
         raise ManifestError(file, f"has {tokenizer.vocab_size} tokens, the model's vocabulary {len(vocabulary)}")
     for id in range(tokenizer.vocab_size):
@@ -193,6 +199,53 @@ class SentencePieceTokenizer(_Common):
         """See `Tokenizer`."""
         piece: str = self._model.id_to_piece(id)
         return piece
+
+
+class VocabularyTokenizer(_Common):
+    """A sentencepiece model that cuts texts, and a vocabulary of its own: an id is a row of it.
+
+    So are the tokenizers of Marian, whose two languages have a sentencepiece model each, and of M2M100. Tokens of the
+    vocabulary that are no pieces (names of languages, the end token) are control tokens, and so is the unknown token:
+    it writes nothing, as in the original.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], file: Path, target_file: Path) -> None:
+        self._model = sentencepiece.SentencePieceProcessor(model_file=str(file))
+        self._vocabulary = vocabulary
+        self._ids = {token: id for id, token in enumerate(vocabulary)}
+        self._unknown = self._ids[UNKNOWN]
+        models = [self._model, sentencepiece.SentencePieceProcessor(model_file=str(target_file))]
+        pieces = {piece for model in models for piece in _plain_pieces(model)}
+        special = {token: id for token, id in self._ids.items() if token not in pieces}
+        super().__init__(len(vocabulary), special, piece_bytes("sentencepiece"))
+        self._plain = {piece: self._ids[piece] for piece in pieces if piece in self._ids}
+        first: list[str] = self._model.encode("a", out_type=str)
+        self.adds_leading_space = first[0].startswith("\u2581")
+
+    def encode(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        _require_unicode(text)
+        return [self._plain.get(piece, self._unknown) for piece in self._model.encode(text, out_type=str)]
+
+    def encode_row(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self.encode(text)
+
+    def id(self, token: str) -> int:
+        """See `Tokenizer`."""
+        return self._ids[token]
+
+    def token(self, id: int) -> str:
+        """See `Tokenizer`."""
+        return self._vocabulary[id]
+
+
+def _plain_pieces(model: Any) -> Iterator[str]:
+    """The pieces that plain text is made of. Some models of Marian's list the names of languages, ``>>fra<<``, too."""
+    for id in range(model.get_piece_size()):
+        piece: str = model.id_to_piece(id)
+        if not (model.is_control(id) or model.is_unknown(id) or _LANGUAGE.fullmatch(piece)):
+            yield piece
 
 
 class HuggingFaceTokenizer(_Common):

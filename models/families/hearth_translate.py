@@ -9,15 +9,21 @@ from collections.abc import Sequence
 from models.cards import TranslationSpec
 
 
-def source_row(section: TranslationSpec, pieces: Sequence[str], target: str) -> list[str]:
+def source_row(section: TranslationSpec, pieces: Sequence[str], source: str, target: str) -> list[str]:
     """The source tokens of one sentence.
 
     Args:
         section: the manifest's translation section.
         pieces: the sentence's tokens, without control tokens.
+        source: code of its language, one of the manifest's.
         target: code of the target language, one of the manifest's.
     """
-    return [section.target_token.format(language=target), *pieces]
+    return [section.token(target), *pieces]
+
+
+def target_prefix(section: TranslationSpec, target: str) -> list[str]:
+    """The tokens that every translation begins with, and which are no part of it."""
+    return []
 
 
 def max_target_tokens(section: TranslationSpec, source_tokens: int) -> int:

@@ -29,11 +29,13 @@ class TranslatorEngine:
     def run(self, rows: Sequence[TranslationRow], out: Outbox[TranslationRow, None, Translated]) -> None:
         """Translate rows of one key (``keys.translator``) together."""
         first = rows[0]
+        prefixes = [list(row.target_prefix) for row in rows]
         results = self._translator.translate_batch(
             [list(row.source) for row in rows],
+            target_prefix=prefixes if any(prefixes) else None,
             beam_size=first.beam_size,
             num_hypotheses=first.hypotheses,
-            max_decoding_length=first.max_tokens,
+            max_decoding_length=first.max_tokens + len(first.target_prefix),
             max_input_length=0,  # the library would cut silently; lengths were checked before the row was queued
             repetition_penalty=first.repetition_penalty,
             no_repeat_ngram_size=first.no_repeat_ngram,
@@ -43,18 +45,21 @@ class TranslatorEngine:
         for i, result in enumerate(results):
             attention = result.attention if first.alignment else [()] * len(result.hypotheses)
             scored = zip(result.hypotheses, result.scores, attention, strict=True)
-            out.done(i, Translated([_hypothesis(*each) for each in scored]))
+            given = len(rows[i].target_prefix)
+            out.done(i, Translated([_hypothesis(*each, given) for each in scored]))
 
     def close(self) -> None:
         """Free the model."""
         del self._translator
 
 
-def _hypothesis(tokens: Sequence[str], score: float, attention: Sequence[Sequence[float]]) -> Hypothesis:
-    """The library's score is the mean log-probability with its default length penalty of 1.
+def _hypothesis(tokens: Sequence[str], score: float, attention: Sequence[Sequence[float]], given: int) -> Hypothesis:
+    """Without the tokens it was ``given`` to begin with.
+
+    The library's score is the mean log-probability with its default length penalty of 1.
 
     Its attention has a row a target token, over the source's tokens, the mean of the last layer's heads; only where
     each is highest goes over the pipe.
     """
-    alignment = tuple(max(range(len(row)), key=row.__getitem__) for row in attention)
-    return Hypothesis(tuple(tokens), score if math.isfinite(score) else -math.inf, alignment)
+    alignment = tuple(max(range(len(row)), key=row.__getitem__) for row in attention[given:])
+    return Hypothesis(tuple(tokens[given:]), score if math.isfinite(score) else -math.inf, alignment)

@@ -35,8 +35,8 @@ def generation_tokens(row: GenerationRow) -> int:
 
 
 def translator(row: TranslationRow) -> Hashable:
-    """Decoding options, the length limit among them, hold for a whole call."""
-    options = row.repetition_penalty, row.no_repeat_ngram, row.alignment
+    """Decoding options, the length limit among them, hold for a whole call; rows begin after as many tokens."""
+    options = row.repetition_penalty, row.no_repeat_ngram, row.alignment, len(row.target_prefix)
     return row.beam_size, row.hypotheses, row.max_tokens, *options
 
 

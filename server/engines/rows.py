@@ -87,6 +87,8 @@ class TranslationRow:
     source: Sequence[str]
     max_tokens: int
     """At most so many tokens are decoded."""
+    target_prefix: Sequence[str] = ()
+    """Tokens that the decoder is made to begin with; they are no part of a hypothesis."""
     beam_size: int = 1
     hypotheses: int = 1
     """How many to return; at most ``beam_size``."""

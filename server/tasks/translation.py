@@ -36,7 +36,6 @@ class TranslationTask:
         self._model = model
         self._section = section
         self._family = family
-        self._pairs = frozenset(section.pairs)
         self._rows = Rows(model.tokenizer, family, section, model.card.context_length_tokens)
 
     @property
@@ -134,9 +133,10 @@ class TranslationTask:
         return route
 
     def _find_route(self, source: str, target: str) -> tuple[str, ...] | None:
-        if (source, target) in self._pairs:
+        covers = self._section.covers
+        if covers(source, target):
             return (target,)
-        pivots = (each for each in self.languages if {(source, each), (each, target)} <= self._pairs)
+        pivots = (each for each in self.languages if covers(source, each) and covers(each, target))
         pivot = next(pivots, None)
         return None if pivot is None else (pivot, target)
 

@@ -49,20 +49,24 @@ class Rows:
         """How many tokens a text has."""
         return len(self._encode(text))
 
-    def row(self, sentence: Marked, target: str, hypotheses: int, beam_size: int | None = None) -> TranslationRow:
-        """The row of one sentence.
+    def row(
+        self, sentence: Marked, source: str, target: str, hypotheses: int, beam_size: int | None = None
+    ) -> TranslationRow:
+        """The row of one sentence in the language ``source``.
 
         Raises:
             InputTooLong: it has more tokens than the model reads, and no place to split it.
         """
         pieces = self._tokenizer.tokens(self._encode(sentence.text))
-        source = self._family.source_row(self._section, pieces, target)
-        if len(source) > self._limit_tokens:
-            raise InputTooLong(len(source), self._limit_tokens)
-        most = self._family.max_target_tokens(self._section, len(source))
+        row = self._family.source_row(self._section, pieces, source, target)
+        if len(row) > self._limit_tokens:
+            raise InputTooLong(len(row), self._limit_tokens)
+        most = self._family.max_target_tokens(self._section, len(row))
+        step = next((step for step in LENGTH_STEPS if step >= most), LENGTH_STEPS[-1])
         return TranslationRow(
-            source,
-            max_tokens=next((step for step in LENGTH_STEPS if step >= most), LENGTH_STEPS[-1]),
+            row,
+            max_tokens=min(step, self._section.max_target_tokens),
+            target_prefix=self._family.target_prefix(self._section, target),
             beam_size=max(self._section.beam_size if beam_size is None else beam_size, hypotheses),
             hypotheses=hypotheses,
             alignment=bool(sentence.nodes),

@@ -110,9 +110,9 @@ class TranslationRun:
             if self._leg < len(text.route):
                 last = self._leg == len(text.route) - 1
                 wanted = 1 + self._options.alternatives if last else 1
-                language = text.route[self._leg]
+                source, language = (text.source, *text.route)[self._leg : self._leg + 2]
                 for sentence in sentences:
-                    row = self._rows.row(sentence.hypotheses[0], language, wanted, self._options.beam_size)
+                    row = self._rows.row(sentence.hypotheses[0], source, language, wanted, self._options.beam_size)
                     self._work.append(_Work(sentence, row, language))
         self._job = self._batcher.submit([work.row for work in self._work]) if self._work else None
 

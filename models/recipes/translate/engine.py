@@ -34,7 +34,8 @@ class Engine:
 
     def translate(self, texts: list[str], target: str, beam_size: int | None = None) -> Timed:
         """Translate into `target`, a language code, with the manifest's beam unless one is given."""
-        rows = [source_row(self._section, pieces, target) for pieces in self._tokenizer.encode(texts, out_type=str)]
+        encoded = self._tokenizer.encode(texts, out_type=str)
+        rows = [source_row(self._section, pieces, source="", target=target) for pieces in encoded]  # it names none
         translations = [""] * len(texts)
         seconds, tokens = 0.0, 0
         # Rows of like length together: little padding, and one length limit fits them all.

@@ -9,11 +9,14 @@ from difflib import SequenceMatcher
 
 from server.errors import UnsupportedParameter
 from server.tasks.results import Flag
-from server.tasks.text.language import detect
+from server.tasks.text.language import closest, detect
 
 LONGEST_RATIO = 3.0
 SHORTEST_RATIO = 0.25
 """Target characters to source characters: of 41,736 human translations of test sentences none is outside."""
+
+DENSE = 2.5
+"""A Chinese character, a kana or a Korean syllable says as much as so many letters."""
 
 SHORT_CHARACTERS = 30
 """Of shorter sources any length may be right, up to this many characters more."""
@@ -27,6 +30,7 @@ SURE_WORDS = 4
 """Another language is told with this probability from this many words on."""
 
 _WORD = re.compile(r"[^\W\d_]+")
+_DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 
 def judge(source: str, target: str, language: str, languages: Collection[str], *, looped: bool) -> tuple[Flag, ...]:
@@ -54,9 +58,15 @@ def judge(source: str, target: str, language: str, languages: Collection[str], *
 def _has_sane_length(source: str, target: str) -> bool:
     if not target.strip():
         return not _WORD.search(source)
-    if len(target) > LONGEST_RATIO * len(source) + SHORT_CHARACTERS:
+    before, after = _length(source), _length(target)
+    if after > LONGEST_RATIO * before + SHORT_CHARACTERS:
         return False
-    return len(source) < SHORT_CHARACTERS or len(target) >= SHORTEST_RATIO * len(source)
+    return before < SHORT_CHARACTERS or after >= SHORTEST_RATIO * before
+
+
+def _length(text: str) -> float:
+    """How much it says, in letters."""
+    return len(text) + (DENSE - 1) * len(_DENSE.findall(text))
 
 
 def _is_copy(source: str, target: str) -> bool:
@@ -72,7 +82,7 @@ def _is_other_language(target: str, language: str, languages: Collection[str]) -
     if len(_WORD.findall(target)) < SURE_WORDS:
         return False
     try:
-        found = detect(target, languages)
+        expected, found = closest(language, languages), detect(target, languages)
     except UnsupportedParameter:  # the library is missing on this platform: one check less
         return False
-    return found is not None and found[0] != language and found[1] >= SURE
+    return expected is not None and found is not None and found[0] != expected and found[1] >= SURE

@@ -33,3 +33,22 @@ def test_a_model_that_repeated_itself_is_flagged() -> None:
 )  # fmt: skip
 def test_names_and_short_texts_are_left_in_peace(source: str, target: str) -> None:
     assert judge(source, target, "de", LANGUAGES, looped=False) == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "language"),
+    [
+        # A Chinese sentence has a third of the characters that it has in English.
+        (
+            "我们昨天下午在老城区的一家小书店里找到了这本已经绝版二十多年的旧地图集，店主说整个城市只剩下这一本了。",
+            "Yesterday afternoon, in a small bookshop in the old part of the town, we found this old atlas, which has "
+            "been out of print for more than twenty years; the owner told us that it is the only copy left in the city.",
+            "en",
+        ),
+        ("The weather is nice today and we go outside.", "今天天氣很好，我們 去 外面 玩 吧。", "zh-Hant"),
+        # Indonesian is not known to the library, which takes it for Malay.
+        ("The weather is nice today and we go outside.", "Cuaca hari ini bagus dan kami pergi ke luar rumah.", "id"),
+    ],
+)
+def test_languages_unlike_english_are_judged_by_their_own_measure(source: str, target: str, language: str) -> None:
+    assert judge(source, target, language, ("en", "zh", "zh-Hant", "ms", "id"), looped=False) == ()

@@ -38,6 +38,13 @@ def test_only_candidates_are_found() -> None:
     assert detect("Guten Morgen", []) is None
 
 
+def test_a_language_in_two_scripts_is_told_by_its_plain_code() -> None:
+    found = detect("今天天气很好，我们去外面玩吧。", ["en", "zh-Hant", "zh"])
+    assert found is not None
+    assert found[0] == "zh"
+    assert detect("今天天气很好，我们去外面玩吧。", ["zh-Hant"]) == ("zh-Hant", 1.0)
+
+
 def test_the_beginning_of_a_long_text_tells() -> None:
     found = detect("Guten Morgen. " * 200 + "Good morning, how are you? " * 2000, SERVED)
     assert found is not None
