@@ -9,7 +9,7 @@ import ctranslate2
 import numpy as np
 
 from load_tests.step.shapes import Shape
-from server.engines.step.support import core, epsilon
+from server.engines.step.support import config, core
 
 CONTEXT_TOKENS = 2048
 DECODE_PROMPT_TOKENS = 32
@@ -48,7 +48,7 @@ class Step:
         assert compiled is not None, "the step engine is not compiled"
         self._shape = shape
         self._seed = 0
-        self.core = compiled.Decoder(str(folder / "model.bin"), epsilon(folder), threads, "", CONTEXT_TOKENS, 1 << 30)
+        self.core = compiled.Decoder(str(folder / "model.bin"), config(folder), threads, "", CONTEXT_TOKENS, 1 << 30)
 
     def _open(self, tokens: int, **sampling: Any) -> int:
         self._seed += 1

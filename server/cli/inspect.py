@@ -48,13 +48,14 @@ def doctor(models_dir: Path | None) -> int:
     print(f"machine   {platform.machine()}, {cores} usable cores, Python {platform.python_version()}")
     good = True
     for card in find_models(models_dir or SHIPPED_MODELS):
-        spec, _, why = engine_for(card, cores, 32)
         try:
+            spec, _, why = engine_for(card, cores, 32)
             verify(card)
             load_tokenizer(card)
-            state = "ok"
         except (ManifestError, ValueError) as error:
-            state, good = f"cannot be served: {error}", False
-        print(f"{card.id:<12}  {state}")
+            print(f"{card.id:<12}  cannot be served: {error}")
+            good = False
+            continue
+        print(f"{card.id:<12}  ok")
         print(f"              engine {spec.kind}, {spec.lanes} lanes of {spec.lane_threads} threads: {why}")
     return 0 if good else 1

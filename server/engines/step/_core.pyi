@@ -9,15 +9,21 @@ BLOCK_TOKENS: int
 
 class ModelError(ValueError): ...
 class Unsupported(ValueError): ...
+class Incomplete(ValueError): ...
 
-def inspect(path: str, epsilon: float) -> dict[str, int]: ...
+class Config:
+    def __init__(
+        self, *, epsilon: float = -1.0, final_softcap: float = -1.0, attention_softcap: float = -1.0
+    ) -> None: ...
+
+def inspect(path: str, config: Config) -> dict[str, int]: ...
 def instruction_sets() -> list[str]: ...
 
 class Decoder:
     def __init__(
         self,
         path: str,
-        epsilon: float,
+        config: Config,
         threads: int,
         instruction_set: str,
         context_tokens: int,

@@ -16,7 +16,7 @@ from server.engines.rows import Generated, GenerationRow, Token
 from server.engines.step.grammar import Grammars, Matcher
 from server.engines.step.schedule import Live, Share, plan
 from server.engines.step.scoring import Scoring
-from server.engines.step.support import core, epsilon, positions, supports
+from server.engines.step.support import config, core, positions, supports
 from server.errors import EngineFailed
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class StepEngine:
         learned = positions(spec.folder)
         self._core: Decoder = compiled.Decoder(
             path=f"{spec.folder}/model.bin",
-            epsilon=epsilon(spec.folder),
+            config=config(spec.folder),
             threads=spec.lane_threads,
             instruction_set=str(spec.options.get("instruction_set", "")),
             context_tokens=context_tokens if learned is None else min(context_tokens, learned),

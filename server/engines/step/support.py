@@ -1,13 +1,30 @@
 """Which model folders the step engine serves, and why not the others.
 
 Only headers are read: the answer costs milliseconds and no memory, so it can be asked before any weight is loaded.
+
+Some models need numbers that CTranslate2's own converter does not write. This engine asks for them where it can tell
+that they are missing, and a converter that writes them makes the model exact:
+
+- Llama 3.1's positions: ``rotary_scaling_factor`` (float32) and ``original_max_position_embeddings`` (int32) beside
+  ``rotary_scaling_type`` of every layer in ``model.bin``. CTranslate2 reads them too.
+- Gemma 2: the keys ``final_logit_softcap`` and ``attention_logit_softcap`` of ``config.json`` (0: no cap), and
+  ``sliding_window`` (int32; 0: none) of every layer in ``model.bin``. CTranslate2 knows no cap of attention.
+
+What cannot be told from the file, the converter has to see to: ``queries_scale`` of every layer where it is not one
+over the root of the head's size, ``rotary_scaling_type`` 0 and ``rotary_scaling_factor`` on the layers of Gemma 3 that
+see everything, and the windows of a Qwen 2 that has any.
 """
 
 import json
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from server.engines.step._core import Config
+
+CORE = "server.engines.step._core"
 NOT_COMPILED = (
     "the step engine was not compiled when the project was installed (it wants a C++20 compiler and CMake); "
     "install again with them to have it"
@@ -17,27 +34,41 @@ NOT_COMPILED = (
 def core() -> ModuleType | None:
     """The compiled part, or None where the installation has none."""
     try:
-        return import_module("server.engines.step._core")
+        return import_module(CORE)
     except ImportError:
         return None
 
 
-def epsilon(folder: str | Path) -> float:
-    """The model's norm epsilon; below 0 stands for the format's default.
+def config(folder: str | Path) -> "Config":
+    """What config.json says that the core has to know; the compiled part must be there.
 
     Raises:
-        ValueError: config.json is not a JSON object, or the value is not a number.
+        ValueError: config.json is not a JSON object, or a value is not a number in its range.
     """
-    value = _config(Path(folder)).get("layer_norm_epsilon")
-    if value is None:
-        return -1.0
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ValueError("config.json: layer_norm_epsilon is not a small number")
-    return float(value)
+    values = _config(Path(folder))
+
+    def number(name: str, most: float) -> float:
+        value = values.get(name)
+        if value is None:
+            return -1.0
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < most:
+            raise ValueError(f"config.json: {name} is not a number from 0 to {most:g}")
+        return float(value)
+
+    stated: Config = import_module(CORE).Config(
+        epsilon=number("layer_norm_epsilon", 1),
+        final_softcap=number("final_logit_softcap", 1e6),
+        attention_softcap=number("attention_logit_softcap", 1e6),
+    )
+    return stated
 
 
 def supports(folder: str | Path) -> str | None:
-    """None when the step engine serves this model; otherwise the reason, for people to read."""
+    """None when the step engine serves this model; otherwise the reason, for people to read.
+
+    Raises:
+        ValueError: the folder lacks a number without which no engine computes the model's own answers.
+    """
     compiled = core()
     if compiled is None:
         return NOT_COMPILED
@@ -45,8 +76,10 @@ def supports(folder: str | Path) -> str | None:
     try:
         if _config(folder).get("quantization_type"):
             return "it is quantized in a way other than CTranslate2's own (quantization_type in config.json)"
-        facts = compiled.inspect(str(folder / "model.bin"), epsilon(folder))
+        facts = compiled.inspect(str(folder / "model.bin"), config(folder))
         entries = json.loads((folder / "vocabulary.json").read_text("utf-8"))
+    except compiled.Incomplete:
+        raise
     except (ValueError, OSError) as error:
         return str(error)
     if len(entries) != facts["vocabulary"]:
@@ -59,7 +92,7 @@ def positions(folder: str | Path) -> int | None:
     compiled = core()
     if compiled is None:
         return None
-    count: int = compiled.inspect(str(Path(folder) / "model.bin"), epsilon(folder))["positions"]
+    count: int = compiled.inspect(str(Path(folder) / "model.bin"), config(folder))["positions"]
     return count or None
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from server.engines.kinds import EngineSpec
-from server.engines.step.support import core, epsilon
+from server.engines.step.support import config, core
 from tests.engines.step import tiny
 
 CONTEXT_TOKENS = 128
@@ -42,10 +42,10 @@ def decoder(compiled: Any, folder_of: FolderOf) -> Iterator[Callable[..., Any]]:
 
     def make(family: str = "llama", *, threads: int = 1, isa: str = "", cache_blocks: int = 64) -> Any:
         folder = folder_of(family)
-        one = compiled.Decoder(str(folder / "model.bin"), epsilon(folder), threads, isa, CONTEXT_TOKENS, 0)
+        one = compiled.Decoder(str(folder / "model.bin"), config(folder), threads, isa, CONTEXT_TOKENS, 0)
         if cache_blocks > one.blocks:
             budget = cache_blocks * one.block_bytes
-            one = compiled.Decoder(str(folder / "model.bin"), epsilon(folder), threads, isa, CONTEXT_TOKENS, budget)
+            one = compiled.Decoder(str(folder / "model.bin"), config(folder), threads, isa, CONTEXT_TOKENS, budget)
         made.append(one)
         return one
 

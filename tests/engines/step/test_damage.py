@@ -13,7 +13,7 @@ from tests.engines.step.conftest import FolderOf
 
 
 def load(compiled: Any, path: Path) -> Any:
-    return compiled.Decoder(str(path), 1e-6, 1, "", 64, 1 << 20)
+    return compiled.Decoder(str(path), compiled.Config(), 1, "", 64, 1 << 20)
 
 
 @pytest.fixture(scope="module")

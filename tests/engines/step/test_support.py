@@ -1,5 +1,6 @@
 """Which models the engine takes, and the reason when it does not."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -45,6 +46,37 @@ def test_an_unknown_variable_is_refused(compiled: Any, folder_of: FolderOf, tmp_
     assert support.supports(tmp_path) == "it holds 'decoder/scale_alibj', which this engine does not know"
 
 
+@pytest.mark.parametrize(
+    ("family", "lacks", "says"),
+    [
+        ("llama3", {"change": tiny.ctranslate2s_llama3}, "Llama 3.1"),
+        ("gemma2", {"config": {}}, "Gemma 2"),
+        ("gemma2", {"config": {"final_logit_softcap": 30.0}}, "attention_logit_softcap"),
+        ("gemma2", {"config": {"attention_logit_softcap": 50.0}}, "final_logit_softcap"),
+        ("gemma2", {"change": None}, "sliding_window"),
+    ],
+)
+def test_what_ctranslate2s_converter_leaves_out_is_missed_by_name(
+    compiled: Any, tmp_path: Path, family: str, lacks: dict[str, Any], says: str
+) -> None:
+    """No engine computes such a model's own answers, so none is to serve it."""
+    folder = tiny.write(tmp_path, dataclasses.replace(tiny.FAMILIES[family], **lacks))
+    with pytest.raises(compiled.Incomplete, match=rf"(?s){says}.*hearth convert"):
+        support.supports(folder)
+
+
+def test_no_cap_may_be_said(compiled: Any, tmp_path: Path) -> None:
+    caps = {"final_logit_softcap": 0, "attention_logit_softcap": 0}
+    assert support.supports(tiny.write(tmp_path, dataclasses.replace(tiny.FAMILIES["gemma2"], config=caps))) is None
+
+
+@pytest.mark.parametrize("cap", [-1, True, "30", float("inf"), float("nan")])
+def test_a_cap_is_a_number(compiled: Any, tmp_path: Path, cap: Any) -> None:
+    config = {"final_logit_softcap": 30.0, "attention_logit_softcap": cap}
+    folder = tiny.write(tmp_path, dataclasses.replace(tiny.FAMILIES["gemma2"], config=config))
+    assert support.supports(folder) == "config.json: attention_logit_softcap is not a number from 0 to 1e+06"
+
+
 def test_float_weights_are_refused(compiled: Any, tmp_path: Path) -> None:
     tiny.write(tmp_path, tiny.FAMILIES["llama"], quantization=None)
     assert "not int8" in str(support.supports(tmp_path))
@@ -55,7 +87,7 @@ def test_a_folder_is_checked_as_a_whole(compiled: Any, folder_of: FolderOf, tmp_
     (tmp_path / "vocabulary.json").write_text(json.dumps(["a", "b"]))
     assert support.supports(tmp_path) == "vocabulary.json has 2 entries and the model 199 embeddings"
     (tmp_path / "config.json").write_text('{"layer_norm_epsilon": "small"}')
-    assert support.supports(tmp_path) == "config.json: layer_norm_epsilon is not a small number"
+    assert support.supports(tmp_path) == "config.json: layer_norm_epsilon is not a number from 0 to 1"
     (tmp_path / "config.json").write_text("[]")
     assert support.supports(tmp_path) == "config.json is not an object"
     assert "No such file" in str(support.supports(tmp_path / "nothing"))

@@ -1,7 +1,7 @@
 """Small random models of each family, written by CTranslate2's own writer: a few hundred kilobytes each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ class Family:
     plus_one: bool = False
     positions: int = 0
     change: Callable[[Any], None] | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    """More of config.json."""
 
 
 LLAMA: dict[str, Any] = {
@@ -40,13 +42,24 @@ GPT2: dict[str, Any] = {"activation": common_spec.Activation.GELUTanh, "head_dim
 GEMMA: dict[str, Any] = {**LLAMA, "activation": common_spec.Activation.GELUTanh}
 
 
-def _llama3(spec: Any) -> None:
+def ctranslate2s_llama3(spec: Any) -> None:
+    """What CTranslate2's converter says of Llama 3.1's positions, which is not enough."""
     for layer in spec.decoder.layer:
-        attention = layer.self_attention
-        attention.rotary_low_freq_factor = 1.0
-        attention.rotary_high_freq_factor = 4.0
-        object.__setattr__(attention, "original_max_position_embeddings", np.int32(32))
-        object.__setattr__(attention, "rotary_scaling_factor", np.float32(8.0))
+        layer.self_attention.rotary_low_freq_factor = 1.0
+        layer.self_attention.rotary_high_freq_factor = 4.0
+
+
+def _llama3(spec: Any) -> None:
+    ctranslate2s_llama3(spec)
+    for layer in spec.decoder.layer:
+        object.__setattr__(layer.self_attention, "original_max_position_embeddings", np.int32(32))
+        object.__setattr__(layer.self_attention, "rotary_scaling_factor", np.float32(8.0))
+
+
+def _gemma2(spec: Any) -> None:
+    """What a converter has to add: see server/engines/step/support.py."""
+    for number, layer in enumerate(spec.decoder.layer):
+        object.__setattr__(layer.self_attention, "sliding_window", np.int32(0 if number % 2 else 24))
 
 
 def _gemma3(spec: Any) -> None:
@@ -68,6 +81,14 @@ FAMILIES = {
     "mistral": Family({**LLAMA, "sliding_window": 24}),
     "gpt2": Family(GPT2, bias=True, tied=True, positions=128),
     "gemma": Family({**GEMMA, "num_heads_kv": 1}, tied=True, scale_embeddings=True, plus_one=True),
+    "gemma2": Family(
+        {**GEMMA, "pre_post_layer_norm": True},
+        tied=True,
+        scale_embeddings=True,
+        plus_one=True,
+        change=_gemma2,
+        config={"final_logit_softcap": 3.0, "attention_logit_softcap": 2.0},
+    ),
     "gemma3": Family(
         {**GEMMA, "qk_norm": True, "pre_post_layer_norm": True},
         tied=True,
@@ -132,6 +153,8 @@ def write(folder: Path, family: Family, *, seed: int = 0, quantization: str | No
     if family.change is not None:
         family.change(spec)
     spec.config.layer_norm_epsilon = 1e-5 if family.positions else 1e-6
+    for key, value in family.config.items():
+        spec.config.add_attribute(key, value)
     spec.register_vocabulary([f"t{i}" for i in range(VOCABULARY)])
     spec.validate()
     spec.optimize(quantization=quantization)

@@ -16,6 +16,8 @@ constexpr int kMostWidth = 1 << 16;      // also keeps int8 dot products within 
 constexpr int kMostVocabulary = 1 << 22;
 constexpr int kMostHeadDim = 512;
 
+const std::string kConvert = "convert it again with `hearth convert`";
+
 std::string shape_text(const Variable& v) {
   std::string text = "(";
   for (std::size_t i = 0; i < v.shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(v.shape[i]);
@@ -100,6 +102,9 @@ Rotary read_rotary(Reader& in, const std::string& scope, int head_dim) {
   if (scaling == 0) {
     r.linear_factor = factor;
   } else if (scaling == 2) {
+    if (!in.has(scope + "rotary_scaling_factor") || !in.has(scope + "original_max_position_embeddings"))
+      throw Incomplete("its positions are scaled as Llama 3.1's are, and model.bin lacks rotary_scaling_factor and "
+                       "original_max_position_embeddings, which CTranslate2's converter leaves out; " + kConvert);
     r.llama3 = true;
     r.factor = factor;
     r.low_freq_factor = in.number(scope + "rotary_low_freq_factor", 1);
@@ -161,9 +166,26 @@ void read_layer(Reader& in, Architecture& a, int index) {
   a.layer.push_back(shape);
 }
 
+// Gemma 2 is the one family with norms around each half of a layer and none on queries and keys. CTranslate2's converter
+// writes neither its caps nor its windows, so here both have to be stated.
+void read_softcaps(Reader& in, Architecture& a, const Config& config) {
+  const bool gemma2 = a.pre_post_norms && !a.qk_norm;
+  const std::string final_name = kDecoder + "final_logit_softcapping";
+  const bool in_file = in.has(final_name);
+  if (gemma2 && ((config.final_softcap < 0 && !in_file) || config.attention_softcap < 0))
+    throw Incomplete("it is a Gemma 2, and config.json lacks final_logit_softcap or attention_logit_softcap, which "
+                     "CTranslate2's converter leaves out; " + kConvert);
+  if (gemma2 && !in.has(kDecoder + "layer_0/self_attention/sliding_window"))
+    throw Incomplete("it is a Gemma 2, and model.bin lacks the sliding_window of its layers, which CTranslate2's "
+                     "converter leaves out; " + kConvert);
+  a.final_softcap = static_cast<float>(in_file ? in.number(final_name, 0) : std::max(0.0, config.final_softcap));
+  a.attention_softcap = static_cast<float>(std::max(0.0, config.attention_softcap));
+  if (!(a.final_softcap >= 0.f)) throw ModelError("model.bin: the cap of logits is not a number of 0 or more");
+}
+
 }  // namespace
 
-Architecture read_architecture(const ModelFile& file, double epsilon) {
+Architecture read_architecture(const ModelFile& file, const Config& config) {
   check(file.specification() == "TransformerDecoderSpec", "it is a " + file.specification() + ", not a decoder");
   check(file.revision() <= 8, "its specification has revision " + std::to_string(file.revision()));
   Reader in(file);
@@ -194,10 +216,10 @@ Architecture read_architecture(const ModelFile& file, double epsilon) {
   a.norm_plus_one = read_norm(in, kDecoder + "layer_norm", a.width, a.layer_norm);
   check(!(a.layer_norm && a.qk_norm), "it mixes kinds of norms");
   a.activation = read_activation(in.integer(kDecoder + "activation", 0));
-  a.epsilon = static_cast<float>(epsilon >= 0 ? epsilon : a.layer_norm ? 1e-5 : 1e-6);
+  a.epsilon = static_cast<float>(config.epsilon >= 0 ? config.epsilon : a.layer_norm ? 1e-5 : 1e-6);
   a.query_scale = static_cast<float>(in.number(first + "self_attention/queries_scale",
                                                static_cast<double>(1.f / std::sqrt(static_cast<float>(a.head_dim)))));
-  a.final_softcap = static_cast<float>(in.number(kDecoder + "final_logit_softcapping", 0));
+  read_softcaps(in, a, config);
 
   // A flag (int8) says whether to scale by the root of the width; a float is the scale.
   const std::string scale = in.has(kDecoder + "scale_embeddings") ? kDecoder + "scale_embeddings"

@@ -27,6 +27,13 @@ struct LayerShape {
   int window = 0;            // positions a token sees, itself included; 0: all
 };
 
+// What config.json says beside the file; below 0 where it says nothing. A cap of 0 says that there is none.
+struct Config {
+  double epsilon = -1;              // of the norms
+  double final_softcap = -1;        // logits: cap * tanh(x / cap)
+  double attention_softcap = -1;    // the same of attention's scores, before the softmax
+};
+
 struct Architecture {
   int layers, width, heads, kv_heads, head_dim, inner, vocabulary;
   bool gated;                // feed-forward network: act(gate) * up
@@ -35,7 +42,8 @@ struct Architecture {
   bool norm_plus_one;        // Gemma: norm weights are stored minus one
   bool layer_norm;           // mean and bias; otherwise root mean square
   Activation activation;
-  float epsilon, embedding_scale, query_scale, final_softcap;
+  float epsilon, embedding_scale, query_scale;
+  float final_softcap, attention_softcap;   // 0: none
   int positions;             // learned position rows; 0: none
   std::vector<LayerShape> layer;
 
@@ -44,7 +52,7 @@ struct Architecture {
   int qkv_width() const { return query_width() + 2 * kv_width(); }
 };
 
-// epsilon: config.json's layer_norm_epsilon, or below 0 for the format's default. Throws ModelError, Unsupported.
-Architecture read_architecture(const ModelFile& file, double epsilon);
+// Throws ModelError, Unsupported, Incomplete.
+Architecture read_architecture(const ModelFile& file, const Config& config);
 
 }  // namespace hearth::step

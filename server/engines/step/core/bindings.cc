@@ -11,6 +11,7 @@
 namespace nb = nanobind;
 using namespace nb::literals;
 using hearth::step::Choice;
+using hearth::step::Config;
 using hearth::step::Decoder;
 using hearth::step::SamplingOptions;
 using hearth::step::Work;
@@ -64,8 +65,8 @@ nb::ndarray<nb::numpy, float, nb::ndim<2>> logits(Decoder& decoder, const std::v
   return {data, {height, width}, owner};
 }
 
-nb::dict inspect(const std::string& path, double epsilon) {
-  const auto a = hearth::step::read_architecture(hearth::step::ModelFile(path), epsilon);
+nb::dict inspect(const std::string& path, const Config& config) {
+  const auto a = hearth::step::read_architecture(hearth::step::ModelFile(path), config);
   nb::dict facts;
   facts["vocabulary"] = a.vocabulary;
   facts["layers"] = a.layers;
@@ -80,14 +81,23 @@ NB_MODULE(_core, m) {
   m.doc() = "The decode engine's core: see decoder.h.";
   nb::exception<hearth::step::ModelError>(m, "ModelError", PyExc_ValueError);
   nb::exception<hearth::step::Unsupported>(m, "Unsupported", PyExc_ValueError);
+  nb::exception<hearth::step::Incomplete>(m, "Incomplete", PyExc_ValueError);
 
-  m.def("inspect", &inspect, "path"_a, "epsilon"_a,
+  nb::class_<Config>(m, "Config")
+      .def(
+          "__init__",
+          [](Config* c, double epsilon, double final_softcap, double attention_softcap) {
+            new (c) Config{epsilon, final_softcap, attention_softcap};
+          },
+          nb::kw_only(), "epsilon"_a = -1.0, "final_softcap"_a = -1.0, "attention_softcap"_a = -1.0);
+
+  m.def("inspect", &inspect, "path"_a, "config"_a,
         "Read a model's header and check all of its shapes without loading weights.");
   m.def("instruction_sets", &hearth::step::kernel_names, "The kernels that run on this processor, the best first.");
   m.attr("BLOCK_TOKENS") = hearth::step::kBlockTokens;
 
   nb::class_<Decoder>(m, "Decoder")
-      .def(nb::init<const std::string&, double, int, const std::string&, int, std::size_t>(), "path"_a, "epsilon"_a,
+      .def(nb::init<const std::string&, const Config&, int, const std::string&, int, std::size_t>(), "path"_a, "config"_a,
            "threads"_a, "instruction_set"_a, "context_tokens"_a, "cache_bytes"_a,
            nb::call_guard<nb::gil_scoped_release>())
       .def(

@@ -6,9 +6,9 @@
 namespace hearth::step {
 namespace {
 
-std::unique_ptr<const Weights> load(const std::string& path, double epsilon, const Kernels& kernels, int context_tokens) {
+std::unique_ptr<const Weights> load(const std::string& path, const Config& config, const Kernels& kernels, int context_tokens) {
   const ModelFile file(path);
-  return std::make_unique<const Weights>(file, read_architecture(file, epsilon), kernels, context_tokens);
+  return std::make_unique<const Weights>(file, read_architecture(file, config), kernels, context_tokens);
 }
 
 int blocks_for(std::size_t tokens) { return static_cast<int>((tokens + kBlockTokens - 1) / kBlockTokens); }
@@ -28,11 +28,11 @@ int check_context(int context_tokens) {
 
 }  // namespace
 
-Decoder::Decoder(const std::string& path, double epsilon, int threads, const std::string& isa, int context_tokens,
+Decoder::Decoder(const std::string& path, const Config& config, int threads, const std::string& isa, int context_tokens,
                  std::size_t cache_bytes)
     : kernels_(choose_kernels(isa)),
       context_tokens_(check_context(context_tokens)),
-      weights_(load(path, epsilon, kernels_, context_tokens)),
+      weights_(load(path, config, kernels_, context_tokens)),
       cache_(count_blocks(weights_->architecture, context_tokens, cache_bytes), weights_->architecture.layers,
              weights_->architecture.kv_heads, weights_->architecture.head_dim),
       pool_(count_blocks(weights_->architecture, context_tokens, cache_bytes)),

@@ -25,8 +25,8 @@ struct Work {
 
 class Decoder {
  public:
-  // isa: a kernel table's name, or empty for the best. Throws ModelError, Unsupported, std::invalid_argument.
-  Decoder(const std::string& path, double epsilon, int threads, const std::string& isa, int context_tokens,
+  // isa: a kernel table's name, or empty for the best. Throws ModelError, Unsupported, Incomplete, std::invalid_argument.
+  Decoder(const std::string& path, const Config& config, int threads, const std::string& isa, int context_tokens,
           std::size_t cache_bytes);
 
   // Opens a row; its number. Logits before position `scored` are never asked for: only up to there may its prefix

@@ -198,7 +198,7 @@ void Forward::attend(int member, const Layer& layer, int index, const AttentionP
   const int group = shape_.heads / shape_.kv_heads;
   Query queries[16];
   AttendJob job{queries, 0, span.blocks, cache_.part(index, piece.head), cache_.stride(), dim, shape_.query_scale,
-                members_[static_cast<std::size_t>(member)].scores.data(), scores_stride_};
+                shape_.attention_softcap, members_[static_cast<std::size_t>(member)].scores.data(), scores_stride_};
   const int total = piece.count * group;
   for (int i = 0; i < total; ++i) {
     const auto t = static_cast<std::size_t>(piece.first + i / group);

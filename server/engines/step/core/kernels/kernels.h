@@ -71,6 +71,7 @@ struct AttendJob {
   size_t block_stride;         // halves from a block to the next
   int head_dim;                // a multiple of 16
   float scale;
+  float softcap;               // of the scaled scores; 0: none
   float* scores;               // scratch: query_tile rows
   size_t scores_stride;        // at least the longest range rounded up to 16, plus 16
 };

@@ -40,10 +40,12 @@ inline void scores_tile(const AttendJob& job, int first_block, int base_block, i
   }
   const vf scale = vf_set(job.scale);
   for (int q = 0; q < Q; ++q)
-    for (int b = 0; b < B; ++b)
+    for (int b = 0; b < B; ++b) {
+      const vf score = vf_mul(sums[q][b], scale);
       vf_store(job.scores + static_cast<size_t>(q) * job.scores_stride +
                    static_cast<size_t>(first_block + b - base_block) * kBlockTokens,
-               vf_mul(sums[q][b], scale));
+               job.softcap == 0.f ? score : vf_softcap(score, job.softcap));
+    }
 }
 
 // Softmax without the division; returns the sum.

@@ -32,6 +32,9 @@ inline vf vf_tanh(vf x) {
   return vf_sub(one, vf_div(vf_set(2.f), vf_add(vf_exp(vf_add(x, x)), one)));
 }
 
+// cap * tanh(x / cap)
+inline vf vf_softcap(vf x, float cap) { return vf_mul(vf_tanh(vf_mul(x, vf_set(1.f / cap))), vf_set(cap)); }
+
 // Rational approximation with an absolute error below 1.5e-7.
 inline vf vf_erf(vf x) {
   const vf a = vf_abs(x);

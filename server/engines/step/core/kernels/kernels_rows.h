@@ -89,8 +89,7 @@ int collect(const float* x, int n, float threshold, int32_t* ids) {
 }
 
 void softcap(float* x, int n, float cap) {
-  const vf by = vf_set(cap), inverse = vf_set(1.f / cap);
-  for (int i = 0; i < n; i += kLane) vf_store(x + i, vf_mul(vf_tanh(vf_mul(vf_load(x + i), inverse)), by));
+  for (int i = 0; i < n; i += kLane) vf_store(x + i, vf_softcap(vf_load(x + i), cap));
 }
 
 }  // namespace
