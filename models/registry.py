@@ -8,7 +8,7 @@ import importlib
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -16,9 +16,21 @@ from types import ModuleType
 from models.cards import EmbeddingSpec, GenerationSpec, HeadSpec, Manifest, ModelCard, TranslationSpec
 from models.tables import ManifestError, read_table
 
-__all__ = ["MANIFEST", "HeadSpec", "ManifestError", "ModelCard", "find_models", "load_family", "read_card", "verify"]
+__all__ = [
+    "MANIFEST",
+    "WEIGHTS",
+    "HeadSpec",
+    "ManifestError",
+    "ModelCard",
+    "damaged",
+    "find_models",
+    "load_family",
+    "read_card",
+    "verify",
+]
 
 MANIFEST = "model.toml"
+WEIGHTS = "model.bin"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _FAMILY = re.compile(r"[a-z][a-z0-9-]*")
@@ -44,8 +56,12 @@ def read_card(folder: Path) -> ModelCard:
     return ModelCard(**{field.name: getattr(manifest, field.name) for field in fields(manifest)}, folder=folder)
 
 
-def verify(card: ModelCard) -> None:
+def verify(card: ModelCard, *, weights: bool = True) -> None:
     """Check that the folder holds exactly the files listed, each with its SHA-256.
+
+    Args:
+        card: the model's card.
+        weights: read the weights too; without, their content is left to whoever loads them.
 
     Raises:
         ManifestError: names every file that is missing, not listed, or differs.
@@ -53,12 +69,25 @@ def verify(card: ModelCard) -> None:
     present = set(_files(card.folder))
     problems = [f"'{name}' is missing" for name in sorted(card.files.keys() - present)]
     problems += [f"'{name}' is not listed in [files]" for name in sorted(present - card.files.keys() - {MANIFEST})]
-    for name in sorted(card.files.keys() & present):
-        with card.path(name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != card.files[name]:
-                problems.append(f"'{name}' is damaged: its SHA-256 differs from the manifest's")
+    wanted = {name: card.files[name] for name in card.files.keys() & present if weights or name != WEIGHTS}
+    problems += damaged(card.folder, wanted)
     if problems:
         raise ManifestError(card.folder / MANIFEST, "; ".join(problems))
+
+
+def damaged(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Which of these files, SHA-256 by name, are not what they should be: a sentence each, in order of name."""
+    problems = []
+    for name in sorted(files):
+        try:
+            with (folder / name).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            problems.append(f"'{name}' cannot be read: {error.strerror}")
+            continue
+        if digest != files[name]:
+            problems.append(f"'{name}' is damaged: its SHA-256 differs from the manifest's")
+    return problems
 
 
 def find_models(root: Path) -> list[ModelCard]:
@@ -136,7 +165,7 @@ def _file_problems(card: Manifest, folder: Path) -> Iterator[str]:
             yield f"[files] lists '{MANIFEST}' itself"
         if not _SHA256.fullmatch(digest):
             yield f"'files.{name}' must be a SHA-256 in lower case hexadecimal"
-    wanted = {"model.bin": "every model", "config.json": "every model", card.tokenizer.file: "tokenizer.file"}
+    wanted = {WEIGHTS: "every model", "config.json": "every model", card.tokenizer.file: "tokenizer.file"}
     if card.generation is not None:
         wanted[card.generation.template] = "generation.template"
     if card.tokenizer.target_file is not None:

@@ -10,9 +10,12 @@ are 0..n-1, those that join at a step go on from there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from server.errors import ServerError
+
+State = Literal["unloaded", "loading", "ready", "restarting", "unloading", "failed", "closed"]
+"""Of an engine and the model it serves. ``failed`` ends only by loading it anew, ``closed`` never."""
 
 RowT = TypeVar("RowT")
 PieceT = TypeVar("PieceT")

@@ -25,7 +25,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from server.engines import frames
+from models.registry import ManifestError
+from server.engines import frames, smoke
 from server.engines.base import NO_ROOM, Engine, Room, Turn
 from server.engines.kinds import EngineSpec
 from server.errors import EngineFailed, ServerError
@@ -147,7 +148,12 @@ def main() -> None:
     control, *pipes = (Connection(int(fd)) for fd in sys.argv[2:])
     spec: EngineSpec = control.recv()
     try:
+        smoke.require_whole(spec)
         engine = spec.build()
+        smoke.require_numbers(spec, engine)
+    except ManifestError as error:
+        control.send(("refused", f"{error.file.name}: {error.problem}"))
+        return
     except Exception as error:
         control.send(("failed", f"{type(error).__name__}: {error}"))
         return

@@ -62,6 +62,8 @@ class EngineSpec:
     lane_threads: int = 1
     """How many threads one of them computes with."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 that files of the folder must have before they are loaded."""
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 from server.engines import frames
 from server.engines.kinds import EngineSpec
@@ -15,6 +16,14 @@ from server.engines.kinds import EngineSpec
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
 """For glibc: an engine keeps the memory of one batch for the next. Else each batch returns its buffers to
 the kernel and faults them in again: a tenth to a fifth of an encoder's time (``load_tests/RESULTS.md``)."""
+
+
+class Problem(NamedTuple):
+    """Why a process did not come to serve, or does no longer."""
+
+    what: str
+    is_final: bool = False
+    """Whether another try would end the same way."""
 
 
 @dataclass(slots=True)
@@ -55,16 +64,16 @@ def begin(spec: EngineSpec, silence_s: float) -> Life:
     return Life(process, ours[0], list(ours[1:]), list(ours[1:]))
 
 
-def load(life: Life, spec: EngineSpec, limit_s: float) -> str | None:
+def load(life: Life, spec: EngineSpec, limit_s: float) -> Problem | None:
     """Have it load its model; None when it has, else what went wrong."""
     try:
         life.control.send(spec)
         if not life.control.poll(limit_s):
-            return "it did not load in time"
+            return Problem("it did not load in time")
         word, problem = life.control.recv()
     except (EOFError, OSError):
-        return epitaph(life.process.wait())
-    return None if word == "ready" else str(problem)
+        return Problem(epitaph(life.process.wait()))
+    return None if word == "ready" else Problem(str(problem), word == "refused")
 
 
 def hang_up(pipe: Connection) -> None:

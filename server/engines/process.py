@@ -3,7 +3,8 @@
 A bad id, a damaged file or the memory killer can end a process that runs CTranslate2 (and nothing in
 Python can catch that). So each model has its own: when it dies, rows that had no piece yet are run once
 more on a fresh process, rows already begun fail, other models never notice, and unloading gives all
-memory back. An engine that cannot even start, ``STARTS`` times in a row, is marked failed.
+memory back. An engine that cannot even start, ``STARTS`` times in a row, is marked failed; one whose files are not
+what they should be, at once.
 """
 
 import contextlib
@@ -15,21 +16,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from server.engines import frames
-from server.engines.base import Outbox
+from server.engines.base import Outbox, State
 from server.engines.kinds import KINDS, EngineSpec
-from server.engines.life import Life, begin, epitaph, hang_up, load
+from server.engines.life import Life, Problem, begin, epitaph, hang_up, load
 from server.errors import EngineFailed, Unavailable
 
 log = logging.getLogger(__name__)
 
 STARTS = 3
 """How many starts in a row may fail before the engine is given up."""
-
-
-State = Literal["loading", "ready", "restarting", "failed", "closed"]
 
 
 class Watcher(Protocol):
@@ -76,6 +74,7 @@ class ProcessEngine:
         stall_s: a run that shows no sign for so long is taken for hung, and its process is killed.
         backoff_s: the wait before the nth start in a row, n from 1.
         start_limit_s: a process that has not loaded its model by then is killed.
+        on_change: called whenever ``state`` has changed, on whatever thread changed it; must not block.
     """
 
     def __init__(
@@ -86,6 +85,7 @@ class ProcessEngine:
         stall_s: float = 120.0,
         start_limit_s: float = 300.0,
         backoff_s: Callable[[int], float] = lambda n: min(10.0, 0.1 * 4 ** (n - 1)),
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
         self.honours = KINDS[spec.kind].honours
@@ -95,6 +95,7 @@ class ProcessEngine:
         self._stall_s = stall_s
         self._start_limit_s = start_limit_s
         self._backoff_s = backoff_s
+        self._on_change = on_change
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._life: Life | None = None
@@ -118,9 +119,11 @@ class ProcessEngine:
         return life.process.pid if life is not None and not life.dead else None
 
     def close(self) -> None:
-        """End the process, in good order when no run is under way; runs under way fail."""
+        """End the process, in good order when no run is under way; runs under way fail, and so does loading."""
         with self._changed:
             self._closing.set()
+            if self.state != "ready" and self._life is not None:
+                self._life.process.kill()
             self._set("closed", "The model is unloaded.")
             life = self._life
         if life is not None:
@@ -222,19 +225,19 @@ class ProcessEngine:
                 self._announce(time.perf_counter() - began_s, first)
                 first = False
                 life.process.wait()
-                problem = epitaph(life.process.returncode)
-            self._bury(life, problem)
+                problem = Problem(epitaph(life.process.returncode))
+            self._bury(life, problem.what)
             if self._closing.is_set():
                 return
             failures += 1
-            log.error("the engine process for %s died: %s", self.spec.name, problem)
-            if failures >= STARTS:
+            log.error("the engine process for %s died: %s", self.spec.name, problem.what)
+            if problem.is_final or failures >= STARTS:
                 with self._changed:
-                    self._set("failed", f"The model's engine does not start: {problem}.")
+                    self._set("failed", f"The model's engine does not start: {problem.what}.")
                 return
             self._closing.wait(self._backoff_s(failures))
 
-    def _spawn(self) -> tuple[Life, str | None]:
+    def _spawn(self) -> tuple[Life, Problem | None]:
         """Start a process and wait until it has loaded its model, or not."""
         life = begin(self.spec, self._stall_s)
         with self._changed:
@@ -267,3 +270,4 @@ class ProcessEngine:
     def _set(self, state: State, reason: str) -> None:
         self.state, self.reason = state, reason
         self._changed.notify_all()
+        self._on_change()

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from models.registry import ModelCard
 from models.tokenizers import Tokenizer
 from server.batching.batcher import Batcher
+from server.engines.base import State
 from server.errors import InputTooLong, InvalidValue, Unavailable
-
-State = Literal["loading", "ready", "restarting", "failed", "closed"]
-
 
 class Supervised(Protocol):
     """What is asked of an engine besides running it."""
@@ -21,7 +19,7 @@ class Supervised(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why it can not, in a sentence; empty while it can."""
+        """Why it cannot though it should, in a sentence; empty while it can, or would at the next request."""
 
     @property
     def pid(self) -> int | None:
@@ -50,15 +48,15 @@ class Model:
         return self.card.id
 
     def require_ready(self) -> None:
-        """Refuse work for a model that cannot take any.
+        """Refuse work for a model that will not be there.
 
-        A restarting engine takes work: it is back in seconds and the rows wait in line.
+        One that loads, restarts or is unloaded takes work: rows wait in line until it is there.
 
         Raises:
-            Unavailable: it is loading, failed or unloaded.
+            Unavailable: it has failed or is not served any longer.
         """
-        if self.engine.state in ("loading", "failed", "closed"):
-            raise Unavailable(self.engine.reason)
+        if self.engine.state in ("failed", "closed"):
+            raise Unavailable(self.engine.reason, 10.0)
 
     def require_fits(self, rows: Sequence[Sequence[Any]], field: str = "input") -> None:
         """Refuse inputs that are longer than the model reads: all are checked before any is queued.

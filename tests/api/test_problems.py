@@ -148,9 +148,9 @@ async def test_a_full_queue_is_a_429_with_retry_after(served: Any, until: Any) -
     assert [r.status_code for r in await asyncio.gather(*waiting)] == [200, 200, 200]
 
 
-async def test_a_model_that_is_loading_is_a_503_with_retry_after(served: Any) -> None:
-    served.engines["sentiment"].state = "loading"
-    served.engines["sentiment"].reason = "The model is loading."
+async def test_a_model_that_has_failed_is_a_503_with_retry_after(served: Any) -> None:
+    served.engines["sentiment"].state = "failed"
+    served.engines["sentiment"].reason = "The model's engine does not start."
     response = await served.post("/v1/sentiment", input="Hi")
     assert error_of(response, 503)["code"] == "unavailable"
     assert int(response.headers["retry-after"]) >= 1
