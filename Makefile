@@ -23,7 +23,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-clients check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test test-clients image-test check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -130,6 +130,10 @@ evaluate: $(TRAIN_VENV)/.train  ## measure every figure of every model card agai
 	$(needs_data)
 	@mkdir -p $(RECIPES:%=$(WORK)/%)
 	$(foreach recipe,$(RECIPES),$(call step,$(recipe),evaluate))
+
+# Not part of `make test`: it downloads packages, and needs an engine of containers or root.
+image-test:  ## build the container image and try it (ARGS=--make-base where no base image can be pulled)
+	$(PYTHON) deploy/image_test.py $(ARGS)
 
 load: $(VENV)/.dev  ## open-loop load tests of a real server; writes a report
 	$(BIN)/python -m load_tests.run $(ARGS)
