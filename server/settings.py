@@ -35,6 +35,7 @@ class Settings:
     api_keys: tuple[str, ...] = _setting((), "SHA-256 of each API key, in hexadecimal; none: everybody may ask.")
     api_keys_file: str = _setting("", "TOML file of API keys with rates and models; SIGHUP reads it again.")
     cors_origins: tuple[str, ...] = _setting((), "Web origins whose pages may ask; '*' allows all.")
+    playground: bool = _setting(True, "Serve the playground, a page to try the models, at /.")
     models_dir: Path = _setting(SHIPPED_MODELS, "Folder with a folder for each model.")
     models: tuple[str, ...] = _setting((), "Ids of the models to serve; none named: all there are.")
     cores: int = _setting(0, "Cores to compute with; 0: all that affinity and the cgroup's quota allow.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import describe, docs, ops, problems
+from server.api import describe, docs, ops, pages, playground, problems
 from server.api.auth import Keys
 from server.api.compat import classifiers, deepl, libretranslate
 from server.api.keys import Keyring
@@ -36,6 +36,7 @@ ROUTERS: Sequence[APIRouter] = (
     classifiers.classifying,
     ops.router,
     docs.router,
+    pages.router,
 )
 
 
@@ -57,7 +58,7 @@ def install(
     app.state.keyring = Keyring(settings.api_keys, settings.api_keys_file, clock) if needs_keys else None
     problems.install(app)
     describe.install(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, playground.router) if settings.playground else ROUTERS:
         # Not include_router: it keeps routers nested, and finding a route in them takes longer than answering.
         app.router.routes.extend(router.routes)
     # The last one added is the outermost.

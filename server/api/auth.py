@@ -14,6 +14,8 @@ from server.errors import NotAuthenticated, ServerError
 OPEN = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json", "/languages", "/frontend/settings"})
 """Paths that need no key: they say nothing of users, and probes, browsers and LibreTranslate's clients send none."""
 
+OPEN_FOLDER = "/static/"
+"""The files of the pages, which a browser fetches without one."""
 
 BODY_KEYED = frozenset({"/translate", "/detect"})
 """Paths whose clients may send the key in the body: their routes call ``require_key``."""
@@ -38,7 +40,7 @@ class Keys:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request, tell its client what is left of its rates, and charge what it has used."""
-        if scope["type"] != "http" or scope["path"] in OPEN:
+        if scope["type"] != "http" or scope["path"] in OPEN or scope["path"].startswith(OPEN_FOLDER):
             await self._app(scope, receive, send)
             return
         record: Record = scope[KEY]
