@@ -4,13 +4,18 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from server import api
+from server.api.keys import Keyring
+from server.connections import Connection, Door, Limits, room_for
 from server.errors import Unavailable
-from server.settings import Settings
+from server.settings import Settings, SettingsError
 from server.tasks.services import Services
 
 log = logging.getLogger(__name__)
@@ -22,10 +27,30 @@ class Server(uvicorn.Server):
     While it drains it still listens: ``/ready`` says so, and new work gets a 503 with ``retry-after``.
     """
 
-    def __init__(self, config: uvicorn.Config, services: Services, drain_s: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        services: Services,
+        drain_s: float,
+        keyring: Keyring | None = None,
+        metrics: uvicorn.Config | None = None,
+    ) -> None:
+        """Make a server.
+
+        Args:
+            config: what is served, and where.
+            services: what is drained.
+            drain_s: how long that may take.
+            keyring: what SIGHUP reads again.
+            metrics: what is served beside it, where metrics have a port of their own.
+        """
         super().__init__(config)
         self._services = services
         self._drain_s = drain_s
+        self._keyring = keyring
+        self._metrics = metrics
+        self.failed = False
+        """It could not listen everywhere it should."""
         self._draining: asyncio.Task[None] | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
 
@@ -37,7 +62,23 @@ class Server(uvicorn.Server):
             for socket in each.sockets:
                 host, port = socket.getsockname()[:2]
                 print(f"Hearth listens on http://{host}:{port}", flush=True)
+        if self._metrics is not None:
+            await self._listen_for_scrapes(self._metrics)
         self._announcing = asyncio.create_task(self._announce())
+
+    async def _listen_for_scrapes(self, config: uvicorn.Config) -> None:
+        config.load()
+        make: Callable[..., asyncio.Protocol] = config.http_protocol_class
+        protocol = partial(make, config=config, server_state=self.server_state, app_state={})
+        loop = asyncio.get_running_loop()
+        try:
+            listener = await loop.create_server(protocol, config.host, config.port)
+        except OSError as error:
+            log.error("metrics cannot be served on %s:%d: %s", config.host, config.port, error.strerror)
+            self.failed = self.should_exit = True
+            return
+        self.servers.append(listener)
+        print(f"Metrics are on http://{config.host}:{config.port}/metrics", flush=True)
 
     async def _announce(self) -> None:
         """Say what is served once every model has loaded or failed."""
@@ -54,6 +95,19 @@ class Server(uvicorn.Server):
             self._main_loop.call_soon_threadsafe(self._drain)
         else:
             self.should_exit = self.force_exit = True
+
+    def handle_hangup(self, sig: int, frame: FrameType | None) -> None:
+        """Read the API keys again."""
+        if self._main_loop is not None:
+            self._main_loop.call_soon_threadsafe(self._read_keys)
+
+    def _read_keys(self) -> None:
+        if self._keyring is None:
+            return
+        try:
+            self._keyring.reload()
+        except SettingsError as error:
+            log.error("the API keys stay as they were: %s", error)
 
     def _drain(self) -> None:
         if self._draining is None:
@@ -72,21 +126,38 @@ class Server(uvicorn.Server):
 
 def serve(app: FastAPI, settings: Settings) -> int:
     """Serve until a signal says otherwise; the exit code."""
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=int(settings.keep_alive_s),
-        timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=64 * 1024,
-    )
-    server = Server(config, app.state.services, settings.drain_s)
+    server = make_server(app, settings)
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, server.handle_exit)
+    signal.signal(signal.SIGHUP, server.handle_hangup)
     # Lanes hand over batches between two steps of the event loop: the usual 5 ms would leave an engine idle meanwhile.
     sys.setswitchinterval(0.0005)
     server.run()
-    return 0 if server.started else 1
+    return 0 if server.started and not server.failed else 1
+
+
+def make_server(app: FastAPI, settings: Settings) -> Server:
+    """The server of an application; it does not listen yet. Raises the limit on open files."""
+    limits = Limits(room_for(settings.max_connections), settings.header_timeout_s, settings.send_timeout_s)
+    door = Door(limits, app.state.metrics)
+
+    def config(served: FastAPI, host: str, port: int) -> uvicorn.Config:
+        return uvicorn.Config(
+            served,
+            host=host,
+            port=port,
+            http=partial(Connection, door),  # type: ignore[arg-type]  # any protocol's maker does
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # nothing asks for the client's address
+            timeout_keep_alive=int(settings.keep_alive_s),
+            timeout_graceful_shutdown=5,
+        )
+
+    metrics = None
+    if settings.metrics_port:
+        metrics = config(api.metrics_only(app.state.metrics), settings.metrics_host, settings.metrics_port)
+    main = config(app, settings.host, settings.port)
+    return Server(main, app.state.services, settings.drain_s, app.state.keyring, metrics)

@@ -34,6 +34,8 @@ class Settings:
     allow_public: bool = _setting(False, "Listen on a public address without API keys.")
     api_keys: tuple[str, ...] = _setting((), "SHA-256 of each API key, in hexadecimal; none: everybody may ask.")
     api_keys_file: str = _setting("", "TOML file of API keys with rates and models; SIGHUP reads it again.")
+    metrics_port: int = _setting(0, "Port of its own for /metrics, which needs no key there; 0: the main one.")
+    metrics_host: str = _setting("127.0.0.1", "Address of metrics_port.")
     cors_origins: tuple[str, ...] = _setting((), "Web origins whose pages may ask; '*' allows all.")
     playground: bool = _setting(True, "Serve the playground, a page to try the models, at /.")
     models_dir: Path = _setting(SHIPPED_MODELS, "Folder with a folder for each model.")
@@ -43,6 +45,10 @@ class Settings:
     queue_tokens: int = _setting(500_000, "Most tokens that wait for one model; more are refused with 429.")
     batch_rows: int = _setting(32, "Most rows in one batch of a generator or translator.")
     max_body_bytes: int = _setting(2_000_000, "Largest request body.")
+    body_timeout_s: float = _setting(60.0, "A request whose body takes longer to arrive ends with 408.")
+    header_timeout_s: float = _setting(20.0, "A request whose headers take longer to arrive ends with 408.")
+    send_timeout_s: float = _setting(60.0, "A client that does not read its answer for so long is cut off.")
+    max_connections: int = _setting(10_000, "Most connections; over it idle ones are closed, then new ones get 503.")
     max_list_items: int = _setting(2048, "Most inputs in one request.")
     request_timeout_s: float = _setting(600.0, "A request that takes longer ends with 504.")
     drain_s: float = _setting(30.0, "How long running requests may finish after SIGTERM.")
@@ -51,14 +57,18 @@ class Settings:
     log_format: Literal["text", "json"] = _setting("text", "text, or json for a line of JSON each.")
 
     def __post_init__(self) -> None:
-        for name in ("queue_rows", "queue_tokens", "batch_rows", "max_body_bytes", "max_list_items"):
+        for name in ("queue_rows", "queue_tokens", "batch_rows", "max_body_bytes", "max_list_items", "max_connections"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         for name in ("request_timeout_s", "drain_s", "keep_alive_s", "cores"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must not be negative.")
-        if not 0 <= self.port <= 65535:
-            raise SettingsError(f"port is {self.port}; it must be 0 to 65535.")
+        for name in ("body_timeout_s", "header_timeout_s", "send_timeout_s"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("port", "metrics_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be 0 to 65535.")
         for key in self.api_keys:
             if len(key) != 64 or any(c not in "0123456789abcdef" for c in key):
                 raise SettingsError("api_keys has an entry that is no SHA-256 in lower case hexadecimal.")

@@ -61,6 +61,8 @@ def install(
     for router in (*ROUTERS, playground.router) if settings.playground else ROUTERS:
         # Not include_router: it keeps routers nested, and finding a route in them takes longer than answering.
         app.router.routes.extend(router.routes)
+    if not settings.metrics_port:
+        app.router.routes.extend(ops.scraping.routes)
     # The last one added is the outermost.
     if app.state.keyring is not None:
         app.add_middleware(Keys, keyring=app.state.keyring, refuse=_refuse)
@@ -73,6 +75,17 @@ def install(
             expose_headers=["x-request-id", "retry-after"],
         )
     app.add_middleware(Observe, metrics=metrics)
+
+
+def metrics_only(metrics: Metrics) -> FastAPI:
+    """An application for a port of its own: it has ``/metrics`` and nothing else."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.metrics = metrics
+    app.router.redirect_slashes = False
+    problems.install(app)
+    app.router.routes.extend(ops.scraping.routes)
+    app.add_middleware(Observe, metrics=metrics)
+    return app
 
 
 def _refuse(path: str, error: ServerError) -> Response:

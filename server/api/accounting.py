@@ -4,7 +4,7 @@ from server.api.record import Record
 from server.errors import ClientLeft
 from server.metrics import Metrics
 
-REFUSALS = frozenset({401, 403, 413, 415, 429, 503})
+REFUSALS = frozenset({401, 403, 408, 413, 415, 429, 503})
 """Statuses with which a request was turned away whatever it asked for."""
 
 

@@ -9,6 +9,8 @@ from server.api.deps import MetricsDep, ServicesDep
 from server.api.reading import JsonRoute
 
 router = APIRouter(route_class=JsonRoute, tags=["Operations"])
+scraping = APIRouter(route_class=JsonRoute, tags=["Operations"])
+"""Apart, since it may have a port of its own."""
 
 
 @router.get("/health")
@@ -35,7 +37,7 @@ async def ready(services: ServicesDep) -> JSONResponse:
     return JSONResponse(body, 503 if reasons else 200, {"retry-after": "1"} if reasons else None)
 
 
-@router.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
+@scraping.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
 async def scrape(request: Request, metrics: MetricsDep) -> Response:
     """Tell all metrics, as Prometheus text, or as OpenMetrics to those who accept it."""
     text, content_type = metrics.scrape(request.headers.get("accept", ""))

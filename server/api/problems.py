@@ -40,6 +40,8 @@ def headers_of(error: ServerError) -> dict[str, str]:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.status == 504:
         headers["x-should-retry"] = "false"  # the official client would send the same again, three times
+    if error.status == 408:
+        headers["connection"] = "close"  # the rest of the request is not waited for
     if isinstance(error, NotAuthenticated):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed):

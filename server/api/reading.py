@@ -7,17 +7,17 @@ handler would otherwise carry on with.
 
 import asyncio
 import json
-import zlib
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from server.errors import BadRequest, ClientLeft, DeadlinePassed, TooLarge, UnsupportedMediaType
+from server.api import bodies
+from server.errors import ClientLeft, DeadlinePassed, TooLarge, UnsupportedMediaType
+from server.refusals import TooSlow
 
 T = TypeVar("T")
 
@@ -45,17 +45,13 @@ class JsonRequest(Request):
             self._require_json()
             raw = await self._read()
             encoding = self.headers.get("content-encoding", "identity").strip().lower()
-            if encoding == "gzip":
-                raw = self._gunzip(raw)
-            elif encoding != "identity":
-                raise UnsupportedMediaType(f"compressed with '{encoding[:40]}'", "it plain or with gzip")
-            self._body = raw
+            self._body = bodies.unpack(raw, encoding, self._limit_bytes)
         return self._body
 
     async def json(self) -> Any:
-        """Parse the body. NaN, Infinity, lone surrogates and nesting without end are not JSON here."""
+        """Parse the body, strictly."""
         try:
-            return from_json(await self.body(), allow_inf_nan=False)
+            return bodies.parse(await self.body())
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from None
 
@@ -80,18 +76,6 @@ class JsonRequest(Request):
             raise TooLarge("The body", size, self._limit_bytes)
         return b"".join(chunks)
 
-    def _gunzip(self, raw: bytes) -> bytes:
-        decompressor = zlib.decompressobj(wbits=31)
-        try:
-            plain = decompressor.decompress(raw, self._limit_bytes + 1)
-        except zlib.error:
-            raise BadRequest("The body is not valid gzip.") from None
-        if len(plain) > self._limit_bytes:
-            raise TooLarge("The decompressed body", len(plain), self._limit_bytes)
-        if not decompressor.eof:
-            raise BadRequest("The body is not valid gzip: it ends too early.")
-        return plain
-
 
 class JsonRoute(APIRoute):
     """See the module."""
@@ -108,10 +92,10 @@ class JsonRoute(APIRoute):
             settings = request.app.state.settings
             request = self.request_class(request.scope, request.receive, settings.max_body_bytes)
             try:
-                async with asyncio.timeout(settings.request_timeout_s):
+                async with asyncio.timeout(settings.body_timeout_s):
                     await request.body()
             except TimeoutError:
-                raise DeadlinePassed(settings.request_timeout_s) from None
+                raise TooSlow("The body", settings.body_timeout_s) from None
             return await attended(original(request), request.receive, settings.request_timeout_s)
 
         return handle

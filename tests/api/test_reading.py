@@ -33,7 +33,7 @@ async def test_a_gzip_bomb_is_a_413(serving: Any) -> None:
         assert (await send(served, raw, **{"content-encoding": "gzip"})).status_code == 413
 
 
-@pytest.mark.parametrize("encoding", ["zstd", "br", "gzip, gzip", "x" * 500])
+@pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "x" * 500])
 async def test_another_compression_is_a_415(served: Any, encoding: str) -> None:
     assert (await send(served, BODY, **{"content-encoding": encoding})).status_code == 415
 
@@ -65,6 +65,7 @@ async def test_a_body_that_never_ends_is_not_waited_for_without_end(serving: Any
         yield b"{"
         await asyncio.Event().wait()
 
-    async with serving(request_timeout_s=0.05) as served:
+    async with serving(body_timeout_s=0.05) as served:
         response = await served.http.post("/v1/sentiment", content=stalls(), headers=JSON)
-    assert response.status_code == 504
+    assert response.status_code == 408
+    assert response.headers["connection"] == "close"
