@@ -46,16 +46,16 @@ def install(
     """Give the application its routes, its errors and its middlewares.
 
     Made for an application without documentation routes of FastAPI's own: those load scripts from elsewhere.
-    """
 
     Raises:
         SettingsError: the file of API keys cannot be read.
+    """
     app.state.services = services
     app.state.settings = settings
     app.state.metrics = metrics
-    app.router.redirect_slashes = False  # a redirect would be an answer in another shape
     needs_keys = bool(settings.api_keys or settings.api_keys_file)
     app.state.keyring = Keyring(settings.api_keys, settings.api_keys_file, clock) if needs_keys else None
+    app.router.redirect_slashes = False  # a redirect would be an answer in another shape
     problems.install(app)
     describe.install(app)
     for router in (*ROUTERS, playground.router) if settings.playground else ROUTERS:
