@@ -1,7 +1,8 @@
 """Decisions: questions about one input, answered by probabilities. One pass over the input for all questions.
 
 A classifier answers questions whose options are labels of its own. An embedding model answers any question
-zero-shot: each option is a text, and the nearer the input's vector is to the option's, the likelier it is.
+zero-shot: each option is a text, and the nearer the input's vector is to the option's, the likelier it is. Generators
+answer by likelihood (``likelihood.py``).
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import numpy as np
 
 from models.registry import ModelCard
 from server.errors import InvalidValue
-from server.tasks.encoding import Classification, Embedding
+from server.tasks.encoding import Classification, Embedding, unit
 from server.tasks.results import Done
 
 CHOICE_SHARPNESS = 18.0
@@ -30,9 +31,14 @@ class Option:
     description: str = ""
 
     @property
+    def words(self) -> str:
+        """The label in words: ``card_arrival`` reads as two."""
+        return self.label.replace("_", " ").strip() or self.label
+
+    @property
     def text(self) -> str:
-        """What the option says, in words: a label such as ``card_arrival`` reads as two."""
-        return self.description or self.label.replace("_", " ").strip() or self.label
+        """What the option says."""
+        return self.description or self.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,8 @@ class ZeroShot:
             wanted += [option.text for option in question.options] or [question.instructions]
         unique = list(dict.fromkeys(wanted))
         done = await self._embedding.embed(unique)
-        vectors = dict(zip(unique, done.items, strict=True))
+        # Not every embedding model normalizes; cosines want vectors of length 1.
+        vectors = {each: unit(vector) for each, vector in zip(unique, done.items, strict=True)}
         subject = vectors[text]
         answers: list[Sequence[float]] = []
         for question in questions:

@@ -11,6 +11,7 @@ from server.tasks.decisions import ByHead, Decider, ZeroShot
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.generation import Generation
 from server.tasks.heads import Head
+from server.tasks.likelihood import ByLikelihood
 from server.tasks.model import Model, State
 from server.tasks.text.templates import ChatTemplate
 from server.tasks.translation import TranslationTask
@@ -96,7 +97,7 @@ class Services:
         return self._pick(self._embedders, name, "embeddings")
 
     def decider(self, name: str | None) -> Decider:
-        """The classifier or embedding model of this name."""
+        """The model of this name, if it answers questions; without one, the only one there is."""
         return self._pick(self._deciders, name, "decisions")
 
     def model(self, name: str | None) -> Model:
@@ -163,6 +164,7 @@ class Services:
             template = ChatTemplate(source, model.tokenizer.special_tokens.keys(), variables)
             self._generators[card.id] = Generation(model, template, load_family(card))
             self._chats[card.id] = self._generators[card.id]
+            self._deciders[card.id] = ByLikelihood(model, self._generators[card.id])
         if card.translation is not None:
             self._translators[card.id] = TranslationTask(model, card.translation, load_family(card))
             self._chats[card.id] = ChatTranslation(self._translators[card.id])

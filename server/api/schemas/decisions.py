@@ -144,7 +144,7 @@ class DecisionRequest(RequestBody):
 
     neutral = {"prompt_cache_options": ({"mode": "implicit"}, {})}  # noqa: RUF012  a table of the base class
 
-    model: str = Field(description="A classifier or an embedding model.", examples=["embed"])
+    model: str = Field(description="A classifier, an embedding model or a generator.", examples=["embed"])
     input: str | list[Message] = Field(description="A text or messages.", examples=["I was charged twice."])
     questions: list[AnyQuestion] = Field(
         min_length=1, max_length=MAX_QUESTIONS, description="What to decide, all about the one input."
