@@ -41,7 +41,7 @@ def find_loop(
     is none.
     """
     best: Loop | None = None
-    for period in range(1, min(max_period, len(items) // min_repeats) + 1):
+    for period in _periods(items, min_repeats, min(max_period, len(items) // min_repeats)):
         start = 0
         for at in range(period, len(items) + 1):
             if at < len(items) and items[at] == items[at - period]:
@@ -53,6 +53,19 @@ def find_loop(
                 break
             start = at - period + 1
     return best
+
+
+def _periods(items: Sequence[Hashable], min_repeats: int, max_period: int) -> list[int]:
+    """The periods that a loop could have: distances between places of items that come often enough to be in one.
+
+    Looking at these alone, mostly none, is what makes a sentence cost microseconds and not half a millisecond.
+    """
+    places: dict[Hashable, list[int]] = {}
+    for at, item in enumerate(items):
+        places.setdefault(item, []).append(at)
+    often = [at for at in places.values() if len(at) >= min_repeats]
+    near = ((a, b) for at in often for i, a in enumerate(at) for b in at[i + 1 : i + 1 + max_period])
+    return sorted({b - a for a, b in near if b - a <= max_period})
 
 
 def cut_loops(items: Sequence[ItemT], source: Sequence[Hashable] = ()) -> list[ItemT]:
