@@ -49,43 +49,40 @@ class Server(uvicorn.Server):
         self._drain_s = drain_s
         self._keyring = keyring
         self._metrics = metrics
-        self.failed = False
-        """It could not listen everywhere it should."""
         self._draining: asyncio.Task[None] | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Listen, and say where."""
         self._main_loop = asyncio.get_running_loop()
+        scrapes = None if self._metrics is None else await self._listen_for_scrapes(self._metrics)
         await super().startup(sockets)  # type: ignore[arg-type]
         for each in self.servers:
             for socket in each.sockets:
                 host, port = socket.getsockname()[:2]
                 print(f"Hearth listens on http://{host}:{port}", flush=True)
-        if self._metrics is not None:
-            await self._listen_for_scrapes(self._metrics)
+        if scrapes is not None:
+            self.servers.append(scrapes)
         self._announcing = asyncio.create_task(self._announce())
 
-    async def _listen_for_scrapes(self, config: uvicorn.Config) -> None:
+    async def _listen_for_scrapes(self, config: uvicorn.Config) -> asyncio.Server:
         config.load()
         make: Callable[..., asyncio.Protocol] = config.http_protocol_class
         protocol = partial(make, config=config, server_state=self.server_state, app_state={})
-        loop = asyncio.get_running_loop()
         try:
-            listener = await loop.create_server(protocol, config.host, config.port)
+            listener = await asyncio.get_running_loop().create_server(protocol, config.host, config.port)
         except OSError as error:
             log.error("metrics cannot be served on %s:%d: %s", config.host, config.port, error.strerror)
-            self.failed = self.should_exit = True
-            return
-        self.servers.append(listener)
+            raise SystemExit(1) from error
         print(f"Metrics are on http://{config.host}:{config.port}/metrics", flush=True)
+        return listener
 
     async def _announce(self) -> None:
         """Say what is served once every model has loaded or failed."""
         engines = [model.engine for model in self._services.models.values()]
         await asyncio.gather(*(asyncio.to_thread(engine.wait_ready) for engine in engines))
         for served in self._services.served():
-            state = "" if served.state == "ready" else f"  [{served.state}: {served.reason}]"
+            state = "" if served.state == "ready" else f"  [{served.state}{served.reason and f': {served.reason}'}]"
             print(f"  {served.id:<12} {served.task:<15} {served.card.summary}{state}", flush=True)
         print("Ready. API documentation: /docs, metrics: /metrics", flush=True)
 
@@ -133,7 +130,7 @@ def serve(app: FastAPI, settings: Settings) -> int:
     # Lanes hand over batches between two steps of the event loop: the usual 5 ms would leave an engine idle meanwhile.
     sys.setswitchinterval(0.0005)
     server.run()
-    return 0 if server.started and not server.failed else 1
+    return 0 if server.started else 1
 
 
 def make_server(app: FastAPI, settings: Settings) -> Server:

@@ -14,6 +14,14 @@ from pathlib import Path
 import httpx
 
 LIMIT_S = 60.0
+BOUND = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Becomes another program that ends with its parent, whatever ends the parent: also when pytest itself is killed."""
 
 
 @dataclass
@@ -69,7 +77,8 @@ def serving(*flags: str, models_dir: Path | None = None) -> Iterator[Served]:
     """Serve on a free port until the block ends; waits until every model has loaded or failed."""
     # Clients that cannot share an environment with the server run the tests in one of their own.
     python = os.environ.get("SERVER_PYTHON", sys.executable)
-    command = [python, "-m", "server", "serve", "--port", "0", *flags]
+    bound = [python, "-c", BOUND, str(os.getpid())] if sys.platform == "linux" else []
+    command = [*bound, python, "-m", "server", "serve", "--port", "0", *flags]
     if models_dir is not None:
         command += ["--models-dir", str(models_dir)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
