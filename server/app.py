@@ -1,12 +1,13 @@
 """The composition root: builds every layer from the settings. The only module that knows them all."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from server import api
+from server import api, tracing
 from server.errors import Unavailable
 from server.house import House
 from server.metrics import Metrics
@@ -20,6 +21,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         SettingsError: no model folder, or a model is named that is not there.
     """
+    tracer = tracing.start(settings.otlp_endpoint, _version()) if settings.otlp_endpoint else None
     metrics = Metrics(_version())
     house = House(settings, metrics)
     services = Services(look=house.look)
@@ -36,9 +38,11 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         services.refuse(Unavailable("The server is shutting down."))
         await house.close()
+        if tracer is not None:
+            await asyncio.to_thread(tracer.close)
 
     app = FastAPI(title="Hearth", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    api.install(app, services, settings, metrics)
+    api.install(app, services, settings, metrics, spans=tracer)
     return app
 
 

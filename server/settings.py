@@ -36,6 +36,7 @@ class Settings:
     api_keys_file: str = _setting("", "TOML file of API keys with rates and models; SIGHUP reads it again.")
     metrics_port: int = _setting(0, "Port of its own for /metrics, which needs no key there; 0: the main one.")
     metrics_host: str = _setting("127.0.0.1", "Address of metrics_port.")
+    otlp_endpoint: str = _setting("", "URL for spans, http://HOST:4318/v1/traces; also from OTEL_EXPORTER_OTLP_*.")
     cors_origins: tuple[str, ...] = _setting((), "Web origins whose pages may ask; '*' allows all.")
     playground: bool = _setting(True, "Serve the playground, a page to try the models, at /.")
     models_dir: Path = _setting(SHIPPED_MODELS, "Folder with a folder for each model.")
@@ -103,9 +104,21 @@ def load_settings(
     values: dict[str, Any] = {}
     if file is not None:
         values |= _parsed(_read(file), str(file))
+    values |= _opentelemetrys(environment)
     values |= _parsed(named, "the environment")
     values |= _parsed({k: v for k, v in (flags or {}).items() if v is not None}, "the flags")
     return Settings(**values)
+
+
+def _opentelemetrys(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where spans go by OpenTelemetry's own names; the rest of them its library reads itself."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return {}
+    if endpoint := environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        return {"otlp_endpoint": endpoint}
+    if endpoint := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return {"otlp_endpoint": endpoint.rstrip("/") + "/v1/traces"}
+    return {}
 
 
 def _read(file: Path) -> dict[str, Any]:

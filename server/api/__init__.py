@@ -10,7 +10,7 @@ from server.api import describe, docs, ops, pages, playground, problems
 from server.api.auth import Keys
 from server.api.compat import classifiers, deepl, libretranslate
 from server.api.keys import Keyring
-from server.api.observe import Observe
+from server.api.observe import Observe, Spans
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.own import sentiment, tokens, translations
 from server.api.rates import Clock
@@ -41,7 +41,13 @@ ROUTERS: Sequence[APIRouter] = (
 
 
 def install(
-    app: FastAPI, services: Services, settings: Settings, metrics: Metrics, clock: Clock = time.monotonic
+    app: FastAPI,
+    services: Services,
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    spans: Spans | None = None,
+    clock: Clock = time.monotonic,
 ) -> None:
     """Give the application its routes, its errors and its middlewares.
 
@@ -74,7 +80,7 @@ def install(
             allow_headers=["*"],
             expose_headers=["x-request-id", "retry-after"],
         )
-    app.add_middleware(Observe, metrics=metrics)
+    app.add_middleware(Observe, metrics=metrics, spans=spans)
 
 
 def metrics_only(metrics: Metrics) -> FastAPI:

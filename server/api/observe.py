@@ -8,6 +8,8 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Iterable
+from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,12 +29,20 @@ OPENAI_VERSION = b"2020-10-01"
 """The version of OpenAI's API whose shapes these are: its only one."""
 
 
+class Spans(Protocol):
+    """Who is told of each request for a trace."""
+
+    def tell(self, record: Record, headers: Iterable[tuple[bytes, bytes]], spent_s: float) -> str | None:
+        """A request is over; the id of its trace, if it has one."""
+
+
 class Observe:
     """See the module."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, spans: Spans | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request and account for it."""
@@ -82,6 +92,8 @@ class Observe:
             facts["completion_tokens"] = record.usage.completion_tokens
         if record.timing is not None:
             facts["batch_rows"] = record.timing.batch_rows
+        if self._spans is not None:
+            facts["trace_id"] = self._spans.tell(record, scope["headers"], spent_s)
         if (detail := getattr(record.error, "detail", "")) != "":
             facts["detail"] = detail
         level = logging.WARNING if record.status >= 500 else logging.INFO

@@ -177,7 +177,11 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
 
     @asynccontextmanager
     async def make(
-        broken: Sequence[Broken] = (), patience_s: float = PATIENCE_S, clock: Any = time.monotonic, **settings: Any
+        broken: Sequence[Broken] = (),
+        patience_s: float = PATIENCE_S,
+        clock: Any = time.monotonic,
+        spans: Any = None,
+        **settings: Any,
     ) -> AsyncIterator[Served]:
         metrics = Metrics("test")
         engines: dict[str, Any] = {}
@@ -201,7 +205,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
         services = Services(models, broken)
         metrics.watch(lambda: services.models.values())
         app = FastAPI(docs_url=None, redoc_url=None)
-        api.install(app, services, Settings(**settings), metrics, clock)
+        api.install(app, services, Settings(**settings), metrics, spans=spans, clock=clock)
         transport = httpx.ASGITransport(app)
         for model in models:
             model.batcher.start()
