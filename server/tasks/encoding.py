@@ -1,7 +1,13 @@
-"""What encoders do: classification by a head, and embeddings. One row a text, batched with everyone else's."""
+"""What encoders do: classification by a head, and embeddings. Rows are batched with everyone else's.
 
+A text that is longer than the model reads is an error to embeddings; to a classifier it is several rows, whose
+probabilities are pooled.
+"""
+
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -12,6 +18,19 @@ from server.errors import InvalidValue
 from server.tasks.heads import Floats, Head
 from server.tasks.model import Model
 from server.tasks.results import Done, Scores, Usage
+from server.tasks.text.chunks import chunk
+
+SMALL_CHARACTERS = 10_000
+"""Inputs beyond this are cut and tokenised off the event loop, so that nobody's tokens wait for it."""
+
+CHUNK_TOKENS = 48
+"""Tokens of a chunk, about two sentences. Classifiers are trained on sentences and judge these best: chunks as long as
+the model's context are hardly ever found neutral, though all their sentences are (docs/classification.md)."""
+
+CHUNK_LANGUAGE = "en"
+"""Whose rules find the ends of sentences in long texts: the shipped encoders read English."""
+
+Row = list[int]
 
 
 class Classification:
@@ -20,6 +39,8 @@ class Classification:
     def __init__(self, model: Model, head: Head) -> None:
         self._model = model
         self._head = head
+        # Less the tokens that stand around every row.
+        self._chunk_tokens = min(CHUNK_TOKENS, model.card.context_length_tokens) - len(model.tokenizer.encode_row(""))
 
     @property
     def card(self) -> ModelCard:
@@ -35,22 +56,43 @@ class Classification:
         """Classify texts independently.
 
         Args:
-            texts: n texts, each non-empty.
+            texts: n texts, each non-empty. One with more tokens than the model's context is read in chunks,
+                whose probabilities become one by ``Head.pool``.
 
         Returns:
             Scores in the order of ``texts``, labels as in the manifest.
 
         Raises:
-            InvalidValue: a text is empty.
-            InputTooLong: a text has more tokens than the model's context. Checked for all texts before
-                any is queued, so a refused request costs the engine nothing.
+            InvalidValue: a text is empty. Checked for all texts before any is queued, so a refused request
+                costs the engine nothing.
             Unavailable, Overloaded, TooLarge: not now, or not so much at once.
         """
-        done = await encode(self._model, texts, self._head.spec.pooling)
+        chunks: list[list[Row]] = []
+
+        def prepare() -> list[Row]:
+            chunks.extend(self._rows(text, index) for index, text in enumerate(texts))
+            return [row for rows in chunks for row in rows]
+
+        done = await _encode(self._model, prepare, sum(map(len, texts)), self._head.spec.pooling)
         probabilities = self._head.probabilities(np.stack(list(done.items)))
-        labels = self._head.spec.labels
-        items = [Scores(dict(zip(labels, map(float, row), strict=True))) for row in probabilities]
+        ends = list(accumulate(map(len, chunks)))
+        items = [
+            self._score(probabilities[end - len(rows) : end], rows) for rows, end in zip(chunks, ends, strict=True)
+        ]
         return Done(items, done.usage, done.timing, done.tokenization_s)
+
+    def _rows(self, text: str, index: int) -> list[Row]:
+        """The text's row, or those of its chunks."""
+        row, limit = _row(self._model, text, index), self._model.card.context_length_tokens
+        if len(row) <= limit:
+            return [row]
+        tokenizer = self._model.tokenizer
+        parts = chunk(text, CHUNK_LANGUAGE, lambda part: len(tokenizer.encode(part)), self._chunk_tokens)
+        return [tokenizer.encode_row(part) for part in parts]
+
+    def _score(self, probabilities: Floats, rows: Sequence[Row]) -> Scores:
+        pooled = self._head.pool(probabilities, [len(row) for row in rows])
+        return Scores(dict(zip(self._head.spec.labels, map(float, pooled), strict=True)), len(rows))
 
 
 class Embedding:
@@ -67,8 +109,19 @@ class Embedding:
         return self._model.card
 
     async def embed(self, inputs: Sequence[str | Sequence[int]]) -> Done[Floats]:
-        """Embed texts or token ids independently; raises as ``Classification.classify``."""
-        done = await encode(self._model, inputs, self._pooling)
+        """Embed texts or token ids independently.
+
+        Raises:
+            InputTooLong: an input has more tokens than the model's context. Otherwise as
+                ``Classification.classify``.
+        """
+
+        def prepare() -> list[Row]:
+            rows = [_row(self._model, item, index) for index, item in enumerate(inputs)]
+            self._model.require_fits(rows)
+            return rows
+
+        done = await _encode(self._model, prepare, sum(map(len, inputs)), self._pooling)
         if not self._normalize:
             return done
         return Done([unit(v) for v in done.items], done.usage, done.timing, done.tokenization_s)
@@ -80,12 +133,13 @@ def unit(vector: Floats) -> Floats:
     return vector / np.float32(length) if length else vector
 
 
-async def encode(model: Model, inputs: Sequence[str | Sequence[int]], pooling: Literal["mean", "cls"]) -> Done[Floats]:
-    """Pooled vectors of shape (d,) for texts or ids; see ``Classification.classify`` for what it raises."""
+async def _encode(
+    model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Literal["mean", "cls"]
+) -> Done[Floats]:
+    """Pooled vectors of shape (d,) for the rows that ``prepare`` makes of so many characters."""
     began_s = time.perf_counter()
     model.require_ready()
-    rows = [_ids(model, item, index) for index, item in enumerate(inputs)]
-    model.require_fits(rows)
+    rows = prepare() if characters <= SMALL_CHARACTERS else await asyncio.to_thread(prepare)
     tokenization_s = time.perf_counter() - began_s
     job = model.batcher.submit([EncoderRow(row, pooling) for row in rows])
     try:
@@ -96,7 +150,7 @@ async def encode(model: Model, inputs: Sequence[str | Sequence[int]], pooling: L
     return Done([result.vector for result in results], usage, job.timing, tokenization_s)
 
 
-def _ids(model: Model, item: str | Sequence[int], index: int) -> list[int]:
+def _row(model: Model, item: str | Sequence[int], index: int) -> Row:
     if not isinstance(item, str):
         if not item:
             raise InvalidValue(f"Input {index} is empty.", "input")

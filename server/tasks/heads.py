@@ -1,6 +1,6 @@
 """Classifier heads: a pooled vector to probabilities, in numpy. Kept beside the model, never pickled."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,21 @@ class Head:
             return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+    def pool(self, probabilities: Floats, tokens: Sequence[int]) -> Floats:
+        """One text's probabilities from those of its chunks (docs/classification.md has the comparison of rules).
+
+        Args:
+            probabilities: shape (chunks, labels).
+            tokens: how many each chunk has.
+
+        Returns:
+            shape (labels,). Labels that exclude each other (softmax): the mean, weighted by tokens. Independent
+            ones (sigmoid): the largest of each, for a text has what any part of it has.
+        """
+        if self.spec.kind == "sigmoid":
+            return np.asarray(probabilities.max(axis=0), np.float32)
+        return np.asarray(np.average(probabilities, axis=0, weights=tokens), np.float32)
 
 
 def _product(vectors: Floats, weight: Floats) -> Floats:

@@ -86,6 +86,8 @@ class Scores:
     """One classified text: label to probability, in the manifest's order."""
 
     scores: Mapping[str, float]
+    chunks: int = 1
+    """In how many chunks it was read: more than one for a text longer than the model's context."""
 
     @property
     def label(self) -> str:

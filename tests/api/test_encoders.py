@@ -62,12 +62,27 @@ async def test_only_the_models_own_dimensions_are_accepted(served: Any) -> None:
     assert response.json()["error"]["param"] == "dimensions"
 
 
-@pytest.mark.parametrize("given", ["", [""], [[]], ["a", ""], [10**9], [-1], "x " * 2000])
+@pytest.mark.parametrize("given", ["", [""], [[]], ["a", ""], [10**9], [-1]])
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/sentiment"])
-async def test_empty_and_oversized_inputs_are_refused(served: Any, path: str, given: Any) -> None:
+async def test_empty_and_malformed_inputs_are_refused(served: Any, path: str, given: Any) -> None:
     response = await served.post(path, input=given)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "input"
+
+
+async def test_an_input_too_long_to_embed_is_refused(served: Any) -> None:
+    response = await served.post("/v1/embeddings", input=["a", "x " * 2000])
+    assert response.status_code == 400
+    assert response.json()["error"]["param"].startswith("input")
+
+
+@pytest.mark.parametrize("path", ["/v1/sentiment", "/classify"])
+async def test_a_long_text_is_read_in_chunks_and_every_token_counts(served: Any, path: str) -> None:
+    answer = (await served.post(path, input=["a", "x " * 1000])).json()
+    assert len(answer["data"]) == 2
+    assert answer["usage"]["prompt_tokens"] == 3 + 1000 + 2 * 32  # in 32 chunks, two marks around each
+    if path == "/v1/sentiment":
+        assert [item["chunks"] for item in answer["data"]] == [1, 32]
 
 
 async def test_sentiment_scores_every_text_in_order(served: Any) -> None:

@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from models.cards import HeadSpec
 from server.errors import InputTooLong, InvalidValue
+from server.tasks.heads import Head
 from server.tasks.services import Services
+from server.tasks.text.chunks import chunk
 
 pytestmark = pytest.mark.anyio
 
@@ -39,11 +44,65 @@ async def test_ids_embed_as_their_text_does(services: Services) -> None:
     assert done.usage.prompt_tokens == 2 * len(ids)
 
 
-async def test_a_text_that_is_too_long_is_named_and_costs_nothing(services: Services) -> None:
+async def test_a_text_that_is_too_long_to_embed_is_named_and_costs_nothing(services: Services) -> None:
     with pytest.raises(InputTooLong) as refused:
-        await services.classifier(None, "sentiment").classify(["fine", "word " * 2000])
+        await services.embedder(None).embed(["fine", "word " * 2000])
     assert refused.value.index == 1
-    assert services.models["sentiment"].batcher.waiting == (0, 0, 0)
+    assert services.models["embed"].batcher.waiting == (0, 0, 0)
+
+
+GOOD = "The food was wonderful and everybody was kind. "
+BAD = "The room was filthy and the waiter was rude. "
+
+
+async def test_a_long_text_is_read_to_its_end(services: Services) -> None:
+    """A reading of the first chunk alone, or of the last, would call one of these by its own half."""
+    task = services.classifier(None, "sentiment")
+    good, bad, mixed = (await task.classify([GOOD, BAD, GOOD * 30 + BAD * 30])).items
+    assert (good.chunks, bad.chunks) == (1, 1)
+    assert mixed.chunks == 14  # of four or five sentences each: 46 tokens at most
+    assert 0.2 < mixed.scores["positive"] < 0.8
+    assert 0.2 < mixed.scores["negative"] < 0.8
+    assert sum(mixed.scores.values()) == pytest.approx(1, abs=1e-5)
+
+
+async def test_the_chunks_of_a_softmax_count_by_their_tokens(services: Services) -> None:
+    task = services.classifier(None, "sentiment")
+    tokenizer = services.models["sentiment"].tokenizer
+    text = GOOD * 30 + BAD * 14
+    parts = chunk(text, "en", lambda part: len(tokenizer.encode(part)), 46)
+    tokens = [len(tokenizer.encode_row(part)) for part in parts]
+    apart = await task.classify(parts)
+    whole = await task.classify([text])
+    for label, score in whole.items[0].scores.items():
+        mean = np.average([item.scores[label] for item in apart.items], weights=tokens)
+        assert score == pytest.approx(float(mean), abs=0.02)
+    assert whole.usage.prompt_tokens == apart.usage.prompt_tokens == sum(tokens)
+
+
+async def test_one_harmful_sentence_counts_wherever_it_stands_in_a_long_text(services: Services) -> None:
+    task = services.classifier(None, "moderation")
+    plain = "The meeting starts at nine and the agenda is on the second page. " * 40
+    harm = "You are a stupid bitch and everybody hates you."
+    clean, *harmful = (await task.classify([plain, harm + " " + plain, plain + harm])).items
+    assert clean.chunks > 1, clean.scores
+    threshold = task.head.spec.thresholds["harassment"]
+    assert clean.scores["harassment"] < threshold
+    assert all(item.scores["harassment"] > threshold for item in harmful)
+
+
+async def test_a_head_of_independent_labels_takes_the_largest_of_each(tmp_path: Path) -> None:
+    np.savez(tmp_path / "head.npz", weight=np.zeros((2, 4), np.float32), bias=np.zeros(2, np.float32))
+    head = Head(HeadSpec("h", ("a", "b"), "sigmoid", "mean", "head.npz"), tmp_path)
+    pooled = head.pool(np.array([[0.1, 0.6], [0.9, 0.2]], np.float32), [100, 1])
+    assert pooled.tolist() == pytest.approx([0.9, 0.6])
+
+
+async def test_texts_of_one_request_keep_their_own_chunks(services: Services) -> None:
+    task = services.classifier(None, "sentiment")
+    items = (await task.classify([GOOD * 60, BAD, BAD * 60, GOOD])).items
+    assert [item.label for item in items] == ["positive", "negative", "negative", "positive"]
+    assert [item.chunks > 1 for item in items] == [True, False, True, False]
 
 
 @pytest.mark.parametrize("bad", ["", "  \n"])

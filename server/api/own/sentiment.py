@@ -20,17 +20,11 @@ async def create_sentiment(
     record.serve(task.card.id)
     done = await task.classify(body.texts)
     record.finish(done.usage, done.timing)
-    data = [
-        SentimentItem(
-            object="sentiment", index=i, label=item.label, score=item.scores[item.label], scores=dict(item.scores)
-        )
-        for i, item in enumerate(done.items)
-    ]
     return SentimentResponse(
         id=new_id("sent-"),
         object="list",
         created=now(),
         model=task.card.id,
-        data=data,
+        data=[SentimentItem.of(i, item) for i, item in enumerate(done.items)],
         usage=Usage.of(done.usage),
     )

@@ -28,6 +28,10 @@ class SentimentItem(ResponseBody):
     label: str
     score: float = Field(description="The probability of the label.")
     scores: dict[str, float]
+    chunks: int = Field(
+        description="In how many chunks the text was read; above 1 for one longer than the model reads, whose "
+        "probabilities are their mean, weighted by tokens.", examples=[1],
+    )  # fmt: skip
 
     @classmethod
     def of(cls, index: int, item: Scores) -> "SentimentItem":
@@ -38,6 +42,7 @@ class SentimentItem(ResponseBody):
             label=item.label,
             score=item.scores[item.label],
             scores=dict(item.scores),
+            chunks=item.chunks,
         )
 
 

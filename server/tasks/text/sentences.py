@@ -85,6 +85,11 @@ def split(
     return Skeleton(tuple(sentences), tuple("".join(gap) for gap in gaps))
 
 
+def segment(text: str, language: str) -> list[str]:
+    """The text cut between its sentences; joined, the parts are the text. List markers and code are parts as well."""
+    return [part for part, _ in _parts(text, language)]
+
+
 def _parts(text: str, language: str) -> Iterator[tuple[str, bool]]:
     """The text in order, cut into sentences with space around them (True) and what is none (False)."""
     for block, is_text in _blocks(text):
