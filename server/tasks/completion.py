@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +12,8 @@ from server.engines.rows import Generated, Token
 from server.tasks.results import Delta, TokenText, ToolCall
 from server.tasks.text.detokenise import Detokenizer
 from server.tasks.text.stopping import StopStrings
+
+KEPT_TEXTS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Completion:
         self,
         index: int,
         tokenizer: Tokenizer,
+        told: "TokenTexts",
         stops: Sequence[str],
         stop_ids: frozenset[int],
         *,
@@ -59,7 +63,7 @@ class Completion:
         continues_text: bool,
     ) -> None:
         self._index = index
-        self._tokenizer = tokenizer
+        self._told = told
         self._stop_ids = stop_ids
         self._logprobs = logprobs
         self._reader = reader
@@ -87,7 +91,7 @@ class Completion:
             return None
         self._made_characters += len(text)
         if self._logprobs and token.logprob is not None:
-            self._waiting.append((self._made_characters, token_text(self._tokenizer, token)))
+            self._waiting.append((self._made_characters, self._told.of(token)))
         out = self._stops.push(text)
         if self._stops.matched is not None:
             self.over = True
@@ -119,13 +123,20 @@ class Completion:
         return tuple(covered)
 
 
-def token_text(tokenizer: Tokenizer, token: Token) -> TokenText:
-    """A token as ``logprobs`` tells it."""
-    plain = _plain(tokenizer, token.id, token.logprob or 0.0)
-    return TokenText(plain.text, plain.bytes, plain.logprob, tuple(_plain(tokenizer, i, p) for i, p in token.top))
+class TokenTexts:
+    """A model's tokens as ``logprobs`` tells them. The texts of those told lately are kept."""
 
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._text = lru_cache(maxsize=KEPT_TEXTS)(self._read)
 
-def _plain(tokenizer: Tokenizer, token_id: int, logprob: float) -> TokenText:
-    raw = tokenizer.token_bytes(token_id)
-    text = raw.decode("utf-8", "replace") if raw else tokenizer.token(token_id)
-    return TokenText(text, raw or text.encode(), logprob)
+    def of(self, token: Token) -> TokenText:
+        """A token and the likeliest at its place."""
+        text = self._text
+        top = [TokenText(*text(id), logprob) for id, logprob in token.top]
+        return TokenText(*text(token.id), token.logprob or 0.0, top)
+
+    def _read(self, id: int) -> tuple[str, bytes]:
+        raw = self._tokenizer.token_bytes(id)
+        text = raw.decode("utf-8", "replace") if raw else self._tokenizer.token(id)
+        return text, raw or text.encode()

@@ -12,7 +12,7 @@ from typing import Any
 from models.registry import ModelCard
 from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
-from server.tasks.completion import CallReader, token_text
+from server.tasks.completion import CallReader, TokenTexts
 from server.tasks.grammars import checked
 from server.tasks.model import Model
 from server.tasks.options import ON_THE_WIRE, GenerationOptions
@@ -28,6 +28,7 @@ class Generation:
         self._model = model
         self._template = template
         self._family = family
+        self._told = TokenTexts(model.tokenizer)
         section = model.card.generation
         tokenizer = model.tokenizer
         stops = section.stop_tokens if section is not None else ()
@@ -69,7 +70,7 @@ class Generation:
         """
         if isinstance(prompt, str) and self._bos:
             return scored
-        return [token_text(self._model.tokenizer, Token(ids[0])), *scored]
+        return [self._told.of(Token(ids[0])), *scored]
 
     async def chat(
         self,
@@ -156,6 +157,7 @@ class Generation:
         return GenerationStream(
             job,
             self._model.tokenizer,
+            self._told,
             prompt_tokens=prompt_tokens,
             stop_ids=stop_ids,
             stops=options.stop,

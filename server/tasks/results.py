@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from server.batching.job import Timing
 
@@ -22,9 +22,8 @@ class Usage:
     cached_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TokenText:
-    """A completion token with its log-probability, for ``logprobs``."""
+class TokenText(NamedTuple):
+    """A completion token with its log-probability, for ``logprobs``. A tuple: up to 21 are made for each token."""
 
     text: str
     bytes: bytes

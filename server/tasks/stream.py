@@ -6,7 +6,7 @@ from models.tokenizers import Tokenizer
 from server.batching.job import Job, Outcome, Piece, Timing
 from server.engines.rows import Generated, GenerationRow, Token
 from server.errors import ServerError
-from server.tasks.completion import CallReader, Completion, token_text
+from server.tasks.completion import CallReader, Completion, TokenTexts
 from server.tasks.results import Choice, Delta, TokenText, Usage
 
 
@@ -17,6 +17,7 @@ class GenerationStream:
         self,
         job: Job[GenerationRow, Token, Generated],
         tokenizer: Tokenizer,
+        told: TokenTexts,
         *,
         prompt_tokens: int,
         stop_ids: frozenset[int],
@@ -27,7 +28,7 @@ class GenerationStream:
         preparation_s: float,
     ) -> None:
         self._job = job
-        self._tokenizer = tokenizer
+        self._told = told
         self.prompt_tokens: dict[int, Sequence[TokenText]] = {}
         """With ``prompt_logprobs``, by choice and once the choice has ended: its prompt's tokens but the first."""
         self._prompt_tokens = prompt_tokens
@@ -37,6 +38,7 @@ class GenerationStream:
             Completion(
                 seat.index,
                 tokenizer,
+                told,
                 stops,
                 stop_ids,
                 logprobs=logprobs,
@@ -92,7 +94,7 @@ class GenerationStream:
             raise event.result
         self._cached_tokens += event.result.cached_tokens
         if event.result.prompt:
-            self.prompt_tokens[event.index] = [token_text(self._tokenizer, token) for token in event.result.prompt]
+            self.prompt_tokens[event.index] = [self._told.of(token) for token in event.result.prompt]
         return completion.end(event.result)
 
 

@@ -20,7 +20,6 @@ from server.api.schemas.chat import (
     ChatDelta,
     ChatRequest,
     ChatResponse,
-    ChosenLogprob,
     ChunkChoice,
     FunctionMade,
     GenerationUsage,
@@ -91,7 +90,7 @@ class _Answers:
         )
 
     def _tokens(self, part: Choice | Delta) -> Logprobs:
-        return Logprobs(content=[ChosenLogprob.of(token, self._top) for token in part.tokens], refusal=None)
+        return Logprobs.of(part.tokens, self._top)
 
     async def stream(self, deltas: Deltas, record: Record) -> AsyncIterator[bytes]:
         """The events of a stream, all but ``[DONE]``."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from server.api.deps import new_id, now
-from server.api.schemas.chat import ChosenLogprob
+from server.api.schemas.chat import ChosenLogprob, chosen_logprobs
 from server.api.schemas.response_items import Status
 from server.api.schemas.response_objects import (
     Failure,
@@ -88,7 +88,7 @@ class Answer:
 
     def logprobs(self, tokens: Sequence[TokenText]) -> list[ChosenLogprob]:
         """The log-probabilities, where they were asked for."""
-        return [ChosenLogprob.of(token, self._body.top_logprobs) for token in tokens] if self._body.logprobs else []
+        return chosen_logprobs(tokens, self._body.top_logprobs) if self._body.logprobs else []
 
     def call(self, call: ToolCall) -> FunctionCallMade:
         """The item of a call."""

@@ -1,8 +1,10 @@
 """``/v1/chat/completions``: OpenAI's shapes."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import TypedDict
 
 from server.api.schemas import base
 from server.api.schemas.base import ModelName, ResponseBody, invalid
@@ -165,8 +167,8 @@ class ChatRequest(SamplingBody):
         ]
 
 
-class TokenLogprob(ResponseBody):
-    """A token and its log-probability."""
+class TokenLogprob(TypedDict):
+    """A token and its log-probability. Dictionaries, since an answer can have tens of thousands."""
 
     token: str
     logprob: float
@@ -178,11 +180,20 @@ class ChosenLogprob(TokenLogprob):
 
     top_logprobs: list[TokenLogprob]
 
-    @classmethod
-    def of(cls, token: results.TokenText, top: int) -> "ChosenLogprob":
-        """Encode a token and ``top`` of the likeliest at its place."""
-        others = [TokenLogprob(token=one.text, logprob=one.logprob, bytes=list(one.bytes)) for one in token.top[:top]]
-        return cls(token=token.text, logprob=token.logprob, bytes=list(token.bytes), top_logprobs=others)
+
+def chosen_logprobs(tokens: Iterable[results.TokenText], top: int) -> list[ChosenLogprob]:
+    """Encode tokens, each with ``top`` of the likeliest at its place."""
+    return [
+        {
+            "token": token.text,
+            "logprob": token.logprob,
+            "bytes": list(token.bytes),
+            "top_logprobs": [
+                {"token": one.text, "logprob": one.logprob, "bytes": list(one.bytes)} for one in token.top[:top]
+            ],
+        }
+        for token in tokens
+    ]
 
 
 class Logprobs(ResponseBody):
@@ -190,6 +201,11 @@ class Logprobs(ResponseBody):
 
     content: list[ChosenLogprob]
     refusal: None = None
+
+    @classmethod
+    def of(cls, tokens: Iterable[results.TokenText], top: int) -> "Logprobs":
+        """Encode; what is made here is not checked again."""
+        return cls.model_construct(content=chosen_logprobs(tokens, top), refusal=None)
 
 
 class FunctionMade(ResponseBody):
