@@ -12,11 +12,10 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.tokenizers import Segment, Special
 from server.errors import InvalidValue
+from server.tasks.text.sandbox import Sandbox
 
 _PRIVATE_USE = range(0xE000, 0xF900)
 
@@ -41,7 +40,7 @@ class ChatTemplate:
         Raises:
             ValueError: it is no Jinja2 template.
         """
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment = self._environment = Sandbox()
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _refuse
         environment.globals["strftime_now"] = lambda form: datetime.now().astimezone().strftime(form)
@@ -79,12 +78,12 @@ class ChatTemplate:
         mark = self._free_mark(messages, tools)
         protect = self._protector(mark)
         try:
-            rendered = self._template.render(
-                self._variables,
-                messages=_deep(messages, protect),
-                tools=_deep(tools, protect),
-                add_generation_prompt=add_generation_prompt,
-            )
+            written = {
+                "messages": _deep(messages, protect),
+                "tools": _deep(tools, protect),
+                "add_generation_prompt": add_generation_prompt,
+            }
+            rendered = self._environment.text(self._template, self._variables | written)
         except TemplateRefused as error:
             what = str(error).replace(mark, "")[:300]
             reason = f"This model's chat template refuses the messages: {what}"
