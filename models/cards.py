@@ -29,9 +29,16 @@ class TokenizerSpec:
 class GenerationSpec:
     """How a prompt is written and what ends a completion."""
 
-    template: str
     stop_tokens: tuple[str, ...]
+    template: str | None = None
+    """The file of the chat template; None: the model completes text and does not chat."""
     bos_token: str | None = None
+    """Begins every text that is to be completed."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Names that the template may use, such as ``eos_token``; ``bos_token`` is always there."""
+    closed_loop_tokens: int | None = None
+    """How far CTranslate2's own loop computes what the model does, which forgets sliding windows and caps; None: all
+    the way."""
 
 
 @dataclass(frozen=True, slots=True)

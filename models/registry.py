@@ -166,7 +166,7 @@ def _file_problems(card: Manifest, folder: Path) -> Iterator[str]:
         if not _SHA256.fullmatch(digest):
             yield f"'files.{name}' must be a SHA-256 in lower case hexadecimal"
     wanted = {WEIGHTS: "every model", "config.json": "every model", card.tokenizer.file: "tokenizer.file"}
-    if card.generation is not None:
+    if card.generation is not None and card.generation.template is not None:
         wanted[card.generation.template] = "generation.template"
     if card.tokenizer.target_file is not None:
         wanted[card.tokenizer.target_file] = "tokenizer.target_file"

@@ -15,6 +15,10 @@ from models.convert.source import Source
 Quantization = Literal["int8_float32", "int8", "float32"]
 
 
+USUAL_CONTEXT_TOKENS = 8192
+"""Repositories state up to a million; each position costs memory, so more is for those who ask for it."""
+
+
 class CannotConvert(Exception):
     """This repository cannot become a model here; the message says why and what would help."""
 
@@ -49,10 +53,16 @@ class Request:
     """How to convert."""
 
     quantization: Quantization = "int8_float32"
+    context_tokens: int | None = None
+    """The most tokens of a row; None: what the repository says, and not over ``USUAL_CONTEXT_TOKENS``."""
     open_probe: OpenProbe | None = None
     """Opens a decoder folder as it will be served; None: CTranslate2's own loop."""
     report: Callable[[str], None] = lambda line: None
     """Told what goes on, a line each step."""
+
+    def context_of(self, stated_tokens: int) -> int:
+        """The context of a model whose repository states this one."""
+        return min(stated_tokens, self.context_tokens or USUAL_CONTEXT_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)

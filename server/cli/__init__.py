@@ -20,6 +20,8 @@ EXAMPLES = """examples:
   hearth train classifier --data feedback.csv --name feedback
   hearth chat
   hearth list --json
+  hearth pull Qwen/Qwen2.5-0.5B-Instruct --name qwen
+  hearth rm qwen
 """
 
 CLASSIFIER = "Labels of your own on an embedding model's vectors, within a minute; no server is needed"
@@ -36,6 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         from server.cli import train
 
         return train.classifier(**options)
+    if command in ("pull", "convert", "rm"):
+        from server.cli import models
+
+        return {"pull": models.pull, "convert": models.convert_model, "rm": models.remove}[command](**options)
     from server.cli import bulk, chat, inspect, key  # loaded late: a server needs none of them
     from server.cli.client import CallFailed
 
@@ -88,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         _server_arguments(each)
     kinds = command("train", "train labels of your own").add_subparsers(dest="kind", required=True, metavar="KIND")
     _classifier_arguments(kinds.add_parser("classifier", help=CLASSIFIER, description=f"{CLASSIFIER}."))
+    _model_arguments(command)
     doctor = command("doctor", "say what this machine and these model folders can do, and why not more")
     doctor.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER")
     key = command("key", "make an API key, and print it with its hash")
@@ -108,6 +115,47 @@ def _bulk_arguments(command: argparse.ArgumentParser, model: str | None) -> None
     command.add_argument("--field", default="text", metavar="NAME", help="the text's column or field (default: text)")
     command.add_argument("--model", default=model, metavar="NAME")
     _server_arguments(command)
+
+
+def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    pull = command("pull", "download a model from a hub and convert it")
+    pull.add_argument("repository", metavar="ID", help="owner/name on the hub")
+    pull.add_argument("--revision", metavar="REVISION", help="a branch, a tag or a commit (default: the main branch)")
+    pull.add_argument("--offline", action="store_true", help="ask nobody: take what was downloaded before")
+    pull.add_argument("--token-file", type=Path, metavar="FILE", help="with a token, for repositories that want one")
+    convert = command("convert", "convert a model as a hub keeps it: a folder, or a hub's id")
+    convert.add_argument("source", metavar="FOLDER|ID")
+    for each in (pull, convert):
+        each.add_argument("--name", metavar="NAME", help="the id of the new model (default: the repository's name)")
+        each.add_argument(
+            "--quantization",
+            choices=("int8_float32", "int8", "float32"),
+            default="int8_float32",
+            help="of the weights (default: int8_float32)",
+        )
+        each.add_argument(
+            "--context-tokens",
+            type=int,
+            metavar="N",
+            help="most tokens of a row (default: the model's, up to 8192)",
+        )
+    remove = command("rm", "remove a model's folder")
+    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--force", action="store_true", help="even one that ships with Hearth")
+    for each in (pull, convert, remove):
+        each.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="the folder of all models")
+        each.add_argument("--json", dest="as_json", action="store_true", help="as JSON, for scripts")
+
+
+def _classifier_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="rows with text and label (csv, jsonl)"
+    )
+    command.add_argument("--name", required=True, metavar="NAME", help="the id of the new model")
+    command.add_argument("--text-column", default="text", metavar="NAME", help="the text's column (default: text)")
+    command.add_argument("--label-column", default="label", metavar="NAME", help="the label's column (default: label)")
+    command.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="default: the shipped models'")
+    command.add_argument("--encoder", default="embed", metavar="NAME", help="whose vectors are used (default: embed)")
 
 
 def _classifier_arguments(command: argparse.ArgumentParser) -> None:

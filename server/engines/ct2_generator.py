@@ -28,7 +28,7 @@ class GeneratorEngine:
         self._generator: Any = ctranslate2.Generator(
             spec.folder,
             device="cpu",
-            compute_type="int8_float32",
+            compute_type="default",  # as it was converted: int8, or float32 for who asked for that
             inter_threads=spec.lanes,
             intra_threads=spec.lane_threads,
             max_queued_batches=-1,

@@ -10,6 +10,7 @@ from typing import Any
 from models.tokenizers import Tokenizer
 from server.engines.rows import Generated, Token
 from server.tasks.results import Delta, TokenText, ToolCall
+from server.tasks.text.calls import CallMarks
 from server.tasks.text.detokenise import Detokenizer
 from server.tasks.text.stopping import StopStrings
 
@@ -21,7 +22,8 @@ class CallReader:
     """How a family's tool calls are read out of a completion.
 
     A family that can make calls has ``CALL`` (the special token that begins one), ``CALL_TOKENS`` (those
-    written inside one), ``tools_from_schemas`` and ``parse_completion``.
+    written inside one), ``tools_from_schemas`` and ``parse_completion``; or, where a call is text like any other,
+    ``CALLS_BEGIN``, ``CALLS_COME_FIRST``, ``CALL_TOKENS`` and ``parse_calls``.
     """
 
     call_id: int | None = None
@@ -29,10 +31,21 @@ class CallReader:
     parse: Callable[[str], Sequence[ToolCall]] | None = None
     stop_ids: frozenset[int] = frozenset()
     """Without tools a call would be nonsense: the token that begins one is banned, or else ends the completion."""
+    marks: tuple[str, ...] = ()
+    """Texts that begin a call."""
+    only_first: bool = False
+    """Whether they do so at the beginning of a completion alone."""
+
+    @staticmethod
+    def reads(family: ModuleType) -> bool:
+        """Whether it is known how this family calls tools."""
+        return hasattr(family, "parse_completion") or hasattr(family, "parse_calls")
 
     @classmethod
     def of(cls, family: ModuleType, tokenizer: Tokenizer, tools: Sequence[Mapping[str, Any]] | None) -> "CallReader":
         """The reader for a request with these tools."""
+        if hasattr(family, "parse_calls"):
+            return cls._of_text(family, tokenizer, tools) if tools else cls()
         if not hasattr(family, "parse_completion"):
             return cls()
         call_id = tokenizer.id(family.CALL)
@@ -45,6 +58,17 @@ class CallReader:
 
         shown = frozenset(tokenizer.id(token) for token in family.CALL_TOKENS)
         return cls(call_id, shown, parse)
+
+    @classmethod
+    def _of_text(cls, family: ModuleType, tokenizer: Tokenizer, tools: Sequence[Mapping[str, Any]]) -> "CallReader":
+        names = frozenset(tool["function"]["name"] for tool in tools)
+
+        def parse(text: str) -> Sequence[ToolCall]:
+            return [ToolCall(call.name, call.arguments) for call in family.parse_calls(text, names)]
+
+        control = tokenizer.special_tokens
+        shown = frozenset(control[token] for token in family.CALL_TOKENS if token in control)
+        return cls(None, shown, parse, marks=family.CALLS_BEGIN, only_first=family.CALLS_COME_FIRST)
 
 
 class Completion:
@@ -73,6 +97,7 @@ class Completion:
         self._sent_characters = 0
         self._waiting: deque[tuple[int, TokenText]] = deque()
         self._call: list[str] | None = None
+        self._marks = CallMarks(reader.marks, only_first=reader.only_first) if reader.marks else None
         self.tokens = 0
         """Completion tokens so far, the stop token included."""
         self.over = False
@@ -92,7 +117,7 @@ class Completion:
         self._made_characters += len(text)
         if self._logprobs and token.logprob is not None:
             self._waiting.append((self._made_characters, self._told.of(token)))
-        out = self._stops.push(text)
+        out = self._stops.push(text if self._marks is None else self._marks.push(text))
         if self._stops.matched is not None:
             self.over = True
             return Delta(self._index, out, self._covered(len(out)), finish_reason="stop")
@@ -107,12 +132,26 @@ class Completion:
             if calls:
                 return Delta(self._index, calls=calls, finish_reason="tool_calls")
             return Delta(self._index, finish_reason=how.reason)
+        calls, rest = self._marked(rest)
+        if calls:
+            rest = self._stops.push(rest) + self._stops.finish()
+            return Delta(self._index, rest, self._covered(len(rest)), calls, finish_reason="tool_calls")
         text = self._stops.push(rest)
         if self._stops.matched is None:
             text += self._stops.finish()
             tokens = tuple(token for _, token in self._waiting)
             return Delta(self._index, text, tokens, finish_reason=how.reason)
         return Delta(self._index, text, self._covered(len(text)), finish_reason="stop")
+
+    def _marked(self, rest: str) -> tuple[Sequence[ToolCall], str]:
+        """The calls that a mark began, and what else there is to say: all of it where they are none after all."""
+        if self._marks is None or self._reader.parse is None or self._stops.matched is not None:
+            return (), rest
+        plain = self._marks.push(rest)
+        if self._marks.collected is None:
+            return (), plain + self._marks.finish()
+        calls = self._reader.parse(self._marks.collected)
+        return calls, plain if calls else plain + self._marks.collected
 
     def _covered(self, characters: int) -> Sequence[TokenText]:
         """The tokens that end within the text sent so far."""

@@ -97,6 +97,8 @@ class Generation:
         self, options: GenerationOptions, tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool
     ) -> GenerationOptions:
         """The options with the grammar of calls, where the engine can enforce it."""
+        if not CallReader.reads(self._family):
+            raise UnsupportedParameter("tools", f"how '{self.card.id}' calls tools is not known here.")
         write = getattr(self._family, "call_grammar", None)
         enforced = write is not None and "grammar" in self._model.engine.honours
         if options.grammar is not None:

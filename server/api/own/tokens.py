@@ -80,5 +80,5 @@ async def tokenizer_info(services: ServicesDep, record: RecordDep, model: str | 
         model_max_length=card.context_length_tokens,
         bos_token=section.bos_token if section else None,
         eos_token=section.stop_tokens[0] if section and section.stop_tokens else None,
-        chat_template=card.path(section.template).read_text("utf-8") if section else None,
+        chat_template=card.path(section.template).read_text("utf-8") if section and section.template else None,
     )

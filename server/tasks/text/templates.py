@@ -149,6 +149,12 @@ def _refuse(message: object) -> NoReturn:
     raise TemplateRefused(str(message))
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
-    """JSON for a model to read: Jinja2's own filter would write HTML escapes."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON for a model to read, by the arguments that transformers takes: Jinja2's own filter would write HTML."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

@@ -1,0 +1,98 @@
+"""What a decoder's repository says of conversations: its template, the tokens that end a turn, how it calls tools."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from models.cards import GenerationSpec
+from models.convert.contract import CannotConvert
+from models.convert.source import Source
+from models.convert.tokens import Tokens
+
+FILE = "chat_template.jinja"
+
+_ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>")
+"""Tokens that end a turn wherever a template writes them; repositories do not always list them as ends."""
+_GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
+_NAMED = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def chat_template(source: Source) -> str | None:
+    """The template, as one text that needs nothing but Jinja2; None where there is none.
+
+    Raises:
+        CannotConvert: it is no Jinja2 template.
+    """
+    found = _found(source)
+    if found is None:
+        return None
+    # A tag of transformers' own that marks what to train on: it writes nothing.
+    text = _GENERATION.sub(lambda m: "{%" + m[1] + (" endif " if m[2] else " if true ") + m[3] + "%}", found)
+    try:
+        ImmutableSandboxedEnvironment(extensions=[loopcontrols]).parse(text)
+    except jinja2.TemplateSyntaxError as error:
+        raise CannotConvert(f"line {error.lineno} of the chat template: {error.message}") from error
+    return text
+
+
+def family_of(template: str | None) -> str:
+    """The family that knows how a model with this template writes tool calls; ``hub`` where none does."""
+    if template is None:
+        return "hub"
+    if "<tool_call>" in template and "<function=" not in template and "arguments" in template:
+        return "hub-hermes"
+    if "ipython" in template and '"parameters"' in template:
+        return "hub-llama3"
+    return "hub"
+
+
+def generation_spec(source: Source, tokens: Tokens, template: str | None, folder: Path) -> GenerationSpec:
+    """How prompts are written and what ends a completion; writes the template's file.
+
+    Raises:
+        CannotConvert: nothing ends a completion.
+    """
+    stops = stop_tokens(source, tokens, template)
+    if not stops:
+        raise CannotConvert(f"{source.repository} names no token that ends a completion (eos_token_id).")
+    if template is not None:
+        (folder / FILE).write_text(template, encoding="utf-8")
+    return GenerationSpec(
+        template=None if template is None else FILE,
+        stop_tokens=stops,
+        bos_token=tokens.begins_with,
+        variables=dict(tokens.specials),
+    )
+
+
+def stop_tokens(source: Source, tokens: Tokens, template: str | None) -> tuple[str, ...]:
+    """Every token that ends a completion: those of both configurations, and the ends of turns in the template."""
+    ids: list[Any] = []
+    for table in (source.generation_config, source.config, source.config.get("text_config") or {}):
+        listed = table.get("eos_token_id")
+        ids += listed if isinstance(listed, list) else [listed]
+    found = [tokens.token(id) for id in ids if isinstance(id, int)]
+    found.append(tokens.specials.get("eos_token"))
+    found += [end for end in _ENDS_OF_TURN if template is not None and end in template and tokens.has(end)]
+    return tuple(dict.fromkeys(token for token in found if token is not None))
+
+
+def _found(source: Source) -> str | None:
+    if source.has(FILE):
+        return source.path(FILE).read_text("utf-8")
+    for table in (source.json("chat_template.json"), source.tokenizer_config):
+        stated = table.get("chat_template")
+        if isinstance(stated, str):
+            return stated
+        if isinstance(stated, list):  # several, by name; transformers takes `tool_use` for requests with tools
+            named = {str(entry.get("name")): str(entry.get("template")) for entry in stated}
+            default = named.get("default")
+            with_tools = named.get("tool_use")
+            if default is not None and with_tools is not None:
+                return "{%- if tools %}" + with_tools + "{%- else %}" + default + "{%- endif %}"
+            return default
+    return None

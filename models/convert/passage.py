@@ -1,0 +1,27 @@
+"""The text that self-checks read: prose, other scripts, numbers, code, so that many parts of a vocabulary are met."""
+
+PASSAGE = """The harbour was quiet when the ferry came in. Two men were mending nets on the quay, and a dog slept in \
+the shade of an upturned boat. "You're early," said the older one, without looking up. "We had the wind behind us." \
+By 9:45 the first passengers had gone ashore: a schoolteacher with 14 children, three nurses, a man selling maps at \
+$2.50 each (or 5 for $10). It had rained in the night and the streets smelled of dust and oranges.
+
+Why do we sleep? Nobody knows for certain, although most animals do it in one form or another. Sleep restores \
+what the day has used up, sorts what was learned, and keeps the body out of danger in the dark. A person who \
+stays awake for three days begins to see things that are not there; after eleven days, the longest anyone has \
+been observed, speech slows and memory fails, yet a single long night puts nearly everything right again.
+
+Der Zug nach München fährt um 17:20 Uhr von Gleis 3 ab; bitte seien Sie pünktlich. Le musée est fermé le lundi, sauf \
+pendant les vacances d'été. ¿Dónde está la biblioteca más cercana? Доброе утро, как дела? 今日はとても暑いですね。\
+我们明天早上见。 مرحبا بكم في المدينة. Ευχαριστώ πολύ! 🙂
+
+def mean(values: list[float]) -> float:
+    if not values:
+        raise ValueError("no values")
+    return sum(values) / len(values)
+
+{"name": "get_weather", "arguments": {"city": "Lisbon", "days": 3}}
+
+1. Boil two litres of water. 2. Add 10 g of salt and 500 g of pasta. 3. Stir now and then for eight to eleven minutes. \
+4. Keep a cup of the water, drain the rest, and mix the pasta with the sauce. It serves four people, or two who have \
+walked all day.
+"""

@@ -1,0 +1,41 @@
+"""A decoder folder opened by CTranslate2's own loop, for self-checks."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import numpy.typing as npt
+
+from models.convert.contract import Probe
+from models.vocabulary import read_vocabulary
+
+
+class _Loop:
+    def __init__(self, generator: Any, vocabulary: Sequence[str]) -> None:
+        self._generator = generator
+        self._vocabulary = vocabulary
+
+    def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """See `Probe`."""
+        found: npt.NDArray[np.float32] = np.array(self._generator.forward_batch([list(ids)]))[0]
+        return found
+
+    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
+        """See `Probe`."""
+        prompt = [self._vocabulary[id] for id in ids]
+        options: dict[str, Any] = {"include_prompt_in_result": False, "end_token": [], "cache_static_prompt": False}
+        made: list[int] = self._generator.generate_batch([prompt], max_length=count, **options)[0].sequences_ids[0]
+        return made
+
+
+@contextmanager
+def open_loop(folder: Path) -> Iterator[Probe]:
+    """Open a folder in the precision it is stored in."""
+    generator = ctranslate2.Generator(str(folder), device="cpu", compute_type="default", inter_threads=1)
+    try:
+        yield _Loop(generator, read_vocabulary(folder))
+    finally:
+        del generator

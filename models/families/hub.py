@@ -1,0 +1,88 @@
+"""Decoders from a hub whose way of calling tools is not known here: they chat by their own template.
+
+Messages are written as templates of transformers expect them: one text each, arguments of calls decoded, nothing that
+is null. Knows text only.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+def chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """OpenAI chat messages as templates know them.
+
+    Raises:
+        ValueError: the arguments of a call are no JSON object.
+    """
+    return [_message(message) for message in messages]
+
+
+def template_messages(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Messages as the template reads them: they are so already."""
+    return messages
+
+
+def json_call(value: Any, arguments_key: str = "arguments") -> Call | None:
+    """The call that a JSON value stands for; None where it is none."""
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return None
+    arguments = value.get(arguments_key)
+    if isinstance(arguments, str):  # some models write their arguments as a text
+        try:
+            arguments = json.loads(arguments)
+        except ValueError:
+            return None
+    return Call(value["name"], arguments) if isinstance(arguments, dict) else None
+
+
+def call_schema(tool: Mapping[str, Any], arguments_key: str = "arguments") -> str:
+    """A grammar's rule for a call of the tool as JSON: its own arguments where it is strict, else any."""
+    function = tool["function"]
+    parameters = (function.get("parameters") or {"type": "object"}) if function.get("strict") else {"type": "object"}
+    schema = {
+        "x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "},
+        "type": "object",
+        "properties": {"name": {"const": function["name"]}, arguments_key: parameters},
+        "required": ["name", arguments_key],
+        "additionalProperties": False,
+    }
+    return f"%json {json.dumps(schema)}"
+
+
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    role = "system" if message["role"] == "developer" else message["role"]
+    written: dict[str, Any] = {"role": role, "content": _text(message.get("content"))}
+    for key in ("name", "tool_call_id"):
+        if message.get(key) is not None:
+            written[key] = message[key]
+    if message.get("tool_calls"):
+        written["tool_calls"] = [_call(call) for call in message["tool_calls"]]
+    return written
+
+
+def _text(content: Any) -> str:
+    """The text of a message: a string, null, or a list of text parts."""
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content or () if part.get("type") == "text")
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    arguments = function.get("arguments") or {}
+    if isinstance(arguments, str):
+        arguments = json.loads(arguments)
+    if not isinstance(arguments, Mapping):
+        raise ValueError(f"the arguments of a call to {function['name']!r} are no JSON object")
+    about = {key: call[key] for key in ("id", "type") if call.get(key) is not None}
+    return {**about, "function": {"name": function["name"], "arguments": dict(arguments)}}

@@ -1,0 +1,142 @@
+"""What every tokenizer is and does: segments of a row, the contract, what all kinds do alike.
+
+Plain text never yields a control token: what a user types cannot end a turn. Control tokens come only from
+`Special` segments. Nothing is truncated or padded.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.pieces import PieceBytes
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """A special token in a row of segments; any other segment is plain text."""
+
+    token: str
+
+
+Segment = Special | str
+
+
+class Tokenizer(Protocol):
+    """One model's tokenizer. Safe to use from several threads."""
+
+    @property
+    def vocab_size(self) -> int:
+        """How many ids there are; all of them are below it."""
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The control tokens: those that plain text never yields."""
+
+    @property
+    def adds_leading_space(self) -> bool:
+        """Whether the first piece of a text carries a space that is not in the text."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of plain text, without control tokens.
+
+        Raises:
+            ValueError: the text has a lone surrogate, so it is no Unicode text.
+        """
+
+    def encode_row(self, text: str) -> list[int]:
+        """As `encode`, with the control tokens that the tokenizer's own file puts around a text ([CLS], [SEP])."""
+
+    def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
+        """The ids of special tokens and plain text, each text encoded on its own.
+
+        Raises:
+            KeyError: there is no such special token.
+        """
+
+    def id(self, token: str) -> int:
+        """The id of a token's string.
+
+        Raises:
+            KeyError: there is no such token.
+        """
+
+    def token(self, id: int) -> str:
+        """The string of a token, as in the model's vocabulary file.
+
+        Raises:
+            IndexError: there is no such id.
+        """
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The strings of tokens, as CTranslate2's Translator and Generator take them."""
+
+    def token_bytes(self, id: int) -> bytes:
+        """What a token adds to the text, as UTF-8 that may be incomplete; empty for control tokens."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; bytes that are no UTF-8 become U+FFFD."""
+
+
+class Common:
+    """What both kinds do alike. No tables of the vocabulary: the libraries have them."""
+
+    adds_leading_space = False
+
+    def __init__(self, size: int, special: Mapping[str, int], to_bytes: PieceBytes) -> None:
+        self.vocab_size = size
+        self.special_tokens = dict(special)
+        self._to_bytes = to_bytes
+        # Ids that do not mean what their string says: control tokens mean nothing.
+        self._exceptions = dict.fromkeys(special.values(), b"")
+
+    def encode(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        raise NotImplementedError
+
+    def token(self, id: int) -> str:
+        """See `Tokenizer`."""
+        raise NotImplementedError
+
+    def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
+        """See `Tokenizer`."""
+        ids: list[int] = []
+        for segment in segments:
+            if isinstance(segment, Special):
+                ids.append(self.special_tokens[segment.token])
+            else:
+                ids += self.encode(segment)
+        return ids
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """See `Tokenizer`."""
+        return [self.token(id) for id in ids]
+
+    def token_bytes(self, id: int) -> bytes:
+        """See `Tokenizer`."""
+        known = self._exceptions.get(id)
+        return self._to_bytes(self.token(id)) if known is None else known
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Tokenizer`."""
+        parts: list[bytes] = []
+        at_start = self.adds_leading_space
+        for id in ids:
+            piece = self.token_bytes(id)
+            if piece and at_start:
+                piece, at_start = piece.removeprefix(b" "), False
+            elif not piece:  # a control token: the text after it was encoded on its own
+                at_start = self.adds_leading_space
+            parts.append(piece)
+        return b"".join(parts).decode("utf-8", "replace")
+
+
+def require_unicode(text: str) -> None:
+    """Refuse what is no Unicode text.
+
+    Raises:
+        ValueError: it has a lone surrogate.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} is a lone surrogate: this is no Unicode text") from None

@@ -1,0 +1,92 @@
+"""Tokenizers that a ``tokenizer.json`` describes."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from models.pieces import piece_bytes
+from models.tokenizer_base import Common, Segment, Special, require_unicode
+
+_FIRST = re.compile(r'("prepend_scheme"\s*:\s*)"first"')
+
+
+class HuggingFaceTokenizer(Common):
+    """A ``tokenizer.json``. Its control tokens are the added tokens marked as special."""
+
+    def __init__(self, file: Path) -> None:
+        text = file.read_text(encoding="utf-8")
+        model = tokenizers.Tokenizer.from_str(text)
+        model.no_truncation()
+        model.no_padding()
+        model.encode_special_tokens = True  # "[SEP]" that a user types is text
+        self._model = model
+        added = model.get_added_tokens_decoder()
+        special = {token.content: id for id, token in sorted(added.items()) if token.special}
+        super().__init__(max(model.get_vocab().values()) + 1, special, piece_bytes(text))
+        self._exceptions |= {id: token.content.encode() for id, token in added.items() if not token.special}
+        self._lstrips = {token.content for token in added.values() if token.special and token.lstrip}
+        self._rstrips = {token.content for token in added.values() if token.special and token.rstrip}
+        self._later = _without_first_space(text) or model
+        self.adds_leading_space = self.token_bytes(self.encode("a")[0]).startswith(b" ")
+
+    def encode(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self._encode(text, around=False)
+
+    def encode_row(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self._encode(text, around=True)
+
+    def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
+        """See `Tokenizer`. The ids are those that the library gives for the whole: a text after a control token is
+        not the first one, and a control token may take the space beside it.
+        """
+        ids: list[int] = []
+        texts = list(segments)
+        for i, segment in enumerate(texts):
+            if isinstance(segment, Special):
+                ids.append(self.special_tokens[segment.token])
+                continue
+            if i and isinstance(before := texts[i - 1], Special) and before.token in self._rstrips:
+                segment = segment.lstrip()
+            if i + 1 < len(texts) and isinstance(after := texts[i + 1], Special) and after.token in self._lstrips:
+                segment = segment.rstrip()
+            if segment:
+                ids += self._encode(segment, around=False, first=i == 0)
+        return ids
+
+    def id(self, token: str) -> int:
+        """See `Tokenizer`."""
+        id: int | None = self._model.token_to_id(token)
+        if id is None:
+            raise KeyError(token)
+        return id
+
+    def token(self, id: int) -> str:
+        """See `Tokenizer`."""
+        token: str | None = self._model.id_to_token(id)
+        if token is None:
+            raise IndexError(id)
+        return token
+
+    def _encode(self, text: str, around: bool, first: bool = True) -> list[int]:
+        require_unicode(text)
+        model = self._model if first else self._later
+        ids: list[int] = model.encode(text, add_special_tokens=around).ids
+        return ids
+
+
+def _without_first_space(text: str) -> Any:
+    """The tokenizer for texts in the middle, where that is another: some put a space before the first text of a row
+    and before no other.
+    """
+    if not _FIRST.search(text):
+        return None
+    later = tokenizers.Tokenizer.from_str(_FIRST.sub(r'\1"never"', text))
+    later.no_truncation()
+    later.no_padding()
+    later.encode_special_tokens = True
+    return later

@@ -1,0 +1,135 @@
+"""``hearth pull``, ``convert`` and ``rm``: model folders from a hub's repositories, and out of the way again."""
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.convert import CannotConvert, Quantization, Request, Source, convert, read_source
+from models.convert.hub import CannotFetch, download
+from models.convert.make import UNFINISHED, require_name
+from models.convert.source import SourceError
+from models.convert.table import converter_for
+from models.registry import MANIFEST, ManifestError, read_card
+from server.settings import SHIPPED_MODELS, SettingsError, load_settings
+
+NEEDED = ("huggingface_hub", "safetensors", "torch", "transformers")
+RECIPES = SHIPPED_MODELS.parent / "recipes"
+
+
+class _Refused(Exception):
+    """What was asked cannot be done; the message is for the person at the terminal."""
+
+
+def pull(
+    repository: str,
+    revision: str | None,
+    name: str | None,
+    offline: bool,
+    token_file: Path | None,
+    **how: Any,
+) -> int:
+    """Download a hub's repository, convert it and say what came of it."""
+
+    def source() -> Source:
+        _require(NEEDED[:1])
+        token = token_file.read_text("utf-8").strip() if token_file is not None else None
+        return download(repository, revision, offline=offline, token=token)
+
+    return _make(source, name, **how)
+
+
+def convert_model(source: str, name: str | None, **how: Any) -> int:
+    """Convert a folder with a repository's files, or a repository by its id."""
+    folder = Path(source)
+    if folder.is_dir():
+        return _make(lambda: read_source(folder), name, **how)
+    return pull(source, None, name, False, None, **how)
+
+
+def remove(name: str, models_dir: Path | None, force: bool, as_json: bool) -> int:
+    """Remove a model's folder.
+
+    No path is made of the name: the folders that are there are asked for theirs.
+    """
+    root = _models_dir(models_dir)
+    folders = {_id_of(file.parent): file.parent for file in root.glob(f"*/{MANIFEST}") if not file.parent.is_symlink()}
+    folder = folders.get(name)
+    if folder is None:
+        print(f"hearth: there is no model {name!r} in {root}; there are: {', '.join(sorted(folders))}", file=sys.stderr)
+        return 1
+    if root.resolve() == SHIPPED_MODELS.resolve() and (RECIPES / folder.name).is_dir() and not force:
+        print(f"hearth: {name} ships with Hearth; --force removes it all the same", file=sys.stderr)
+        return 1
+    # Out of a server's sight at once; a removal that is cut off leaves nothing that looks like a model.
+    gone = Path(tempfile.mkdtemp(dir=root, prefix=UNFINISHED))
+    os.rename(folder, gone / folder.name)
+    shutil.rmtree(gone)
+    print(json.dumps({"id": name, "removed": str(folder)}) if as_json else f"{folder} removed")
+    return 0
+
+
+def _make(
+    read: Callable[[], Source],
+    name: str | None,
+    quantization: Quantization,
+    context_tokens: int | None,
+    models_dir: Path | None,
+    as_json: bool,
+) -> int:
+    try:
+        root = _models_dir(models_dir)
+        if name is not None:
+            require_name(root, name)
+        source = read()
+        name = name or source.repository.rpartition("/")[2]
+        require_name(root, name)
+        converter_for(source)  # says at once what is not known, before anything heavy is loaded
+        _require(NEEDED)
+        from server.cli.probes import open_served
+
+        request = Request(quantization, context_tokens, open_served, lambda line: print(f"{line} ...", file=sys.stderr))
+        made = convert(source, root, name, request)
+    except (CannotConvert, CannotFetch, ManifestError, SourceError, SettingsError, OSError, _Refused) as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        return 1
+    _tell(made, as_json)
+    return 0
+
+
+def _tell(folder: Path, as_json: bool) -> None:
+    card = read_card(folder)
+    figures = [{"metric": f.metric, "value": f.value, "rows": f.rows} for f in card.figures]
+    if as_json:
+        facts = {"task": card.task, "family": card.family, "context_length": card.context_length_tokens}
+        origin = {"repository": card.origin.repository, "revision": card.origin.revision} if card.origin else None
+        rest = {"quantization": card.quantization, "license": card.license, "origin": origin, "self_check": figures}
+        print(json.dumps({"id": card.id, "folder": str(folder), **facts, **rest}, ensure_ascii=False, indent=2))
+        return
+    for figure in figures:
+        print(f"{figure['value']:<10g} {figure['metric']} ({figure['rows']})")
+    print(f"{folder} written; a running server that serves {folder.parent} finds it when it is asked for '{card.id}'.")
+    print(f"licence: {card.license}; context: {card.context_length_tokens} tokens; {card.quantization}")
+
+
+def _models_dir(given: Path | None) -> Path:
+    """The folder of all models: the flag's, else the settings' (``HEARTH_MODELS_DIR``)."""
+    return load_settings({"models_dir": given}).models_dir
+
+
+def _id_of(folder: Path) -> str:
+    try:
+        return read_card(folder).id
+    except ManifestError:
+        return folder.name
+
+
+def _require(packages: Sequence[str]) -> None:
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise _Refused(f"this needs {', '.join(missing)}: pip install 'hearth-server[convert]'")

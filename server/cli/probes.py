@@ -1,0 +1,73 @@
+"""A converted decoder as it will be served: by our decode engine where it can, else by CTranslate2's own loop."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from models.convert import Probe
+from models.convert.probe import open_loop
+from server.batching.cores import usable_cores
+from server.engines.step.support import config, core, positions, supports
+
+if TYPE_CHECKING:
+    from server.engines.step._core import Decoder
+
+CONTEXT_TOKENS = 4096
+"""More than a self-check reads."""
+CHUNK_TOKENS = 64
+"""As the engine does, a prompt is read in chunks."""
+
+
+@contextmanager
+def open_served(folder: Path) -> Iterator[Probe]:
+    """Open a folder that has no manifest yet."""
+    compiled = core()
+    if compiled is None or supports(folder) is not None:
+        with open_loop(folder) as probe:
+            yield probe
+        return
+    learned = positions(folder)
+    decoder = compiled.Decoder(
+        path=str(folder / "model.bin"),
+        config=config(folder),
+        threads=usable_cores(),
+        instruction_set="",
+        context_tokens=CONTEXT_TOKENS if learned is None else min(CONTEXT_TOKENS, learned),
+        cache_bytes=0,  # the least: one whole context
+    )
+    yield _Step(decoder)
+
+
+class _Step:
+    def __init__(self, decoder: "Decoder") -> None:
+        self._decoder = decoder
+
+    def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """See `Probe`."""
+        row = self._decoder.open(ids)
+        parts = []
+        while left := self._decoder.pending(row):
+            count = min(CHUNK_TOKENS, left)
+            if not self._decoder.reserve(row, count):
+                raise RuntimeError("the cache has no room for a self-check")
+            parts.append(self._decoder.logits([row], [count]))
+        self._decoder.close(row)
+        self._decoder.forget_prefixes()
+        return np.concatenate(parts)
+
+    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
+        """See `Probe`."""
+        row = self._decoder.open(ids)
+        made: list[int] = []
+        while len(made) < count:
+            pending = self._decoder.pending(row)
+            if not self._decoder.reserve(row, pending):
+                raise RuntimeError("the cache has no room for a self-check")
+            chosen, _ = self._decoder.step([row], [pending])
+            made += chosen
+        self._decoder.close(row)
+        return made
