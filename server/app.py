@@ -1,6 +1,8 @@
 """The composition root: builds every layer from the settings. The only module that knows them all."""
 
 import asyncio
+import itertools
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -11,31 +13,37 @@ from server import api, tracing
 from server.errors import Unavailable
 from server.house import House
 from server.metrics import Metrics
-from server.settings import Settings, SettingsError
+from server.settings import Settings
 from server.tasks.services import Services
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+"""How often idle models and waits for memory are looked at."""
+
+LOOK_TICKS = 10
+"""Every so many ticks the model folders are looked at."""
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The application. Nothing is loaded or started before its lifespan begins.
 
     Raises:
-        SettingsError: no model folder, or a model is named that is not there.
+        SettingsError: no model folder, a wrong manifest, or a model is named that is not there.
     """
     tracer = tracing.start(settings.otlp_endpoint, _version()) if settings.otlp_endpoint else None
     metrics = Metrics(_version())
     house = House(settings, metrics)
-    services = Services(look=house.look)
-    for name in settings.models:
-        if name not in house.folders():
-            there = ", ".join(house.folders()) or "none"
-            raise SettingsError(f"models names '{name}'; {settings.models_dir} has {there}.")
+    services = Services(catalog=house, aliases=dict(settings.aliases))
     services.discover()
     metrics.watch(lambda: services.models.values())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         house.open()
+        tending = asyncio.create_task(_tend(house, services))
         yield
+        tending.cancel()
         services.refuse(Unavailable("The server is shutting down."))
         await house.close()
         if tracer is not None:
@@ -44,6 +52,18 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Hearth", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     api.install(app, services, settings, metrics, spans=tracer)
     return app
+
+
+async def _tend(house: House, services: Services) -> None:
+    """Do what is to be done now and then, for as long as the server runs."""
+    for turn in itertools.count(1):
+        await asyncio.sleep(TICK_S)
+        try:
+            house.tick()
+            if turn % LOOK_TICKS == 0:
+                await services.refresh()
+        except Exception:  # the next turn may go better
+            log.exception("the models could not be looked after")
 
 
 def _version() -> str:

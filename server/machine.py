@@ -8,7 +8,14 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 def resident_bytes(pid: int | None) -> int:
-    """The memory a process holds; 0 when there is none, or no way to tell."""
+    """The memory a process holds, 0 when there is none or no way to tell. Pages that several processes share (the
+    interpreter's, the libraries') count in part for each, where the kernel says so, so that a sum is true."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError):

@@ -17,6 +17,10 @@ ENVIRONMENT_PREFIX = "HEARTH_"
 SHIPPED_MODELS = Path(__file__).parents[1] / "models" / "weights"
 
 
+Pairs = tuple[tuple[str, str], ...]
+"""Names and what they stand for: ``a=b,c=d`` as text, a table in TOML."""
+
+
 class SettingsError(Exception):
     """A setting is unknown or has a value it cannot have; the message is for the person who starts the server."""
 
@@ -41,6 +45,11 @@ class Settings:
     playground: bool = _setting(True, "Serve the playground, a page to try the models, at /.")
     models_dir: Path = _setting(SHIPPED_MODELS, "Folder with a folder for each model.")
     models: tuple[str, ...] = _setting((), "Ids of the models to serve; none named: all there are.")
+    aliases: Pairs = _setting((), "Other names of models, NAME=ID each; in TOML a table.")
+    load: Literal["start", "use"] = _setting("start", "When models are loaded: at the start, or for their first use.")
+    idle_unload_s: float = _setting(0.0, "A model unused for so long gives its memory back; 0: never.")
+    memory_mb: int = _setting(0, "Memory for all loaded models; the least recently used give way. 0: no limit.")
+    memory_wait_s: float = _setting(30.0, "How long requests wait for memory to load their model; then 503.")
     cores: int = _setting(0, "Cores to compute with; 0: all that affinity and the cgroup's quota allow.")
     queue_rows: int = _setting(4096, "Most rows that wait for one model; more are refused with 429.")
     queue_tokens: int = _setting(500_000, "Most tokens that wait for one model; more are refused with 429.")
@@ -61,7 +70,15 @@ class Settings:
         for name in ("queue_rows", "queue_tokens", "batch_rows", "max_body_bytes", "max_list_items", "max_connections"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("request_timeout_s", "drain_s", "keep_alive_s", "cores"):
+        for name in (
+            "request_timeout_s",
+            "drain_s",
+            "keep_alive_s",
+            "cores",
+            "idle_unload_s",
+            "memory_mb",
+            "memory_wait_s",
+        ):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must not be negative.")
         for name in ("body_timeout_s", "header_timeout_s", "send_timeout_s"):
@@ -149,12 +166,25 @@ def _value(name: str, value: Any, wanted: Any, where: str) -> Any:
         if wanted == tuple[str, ...]:
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(part.strip() for part in parts if part.strip())
+        if wanted == Pairs:
+            return _pairs(value)
         return wanted(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SettingsError(f"{where} sets {name} to {value!r}, which is not {_type_name(wanted)}.") from error
 
 
+def _pairs(value: Any) -> Pairs:
+    if isinstance(value, str):
+        value = dict(part.split("=") for part in value.split(",") if part.strip())
+    pairs = tuple((name.strip(), target.strip()) for name, target in value.items())
+    if not all(name and target for name, target in pairs):
+        raise ValueError
+    return pairs
+
+
 def _type_name(wanted: Any) -> str:
+    if wanted == Pairs:
+        return "a list of NAME=ID"
     if get_origin(wanted) is Literal:
         return f"one of {', '.join(get_args(wanted))}"
     return {bool: "yes or no", int: "a whole number", float: "a number", Path: "a path"}.get(wanted, "a list of names")

@@ -20,7 +20,7 @@ WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 LONG = {
     "model": "assistant",
     "messages": [{"role": "user", "content": "I need a table for two."}],
-    "max_tokens": 300,
+    "max_tokens": 900,
     "ignore_eos": True,
     "stream": True,
 }

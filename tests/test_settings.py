@@ -37,11 +37,24 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
         ({"queue_rows": "0"}, {}, "at least 1"),
         ({"drain_s": "-1"}, {}, "negative"),
         ({"api_keys": "secret"}, {}, "SHA-256"),
+        ({"aliases": "gpt-4o-mini"}, {}, "a list of NAME=ID"),
+        ({"aliases": "a=b=c"}, {}, "a list of NAME=ID"),
+        ({"aliases": "=assistant"}, {}, "a list of NAME=ID"),
+        ({"load": "never"}, {}, "one of start, use"),
+        ({"memory_mb": "-1"}, {}, "negative"),
     ],
 )
 def test_what_is_wrong_is_an_error_that_names_it(flags: dict[str, str], environment: dict[str, str], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         load(flags, environment)
+
+
+def test_pairs_are_text_or_a_table(tmp_path: Path) -> None:
+    file = tmp_path / "hearth.toml"
+    file.write_text('[aliases]\ngpt-4o-mini = "assistant"\n"text-embedding-3-small" = "embed"\n')
+    pairs = (("gpt-4o-mini", "assistant"), ("text-embedding-3-small", "embed"))
+    assert load(file=file).aliases == pairs
+    assert load({"aliases": "gpt-4o-mini=assistant, text-embedding-3-small = embed"}).aliases == pairs
 
 
 def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:

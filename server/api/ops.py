@@ -21,16 +21,19 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready", responses={503: {"description": "Not ready, and why."}})
 async def ready(services: ServicesDep) -> JSONResponse:
-    """Say whether every model answers: 503 while one loads, restarts or has failed, or the server drains."""
+    """Say whether every model answers: 503 while one loads at the start, restarts or has failed, or the server drains.
+
+    A model that is unloaded, or is being loaded for a request, answers: the request waits for it.
+    """
     models: dict[str, Any] = {}
     reasons = []
     if services.refusal is not None:
         reasons.append(services.refusal.message)
     for served in services.served():
         models[served.id] = {"state": served.state}
-        if served.state != "ready":
+        if served.reason:
             models[served.id]["reason"] = served.reason
-            reasons.append(f"{served.id}: {served.reason or served.state}")
+            reasons.append(f"{served.id}: {served.reason}")
     if not models:
         reasons.append("There are no models.")
     body = {"status": "not ready" if reasons else "ready", "reasons": reasons, "models": models}

@@ -41,7 +41,7 @@ def doctor(models_dir: Path | None) -> int:
     from models.registry import ManifestError, find_models, verify
     from models.tokenizers import load_tokenizer
     from server.batching.cores import usable_cores
-    from server.house import engine_for
+    from server.residents.build import engine_for
     from server.settings import SHIPPED_MODELS
 
     cores = usable_cores()

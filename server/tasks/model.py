@@ -10,6 +10,7 @@ from server.batching.batcher import Batcher
 from server.engines.base import State
 from server.errors import InputTooLong, InvalidValue, Unavailable
 
+
 class Supervised(Protocol):
     """What is asked of an engine besides running it."""
 
@@ -41,6 +42,8 @@ class Model:
     tokenizer: Tokenizer
     engine: Supervised
     batcher: Batcher[Any, Any, Any]
+    engine_kind: str = ""
+    """What its engine is, for people to read."""
 
     @property
     def id(self) -> str:

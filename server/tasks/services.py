@@ -1,30 +1,25 @@
-"""Which model serves which request: names to tasks. Every task of every served model is made here."""
+"""Which model serves which request: names and aliases to tasks."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, cast
 
-from models.registry import ModelCard, load_family
+from models.registry import ModelCard
+from server.engines.base import State
 from server.errors import ModelNotFound, ServerError, Unavailable
+from server.machine import resident_bytes
 from server.tasks.chat_translation import ChatTranslation
-from server.tasks.decisions import ByHead, Decider, ZeroShot
+from server.tasks.decisions import Decider
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.generation import Generation
-from server.tasks.heads import Head
-from server.tasks.likelihood import ByLikelihood
-from server.tasks.model import Model, State
-from server.tasks.text.templates import ChatTemplate
+from server.tasks.model import Model
+from server.tasks.offered import Broken, Offered
 from server.tasks.translation import TranslationTask
 
 TaskT = TypeVar("TaskT")
 
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A model folder that cannot be served, and why."""
-
-    card: ModelCard
-    reason: str
+_SENTIMENT = "sentiment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,94 +27,140 @@ class Served:
     """What there is to say of a model."""
 
     id: str
+    """The name it is listed by: its own, or an alias."""
+    root: str
+    """The id of the model behind it."""
     task: str
     state: State
     reason: str
+    """Why it does not answer though it should; empty while it does, or would load for a request."""
     card: ModelCard
-    pid: int | None
-    model: Model | None
+    engine: str = ""
+    memory_bytes: int = 0
+    """Of its engine process, 0 while there is none."""
+
+
+class Catalog(Protocol):
+    """Where models come from and go to."""
+
+    @property
+    def entries(self) -> Mapping[str, Offered | Broken]:
+        """What there was at the last look, by id. An entry that has changed is another object."""
+
+    def look(self) -> None:
+        """Look for models that have come, changed or gone; may be called on any thread."""
+
+    def admit(self, offered: Offered) -> None:
+        """Start to serve a model."""
+
+    def retire(self, offered: Offered) -> None:
+        """End a model once its running work has ended."""
+
+    def load(self, name: str) -> None:
+        """Have a model loaded, by its id."""
+
+    def unload(self, name: str) -> None:
+        """Have a model unloaded, by its id; raises ``Unavailable`` while it has work."""
 
 
 class Services:
-    """All tasks of all models. Lookups raise ``ModelNotFound``, which lists the models there are."""
+    """All tasks of all models. Lookups raise ``ModelNotFound``, which lists the models there are.
+
+    Args:
+        models, broken: those there are from the start, started by whoever made them.
+        catalog: knows of all others.
+        aliases: other names of models, by name.
+    """
 
     def __init__(
         self,
         models: Sequence[Model] = (),
         broken: Sequence[Broken] = (),
-        look: Callable[[Container[str]], Sequence[Model | Broken]] = lambda known: (),
+        catalog: Catalog | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
-        """Serve these models.
-
-        Args:
-            models: those that can be served.
-            broken: those that cannot.
-            look: finds models that have come since, given the ids of those known; asked when a name is not known.
-        """
-        self._look = look
-        self.models: dict[str, Model] = {}
         self.refusal: ServerError | None = None
         """Why no work is taken, while none is."""
-        self._broken: dict[str, Broken] = {}
-        self._generators: dict[str, Generation] = {}
-        self._translators: dict[str, TranslationTask] = {}
-        self._classifiers: dict[tuple[str, str], Classification] = {}
-        self._first_heads: dict[str, Classification] = {}
-        self._embedders: dict[str, Embedding] = {}
-        self._deciders: dict[str, Decider] = {}
-        self._chats: dict[str, Generation | ChatTranslation] = {}
-        found: list[Model | Broken] = [*models, *broken]
-        for each in found:
-            self._add(each)
+        self._catalog = catalog
+        self._aliases = dict(aliases or {})
+        self._entries: dict[str, Offered | Broken] = {model.id: Offered.of(model) for model in models}
+        self._entries |= {each.card.id: each for each in broken}
+        self._leaving: list[Model] = []
+        """Models that are served no longer and may still have work."""
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """The models that can be served, by id."""
+        return {name: each.model for name, each in self._entries.items() if isinstance(each, Offered)}
 
     def generator(self, name: str | None) -> Generation:
         """The generator of this name; without one, the only one there is."""
-        return self._pick(self._generators, name, "completions")
+        return self._pick(name, "completions", lambda offered: offered.generator)
 
     def chat(self, name: str | None) -> Generation | ChatTranslation:
         """A generator, or a translator as one."""
-        return self._pick(self._chats, name, "chat")
+        task = self._pick(name, "chat", lambda offered: offered.chat)
+        return cast("Generation | ChatTranslation", task)
 
     def translator(self, name: str | None) -> TranslationTask:
         """The translator of this name; without one, the only one there is."""
-        return self._pick(self._translators, name, "translation")
+        return self._pick(name, "translation", lambda offered: offered.translator)
 
     def classifier(self, name: str | None, head: str | None = None) -> Classification:
         """The model of this name with this head, or with its first; without a name, the only one there is."""
         if head is None:
-            return self._pick(self._first_heads, name, "classification")
-        self._know(name)
-        with_head = {model: task for (model, each), task in self._classifiers.items() if each == head}
-        return self._pick(with_head, name, head)
+            return self._pick(name, "classification", lambda offered: offered.classifier)
+        return self._pick(name, head, lambda offered: offered.classifiers.get(head))
+
+    def scorer(self, name: str | None) -> Classification:
+        """The classifier of this name; without one, the only one of sentiment, or the only one there is."""
+        offered = (each for each in self._entries.values() if isinstance(each, Offered))
+        with_head = [each for each in offered if _SENTIMENT in each.classifiers]
+        head = _SENTIMENT if name is None and len(with_head) == 1 else None
+        return self.classifier(name, head)
 
     def embedder(self, name: str | None) -> Embedding:
         """The embedding model of this name; without one, the only one there is."""
-        return self._pick(self._embedders, name, "embeddings")
+        return self._pick(name, "embeddings", lambda offered: offered.embedder)
 
     def decider(self, name: str | None) -> Decider:
         """The model of this name, if it answers questions; without one, the only one there is."""
-        return self._pick(self._deciders, name, "decisions")
+        return self._pick(name, "decisions", lambda offered: offered.decider)
 
     def model(self, name: str | None) -> Model:
         """Any model, for what needs only its tokenizer; without a name, the only one there is."""
-        return self._pick(self.models, name, "anything")
+        return self._pick(name, "anything", lambda offered: offered.model)
 
     def served(self) -> Sequence[Served]:
         """Every model, by id, the broken ones too."""
-        alive = [
-            Served(m.id, m.card.task, m.engine.state, m.engine.reason, m.card, m.engine.pid, m)
-            for m in self.models.values()
-        ]
-        dead = [Served(b.card.id, b.card.task, "failed", b.reason, b.card, None, None) for b in self._broken.values()]
-        return sorted(alive + dead, key=lambda served: served.id)
+        return [_served(self._entries[name]) for name in sorted(self._entries)]
+
+    def listed(self) -> Sequence[Served]:
+        """Every model under each of its names."""
+        served = {each.id: each for each in self.served()}
+        named = [replace(served[root], id=alias) for alias, root in self._aliases.items() if root in served]
+        return sorted([*served.values(), *named], key=lambda each: each.id)
 
     def find(self, name: str) -> Served:
         """What there is to say of the model of this name."""
-        self._know(name)
-        served = {each.id: each for each in self.served()}
-        if name not in served:
-            raise ModelNotFound(name, "anything", sorted(served))
-        return served[name]
+        entry = self._entry(name)
+        if entry is None:
+            raise ModelNotFound(name, "anything", [each.id for each in self.listed()])
+        return replace(_served(entry), id=name)
+
+    def load(self, name: str) -> None:
+        """Have a model loaded, though nobody asks it for anything."""
+        if self._catalog is not None:
+            self._catalog.load(self.model(name).id)
+
+    def unload(self, name: str) -> None:
+        """Have a model give its memory back.
+
+        Raises:
+            Unavailable: it has work.
+        """
+        if self._catalog is not None:
+            self._catalog.unload(self.model(name).id)
 
     def refuse(self, error: ServerError | None) -> None:
         """Take no more work for any model, or take it again."""
@@ -129,50 +170,63 @@ class Services:
 
     async def drained(self) -> None:
         """Wait until no model has work."""
-        for model in self.models.values():
+        for model in [*self.models.values(), *self._leaving]:
             await model.batcher.drained()
 
     def discover(self) -> None:
-        """Take in models that have come since the server began."""
-        for each in self._look({*self.models, *self._broken}):
-            self._add(each)
+        """Take in models that have come or changed since the last look, and let go of those that have vanished."""
+        if self._catalog is not None:
+            self._catalog.look()
+            self._take_over(self._catalog)
 
-    def _know(self, name: str | None) -> None:
-        """A name that is not known may be that of a model that has come since."""
-        if name is not None and name not in self.models and name not in self._broken:
+    async def refresh(self) -> None:
+        """The same, with the reading of files off the event loop."""
+        if self._catalog is not None:
+            await asyncio.to_thread(self._catalog.look)
+            self._take_over(self._catalog)
+
+    def _take_over(self, catalog: Catalog) -> None:
+        before, now = self._entries, dict(catalog.entries)
+        self._entries = now
+        self._leaving = [model for model in self._leaving if not model.batcher.idle]
+        for name, old in before.items():
+            if isinstance(old, Offered) and now.get(name) is not old:
+                self._leaving.append(old.model)
+                catalog.retire(old)
+        for name, new in now.items():
+            if isinstance(new, Offered) and before.get(name) is not new:
+                new.model.batcher.refuse(self.refusal)
+                catalog.admit(new)
+
+    def _entry(self, name: str) -> Offered | Broken | None:
+        """The entry of this name; one that is not known may have come since the last look."""
+        name = self._aliases.get(name, name)
+        if name not in self._entries:
             self.discover()
+        return self._entries.get(name)
 
-    def _pick(self, tasks: Mapping[str, TaskT], name: str | None, task: str) -> TaskT:
-        if name is None and len(tasks) == 1:
-            return next(iter(tasks.values()))
-        self._know(name)
-        if name is not None and name in self._broken:
-            raise Unavailable(f"The model '{name}' cannot be served: {self._broken[name].reason}", 60.0)
-        if name is None or name not in tasks:
-            raise ModelNotFound(name or "", task, sorted(tasks))
-        return tasks[name]
+    def _pick(self, name: str | None, task: str, get: Callable[[Offered], TaskT | None]) -> TaskT:
+        if name is not None:
+            entry = self._entry(name)
+            if isinstance(entry, Broken):
+                raise Unavailable(f"The model '{name}' cannot be served: {entry.reason}", 60.0)
+            if entry is not None and (found := get(entry)) is not None:
+                return found
+        able = {
+            each.model.id: found
+            for each in self._entries.values()
+            if isinstance(each, Offered) and (found := get(each)) is not None
+        }
+        if name is None and len(able) == 1:
+            return next(iter(able.values()))
+        names = [*able, *(alias for alias, root in self._aliases.items() if root in able)]
+        raise ModelNotFound(name or "", task, sorted(names))
 
-    def _add(self, model: Model | Broken) -> None:
-        if isinstance(model, Broken):
-            self._broken[model.card.id] = model
-            return
-        card = model.card
-        self.models[card.id] = model
-        if card.generation is not None:
-            source = card.path(card.generation.template).read_text("utf-8")
-            variables = {"bos_token": card.generation.bos_token or ""}
-            template = ChatTemplate(source, model.tokenizer.special_tokens.keys(), variables)
-            self._generators[card.id] = Generation(model, template, load_family(card))
-            self._chats[card.id] = self._generators[card.id]
-            self._deciders[card.id] = ByLikelihood(model, self._generators[card.id])
-        if card.translation is not None:
-            self._translators[card.id] = TranslationTask(model, card.translation, load_family(card))
-            self._chats[card.id] = ChatTranslation(self._translators[card.id])
-        if card.embedding is not None:
-            self._embedders[card.id] = Embedding(model, card.embedding.pooling, card.embedding.normalize)
-            self._deciders[card.id] = ZeroShot(self._embedders[card.id])
-        for spec in card.heads:
-            self._classifiers[card.id, spec.name] = Classification(model, Head(spec, card.folder))
-        if card.heads:
-            self._first_heads[card.id] = self._classifiers[card.id, card.heads[0].name]
-            self._deciders[card.id] = ByHead(self._first_heads[card.id])
+
+def _served(entry: Offered | Broken) -> Served:
+    card = entry.card
+    if isinstance(entry, Broken):
+        return Served(card.id, card.id, card.task, "failed", entry.reason, card)
+    engine = entry.model.engine
+    kind, memory_bytes = entry.model.engine_kind, resident_bytes(engine.pid)
+    return Served(card.id, card.id, card.task, engine.state, engine.reason, card, kind, memory_bytes)

@@ -12,7 +12,7 @@ from server.batching.batcher import Batcher
 from server.batching.cores import CoreBudget
 from server.engines.kinds import KINDS
 from server.engines.process import ProcessEngine
-from server.house import engine_for
+from server.residents.build import engine_for
 from server.tasks.model import Model
 from server.tasks.services import Services
 

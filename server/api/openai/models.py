@@ -1,25 +1,43 @@
-"""``GET /v1/models``: what is served."""
+"""``GET /v1/models``: what is served. ``POST /models/load`` and ``/models/unload``, as llama.cpp's router has them."""
 
 from fastapi import APIRouter
 
 from server.api.deps import RecordDep, ServicesDep
 from server.api.reading import JsonRoute
-from server.api.schemas.models import ModelInfo, ModelList
+from server.api.schemas.models import ModelInfo, ModelList, ModelNamed, ModelTold
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 
 @router.get("/v1/models")
 async def list_models(services: ServicesDep, record: RecordDep) -> ModelList:
-    """List all models that the key may use, those that failed too."""
-    seen = [served for served in services.served() if record.holder is None or record.holder.allows(served.id)]
+    """List all models that the key may use under each of their names, those that failed too."""
+    await services.refresh()
+    seen = [served for served in services.listed() if record.holder is None or record.holder.allows(served.root)]
     return ModelList(object="list", data=[ModelInfo.of(served) for served in seen])
 
 
 @router.get("/v1/models/{name}")
 async def get_model(name: str, services: ServicesDep, record: RecordDep) -> ModelInfo:
     """Describe one model."""
+    await services.refresh()
     served = services.find(name)
     if record.holder is not None:
-        record.holder.require(served.id)
+        record.holder.require(served.root)
     return ModelInfo.of(served)
+
+
+@router.post("/models/load")
+async def load_model(body: ModelNamed, services: ServicesDep, record: RecordDep) -> ModelTold:
+    """Begin to load a model, before anybody asks it for anything; `GET /v1/models` says when it is ready."""
+    record.serve(services.find(body.model).root)
+    services.load(body.model)
+    return ModelTold(success=True)
+
+
+@router.post("/models/unload")
+async def unload_model(body: ModelNamed, services: ServicesDep, record: RecordDep) -> ModelTold:
+    """Have a model give its memory back; the next request loads it again. While it has work this is a 503."""
+    record.serve(services.find(body.model).root)
+    services.unload(body.model)
+    return ModelTold(success=True)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from server.api.schemas.base import ResponseBody
+from server.api.schemas.base import RequestBody, ResponseBody
 from server.tasks.services import Served
 
 
@@ -15,6 +15,7 @@ class ModelInfo(ResponseBody):
     object: Literal["model"]
     created: int = Field(description="Unix seconds.")
     owned_by: str
+    root: str = Field(description="The id of the model behind this name: another one for an alias.")
     task: str
     summary: str
     context_length: int = Field(description="The most tokens of one input row.")
@@ -24,8 +25,13 @@ class ModelInfo(ResponseBody):
     languages: list[str] = Field(description="Translators: the languages they read and write.")
     labels: dict[str, list[str]] = Field(description="Classifiers: the labels of each head.")
     dimensions: int | None = Field(description="Embedding models: the length of a vector.")
-    state: str = Field(description="`ready` while it answers.")
-    reason: str = Field(description="Why it does not answer; empty while it does.")
+    engine: str = Field(description="What computes it; empty where it cannot be served.")
+    state: str = Field(
+        description="`ready`; `unloaded`, `unloading` and `loading` models answer once they are loaded, "
+        "`restarting` ones once they are back, `failed` ones do not."
+    )
+    reason: str = Field(description="Why it does not answer though it should; empty while it does.")
+    memory_bytes: int = Field(description="Memory of its engine process; 0 while it is not loaded.")
 
     @classmethod
     def of(cls, served: Served) -> "ModelInfo":
@@ -36,6 +42,7 @@ class ModelInfo(ResponseBody):
             object="model",
             created=card.created,
             owned_by="hearth",
+            root=served.root,
             task=served.task,
             summary=card.summary,
             context_length=card.context_length_tokens,
@@ -44,9 +51,11 @@ class ModelInfo(ResponseBody):
             license=card.license,
             languages=list(card.translation.languages) if card.translation is not None else [],
             labels={head.name: list(head.labels) for head in card.heads},
+            engine=served.engine,
             state=served.state,
             dimensions=card.embedding.dimensions if card.embedding is not None else None,
             reason=served.reason,
+            memory_bytes=served.memory_bytes,
         )
 
 
@@ -55,3 +64,15 @@ class ModelList(ResponseBody):
 
     object: Literal["list"]
     data: list[ModelInfo]
+
+
+class ModelNamed(RequestBody):
+    """A model to load or unload."""
+
+    model: str = Field(description="Its id or an alias.", examples=["assistant"])
+
+
+class ModelTold(ResponseBody):
+    """It has been begun."""
+
+    success: bool
