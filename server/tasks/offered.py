@@ -84,6 +84,6 @@ def _generator(model: Model) -> Generation | None:
     template = None
     if section.template is not None:
         source = model.card.path(section.template).read_text("utf-8")
-        variables = {"bos_token": section.bos_token or ""}
+        variables = {"bos_token": section.bos_token or "", **section.variables}
         template = ChatTemplate(source, model.tokenizer.special_tokens.keys(), variables)
     return Generation(model, template, load_family(model.card))
