@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   hearth list --json
   hearth pull Qwen/Qwen2.5-0.5B-Instruct --name qwen
   hearth rm qwen
+  hearth bench --model translate --clients 1,32
 """
 
 CLASSIFIER = "Labels of your own on an embedding model's vectors, within a minute; no server is needed"
@@ -33,6 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
     command = options.pop("command")
     if command == "serve":
         return _serve(options.pop("config"), options)
+    if command == "completion":
+        from shtab import complete
+
+        print(complete(_parser(), options["shell"]))
+        return 0
     if command == "train":
         options.pop("kind")
         from server.cli import train
@@ -42,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         from server.cli import models
 
         return {"pull": models.pull, "convert": models.convert_model, "rm": models.remove}[command](**options)
-    from server.cli import bulk, chat, inspect, key  # loaded late: a server needs none of them
+    from server.cli import bench, bulk, chat, inspect, key  # loaded late: a server needs none of them
     from server.cli.client import CallFailed
 
     commands: dict[str, Callable[..., int]] = {
@@ -53,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         "show": inspect.show_model,
         "doctor": inspect.doctor,
         "key": key.make_key,
+        "bench": bench.bench,
     }
     try:
         return commands[command](**options)
@@ -94,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         _server_arguments(each)
     kinds = command("train", "train labels of your own").add_subparsers(dest="kind", required=True, metavar="KIND")
     _classifier_arguments(kinds.add_parser("classifier", help=CLASSIFIER, description=f"{CLASSIFIER}."))
+    _bench_arguments(command("bench", "measure how fast a running server answers"))
+    completion = command("completion", 'print a script that completes these commands: eval "$(hearth completion bash)"')
+    completion.add_argument("shell", choices=("bash", "zsh", "fish", "tcsh", "powershell"))
     _model_arguments(command)
     doctor = command("doctor", "say what this machine and these model folders can do, and why not more")
     doctor.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER")
@@ -167,6 +177,26 @@ def _classifier_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--label-column", default="label", metavar="NAME", help="the label's column (default: label)")
     command.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="default: the shipped models'")
     command.add_argument("--encoder", default="embed", metavar="NAME", help="whose vectors are used (default: embed)")
+
+
+def _bench_arguments(command: argparse.ArgumentParser) -> None:
+    def counts(text: str) -> list[int]:
+        return [_positive(part) for part in text.split(",")]
+
+    command.add_argument("--model", default="assistant", metavar="NAME")
+    command.add_argument("--clients", type=counts, default=[1, 8, 32], metavar="N,N", help="default: 1,8,32")
+    command.add_argument("--requests", type=_positive, default=100, metavar="N", help="for each number of clients")
+    command.add_argument("--prompt-tokens", type=_positive, default=128, metavar="N", help="generators: default 128")
+    command.add_argument("--output-tokens", type=_positive, default=64, metavar="N", help="generators: default 64")
+    command.add_argument("--to", default="de", metavar="LANGUAGE", help="translators: from English to (default: de)")
+    command.add_argument("--json", dest="as_json", action="store_true", help="as JSON, for scripts")
+    _server_arguments(command)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
 
 
 def _server_arguments(command: argparse.ArgumentParser) -> None:
