@@ -75,6 +75,8 @@ class EmbeddingSpec:
     dimensions: int
     pooling: Pooling
     normalize: bool
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """What the model was trained to read before a text, by use (``query``, ``passage``): for clients, who send it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
+_LANGUAGES = re.compile(r"^language:(.*(?:\n[ \t]*- .*)*)", re.MULTILINE)
 
 
 class SourceError(Exception):
@@ -49,15 +50,25 @@ class Source:
     @cached_property
     def license(self) -> str:
         """The licence that the repository's README names, as it names it; ``unknown`` when it names none."""
-        readme = self.folder / "README.md"
-        match = _FRONT_MATTER.match(readme.read_text("utf-8", "replace")) if readme.is_file() else None
         named: dict[str, str] = {}
-        for line in match[1].splitlines() if match else ():
+        for line in self._front_matter.splitlines():
             key, colon, value = line.partition(":")
             if colon and key in ("license", "license_name"):
                 named[key] = value.strip().strip("'\"")
         found = named.get("license", "")
         return (named.get("license_name") or found) if found in ("", "other") else found or "unknown"
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that the repository's README lists, as it writes them."""
+        match = _LANGUAGES.search(self._front_matter)
+        return tuple(re.findall(r"[A-Za-z]{2,}(?:[_-][A-Za-z]+)*", match[1])) if match else ()
+
+    @cached_property
+    def _front_matter(self) -> str:
+        readme = self.folder / "README.md"
+        match = _FRONT_MATTER.match(readme.read_text("utf-8", "replace")) if readme.is_file() else None
+        return match[1] if match else ""
 
     def path(self, name: str) -> Path:
         """Where a file of the repository lies, if it is there."""

@@ -1,0 +1,110 @@
+"""Sentence embedders: an encoder's body, pooled as the repository's sentence-transformers files say."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.cards import EmbeddingSpec, Figure, Pooling
+from models.convert.contract import CannotConvert, Converted, Mismatch, Request
+from models.convert.encoders import Floats, load, pooled, write_body
+from models.convert.selfcheck import NAME
+from models.convert.source import Source, SourceError
+
+MODULES = "modules.json"
+LEAST_COSINE = 0.97
+"""Between a vector as served and the original's; int8 costs a hundredth at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """How hidden states become a vector."""
+
+    pooling: Pooling
+    normalize: bool
+    most_tokens: int | None
+    prompts: Mapping[str, str]
+
+
+def convert(source: Source, folder: Path, request: Request) -> Converted:
+    """See `models.convert.contract.Converter`."""
+    pipeline = pipeline_of(source)
+    request.report(f"reading {source.repository}")
+    model = load("AutoModel", source)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    body = write_body(model, source, folder, request, pipeline.most_tokens)
+    wanted = pooled([each.hidden for each in body.wanted], pipeline.pooling)
+    cosine = float(_cosines(wanted, pooled(body.served, pipeline.pooling)).min())
+    if not cosine >= LEAST_COSINE:
+        raise Mismatch(
+            "1 less the smallest cosine between a vector as served and its own", 1 - cosine, 1 - LEAST_COSINE
+        )
+    figure = Figure(
+        NAME, "smallest cosine between a vector as served and the original's", round(cosine, 4), len(wanted)
+    )
+    return Converted(
+        task="embedding",
+        family="encoder",
+        context_length_tokens=body.context_tokens,
+        parameters=parameters,
+        tokenizer=body.tokenizer,
+        figures=(*body.figures, figure),
+        embedding=EmbeddingSpec(wanted.shape[1], pipeline.pooling, pipeline.normalize, pipeline.prompts),
+    )
+
+
+def pipeline_of(source: Source) -> Pipeline:
+    """What ``modules.json`` says; without one, what sentence-transformers does then: the mean, of any length.
+
+    Raises:
+        CannotConvert: it has modules that are not served here, or there is none for a model of words.
+    """
+    if not source.has(MODULES):
+        if source.architecture.endswith("ForMaskedLM"):
+            raise CannotConvert(
+                f"{source.repository} guesses masked words, and has no {MODULES} that says how it embeds texts."
+            )
+        return Pipeline("mean", False, None, {})
+    modules = _modules(source)
+    kinds = [kind for kind, _ in modules]
+    if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
+        raise CannotConvert(
+            f"{MODULES} has the modules {', '.join(kinds)}; served here: Transformer, Pooling and perhaps Normalize."
+        )
+    bounds = source.json("sentence_bert_config.json")
+    if bounds.get("do_lower_case"):
+        raise CannotConvert("sentence_bert_config.json has do_lower_case, which its tokenizer.json should do instead.")
+    most = bounds.get("max_seq_length")
+    prompts = source.json("config_sentence_transformers.json").get("prompts") or {}
+    written = {str(name): prompt for name, prompt in prompts.items() if isinstance(prompt, str) and prompt}
+    return Pipeline(_pooling(source, modules[1][1]), "Normalize" in kinds, int(most) if most else None, written)
+
+
+def _modules(source: Source) -> list[tuple[str, str]]:
+    """The class and the folder of each module."""
+    try:
+        listed = json.loads(source.path(MODULES).read_text("utf-8"))
+        return [(str(each["type"]).rpartition(".")[2], str(each["path"])) for each in listed]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SourceError(f"{source.path(MODULES)} is no list of modules: {error}") from error
+
+
+def _pooling(source: Source, path: str) -> Pooling:
+    """The one way of pooling that a module's configuration turns on."""
+    config: Mapping[str, Any] = source.json(f"{path}/config.json")
+    known: Mapping[str, Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    chosen = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
+    stated = config.get("pooling_mode")
+    if stated in ("mean", "cls"):
+        return "mean" if stated == "mean" else "cls"
+    if len(chosen) != 1 or chosen[0] not in known:
+        raise CannotConvert(f"{path}/config.json pools by {stated or ', '.join(chosen) or 'nothing'}; here: mean, cls.")
+    return known[chosen[0]]
+
+
+def _cosines(a: Floats, b: Floats) -> Floats:
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.asarray((a * b).sum(1) / np.maximum(lengths, 1e-12), np.float32)

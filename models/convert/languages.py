@@ -1,0 +1,65 @@
+"""Names of languages in hub repositories (``eng_Latn``, ``fra``, ``pt_br``, ``__de__``) as the codes that users know.
+
+A code is ISO 639-1 where the language has one, else ISO 639-3; where a model knows a language in two scripts or
+regions, the one that is not usual has it behind the code: ``zh`` and ``zh-Hant``, ``pt`` and ``pt-BR``.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+_TABLE = """
+afr:af aka:ak als:sq amh:am ara:ar arb:ar arg:an asm:as ava:av aym:ay ayr:ay aze:az azj:az bak:ba bam:bm bel:be ben:bn
+bis:bi bod:bo bos:bs bre:br bul:bg cat:ca ces:cs cha:ch che:ce chv:cv cmn:zh cor:kw cos:co cre:cr cym:cy dan:da deu:de
+div:dv dzo:dz ell:el eng:en epo:eo est:et eus:eu ewe:ee fao:fo fas:fa fij:fj fin:fi fra:fr fry:fy ful:ff fuv:ff gaz:om
+gla:gd gle:ga glg:gl glv:gv grn:gn guj:gu hat:ht hau:ha heb:he her:hz hin:hi hmo:ho hrv:hr hun:hu hye:hy ibo:ig ido:io
+iku:iu ile:ie ina:ia ind:id ipk:ik isl:is ita:it jav:jv jpn:ja kal:kl kan:kn kas:ks kat:ka kau:kr kaz:kk khk:mn
+khm:km kik:ki kin:rw kir:ky kmr:ku knc:kr kom:kv kon:kg kor:ko kua:kj kur:ku lao:lo lat:la lav:lv lim:li lin:ln lit:lt
+ltz:lb lub:lu lug:lg lvs:lv mah:mh mal:ml mar:mr mkd:mk mlg:mg mlt:mt mon:mn mri:mi msa:ms mya:my nau:na nav:nv nbl:nr
+nde:nd ndo:ng nep:ne nld:nl nno:nn nob:no nor:no npi:ne nya:ny oci:oc oji:oj ori:or orm:om ory:or oss:os pan:pa pbt:ps
+pes:fa pli:pi plt:mg pol:pl por:pt pus:ps que:qu quy:qu roh:rm ron:ro run:rn rus:ru sag:sg san:sa sin:si slk:sk slv:sl
+sme:se smo:sm sna:sn snd:sd som:so sot:st spa:es sqi:sq srd:sc srp:sr ssw:ss sun:su swa:sw swe:sv swh:sw tah:ty tam:ta
+tat:tt tel:te tgk:tg tgl:tl tha:th tir:ti ton:to tsn:tn tso:ts tuk:tk tur:tr twi:tw uig:ug ukr:uk urd:ur uzb:uz uzn:uz
+ven:ve vie:vi vol:vo wln:wa wol:wo xho:xh ydd:yi yid:yi yor:yo zha:za zho:zh zsm:ms zul:zu
+"""
+_ISO_639_1 = dict(pair.split(":") for pair in _TABLE.split())
+_USUAL_SCRIPTS = {"ar": "Arab", "fa": "Arab", "hi": "Deva", "ru": "Cyrl", "sr": "Cyrl", "ur": "Arab", "zh": "Hans"}
+"""Where it is not the Latin one, or the only one."""
+_NAME = re.compile(r"([a-z]{2,3})(?:[_-]([A-Z][a-z]{3}))?(?:[_-]([A-Za-z]{2}))?")
+
+
+def iso_639_1(code: str) -> str | None:
+    """The code that users know for one without script or region; None for what is no code of a language."""
+    known = set(_ISO_639_1.values())
+    return code if code in known else _ISO_639_1.get(code)
+
+
+def codes(names: Iterable[str]) -> dict[str, str]:
+    """The code that users know to each of a model's own names; names that are none of a language are left out."""
+    read = [(name, match) for name in names if (match := _NAME.fullmatch(name))]
+    scripts: dict[str, list[str]] = {}
+    for _, match in read:
+        scripts.setdefault(_code(match[1]), []).append(match[2] or "")
+    found: dict[str, str] = {}
+    for name, match in read:
+        code, script, region = _code(match[1]), match[2] or "", match[3]
+        plain = code if script in ("", _usual(code, scripts[code])) else f"{code}-{script}"
+        wanted = f"{plain}-{region.upper()}" if region and plain in (code, *found) else plain
+        for candidate in (wanted, match[1], name):  # two names of one language: the first has the short code
+            if candidate not in found:
+                found[candidate] = name
+                break
+    return found
+
+
+def pairs_of(sources: Mapping[str, str], targets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Every direction from a source to another target."""
+    return tuple((source, target) for source in sources for target in targets if source != target)
+
+
+def _code(name: str) -> str:
+    return _ISO_639_1.get(name, name)
+
+
+def _usual(code: str, scripts: list[str]) -> str:
+    usual = _USUAL_SCRIPTS.get(code, "Latn")
+    return usual if usual in scripts else scripts[0]

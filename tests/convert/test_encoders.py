@@ -1,0 +1,85 @@
+"""Encoders from a hub: classifiers and embedders of every architecture compute what the original does."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from models.convert import Request, convert, read_source
+from models.registry import read_card
+from models.tokenizers import load_tokenizer
+from server.engines.ct2_encoder import EncoderEngine
+from server.engines.kinds import EngineSpec
+from server.engines.rows import Encoded, EncoderRow
+from server.tasks.heads import Head
+from tests.convert.encoder_repositories import KINDS, POSITIONS, Kind, write, write_pipeline
+
+LABELS = {0: "negative", 1: "neutral", 2: "positive"}
+TEXTS = ["The harbour was quiet when the ferry came in.", "A dog slept. " * 6, "¿Dónde está la biblioteca?"]
+
+
+class Sink:
+    """An outbox that keeps the vectors."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[int, np.ndarray] = {}
+
+    def done(self, row: int, outcome: Encoded) -> None:
+        self.vectors[row] = outcome.vector
+
+
+def vectors(folder: Path, texts: list[str], pooling: Any) -> np.ndarray:
+    """What the server's own engine gives for texts."""
+    tokenizer = load_tokenizer(read_card(folder))
+    engine, sink = EncoderEngine(EngineSpec("ct2-encoder", str(folder))), Sink()
+    engine.run([EncoderRow(tokenizer.encode_row(text), pooling) for text in texts], sink)  # type: ignore[arg-type]
+    engine.close()
+    return np.stack([sink.vectors[i] for i in range(len(texts))])
+
+
+def original(folder: Path, texts: list[str], kind: str = "AutoModelForSequenceClassification") -> Any:
+    import torch
+    import transformers
+
+    model = getattr(transformers, kind).from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    with torch.inference_mode():
+        return [model(**tokenizer(text, return_tensors="pt")) for text in texts]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
+def test_a_classifier_gives_the_probabilities_of_the_original(tmp_path: Path, kind: Kind, problem: str) -> None:
+    source = write(tmp_path / "hub", kind, "ForSequenceClassification", id2label=LABELS, problem_type=problem)
+    folder = convert(read_source(source), tmp_path / "models", "mine", Request(quantization="float32"))
+    card = read_card(folder)
+    assert (card.task, card.license, card.context_length_tokens) == ("classification", "mit", POSITIONS)
+    assert card.heads[0].labels == tuple(LABELS.values())
+    assert card.heads[0].name == "sentiment"
+    found = Head(card.heads[0], folder).probabilities(vectors(folder, TEXTS, "cls"))
+    for row, output in zip(found, original(source, TEXTS), strict=True):
+        logits = output.logits[0]
+        wanted = logits.softmax(0) if problem.startswith("single") else logits.sigmoid()
+        assert np.allclose(row, wanted.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize(("mode", "pooling"), [("mean_tokens", "mean"), ("cls_token", "cls")])
+def test_an_embedder_pools_as_its_repository_says(tmp_path: Path, kind: Kind, mode: str, pooling: str) -> None:
+    source = write(tmp_path / "hub", kind, "Model")
+    write_pipeline(source, mode=mode, normalize=pooling == "mean")
+    folder = convert(read_source(source), tmp_path / "models", "mine", Request(quantization="float32"))
+    card = read_card(folder)
+    assert card.embedding is not None
+    assert (card.embedding.pooling, card.embedding.normalize) == (pooling, pooling == "mean")
+    assert (card.embedding.dimensions, card.context_length_tokens) == (48, 64)
+    assert dict(card.embedding.prompts) == {"query": "query: ", "passage": "passage: "}
+    found = vectors(folder, TEXTS, card.embedding.pooling)
+    for vector, output in zip(found, original(source, TEXTS, "AutoModel"), strict=True):
+        hidden = output.last_hidden_state[0].numpy()
+        wanted = hidden[0] if pooling == "cls" else hidden.mean(0)
+        assert vector @ wanted / np.linalg.norm(vector) / np.linalg.norm(wanted) > 0.9999
