@@ -37,7 +37,13 @@ export function installCompare() {
     about.textContent = `${usage.total_tokens} tokens · ${Math.round(performance.now() - began)} ms`;
   });
 
-  onModels((all) => fillSelect(model, choices(all.filter((one) => one.task === "embedding"))));
+  const begin = () => {
+    if (!byId("compare").hidden && !result.childElementCount) compare();
+  };
+  onModels((all) => {
+    fillSelect(model, choices(all.filter((one) => one.task === "embedding")));
+    begin();
+  });
   model.addEventListener("change", compare);
-  return { request, shown: () => void (result.childElementCount || compare()) };
+  return { request, shown: begin };
 }

@@ -37,25 +37,41 @@ export function addAnswer() {
   const node = turn("reply", make("p", { class: "text" }, text), facts);
   log.append(node);
   log.setAttribute("aria-busy", "true"); // read out once it is whole
+  // Pieces come faster than frames are drawn: what came since the last frame is put in at once.
+  let waiting = "";
+  let frame = 0;
+  const flush = () => {
+    cancelAnimationFrame(frame);
+    frame = 0;
+    keepEnd(() => text.appendData(waiting));
+    waiting = "";
+  };
   return {
     node,
-    write: (piece) => keepEnd(() => text.appendData(piece)),
+    write: (piece) => {
+      waiting += piece;
+      if (waiting) frame ||= requestAnimationFrame(flush);
+    },
     /** Shows the calls; `answered` gets {call, text} for each result a person has written. */
-    end: (answer, answered) =>
+    end: (answer, answered) => {
+      flush();
       keepEnd(() => {
         if (!answer.text) text.parentNode.remove();
         for (const call of answer.calls) facts.before(callOf(call, answered));
         facts.textContent = answer.facts;
         log.removeAttribute("aria-busy");
-      }),
-    fail: (error) =>
+      });
+    },
+    fail: (error) => {
+      flush();
       keepEnd(() => {
         const place = make("p", { class: "problem", role: "alert" });
         if (!text.data) text.parentNode.remove();
         facts.replaceWith(place);
         log.removeAttribute("aria-busy");
         showProblem(place, error instanceof ApiError ? error : new ApiError({ message: String(error) }));
-      }),
+      });
+    },
   };
 }
 
