@@ -18,6 +18,12 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the running task works for."""
 
 
+ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
+    code: f"\\u{code:04x}" for code in (0x2028, 0x2029)
+}
+"""What would end a line or steer a terminal: whatever gets into a line, it stays one."""
+
+
 class JsonLines(logging.Formatter):
     """A JSON object a line."""
 
@@ -41,7 +47,8 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write time, level, message and the facts as ``name=value``."""
         facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
-        line = f"{_time(record)} {record.levelname:<7} {record.getMessage()}{' ' if facts else ''}{facts}"
+        said = f"{record.getMessage()}{' ' if facts else ''}{facts}".translate(ESCAPED)
+        line = f"{_time(record)} {record.levelname:<7} {said}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

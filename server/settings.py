@@ -40,6 +40,7 @@ class Settings:
     api_keys_file: str = _setting("", "TOML file of API keys with rates and models; SIGHUP reads it again.")
     metrics_port: int = _setting(0, "Port of its own for /metrics, which needs no key there; 0: the main one.")
     metrics_host: str = _setting("127.0.0.1", "Address of metrics_port.")
+    vllm_metrics: bool = _setting(False, "Export vLLM's own metric names (vllm:...) beside ours.")
     otlp_endpoint: str = _setting("", "URL for spans, http://HOST:4318/v1/traces; also from OTEL_EXPORTER_OTLP_*.")
     cors_origins: tuple[str, ...] = _setting((), "Web origins whose pages may ask; '*' allows all.")
     playground: bool = _setting(True, "Serve the playground, a page to try the models, at /.")

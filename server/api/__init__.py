@@ -18,6 +18,7 @@ from server.errors import ServerError
 from server.metrics import Metrics
 from server.settings import Settings
 from server.tasks.services import Services
+from server.vllm_names import VllmNames
 
 ROUTERS: Sequence[APIRouter] = (
     chat.router,
@@ -67,6 +68,8 @@ def install(
     for router in (*ROUTERS, playground.router) if settings.playground else ROUTERS:
         # Not include_router: it keeps routers nested, and finding a route in them takes longer than answering.
         app.router.routes.extend(router.routes)
+    if settings.vllm_metrics:
+        metrics.registry.register(VllmNames(metrics))
     if not settings.metrics_port:
         app.router.routes.extend(ops.scraping.routes)
     # The last one added is the outermost.
