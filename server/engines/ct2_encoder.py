@@ -20,7 +20,7 @@ class EncoderEngine:
         self._encoder: Any = ctranslate2.Encoder(
             spec.folder,
             device="cpu",
-            compute_type="int8_float32",
+            compute_type="default",  # as the file is quantized
             inter_threads=spec.lanes,
             intra_threads=spec.lane_threads,
             max_queued_batches=-1,

@@ -20,7 +20,7 @@ class TranslatorEngine:
         self._translator: Any = ctranslate2.Translator(
             spec.folder,
             device="cpu",
-            compute_type="int8_float32",
+            compute_type="default",  # as the file is quantized
             inter_threads=spec.lanes,
             intra_threads=spec.lane_threads,
             max_queued_batches=-1,

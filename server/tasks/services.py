@@ -16,6 +16,7 @@ from server.tasks.generation import Generation
 from server.tasks.model import Model
 from server.tasks.offered import Broken, Offered
 from server.tasks.translation import TranslationTask
+from server.tasks.translators import Translators
 
 TaskT = TypeVar("TaskT")
 
@@ -105,6 +106,11 @@ class Services:
     def translator(self, name: str | None) -> TranslationTask:
         """The translator of this name; without one, the only one there is."""
         return self._pick(name, "translation", lambda offered: offered.translator)
+
+    def translators(self) -> Translators:
+        """All translators there are."""
+        entries = [each for each in self._entries.values() if isinstance(each, Offered)]
+        return Translators([each.translator for each in entries if each.translator is not None])
 
     def classifier(self, name: str | None, head: str | None = None) -> Classification:
         """The model of this name with this head, or with its first; without a name, the only one there is."""

@@ -48,6 +48,10 @@ class TranslationTask:
         """The languages it reads and writes."""
         return self._section.languages
 
+    def translates_directly(self, source: str, target: str) -> bool:
+        """Whether it serves this direction in one pass."""
+        return self._section.covers(source, target)
+
     def translates(self, source: str, target: str) -> bool:
         """Whether it serves this direction, directly or through a pivot."""
         return self._find_route(source, target) is not None
@@ -134,6 +138,8 @@ class TranslationTask:
 
     def _find_route(self, source: str, target: str) -> tuple[str, ...] | None:
         covers = self._section.covers
+        if not {source, target} <= set(self.languages):
+            return None
         if covers(source, target):
             return (target,)
         pivots = (each for each in self.languages if covers(source, each) and covers(each, target))

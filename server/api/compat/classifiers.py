@@ -1,4 +1,4 @@
-"""Classifier routes: text-embeddings-inference's ``/predict`` and vLLM's ``/classify``, on the sentiment head."""
+"""Classifier routes: text-embeddings-inference's ``/predict`` and vLLM's ``/classify``, on any classifier."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -54,6 +54,7 @@ class PredictBody(PeerBody):
         "raw_scores": (False,),
     }
 
+    model: ModelName = Field(None, description="Which classifier; not part of the peer's form.", examples=["sentiment"])
     inputs: Annotated[str | list[list[str]], PlainValidator(_inputs, json_schema_input_type=str | list[list[str]])] = (
         Field(description="A text, or a batch: a list of lists of one text.", examples=["I love it."])
     )
@@ -73,7 +74,7 @@ async def predict(body: PredictBody, services: ServicesDep, settings: SettingsDe
     """Score as text-embeddings-inference does: labels with scores, the likeliest first."""
     texts = [body.inputs] if isinstance(body.inputs, str) else [item[0] for item in body.inputs]
     require_items(len(texts), settings, "inputs")
-    task = services.classifier(None, "sentiment")
+    task = services.scorer(body.model)
     record.serve(task.card.id)
     done = await task.classify(texts)
     record.finish(done.usage, done.timing)
@@ -86,7 +87,7 @@ async def classify(body: ClassifyBody, services: ServicesDep, settings: Settings
     """Score as vLLM does: the likeliest label, and the probabilities in the model's order of labels."""
     texts = as_list(body.input)
     require_items(len(texts), settings, "input")
-    task = services.classifier(body.model, None if body.model else "sentiment")
+    task = services.scorer(body.model)
     record.serve(task.card.id)
     done = await task.classify(texts)
     record.finish(done.usage, done.timing)
@@ -100,7 +101,7 @@ async def classify(body: ClassifyBody, services: ServicesDep, settings: Settings
             "id": new_id("classify-"),
             "object": "list",
             "created": now(),
-            "model": task.card.id,
+            "model": body.model or task.card.id,
             "data": data,
             "usage": usage,
         }

@@ -114,14 +114,15 @@ async def translate(body: DeeplBody, services: ServicesDep, settings: SettingsDe
     """Translate as DeepL does. Regional targets (``EN-US``, ``PT-BR``) give the language itself."""
     texts = as_list(body.text)
     require_items(len(texts), settings, "text")
-    task = services.translator(None)
-    record.serve(task.card.id)
     source = _plain(body.source_lang) if body.source_lang else None
+    target = _plain(body.target_lang)
+    task = services.translators().pick(texts, source, target)
+    record.serve(task.card.id)
     rules = body.rules
     if rules is not None and rules.is_xml:
         for text in texts:
             require_balanced(text, "text")
-    done = await task.translate(texts, source, _plain(body.target_lang), TranslationOptions(rules=rules))
+    done = await task.translate(texts, source, target, TranslationOptions(rules=rules))
     record.finish_translation(texts, done)
     translations = [
         {
@@ -138,7 +139,7 @@ async def translate(body: DeeplBody, services: ServicesDep, settings: SettingsDe
 async def languages(services: ServicesDep, type: Literal["source", "target"] = "source") -> JSONResponse:
     """List the languages that can be read or written."""
     listed = []
-    for code in services.translator(None).languages:
+    for code in services.translators().languages:
         language: dict[str, Any] = {"language": code.upper(), "name": english_name(code)}
         if type == "target":
             language["supports_formality"] = False

@@ -15,8 +15,8 @@ from server.errors import ServerError, UnsupportedParameter
 from server.tasks.results import Translation
 from server.tasks.text.blocks import Rules
 from server.tasks.text.language import detect
-from server.tasks.translation import TranslationTask
 from server.tasks.translation_options import TranslationOptions
+from server.tasks.translators import Translators
 
 
 class LibreRoute(PeerRoute):
@@ -59,9 +59,9 @@ async def translate(
     require_key(request, request.app.state.keyring, body.api_key)
     texts = as_list(body.q)
     require_items(len(texts), settings, "q")
-    task = services.translator(None)
-    record.serve(task.card.id)
     source = None if body.source == "auto" else body.source
+    task = services.translators().pick(texts, source, body.target)
+    record.serve(task.card.id)
     rules = Rules() if body.format == "html" else None
     options = TranslationOptions(alternatives=body.alternatives, rules=rules)
     done = await task.translate(texts, source, body.target, options)
@@ -86,23 +86,23 @@ async def translate_file() -> None:
 async def detect_language(request: Request, body: DetectBody, services: ServicesDep) -> JSONResponse:
     """Tell the language of a text; confidence in percent."""
     require_key(request, request.app.state.keyring, body.api_key)
-    found = detect(body.q, services.translator(None).languages)
+    found = detect(body.q, services.translators().languages)
     return JSONResponse([{"confidence": round(found[1] * 100, 1), "language": found[0]}] if found else [])
 
 
 @router.get("/languages")
 async def languages(services: ServicesDep) -> JSONResponse:
     """List the languages and what each can be translated to."""
-    task = services.translator(None)
+    served = services.translators()
     return JSONResponse(
-        [{"code": code, "name": english_name(code), "targets": _targets(task, code)} for code in task.languages]
+        [{"code": code, "name": english_name(code), "targets": _targets(served, code)} for code in served.languages]
     )
 
 
 @router.get("/frontend/settings")
 async def frontend_settings(request: Request, services: ServicesDep) -> JSONResponse:
     """Say what a front end may offer."""
-    languages = services.translator(None).languages
+    languages = services.translators().languages
     target = "en" if "en" in languages else languages[0]
     return JSONResponse(
         {
@@ -126,5 +126,5 @@ def _detected(item: Translation) -> dict[str, Any]:
     return {"confidence": round(confidence * 100, 1), "language": language}
 
 
-def _targets(task: TranslationTask, source: str) -> list[str]:
-    return [target for target in task.languages if target == source or task.translates(source, target)]
+def _targets(served: Translators, source: str) -> list[str]:
+    return [target for target in served.languages if target == source or served.translates(source, target)]

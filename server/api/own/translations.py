@@ -27,12 +27,15 @@ async def create_translations(
 ) -> TranslationResponse | Response:
     """Translate texts."""
     require_items(len(body.texts), settings, "input")
-    task = services.translator(body.model)
-    record.serve(task.card.id)
     source = None if body.source == "auto" else body.source
+    if body.model is None:
+        task = services.translators().pick(body.texts, source, body.target)
+    else:
+        task = services.translator(body.model)
+    record.serve(task.card.id)
     if body.stream:
         run = await task.begin(body.texts, source, body.target, body.options)
-        stream = _stream(run, body, task.card.id, record)
+        stream = _stream(run, body, body.model or task.card.id, record)
         return await events.begin(stream, record, settings.request_timeout_s)
     done = await task.translate(body.texts, source, body.target, body.options)
     record.finish_translation(body.texts, done)
@@ -40,7 +43,7 @@ async def create_translations(
         id=new_id("trans-"),
         object="list",
         created=now(),
-        model=task.card.id,
+        model=body.model or task.card.id,
         data=[TranslationItem.of(i, item) for i, item in enumerate(done.items)],
         usage=Usage.of(done.usage),
     )

@@ -42,7 +42,7 @@ def test_names_and_short_texts_are_left_in_peace(source: str, target: str) -> No
         (
             "我们昨天下午在老城区的一家小书店里找到了这本已经绝版二十多年的旧地图集，店主说整个城市只剩下这一本了。",
             "Yesterday afternoon, in a small bookshop in the old part of the town, we found this old atlas, which has "
-            "been out of print for more than twenty years; the owner told us that it is the only copy left in the city.",
+            "been out of print for more than twenty years; the owner told us it is the only copy left in the city.",
             "en",
         ),
         ("The weather is nice today and we go outside.", "今天天氣很好，我們 去 外面 玩 吧。", "zh-Hant"),
