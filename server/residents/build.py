@@ -52,6 +52,9 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
             options = {"context_tokens": card.context_length_tokens, "max_rows": batch_rows}
             spec = EngineSpec("step", folder, lanes=1, lane_threads=cores, options=options, digests=digests)
             return spec, Limits(rows=batch_rows, tokens=batch_rows * card.context_length_tokens), "our decode engine"
+        exact = card.generation.closed_loop_tokens if card.generation is not None else None
+        if exact is not None and exact < card.context_length_tokens:
+            raise ValueError(f"CTranslate2's own loop computes it for {exact} tokens only, and ours does not: {reason}")
         spec = EngineSpec("ct2-generator", folder, lanes=1, lane_threads=cores, digests=digests)
         return spec, Limits(rows=batch_rows, tokens=16_384, length_tolerance=16), f"not our decode engine: {reason}"
     if card.task == "translation":
