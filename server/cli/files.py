@@ -82,10 +82,21 @@ def _read_line(number: int, line: str, kind: str, field: str) -> Line:
         return Line(number, {"line": line}, problem="no JSON")
     if not isinstance(record, dict):
         return Line(number, {"line": line}, problem="no JSON object")
+    if "\\ud" in line.lower() and not _is_unicode(record):
+        return Line(number, {"line": line}, problem="half of a surrogate pair, which is no Unicode text")
     text = record.get(field)
     if not isinstance(text, str) or not text.strip():
         return Line(number, record, problem=f"'{field}' is missing, empty or no text")
     return Line(number, record, text)
+
+
+def _is_unicode(record: Mapping[str, Any]) -> bool:
+    """Whether the record can be written again: escapes in JSON can say what UTF-8 cannot."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Writer:

@@ -66,11 +66,35 @@ def test_bad_lines_are_kept_aside_and_none_is_lost(server: Served, tmp_path: Pat
     assert all(row["reason"] for row in aside)
 
 
-def test_a_line_the_server_refuses_fails_alone(server: Served, tmp_path: Path) -> None:
-    (tmp_path / "in.txt").write_text("fine\n" + "word " * 2000 + "\nfine\n")
+def test_a_line_the_server_refuses_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("fine\nwrong\nfine\n")
+
+    def work(batch: Sequence[str]) -> list[dict[str, str]]:
+        if "wrong" in batch:
+            raise CallFailed("Input 1 is wrong.", 400)
+        return [{"label": "x"} for _ in batch]
+
+    assert _File(tmp_path / "in.txt", tmp_path / "out.txt", "text", "label").work_off(work) == 1
+    assert (tmp_path / "out.txt").read_text() == "x\nx\n"
+    [aside] = jsonl(tmp_path / "out.txt.rejected.jsonl")
+    assert (aside["line"], aside["reason"]) == (2, "Input 1 is wrong.")
+
+
+def test_a_long_line_is_classified_like_any_other(server: Served, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("fine\n" + "This is wonderful. " * 100 + "\n")
     assert run(server, "classify", tmp_path / "in.txt", "-o", tmp_path / "out.txt") == 0
-    assert len((tmp_path / "out.txt").read_text().splitlines()) == 2
-    assert "tokens" in jsonl(tmp_path / "out.txt.rejected.jsonl")[0]["reason"]
+    assert (tmp_path / "out.txt").read_text().splitlines()[1] == "positive"
+
+
+def test_what_no_file_can_hold_is_kept_aside_as_it_was_read(tmp_path: Path) -> None:
+    line = '{"text": "half \\ud83d"}'
+    (tmp_path / "in.jsonl").write_text(f'{{"text": "whole \\ud83d\\ude00"}}\n{line}\n')
+    rejected = _File(tmp_path / "in.jsonl", tmp_path / "out.jsonl", "text", "label").work_off(
+        lambda batch: [{"label": "x"} for _ in batch]
+    )
+    assert rejected == 1
+    assert jsonl(tmp_path / "out.jsonl") == [{"text": "whole \U0001f600", "label": "x"}]
+    assert jsonl(tmp_path / "out.jsonl.rejected.jsonl")[0]["record"] == {"line": line}
 
 
 @pytest.mark.parametrize("dies_after", [1, 3, 5])
