@@ -1,8 +1,8 @@
 """Server-sent events: a stream that says how it ended, whatever happens.
 
 A stream begins once its first event is there, so that what an engine refuses is an HTTP error; only where
-that takes long does it begin with a ping. It ends with ``[DONE]``, after an error event if it failed, and
-stops its work when the client leaves.
+that takes long does it begin with a ping. It ends with ``[DONE]`` (or what its route ends with), after an error event
+if it failed, and stops its work when the client leaves.
 """
 
 import asyncio
@@ -34,8 +34,10 @@ def encode(event: BaseModel) -> bytes:
     return b"data: " + event.model_dump_json(exclude_unset=True, by_alias=True).encode() + b"\n\n"
 
 
-async def begin(events: AsyncIterator[bytes], record: Record, limit_s: float, ping_s: float = PING_S) -> "EventStream":
-    """Wait for the first event and make the answer.
+async def begin(
+    events: AsyncIterator[bytes], record: Record, limit_s: float, ping_s: float = PING_S, end: bytes = DONE
+) -> "EventStream":
+    """Wait for the first event and make the answer; ``end`` comes after the last.
 
     Raises:
         ServerError: the work failed before its first event.
@@ -49,7 +51,7 @@ async def begin(events: AsyncIterator[bytes], record: Record, limit_s: float, pi
         await stop(first)
         await _close(events)
         raise
-    return EventStream(first, events, record, record.received_s + limit_s, ping_s)
+    return EventStream(first, events, record, record.received_s + limit_s, ping_s, end)
 
 
 class EventStream(Response):
@@ -64,6 +66,7 @@ class EventStream(Response):
         record: Record,
         deadline_s: float,
         ping_s: float,
+        end: bytes,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -75,6 +78,7 @@ class EventStream(Response):
         self._record = record
         self._deadline_s = deadline_s
         self._ping_s = ping_s
+        self._last = end
         self._sent_s = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,10 +117,10 @@ class EventStream(Response):
         await self._end(send, error)
 
     async def _end(self, send: Send, error: ServerError | None) -> None:
-        last = DONE
+        last = self._last
         if error is not None:
             self._record.error = error
-            last = b"data: " + json.dumps(problems.body_of(error)).encode() + b"\n\n" + DONE
+            last = b"data: " + json.dumps(problems.body_of(error)).encode() + b"\n\n" + last
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _ping(self, send: Send) -> None:

@@ -43,7 +43,8 @@ async def create_response(
         )
     answer = Answer(body, task.card.id)
     if body.stream:
-        return await events.begin(Events(answer).stream(deltas, record), record, settings.request_timeout_s)
+        # The last event says how it ended; OpenAI sends no [DONE] here.
+        return await events.begin(Events(answer).stream(deltas, record), record, settings.request_timeout_s, end=b"")
     (choice,) = await deltas.whole()
     record.finish(deltas.usage, deltas.timing, [choice.finish_reason])
     cut = choice.finish_reason == "length"
