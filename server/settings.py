@@ -38,6 +38,7 @@ class Settings:
     allow_public: bool = _setting(False, "Listen on a public address without API keys.")
     api_keys: tuple[str, ...] = _setting((), "SHA-256 of each API key, in hexadecimal; none: everybody may ask.")
     api_keys_file: str = _setting("", "TOML file of API keys with rates and models; SIGHUP reads it again.")
+    allowed_hosts: tuple[str, ...] = _setting((), "Further names under which a server without keys answers.")
     metrics_port: int = _setting(0, "Port of its own for /metrics, which needs no key there; 0: the main one.")
     metrics_host: str = _setting("127.0.0.1", "Address of metrics_port.")
     vllm_metrics: bool = _setting(False, "Export vLLM's own metric names (vllm:...) beside ours.")

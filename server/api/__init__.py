@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from server.api import describe, docs, ops, pages, playground, problems
 from server.api.auth import Keys
 from server.api.compat import classifiers, deepl, libretranslate
+from server.api.hosts import Hosts
 from server.api.keys import Keyring
 from server.api.observe import Observe, Spans
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
@@ -73,6 +74,8 @@ def install(
     if not settings.metrics_port:
         app.router.routes.extend(ops.scraping.routes)
     # The last one added is the outermost.
+    if not needs_keys and not settings.allow_public:
+        app.add_middleware(Hosts, allowed=settings.allowed_hosts)
     if app.state.keyring is not None:
         app.add_middleware(Keys, keyring=app.state.keyring, refuse=_refuse)
     if settings.cors_origins:
