@@ -9,7 +9,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -17,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from server.engines.base import State
 from server.machine import energy_joules, resident_bytes
 
 PREFIX = "hearth_"
@@ -64,8 +65,9 @@ TABLE: Sequence[Spec] = (
     Spec("http_requests_total", "counter", ("handler", "method", "status"), "HTTP requests."),
     Spec("http_request_duration_seconds", "histogram", ("handler", "method", "status"), "From request to last byte."),
     Spec("models_loaded", "gauge", ("model",), "1 while the model can answer, else 0."),
+    Spec("model_state", "gauge", ("model", "state"), "1 for the state that the model is in, 0 for the others."),
     Spec("model_load_seconds", "histogram", ("model",), "How long loading took, restarts included."),
-    Spec("model_memory_bytes", "gauge", ("model",), "Resident memory of the model's engine process."),
+    Spec("model_memory_bytes", "gauge", ("model",), "Memory of the model's engine process."),
     Spec("engine_restarts_total", "counter", ("model",), "Engine processes that took the place of a dead one."),
     Spec("build_info", "gauge", ("version",), "Always 1; the label says what runs."),
     Spec("translated_characters_total", "counter", ("source", "target"), "Characters read by translations."),
@@ -241,6 +243,9 @@ class Metrics(Collector):
             }
             for name, value in values.items():
                 gauges.setdefault(name, []).append(((model.id,), float(value)))
+            for state in get_args(State):
+                is_in = float(model.engine.state == state)
+                gauges.setdefault("model_state", []).append(((model.id, state), is_in))
         return gauges
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from server.cli.client import Client
 
-COLUMNS = ("id", "task", "state", "quantization", "context_length", "license")
+COLUMNS = ("id", "task", "state", "memory", "quantization", "context", "engine", "knows", "license")
+KNOWS_CHARACTERS = 32
 
 
 def list_models(as_json: bool, url: str, api_key: str) -> int:
@@ -17,11 +18,31 @@ def list_models(as_json: bool, url: str, api_key: str) -> int:
     if as_json:
         print(json.dumps(models, ensure_ascii=False, indent=2))
         return 0
-    rows = [COLUMNS, *(tuple(str(model.get(column, "")) for column in COLUMNS) for model in models)]
+    rows = [COLUMNS, *map(_row, models)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
+
+
+def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    """The cells of one model."""
+    is_alias = model["root"] != model["id"]
+    return (
+        f"{model['id']} = {model['root']}" if is_alias else model["id"],
+        model["task"],
+        model["state"],
+        f"{model['memory_bytes'] / 1e6:.0f} MB" if model["memory_bytes"] else "-",
+        model["quantization"],
+        str(model["context_length"]),
+        model["engine"] or "-",
+        _short(" ".join(model["languages"] or [label for head in model["labels"].values() for label in head]) or "-"),
+        model["license"],
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= KNOWS_CHARACTERS else text[: KNOWS_CHARACTERS - 1] + "…"
 
 
 def show_model(name: str, as_json: bool, url: str, api_key: str) -> int:

@@ -5,7 +5,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,6 +180,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
         broken: Sequence[Broken] = (),
         patience_s: float = PATIENCE_S,
         clock: Any = time.monotonic,
+        aliases: Mapping[str, str] | None = None,
         spans: Any = None,
         **settings: Any,
     ) -> AsyncIterator[Served]:
@@ -202,7 +203,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
                 name=name,
             )
             models.append(Model(card, tokenizer, engine, batcher))  # type: ignore[arg-type]
-        services = Services(models, broken)
+        services = Services(models, broken, aliases=aliases)
         metrics.watch(lambda: services.models.values())
         app = FastAPI(docs_url=None, redoc_url=None)
         api.install(app, services, Settings(**settings), metrics, spans=spans, clock=clock)

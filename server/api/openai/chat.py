@@ -44,7 +44,7 @@ async def create_chat_completion(
         call_required=body.choice().required,
         several_calls=body.parallel_tool_calls,
     )
-    answer = _Answers(body, task.card.id, fingerprint(task.card))
+    answer = _Answers(body, body.model or task.card.id, fingerprint(task.card))
     if body.stream:
         return await events.begin(answer.stream(deltas, record), record, settings.request_timeout_s)
     choices = await deltas.whole()

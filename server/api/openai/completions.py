@@ -69,7 +69,7 @@ class _Answers:
         self._scored: dict[int, Sequence[TokenText]] = {}
         self._id = new_id("cmpl-")
         self._created = now()
-        self._model = task.card.id
+        self._model = body.model or task.card.id
         self._fingerprint = fingerprint(task.card)
 
     def score(self, prompt: int, tokens: Sequence[TokenText]) -> None:

@@ -17,4 +17,4 @@ async def create_decision(body: DecisionRequest, services: ServicesDep, record: 
     done = await task.decide(body.text, [question.question() for question in body.questions])
     record.finish(done.usage, done.timing)
     answers = [question.answer(list(p)) for question, p in zip(body.questions, done.items, strict=True)]
-    return DecisionResponse(model=task.card.id, answers=answers, usage=DecisionUsage.of(done.usage))
+    return DecisionResponse(model=body.model or task.card.id, answers=answers, usage=DecisionUsage.of(done.usage))

@@ -32,7 +32,7 @@ async def create_embeddings(
         for i, vector in enumerate(done.items)
     ]
     usage = EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens)
-    return EmbeddingResponse(object="list", data=data, model=task.card.id, usage=usage)
+    return EmbeddingResponse(object="list", data=data, model=body.model or task.card.id, usage=usage)
 
 
 def _encode(vector: Floats, encoding: str) -> list[float] | str:

@@ -25,7 +25,7 @@ async def create_moderation(
     done = await task.classify(body.input)
     record.finish(done.usage, done.timing)
     results = [_judge(item, task.head.spec) for item in done.items]
-    return ModerationResponse(id=new_id("modr-"), model=task.card.id, results=results)
+    return ModerationResponse(id=new_id("modr-"), model=body.model or task.card.id, results=results)
 
 
 def _judge(item: Scores, head: HeadSpec) -> ModerationResult:

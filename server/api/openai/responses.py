@@ -41,7 +41,7 @@ async def create_response(
             call_required=body.choice().required,
             several_calls=body.parallel_tool_calls,
         )
-    answer = Answer(body, task.card.id)
+    answer = Answer(body, body.model or task.card.id)
     if body.stream:
         # The last event says how it ended; OpenAI sends no [DONE] here.
         return await events.begin(Events(answer).stream(deltas, record), record, settings.request_timeout_s, end=b"")

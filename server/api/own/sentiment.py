@@ -24,7 +24,7 @@ async def create_sentiment(
         id=new_id("sent-"),
         object="list",
         created=now(),
-        model=task.card.id,
+        model=body.model or task.card.id,
         data=[SentimentItem.of(i, item) for i, item in enumerate(done.items)],
         usage=Usage.of(done.usage),
     )
