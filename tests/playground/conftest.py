@@ -26,16 +26,15 @@ TABS = ("chat", "translate", "classify", "compare", "models", "live")
 expect.set_options(timeout=LIMIT_S * 1000)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def served() -> Iterator[Served]:
     """Every shipped model."""
     with serving() as server:
         yield server
 
 
-# Closed at the end of this folder's tests: while it is open the main thread has a running event loop, under which no
-# asynchronous test of another folder could run.
-@pytest.fixture(scope="package")
+# One a module: while it is open the main thread has a running event loop, under which no asynchronous test can run.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A Chromium. Without one a person's run skips what needs it; the continuous integration fails."""
     path = next(filter(None, map(shutil.which, NAMES)), None)

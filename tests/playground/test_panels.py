@@ -14,7 +14,8 @@ FIGURE = re.compile(r"[01]\.\d\d$")
 
 def test_a_translation_appears_as_one_types(visit: Visit) -> None:
     page = visit.open("translate")
-    assert page.get_by_role("combobox", name="From").locator("option").all_inner_texts()[:2] == ["Detect language", "English"]
+    languages = page.get_by_role("combobox", name="From").locator("option")
+    assert languages.all_inner_texts() == ["Detect language", "English", "German", "French", "Spanish"]
     page.get_by_role("combobox", name="To", exact=True).select_option("French")
     page.get_by_label("Text to translate").press_sequentially("Good morning. Where is the station?")
     output = page.get_by_label("Translation", exact=True)
@@ -119,7 +120,7 @@ def test_the_request_as_curl_is_what_the_page_sends(visit: Visit, tab: str) -> N
         if field.count():
             field.fill(text)
     command = shown_command(page)
-    done = subprocess.run(["sh", "-c", command + " -f"], capture_output=True, text=True, check=False)  # noqa: S607
+    done = subprocess.run(["sh", "-c", command + " -f"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, command
     assert done.stdout
     if tab == "compare":

@@ -29,7 +29,7 @@ export async function refreshModels() {
 export function fillSelect(select, options) {
   const before = select.value;
   const same = [...select.options].map((option) => option.text).join() === options.map(([, text]) => text).join();
-  if (same) return;
+  if (same) return; // an open list would close
   select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
   if (options.some(([value]) => value === before)) select.value = before;
 }
@@ -42,9 +42,12 @@ const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignif
 
 function factsOf(model) {
   const facts = [
+    ["Another name of", model.root !== model.id && model.root],
     ["Task", model.task],
     ["Parameters", compact.format(model.parameters)],
     ["Numbers", model.quantization],
+    ["Engine", model.engine],
+    ["Memory", model.memory_bytes && `${grouped.format(Math.round(model.memory_bytes / 1e6))} MB`],
     ["Context", `${grouped.format(model.context_length)} tokens`],
     ["Vector", model.dimensions && `${model.dimensions} numbers`],
     ["Languages", model.languages.join(", ")],

@@ -1,0 +1,115 @@
+"""Tool calls of models from a hub: found in a stream, read, enforced; never mistaken for text, nor text for them."""
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from llguidance import LLMatcher, LLTokenizer
+
+from models.convert.chat import family_of
+from models.families import hub, hub_hermes, hub_llama3
+from server.tasks.text.calls import CallMarks
+from tests.convert.decoder_repositories import CHAT_ML
+
+WEATHER = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
+TOOLS = [
+    {"type": "function", "function": {"name": "weather", "strict": True, "parameters": WEATHER}},
+    {"type": "function", "function": {"name": "now"}},
+]
+HERMES = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome", "days": 3}}\n</tool_call>'
+LLAMA = '{"name": "weather", "parameters": {"city": "Rome", "days": 3}}'
+
+
+def test_calls_of_hermes_are_read() -> None:
+    calls = hub_hermes.parse_calls(f'{HERMES}\n<tool_call>{{"name": "now", "arguments": "{{}}"}}</tool_call>', ())
+    assert [(call.name, call.arguments) for call in calls] == [("weather", {"city": "Rome", "days": 3}), ("now", {})]
+
+
+@pytest.mark.parametrize("text", ["<tool_call>{", f"{HERMES} and so on", "<tool_call>[1]</tool_call>"])
+def test_what_is_no_call_of_hermes_stays_text(text: str) -> None:
+    assert hub_hermes.parse_calls(text, ()) == []
+
+
+def test_a_call_of_llama_is_read() -> None:
+    for text in (LLAMA, f"<|python_tag|>{LLAMA}"):
+        (call,) = hub_llama3.parse_calls(text, {"weather"})
+        assert (call.name, call.arguments) == ("weather", {"city": "Rome", "days": 3})
+
+
+@pytest.mark.parametrize("text", ['{"name": "Ann", "parameters": {}}', '{"a": 1}', "{", "[]"])
+def test_other_json_of_llama_stays_text(text: str) -> None:
+    assert hub_llama3.parse_calls(text, {"weather"}) == []
+
+
+@pytest.mark.parametrize(("family", "call"), [(hub_hermes, HERMES), (hub_llama3, LLAMA)])
+@pytest.mark.parametrize("required", [True, False])
+def test_calls_are_enforced(family: ModuleType, call: str, required: bool) -> None:
+    grammar = family.call_grammar(TOOLS, required=required, several=True)
+    assert accepts(grammar, call)
+    assert accepts(grammar, call.replace("weather", "now"))
+    assert not accepts(grammar, call.replace("3", "true")), "strict arguments are of their type"
+    assert not accepts(grammar, call.replace("weather", "other"))
+    assert accepts(grammar, "Hello < there") is not required
+
+
+def test_hermes_may_speak_before_it_calls_and_call_several_times_where_that_is_allowed() -> None:
+    free = hub_hermes.call_grammar(TOOLS, required=False, several=True)
+    assert accepts(free, f"Let me see.\n{HERMES}\n{HERMES}")
+    one = hub_hermes.call_grammar(TOOLS, required=False, several=False)
+    assert accepts(one, HERMES)
+    assert not accepts(one, f"{HERMES}\n{HERMES}")
+
+
+@given(text=st.text(st.sampled_from(list("<tool_call>{ a")), max_size=40), data=st.data())
+@pytest.mark.parametrize(("marks", "first"), [(("<tool_call>",), False), (("{", "<tool_c"), True)])
+def test_parts_of_a_text_tell_the_same_as_the_whole(marks: tuple[str, ...], first: bool, text: str, data: Any) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    whole, parts = CallMarks(marks, only_first=first), CallMarks(marks, only_first=first)
+    plain = whole.push(text) + whole.finish()
+    pieces = [parts.push(text[a:b]) for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert "".join(pieces) + parts.finish() == plain
+    assert parts.collected == whole.collected
+    assert plain + (whole.collected or "") == text
+
+
+def test_only_what_may_begin_a_call_is_held_back() -> None:
+    marks = CallMarks(("<tool_call>",), only_first=False)
+    assert [marks.push(part) for part in ("Hi <", "b> <tool", "_call>{}", "x")] == ["Hi ", "<b> ", "", ""]
+    assert marks.collected == "<tool_call>{}x"
+    marks = CallMarks(("{",), only_first=True)
+    assert [marks.push(part) for part in ("\n", "Yes: ", "{}")] == ["\n", "Yes: ", "{}"]
+
+
+def test_messages_are_written_as_templates_expect_them() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "now", "arguments": '{"zone": "UTC"}'}}
+    messages = [
+        {"role": "developer", "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]},
+        {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None},
+        {"role": "tool", "content": "12:00", "tool_call_id": "c1"},
+    ]
+    system, assistant, tool = hub.chat_messages(messages)
+    assert system == {"role": "system", "content": "Be brief."}
+    assert assistant["content"] == ""
+    assert assistant["tool_calls"][0]["function"] == {"name": "now", "arguments": {"zone": "UTC"}}
+    assert tool == {"role": "tool", "content": "12:00", "tool_call_id": "c1"}
+
+
+def test_the_template_tells_how_tools_are_called() -> None:
+    assert family_of(CHAT_ML) == "hub-hermes"
+    assert family_of('{%- if "ipython" %}{{ \'{"name": , "parameters": }\' }}{%- endif %}') == "hub-llama3"
+    assert family_of(CHAT_ML.replace('"arguments"', "<function=name>")) == "hub"
+    assert family_of("{{ messages }}") == family_of(None) == "hub"
+
+
+def accepts(grammar: str, text: str) -> bool:
+    tokens = LLTokenizer("byte")
+    matcher = LLMatcher(tokens, grammar, log_level=0)
+    assert not matcher.is_error(), matcher.get_error()
+    return all(matcher.consume_token(token) for token in tokens.tokenize_str(text)) and bool(matcher.is_accepting())

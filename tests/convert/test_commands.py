@@ -1,0 +1,157 @@
+"""``hearth pull``, ``convert`` and ``rm``, as they are typed: whole ways, refusals, nothing left behind."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from server.cli import main, models
+from tests.convert.hub import TOKEN, Hub, open_hub
+from tests.server_process import serving
+
+ID = "makers/tiny"
+WITH_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="converting needs torch")
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with open_hub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of models with one that may be removed."""
+    model = tmp_path / "models" / "mine"
+    model.mkdir(parents=True)
+    (model / "model.toml").write_text("damaged")
+    return tmp_path / "models"
+
+
+def hearth(hub: Hub, home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own, with the hub and its downloads where the test wants them."""
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    environment.pop("HF_TOKEN", None)
+    command = [sys.executable, "-m", "server", *arguments]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, check=False)
+
+
+@WITH_TORCH
+def test_a_model_is_pulled_converted_served_and_answers(hub: Hub, tmp_path: Path) -> None:
+    from tests.convert.decoder_repositories import write
+
+    sha = hub.add_folder(ID, write(tmp_path / "hub", "llama 3.1"))
+    hub.repositories[ID].gated = True
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    where = ("--models-dir", str(tmp_path / "models"), "--json")
+    done = hearth(hub, tmp_path, "pull", ID, "--token-file", str(tmp_path / "token"), *where)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["id"], said["license"], said["origin"]) == ("tiny", "apache-2.0", {"repository": ID, "revision": sha})
+    assert said["self_check"][0]["value"] < 1e-3
+
+    hub.requests.clear()
+    again = hearth(hub, tmp_path, "pull", ID, "--offline", "--name", "second", "--quantization", "float32", *where)
+    assert again.returncode == 0, again.stderr
+    assert hub.requests == []
+
+    with serving("--log-level", "error", models_dir=tmp_path / "models") as served:
+        with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none") as client:
+            for model in ("tiny", "second"):
+                talk = [{"role": "user", "content": "Where is the ferry?"}]
+                options: dict[str, Any] = {"model": model, "messages": talk, "max_tokens": 12, "temperature": 0}
+                whole = client.chat.completions.create(**options)
+                parts = client.chat.completions.create(**options, stream=True)
+                text = "".join(part.choices[0].delta.content or "" for part in parts if part.choices)
+                assert whole.choices[0].message.content == text
+                assert whole.usage is not None
+                assert whole.usage.completion_tokens >= 1
+            tools = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}]
+            call = client.chat.completions.create(
+                model="tiny", messages=talk, tools=tools, tool_choice="required", max_tokens=60, temperature=0
+            )
+            if call.choices[0].finish_reason == "tool_calls":  # random weights may fill the arguments without end
+                assert call.choices[0].message.tool_calls[0].function.name == "now"
+        assert hearth(hub, tmp_path, "rm", "tiny", *where).returncode == 0
+    assert not (tmp_path / "models" / "tiny").exists()
+
+
+@WITH_TORCH
+def test_a_model_without_a_template_completes_and_does_not_chat(hub: Hub, tmp_path: Path) -> None:
+    from tests.convert.decoder_repositories import write
+
+    source = write(tmp_path / "hub", "gpt2", template=None)
+    done = hearth(hub, tmp_path, "convert", str(source), "--name", "gpt", "--models-dir", str(tmp_path / "models"))
+    assert done.returncode == 0, done.stderr
+    with (
+        serving("--log-level", "error", models_dir=tmp_path / "models") as served,
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key="none") as client,
+    ):
+        assert client.completions.create(model="gpt", prompt="The harbour", max_tokens=5).usage is not None
+        with pytest.raises(openai.BadRequestError, match="no chat template"):
+            client.chat.completions.create(model="gpt", messages=[{"role": "user", "content": "Hi"}])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("pull", "makers/none"), "There is no repository makers/none"),
+        (("pull", ID, "--revision", "v9"), "no revision 'v9'"),
+        (("pull", ID, "--name", "../evil"), "'../evil' is no name"),
+        (("pull", ID, "--name", "mine"), "is there already"),
+        (("pull", ID, "--token-file", "/nowhere"), "No such file"),
+        (("pull", ID), "is a MambaForCausalLM; known here"),
+    ],
+)
+def test_what_cannot_be_pulled_is_said_before_anything_is_made(
+    hub: Hub, folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    hub.add(ID, {"config.json": b'{"architectures": ["MambaForCausalLM"]}', "model.safetensors": b""})
+    done = hearth(hub, folder.parent, *arguments, "--models-dir", str(folder))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [entry.name for entry in folder.iterdir()] == ["mine"]
+
+
+def test_without_torch_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(models, "NEEDED", ("no_such_package",))
+    (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    assert main(["convert", str(tmp_path), "--name", "a", "--models-dir", str(tmp_path)]) == 1
+    assert "pip install 'hearth-server[convert]'" in capsys.readouterr().err
+
+
+def test_a_model_is_removed_also_a_damaged_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rm", "mine", "--models-dir", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "mine"
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["other", ".", "..", "../outside", "mine/../../outside", "/etc", "", "linked"])
+def test_only_a_model_of_the_folder_is_removed(folder: Path, name: str) -> None:
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (outside / "model.toml").write_text("")
+    (folder / "linked").symlink_to(outside)
+    assert main(["rm", name, "--models-dir", str(folder)]) == 1
+    assert (outside / "model.toml").exists()
+    assert (folder / "mine").exists()
+
+
+def test_a_shipped_model_is_removed_by_force_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "SHIPPED_MODELS", folder)
+    (folder / "mine").rename(folder / "assistant")
+    assert main(["rm", "assistant", "--models-dir", str(folder)]) == 1
+    assert (folder / "assistant").exists()
+    assert main(["rm", "assistant", "--force", "--models-dir", str(folder)]) == 0
+    assert list(folder.iterdir()) == []

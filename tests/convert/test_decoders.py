@@ -1,0 +1,173 @@
+"""Decoders from a hub: every family computes what the original does, through the engine that serves it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from models.cards import ModelCard
+from models.convert import CannotConvert, Mismatch, Request, convert, read_source
+from models.convert.probe import open_loop
+from models.registry import read_card, verify
+from models.tokenizers import load_tokenizer
+from server.cli.probes import open_served
+from server.engines.step.support import core
+from server.tasks.text.templates import ChatTemplate
+from tests.convert.decoder_repositories import CHAT_ML, KINDS, POSITIONS, WINDOWED, change, write
+
+STEP = pytest.mark.skipif(core() is None, reason="the step engine is not compiled here")
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The repository of a kind, written once; not to be changed."""
+    root = tmp_path_factory.mktemp("hub")
+
+    def repository(kind: str) -> Path:
+        folder: Path = root / kind.replace(" ", "-")
+        return folder if folder.exists() else write(folder, kind)
+
+    return repository
+
+
+def made(source: Path, models: Path, **request: Any) -> ModelCard:
+    options = {"open_probe": open_served, **request}
+    return read_card(convert(read_source(source), models, "mine", Request(**options)))
+
+
+def figures(card: ModelCard) -> dict[str, float]:
+    return {figure.metric: figure.value for figure in card.figures}
+
+
+@STEP
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_family_computes_what_the_original_does(repository: Any, tmp_path: Path, kind: str) -> None:
+    card = made(repository(kind), tmp_path)
+    verify(card)
+    found = figures(card)
+    assert found["largest difference of a logit in float32"] < 1e-4
+    assert found["noise of the logits as served, int8_float32"] < 0.12  # of random weights: more than of trained ones
+    assert found["same likeliest token as the original"] > 0.8
+    assert card.generation is not None
+    assert card.generation.closed_loop_tokens == WINDOWED.get(kind)
+    assert card.context_length_tokens == (256 if kind == "gpt2" else POSITIONS)
+
+
+def test_what_is_not_quantized_is_exact_as_served(repository: Any, tmp_path: Path) -> None:
+    found = figures(made(repository("llama 3.1"), tmp_path, quantization="float32"))
+    assert found["noise of the logits as served, float32"] < 1e-4
+    assert found["greedy tokens equal before the first other"] == 32
+
+
+def test_the_card_says_what_the_repository_does(repository: Any, tmp_path: Path) -> None:
+    card = made(repository("llama"), tmp_path, context_tokens=100)
+    assert (card.task, card.family, card.license, card.context_length_tokens) == (
+        *("generation", "hub-hermes", "apache-2.0"),
+        100,
+    )
+    assert card.generation is not None
+    assert card.generation.stop_tokens == ("</s>", "<|im_end|>")
+    assert card.generation.bos_token == "<s>"
+    assert card.generation.variables == {"bos_token": "<s>", "eos_token": "</s>"}
+    assert card.origin is not None
+    assert card.origin.repository == "llama"
+
+
+def test_a_conversation_has_the_ids_that_the_original_tokenizer_gives(repository: Any, tmp_path: Path) -> None:
+    import transformers
+
+    card = made(repository("llama"), tmp_path)
+    tokenizer = load_tokenizer(card)
+    assert card.generation is not None
+    template = ChatTemplate(CHAT_ML, tokenizer.special_tokens, card.generation.variables)
+    messages = [{"role": "user", "content": "Where's the  ferry?\n"}, {"role": "assistant", "content": "Ñandú 🙂"}]
+    theirs = transformers.AutoTokenizer.from_pretrained(repository("llama"))
+    wanted = theirs.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    assert tokenizer.encode_with_specials(template.render(messages)) == wanted
+
+
+@STEP
+@pytest.mark.parametrize(("kind", "text"), [("mistral with a window", "noise"), ("gemma2", "noise")])
+def test_what_the_serving_engine_forgets_is_refused(repository: Any, tmp_path: Path, kind: str, text: str) -> None:
+    with pytest.raises(Mismatch, match=f"{text} of the logits as served"):
+        made(repository(kind), tmp_path, open_probe=open_loop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_tensor_is_refused_with_its_figure(
+    repository: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.convert import decoders
+
+    whole = decoders._specification
+
+    def broken(*arguments: Any) -> Any:
+        spec = whole(*arguments)
+        spec.decoder.layer[1].ffn.linear_1.weight[3] *= -1
+        return spec
+
+    monkeypatch.setattr(decoders, "_specification", broken)
+    with pytest.raises(Mismatch, match=r"the largest difference of a float32 logit is \d") as refused:
+        made(repository("llama"), tmp_path)
+    assert refused.value.found > 0.01
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_damaged_on_the_way_to_the_engine_are_refused(repository: Any, tmp_path: Path) -> None:
+    class Noisy:
+        def logits(self, ids: Any) -> Any:
+            return np.full((len(ids), 320), np.nan, np.float32)
+
+        def greedy(self, ids: Any, count: int) -> list[int]:
+            return [0] * count
+
+    from contextlib import nullcontext
+
+    with pytest.raises(Mismatch, match="as served"):
+        made(repository("llama"), tmp_path, open_probe=lambda folder: nullcontext(Noisy()))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
+            "scales positions by 'dynamic'",
+        ),
+        ({"quantization_config": {"quant_method": "awq"}}, "quantized already"),
+        ({"architectures": ["MambaForCausalLM"]}, "is a MambaForCausalLM; known here"),
+        ({"hidden_act": "gelu"}, "float32 logit"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(tmp_path: Path, config: Any, message: str) -> None:
+    source = write(tmp_path / "hub")
+    change(source / "config.json", **config)
+    with pytest.raises(CannotConvert, match=message):
+        made(source, tmp_path / "models")
+    assert not (tmp_path / "models").exists() or list((tmp_path / "models").iterdir()) == []
+
+
+def test_a_model_that_nothing_ends_is_refused(tmp_path: Path) -> None:
+    source = write(tmp_path / "hub", template=None)
+    for file in ("config.json", "generation_config.json"):
+        change(source / file, eos_token_id=None)
+    change(source / "tokenizer_config.json", eos_token=None)
+    with pytest.raises(CannotConvert, match="no token that ends a completion"):
+        made(source, tmp_path / "models")
+
+
+def test_tokens_beyond_the_embeddings_are_left_out(tmp_path: Path) -> None:
+    import tokenizers
+
+    source = write(tmp_path / "hub")
+    model = tokenizers.Tokenizer.from_file(str(source / "tokenizer.json"))
+    model.add_tokens([f"<new{i}>" for i in range(9)])
+    model.save(str(source / "tokenizer.json"))
+    card = made(source, tmp_path / "models")
+    assert load_tokenizer(card).vocab_size <= 320
