@@ -1,41 +1,42 @@
-"""The step engine against CTranslate2's Generator and, where it is installed, llama.cpp.
+"""The step engine against CTranslate2's Generator and, where it is installed, llama.cpp: all shapes in one command.
 
-    python -m load_tests.step.compare --shapes 15M 135M --rounds 5
+    python -m load_tests.step.compare --minutes 18 --write          # idle machine; writes a section of RESULTS.md
+    python -m load_tests.step.compare --shapes 15M --minutes 1 --threads 1 --clock cpu
 
 Same shapes, random weights, int8 (Q8_0 for llama.cpp), the engines turn about within each round, so that whatever
-else the machine does falls on all of them. On a machine that others use as well, ``--threads 1 --clock cpu`` compares
-the processor time that each needs instead. Read the ratios of medians, not the absolute numbers. llama.cpp takes
-part when ``llama-cpp-python`` and ``gguf`` can be imported; neither is a dependency of the project.
+else the machine does falls on all of them. Each shape has its share of the time and at least one measured round. On a
+machine that others use as well, ``--threads 1 --clock cpu`` compares the processor time that each needs instead. Read
+the ratios of medians, not the absolute numbers. llama.cpp takes part when ``llama-cpp-python`` and ``gguf`` can be
+imported (``--llama FOLDER`` names a site-packages folder that has them); neither is a dependency of the project.
 """
 
 import argparse
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-
+from load_tests.section import replace_section
 from load_tests.step import gguf_file, shapes
+from load_tests.step.bandwidth import read_gb_s
 from load_tests.step.engines import Generator, LlamaCpp, Step, Timed
 from server.batching.cores import usable_cores
 
 PREFILLS = (128, 512, 1024)
 BATCHES = (1, 8, 32)
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+RESULTS = Path(__file__).with_name("RESULTS.md")
+SHARES = {"15M": 1, "135M": 3, "360M": 5, "0.5B": 5, "1.1B": 8}
+"""Of the time, about as a round takes."""
+WARM_UP = ("prefill 128", "decode 1")
 
-
-def bandwidth_gb_s() -> float:
-    """What a matrix-vector product far larger than the caches reads: the limit of decoding one row."""
-    matrix = np.ones((4096, 32768), np.float32)
-    vector = np.ones(32768, np.float32)
-    times = []
-    for _ in range(7):
-        began = time.perf_counter()
-        matrix @ vector
-        times.append(time.perf_counter() - began)
-    return float(matrix.nbytes / min(times) / 1e9)
+Point = tuple[Callable[[Timed], float], int]
+POINTS: Mapping[str, Point] = {
+    **{f"prefill {n}": ((lambda e, n=n: e.prefill_s(n)), n) for n in PREFILLS},
+    **{f"decode {b}": ((lambda e, b=b: e.decode_step_s(b)), b) for b in BATCHES},
+}
 
 
 def open_engines(work: Path, name: str, threads: int, clock: Callable[[], float]) -> list[Timed]:
@@ -48,53 +49,67 @@ def open_engines(work: Path, name: str, threads: int, clock: Callable[[], float]
     return engines
 
 
-def compare(work: Path, name: str, threads: int, rounds: int, clock: Callable[[], float]) -> None:
-    """Print one shape's table."""
-    engines = open_engines(work, name, threads, clock)
-    points: dict[str, tuple[Callable[[Timed], float], int]] = {
-        **{f"prefill {n}": (lambda e, n=n: e.prefill_s(n), n) for n in PREFILLS},
-        **{f"decode {b}": (lambda e, b=b: e.decode_step_s(b), b) for b in BATCHES},
-    }
-    seconds: dict[tuple[str, str], list[float]] = {}
-    for turn in range(rounds + 1):
-        for point, (measure, _) in points.items():
+def measure(engines: Sequence[Timed], seconds: float) -> dict[tuple[str, str], list[float]]:
+    """Times by point and engine, in rounds until so many seconds are over; the round that is under way is finished."""
+    for point in WARM_UP:
+        for engine in engines:
+            POINTS[point][0](engine)
+    times: dict[tuple[str, str], list[float]] = {}
+    end_s = time.monotonic() + seconds
+    while not times or time.monotonic() < end_s:
+        for point, (take, _) in POINTS.items():
             for engine in engines:
-                took = measure(engine)
-                if turn:  # the first round warms caches and pages
-                    seconds.setdefault((point, engine.name), []).append(took)
-    print(f"\n| {name} | " + " | ".join(points) + " |\n|---|" + "---|" * len(points))
-    middle = {key: statistics.median(values) for key, values in seconds.items()}
+                times.setdefault((point, engine.name), []).append(take(engine))
+    return times
+
+
+def table(name: str, engines: Sequence[Timed], times: Mapping[tuple[str, str], Sequence[float]], gb_s: float) -> str:
+    """One shape's results, in Markdown."""
+    middle = {key: statistics.median(values) for key, values in times.items()}
+    lines = [f"| {name} | " + " | ".join(POINTS) + " |", "|---|" + "---|" * len(POINTS)]
     for engine in engines:
-        rates = (f"{count / middle[point, engine.name]:,.0f}" for point, (_, count) in points.items())
-        print(f"| {engine.name}, tokens/s | " + " | ".join(rates) + " |")
+        rates = (f"{count / middle[point, engine.name]:,.0f}" for point, (_, count) in POINTS.items())
+        lines.append(f"| {engine.name}, tokens/s | " + " | ".join(rates) + " |")
     for engine in engines[1:]:
-        ratios = (f"{middle[point, engine.name] / middle[point, 'step']:.2f}" for point in points)
-        print(f"| step ÷ {engine.name} | " + " | ".join(ratios) + " |")
+        ratios = (f"{middle[point, engine.name] / middle[point, 'step']:.2f}" for point in POINTS)
+        lines.append(f"| step ÷ {engine.name} | " + " | ".join(ratios) + " |")
     step = engines[0]
     assert isinstance(step, Step)
-    fastest = min(seconds["decode 1", "step"])
-    print(f"\nbatch 1 reads {step.core.weight_bytes / fastest / 1e9:.1f} GB of weights a second at best", end="; ")
-    greedy, drawn = (
-        statistics.median(step.decode_step_s(32, **options) for _ in range(rounds))
-        for options in ({}, {"temperature": 0.8, "top_p": 0.95, "top_k": 50, "seed": 1})
-    )
-    print(f"sampling with top_k and top_p adds {100 * (drawn / greedy - 1):.1f} % to a step of 32 greedy rows")
-    for engine in engines:
-        engine.close()
+    read = step.core.weight_bytes / middle["decode 1", "step"] / 1e9
+    rounds = len(times["decode 1", "step"])
+    lines += [
+        "",
+        f"{rounds} rounds. At batch 1 it reads {read:.1f} GB of weights a second, {read / gb_s:.0%} of the limit.",
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shapes", nargs="+", choices=shapes.SHAPES, default=["15M", "135M"])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--shapes", nargs="+", choices=shapes.SHAPES, default=list(shapes.SHAPES))
+    parser.add_argument("--minutes", type=float, default=18, help="for all shapes, beside writing their files")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--work", type=Path, default=Path("build/step-shapes"), help="where the model files are kept")
+    parser.add_argument("--llama", type=Path, help="a site-packages folder with llama_cpp and gguf")
+    parser.add_argument("--write", action="store_true", help=f"put the results into {RESULTS.name}")
     args = parser.parse_args()
-    print(f"{args.threads} threads, {args.clock} clock; a matrix-vector product reads {bandwidth_gb_s():.1f} GB/s")
+    if args.llama is not None:
+        sys.path.append(str(args.llama))
+    gb_s = read_gb_s(args.threads, CLOCKS[args.clock])
+    said = [f"{args.threads} threads, {args.clock} clock; memory is read at {gb_s:.1f} GB/s."]
+    print(said[0], flush=True)
     for name in args.shapes:
-        compare(args.work, name, args.threads, args.rounds, CLOCKS[args.clock])
+        engines = open_engines(args.work, name, args.threads, CLOCKS[args.clock])
+        share_s = 60 * args.minutes * SHARES[name] / sum(SHARES[each] for each in args.shapes)
+        said.append(table(name, engines, measure(engines, share_s), gb_s))
+        print(f"\n{said[-1]}", flush=True)
+        while engines:
+            engines.pop().close()
+        if args.write:
+            title = f"Engines, {args.threads} threads, {args.clock} clock"
+            replace_section(RESULTS, title, "\n\n".join(said))
 
 
 if __name__ == "__main__":

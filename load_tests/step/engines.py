@@ -61,21 +61,29 @@ class Step:
         began = self.clock()
         self.core.step([row], [tokens])
         took = self.clock() - began
-        self.core.close(row)
-        self.core.forget_prefixes()
+        self.close_rows([row])
         return took
 
-    def decode_step_s(self, batch: int, **sampling: Any) -> float:
-        rows = [self._open(DECODE_PROMPT_TOKENS, **sampling) for _ in range(batch)]
-        self.core.step(rows, [DECODE_PROMPT_TOKENS] * batch)
+    def open_rows(self, batch: int, tokens: int, **sampling: Any) -> list[int]:
+        """Rows whose prompts are read and that have made their first token."""
+        rows = [self._open(tokens, **sampling) for _ in range(batch)]
+        self.core.step(rows, [tokens] * batch)
+        return rows
+
+    def close_rows(self, rows: list[int]) -> None:
+        """And nothing is remembered of them."""
+        for row in rows:
+            self.core.close(row)
+        self.core.forget_prefixes()
+
+    def decode_step_s(self, batch: int) -> float:
+        rows = self.open_rows(batch, DECODE_PROMPT_TOKENS)
         began = self.clock()
         for _ in range(DECODE_STEPS):
             assert all(self.core.reserve(row, 1) for row in rows)
             self.core.step(rows, [1] * batch)
         took = (self.clock() - began) / DECODE_STEPS
-        for row in rows:
-            self.core.close(row)
-        self.core.forget_prefixes()
+        self.close_rows(rows)
         return took
 
     def close(self) -> None:

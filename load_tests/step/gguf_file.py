@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from load_tests.step.shapes import Shape
+from load_tests.step.shapes import DEVIATION, INTEGERS_DEVIATION, Shape
 
 
 def write(path: Path, shape: Shape) -> Path:
@@ -29,11 +29,12 @@ def write(path: Path, shape: Shape) -> Path:
     out.add_layer_norm_rms_eps(1e-5)
     out.add_vocab_size(shape.vocabulary)
     out.add_tokenizer_model("no_vocab")
-    kind = gguf.GGMLQuantizationType.Q8_0
 
     def matrix(name: str, outputs: int, inputs: int) -> None:
-        values = random.standard_normal((outputs, inputs), np.float32) * np.float32(0.7 / np.sqrt(inputs))
-        out.add_tensor(f"{name}.weight", gguf.quants.quantize(values, kind), raw_dtype=kind)
+        blocks = np.zeros((outputs, inputs // 32), [("scale", "<f2"), ("weights", "i1", 32)])
+        blocks["scale"] = DEVIATION / np.sqrt(inputs) / INTEGERS_DEVIATION
+        blocks["weights"] = random.integers(-127, 128, blocks["weights"].shape, np.int8)
+        out.add_tensor(f"{name}.weight", blocks.view(np.uint8), raw_dtype=gguf.GGMLQuantizationType.Q8_0)
 
     def vector(name: str, value: float, size: int) -> None:
         out.add_tensor(name, np.full(size, value, np.float32))

@@ -23,6 +23,10 @@ class Shape:
     bias: bool = False
 
 
+DEVIATION = 0.7
+"""Of a weight, times the root of the inputs."""
+INTEGERS_DEVIATION = 127 / np.sqrt(3)
+"""Of integers drawn evenly from -127 to 127."""
 SHAPES = {
     "15M": Shape(6, 288, 6, 6, 48, 768, 32000),
     "135M": Shape(30, 576, 9, 3, 64, 1536, 49152),
@@ -38,8 +42,11 @@ def write(folder: Path, shape: Shape) -> Path:
         return folder
     random = np.random.default_rng(0)
 
-    def matrix(outputs: int, inputs: int) -> Any:
-        return random.standard_normal((outputs, inputs), np.float32) * np.float32(0.7 / np.sqrt(inputs))
+    def fill(layer: Any, outputs: int, inputs: int) -> None:
+        """Integers as they are stored: rounding floats to them would take minutes."""
+        layer.weight = random.integers(-127, 128, (outputs, inputs), np.int8)
+        spread = random.uniform(0.99, 1.01, outputs)  # no two alike, or the writer would store one of them
+        layer.weight_scale = (INTEGERS_DEVIATION * np.sqrt(inputs) / DEVIATION * spread).astype(np.float32)
 
     spec = transformer_spec.TransformerDecoderModelSpec.from_config(
         shape.layers,
@@ -54,24 +61,28 @@ def write(folder: Path, shape: Shape) -> Path:
     )
     decoder = spec.decoder
     decoder.scale_embeddings = False
-    decoder.embeddings.weight = matrix(shape.vocabulary, shape.width)
-    decoder.projection.weight = decoder.embeddings.weight if shape.tied else matrix(shape.vocabulary, shape.width)
+    fill(decoder.embeddings, shape.vocabulary, shape.width)
+    if shape.tied:
+        decoder.projection.weight = decoder.embeddings.weight
+        decoder.projection.weight_scale = decoder.embeddings.weight_scale
+    else:
+        fill(decoder.projection, shape.vocabulary, shape.width)
     decoder.layer_norm.gamma = np.ones(shape.width, np.float32)
     for layer in decoder.layer:
         qkv = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
-        layer.self_attention.linear[0].weight = matrix(qkv, shape.width)
+        fill(layer.self_attention.linear[0], qkv, shape.width)
         if shape.bias:
             layer.self_attention.linear[0].bias = np.zeros(qkv, np.float32)
-        layer.self_attention.linear[1].weight = matrix(shape.width, shape.heads * shape.head_dim)
-        layer.ffn.linear_0.weight = matrix(shape.inner, shape.width)
-        layer.ffn.linear_0_noact.weight = matrix(shape.inner, shape.width)
-        layer.ffn.linear_1.weight = matrix(shape.width, shape.inner)
+        fill(layer.self_attention.linear[1], shape.width, shape.heads * shape.head_dim)
+        fill(layer.ffn.linear_0, shape.inner, shape.width)
+        fill(layer.ffn.linear_0_noact, shape.inner, shape.width)
+        fill(layer.ffn.linear_1, shape.width, shape.inner)
         layer.self_attention.layer_norm.gamma = np.ones(shape.width, np.float32)
         layer.ffn.layer_norm.gamma = np.ones(shape.width, np.float32)
     spec.config.layer_norm_epsilon = 1e-5
     spec.register_vocabulary([f"t{i}" for i in range(shape.vocabulary)])
     spec.validate()
-    spec.optimize(quantization="int8_float32")
+    spec.optimize()  # stores once what is there twice
     folder.mkdir(parents=True, exist_ok=True)
     spec.save(str(folder))
     return folder

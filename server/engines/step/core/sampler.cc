@@ -1,6 +1,8 @@
 #include "sampler.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -15,12 +17,19 @@ constexpr float kEverything = std::numeric_limits<float>::lowest();
 // Who is looked at first when only the likeliest are wanted: tokens at least e^-2 times as likely as the likeliest;
 // then more and more. Most steps need no more than the first looks, which touch few tokens.
 constexpr float kLooks[] = {2, 4, 8, 16};
-// So many of the likeliest are put in order first when a mass of probability is asked for.
-constexpr std::size_t kFirstOrdered = 64;
+constexpr int kMaskBits = 32;
+constexpr auto kNeverBits = std::bit_cast<std::uint32_t>(kNever);
+constexpr auto kBits = [] {
+  std::array<std::uint32_t, kMaskBits> bits{};
+  for (unsigned j = 0; j < kMaskBits; ++j) bits[j] = 1u << j;
+  return bits;
+}();
+static_assert(kPanel % kMaskBits == 0);
 
 struct Candidate {
   float logit;
   std::int32_t id;
+  double weight = 0;   // likelihood beside the likeliest's, at the temperature
 };
 
 bool likelier(const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
@@ -30,7 +39,7 @@ std::vector<Candidate> collect(const Kernels& kernels, const float* logits, int 
   const auto ids = std::make_unique_for_overwrite<std::int32_t[]>(static_cast<std::size_t>(padded));
   const auto count = static_cast<std::size_t>(kernels.collect(logits, padded, threshold, ids.get()));
   std::vector<Candidate> out(count);
-  for (std::size_t i = 0; i < count; ++i) out[i] = {logits[ids[i]], ids[i]};
+  for (std::size_t i = 0; i < count; ++i) out[i] = {logits[ids[i]], ids[i], 0};
   return out;
 }
 
@@ -40,15 +49,18 @@ class Looks {
   Looks(const Kernels& kernels, const float* logits, int padded, float max, float temperature)
       : kernels_(kernels), logits_(logits), padded_(padded), max_(max), temperature_(temperature) {}
 
-  // The likeliest tokens in any order: at least `count` of them, unless there are fewer.
-  std::vector<Candidate> at_least(std::size_t count) {
+  // The likeliest tokens in any order, as soon as there are enough or no more.
+  template <typename Enough>
+  std::vector<Candidate> until(Enough enough) {
     for (;;) {
       auto found = collect(kernels_, logits_, padded_, threshold());
-      if (found.size() >= count || all_) return found;
+      if (enough(found) || all_) return found;
       ++look_;
     }
   }
-  bool all() const { return all_; }
+  std::vector<Candidate> at_least(std::size_t count) {
+    return until([&](const auto& found) { return found.size() >= count; });
+  }
 
  private:
   float threshold() {
@@ -67,6 +79,34 @@ class Looks {
 void order_first(std::vector<Candidate>& all, std::size_t k) {
   if (k < all.size()) std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(k), all.end(), likelier);
   std::sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(k, all.size())), likelier);
+}
+
+double sum_of(const std::vector<Candidate>& list) {
+  double sum = 0;
+  for (const auto& c : list) sum += c.weight;
+  return sum;
+}
+
+// Keeps the fewest of the likeliest that weigh at least `enough`, in any order. As in a search for the n-th element,
+// each turn halves what is left to look at, so the cost grows with the tokens and not with their order.
+void keep_mass(std::vector<Candidate>& list, double enough) {
+  auto low = list.begin(), high = list.end();
+  double sum = 0;   // of what lies before `low`
+  while (low != high && sum < enough) {
+    std::iter_swap(low + (high - low) / 2, high - 1);
+    const Candidate pivot = *(high - 1);
+    const auto middle = std::partition(low, high - 1, [&](const Candidate& c) { return likelier(c, pivot); });
+    double above = 0;
+    for (auto c = low; c != middle; ++c) above += c->weight;
+    if (sum + above >= enough) {
+      high = middle;
+    } else {
+      std::iter_swap(middle, high - 1);
+      sum += above + pivot.weight;
+      low = middle + 1;
+    }
+  }
+  list.erase(low, list.end());
 }
 
 std::vector<double> segment_sums(const Kernels& kernels, const float* logits, int padded, float max, float scale) {
@@ -126,9 +166,19 @@ void Sampler::adjust(float* logits, int padded, const std::uint32_t* mask, std::
     for (const auto id : options_.stop_ids)
       if (valid(id)) logits[id] = kNever;
   if (mask == nullptr) return;
-  for (int i = 0; i < padded; ++i) {
-    const auto word = static_cast<std::size_t>(i / 32);
-    if (word >= mask_words || (mask[word] >> (i % 32) & 1u) == 0) logits[i] = kNever;
+  for (int i = 0; i < padded; i += kMaskBits) {   // a row of logits is padded to whole words
+    const auto word = static_cast<std::size_t>(i / kMaskBits);
+    const std::uint32_t allowed = word < mask_words ? mask[word] : 0;
+    if (allowed == 0xFFFFFFFFu) continue;
+    if (allowed == 0) {
+      std::fill_n(logits + i, kMaskBits, kNever);
+      continue;
+    }
+    float* x = logits + i;
+    for (int j = 0; j < kMaskBits; ++j) {   // without a branch, so that compilers make vectors of it
+      const std::uint32_t keep = (allowed & kBits[static_cast<std::size_t>(j)]) != 0 ? 0xFFFFFFFFu : 0u;
+      x[j] = std::bit_cast<float>((std::bit_cast<std::uint32_t>(x[j]) & keep) | (kNeverBits & ~keep));
+    }
   }
 }
 
@@ -169,41 +219,33 @@ std::int32_t Sampler::draw(const Kernels& kernels, const float* logits, int padd
     return last;
   }
 
-  const auto k = options_.top_k > 0 ? static_cast<std::size_t>(options_.top_k) : SIZE_MAX;
   std::vector<Candidate> kept;
   Looks looks(kernels, logits, padded, max, options_.temperature);
-  double mass = 0;
-  if (k != SIZE_MAX) {
+  const auto weigh = [&](std::vector<Candidate>& list) {
+    for (auto& c : list) c.weight = weight(c.logit);
+    return sum_of(list);
+  };
+  if (options_.top_k > 0) {
+    const auto k = static_cast<std::size_t>(options_.top_k);
     kept = looks.at_least(k);
     order_first(kept, k);
     kept.resize(std::min(k, kept.size()));
-    for (const auto& c : kept) mass += weight(c.logit);
+    const double mass = weigh(kept);
+    if (limits_mass) keep_mass(kept, static_cast<double>(options_.top_p) * mass);
   } else if (limits_mass) {
-    mass = total(segment_sums(kernels, logits, padded, max, scale));
+    const double enough = static_cast<double>(options_.top_p) * total(segment_sums(kernels, logits, padded, max, scale));
+    kept = looks.until([&](auto& found) { return weigh(found) >= enough; });
+    keep_mass(kept, enough);
   } else {
     // Only min_p: a threshold by itself, taken a little low here and exactly below.
     kept = collect(kernels, logits, padded, max + options_.temperature * (std::log(options_.min_p) - 0.01f));
-  }
-  if (limits_mass) {
-    // Order more and more of the likeliest until they hold the mass asked for.
-    const double enough = static_cast<double>(options_.top_p) * mass;
-    double sum = 0;
-    std::size_t n = 0;
-    for (std::size_t ordered = kFirstOrdered;; ordered *= 4) {
-      if (k == SIZE_MAX && kept.size() < ordered && !looks.all()) kept = looks.at_least(ordered);
-      if (k == SIZE_MAX) order_first(kept, ordered);
-      while (n < std::min(ordered, kept.size()) && sum < enough) sum += weight(kept[n++].logit);
-      if (sum >= enough || (n == kept.size() && (k != SIZE_MAX || looks.all()))) break;
-    }
-    kept.resize(std::max<std::size_t>(n, 1));
+    weigh(kept);
   }
   if (options_.min_p > 0.f)
-    std::erase_if(kept, [&](const Candidate& c) { return weight(c.logit) < static_cast<double>(options_.min_p); });
-  double sum = 0;
-  for (const auto& c : kept) sum += weight(c.logit);
-  double left = u * sum;
+    std::erase_if(kept, [&](const Candidate& c) { return c.weight < static_cast<double>(options_.min_p); });
+  double left = u * sum_of(kept);
   for (const auto& c : kept) {
-    left -= weight(c.logit);
+    left -= c.weight;
     if (left < 0) return c.id;
   }
   return kept.back().id;
