@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAIN_VENV ?= .venv-train
 CLIENTS_VENV ?= .venv-clients
+CONVERT_VENV ?= .venv-convert
 DATA ?=
 WORK ?= build/train
 MINUTES ?= 120
@@ -23,7 +24,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-clients image-test check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test test-clients test-convert image-test check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -51,6 +52,19 @@ build/node-clients/.made: requirements/node/package.json requirements/node/packa
 	@mkdir -p $(@D)
 	@cp $^ $(@D)
 	@if command -v npm >/dev/null; then npm ci --prefix $(@D) --no-audit --no-fund --silent; fi
+	@touch $@
+
+# What torch and transformers warn of is theirs. Without them these tests are skipped in `make test`.
+test-convert: $(CONVERT_VENV)/.convert  ## convert tiny models of every family from a hub's files and compare with the originals
+	$(CONVERT_VENV)/bin/python -m pytest -o filterwarnings= tests/convert $(ARGS)
+
+$(CONVERT_VENV)/.convert: $(LOCKS) requirements/convert.txt requirements/torch.txt pyproject.toml $(COMPILED)
+	@echo "Installing into $(CONVERT_VENV) (the first time only) ..."
+	@$(PYTHON) -m venv --clear $(CONVERT_VENV)
+	@$(CONVERT_VENV)/bin/python -m pip $(LOCKED) -r requirements/build.txt -r requirements/dev.txt
+	@$(CONVERT_VENV)/bin/python -m pip $(LOCKED) -r requirements/convert.txt
+	@$(CONVERT_VENV)/bin/python -m pip install $(PIP_FLAGS) -r requirements/torch.txt
+	@$(CONVERT_VENV)/bin/python -m pip $(PROJECT)
 	@touch $@
 
 # Detecting leaks is off: Python itself does not free everything at its exit.
@@ -154,4 +168,4 @@ lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files i
 	$(UV) requirements/clients.in -o requirements/clients.txt
 
 clean:  ## remove what the targets above made; the virtual environments go too
-	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) $(CONVERT_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

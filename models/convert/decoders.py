@@ -32,7 +32,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     wanted = reference(model, ids)
     exact = _without_softcap(model, wanted)
     request.report("converting")
-    spec = _specification(model, tokens)
+    spec = _specification(source, model, tokens)
     facts = state_facts(spec, config)
     for key, value in facts.config.items():
         spec.config.add_attribute(key, value)
@@ -102,8 +102,12 @@ def _without_softcap(model: Any, wanted: Reference) -> Reference:
     return plain
 
 
-def _specification(model: Any, tokens: Tokens) -> Any:
-    """CTranslate2's specification with the weights; the model is of no more use after it."""
+def _specification(source: Source, model: Any, tokens: Tokens) -> Any:
+    """CTranslate2's specification with the weights; the model is of no more use after it.
+
+    Raises:
+        CannotConvert: its converter does not know something.
+    """
     import torch
     from ctranslate2.converters import TransformersConverter
 
@@ -119,8 +123,11 @@ def _specification(model: Any, tokens: Tokens) -> Any:
         def specification(self) -> Any:
             return self._load()
 
-    with torch.no_grad():
-        spec = Converter(model.name_or_path).specification()
+    try:
+        with torch.no_grad():
+            spec = Converter(model.name_or_path).specification()
+    except (NotImplementedError, KeyError, AttributeError) as error:
+        raise CannotConvert(f"CTranslate2's converter refuses {source.repository}: {error}") from error
     spec.register_vocabulary(tokens.vocabulary)
     return spec
 
