@@ -56,7 +56,7 @@ class Source:
             if colon and key in ("license", "license_name"):
                 named[key] = value.strip().strip("'\"")
         found = named.get("license", "")
-        return (named.get("license_name") or found) if found in ("", "other") else found or "unknown"
+        return (named.get("license_name", found) if found in ("", "other") else found) or "unknown"
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
