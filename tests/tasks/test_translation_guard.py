@@ -14,6 +14,7 @@ from server.engines import keys
 from server.engines.base import Outbox
 from server.engines.kinds import KINDS
 from server.engines.rows import Hypothesis, Translated, TranslationRow
+from server.errors import Overloaded
 from server.tasks.model import Model
 from server.tasks.translation import TranslationTask
 from tests.tasks.conftest import WEIGHTS, Unobserved
@@ -46,7 +47,7 @@ class Says:
         out.step()
 
 
-async def translate(first: str, second: str) -> tuple[Any, list[TranslationRow], list[str]]:
+async def translate(first: str, second: str, *, full: bool = False) -> tuple[Any, list[TranslationRow], list[str]]:
     card = next(card for card in find_models(WEIGHTS) if card.id == "translate")
     tokenizer = load_tokenizer(card)
     engine = Says(lambda text: tokenizer.tokens(tokenizer.encode(text)), first, second)
@@ -57,6 +58,8 @@ async def translate(first: str, second: str) -> tuple[Any, list[TranslationRow],
     assert card.translation is not None
     task = TranslationTask(Model(card, tokenizer, engine, batcher), card.translation, load_family(card))
     run = await task.begin(["That was it. So be it then."], "en", "de")
+    if full:
+        batcher.refuse(Overloaded(1.0))
     parts = [part.text async for part in run]
     await batcher.stop()
     return run.done(), engine.rows, parts
@@ -68,6 +71,21 @@ async def test_a_good_second_try_replaces_a_loop() -> None:
     assert "".join(parts) == done.items[0].text
     assert [row.no_repeat_ngram > 0 for row in rows] == [False, False, True, True]
     assert rows[2].beam_size >= rows[0].beam_size
+
+
+async def test_a_second_try_that_is_no_better_is_not_taken() -> None:
+    endless = "Ja, so ist das hier bei uns im Norden immer gewesen, meine lieben Leute von nebenan."
+    done, rows, _ = await translate(LOOP, endless)
+    assert len(rows) == 4
+    assert done.items[0].flags == ["repetition"]
+    assert done.items[0].text.startswith("Nein und dann")
+
+
+async def test_without_room_for_a_second_try_the_first_stands_flagged() -> None:
+    done, rows, parts = await translate(LOOP, GOOD, full=True)
+    assert len(rows) == 2
+    assert done.items[0].flags == ["repetition"]
+    assert "".join(parts) == done.items[0].text
 
 
 async def test_what_stays_wrong_is_flagged_and_cut() -> None:

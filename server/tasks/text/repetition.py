@@ -76,9 +76,11 @@ def cut_loops(items: Sequence[ItemT], source: Sequence[Hashable] = ()) -> list[I
 def kept_of_loops(items: Sequence[Hashable], source: Sequence[Hashable] = ()) -> list[int]:
     """The places of the items that ``cut_loops`` keeps."""
     kept = list(range(len(items)))
-    if find_loop(source) is not None:
+    loop = find_loop(items)
+    if loop is None or find_loop(source) is not None:
         return kept
-    while (loop := find_loop([items[i] for i in kept])) is not None:
+    while loop is not None:
         begun = (loop.end - loop.start) % loop.period if loop.end < len(kept) else 0  # goes on into what follows
         kept = kept[: loop.start + loop.period] + kept[loop.end - begun :]
+        loop = find_loop([items[i] for i in kept])
     return kept
