@@ -74,9 +74,11 @@ def pipeline_of(source: Source) -> Pipeline:
         raise CannotConvert(
             f"{MODULES} has the modules {', '.join(kinds)}; served here: Transformer, Pooling and perhaps Normalize."
         )
-    bounds = source.json("sentence_bert_config.json")
+    # The file is named for the body in older repositories: sentence_roberta_config.json.
+    named = sorted(file.name for file in source.folder.glob("sentence_*_config.json"))
+    bounds = source.json(named[0]) if named else {}
     if bounds.get("do_lower_case"):
-        raise CannotConvert("sentence_bert_config.json has do_lower_case, which its tokenizer.json should do instead.")
+        raise CannotConvert(f"{named[0]} has do_lower_case, which its tokenizer.json should do instead.")
     most = bounds.get("max_seq_length")
     prompts = source.json("config_sentence_transformers.json").get("prompts") or {}
     written = {str(name): prompt for name, prompt in prompts.items() if isinstance(prompt, str) and prompt}

@@ -7,6 +7,8 @@ from pydantic import Field
 from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list
 from server.tasks.results import Scores
 
+MOODS = ("negative", "neutral", "positive")
+
 
 class SentimentRequest(RequestBody):
     """Texts to score."""
@@ -39,11 +41,17 @@ class SentimentItem(ResponseBody):
         return cls(
             object="sentiment",
             index=index,
-            label=item.label,
+            label=_mood(item.label),
             score=item.scores[item.label],
-            scores=dict(item.scores),
+            scores={_mood(label): score for label, score in item.scores.items()},
             chunks=item.chunks,
         )
+
+
+def _mood(label: str) -> str:
+    """Models from a hub write moods in their own case; here they are the same from every model."""
+    folded = label.casefold()
+    return folded if folded in MOODS else label
 
 
 class SentimentResponse(ResponseBody):
