@@ -18,12 +18,8 @@ FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
     *("source.spm", "target.spm", "chat_template.jinja", "chat_template.json"),
-    *(
-        "modules.json",
-        "sentence_*_config.json",
-        "config_sentence_transformers.json",
-        "?_*/config.json",
-    ),  # how sentence-transformers pools
+    # How sentence-transformers pools, and what it puts before texts.
+    *("modules.json", "sentence_*_config.json", "config_sentence_transformers.json", "?_*/config.json"),
 )
 SAFE_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
