@@ -156,6 +156,12 @@ def test_a_name_that_came_out_twice_is_written_once() -> None:
     assert "Tom" not in place(sentence, "Tom, ich sehe Tom hier.").render()
 
 
+def test_a_name_of_the_sentences_own_stands_for_nothing() -> None:
+    [sentence] = take_apart("Tom sees {a} here.").sentences
+    assert sentence.text.count("Tom") == 1
+    assert place(sentence, "Tom sieht Boston hier.").render() == "Tom sieht {a} hier."
+
+
 def test_text_of_a_page_is_escaped_and_its_markup_is_not() -> None:
     [sentence] = take_apart("<b>Fish</b> &amp; chips &lt; all", HTML).sentences
     assert sentence.text == "Fish & chips < all"
