@@ -8,8 +8,14 @@ import numpy as np
 from load_tests.step.shapes import DEVIATION, INTEGERS_DEVIATION, Shape
 
 
-def write(path: Path, shape: Shape) -> Path:
-    """Write the file once; one already there is taken as it is."""
+def write(path: Path, shape: Shape, *, words: bool = False) -> Path:
+    """Write the file once; one already there is taken as it is.
+
+    Args:
+        path: of the file.
+        shape: the sizes.
+        words: give each token a word, as a server wants to send text.
+    """
     if path.exists():
         return path
     import gguf
@@ -28,7 +34,18 @@ def write(path: Path, shape: Shape) -> Path:
     out.add_rope_dimension_count(shape.head_dim)
     out.add_layer_norm_rms_eps(1e-5)
     out.add_vocab_size(shape.vocabulary)
-    out.add_tokenizer_model("no_vocab")
+    if words:
+        controls, texts = ["<unk>", "<s>", "</s>"], [f"\u2581t{i}" for i in range(3, shape.vocabulary)]
+        kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
+        out.add_tokenizer_model("llama")
+        out.add_token_list([*controls, *texts])
+        out.add_token_scores([0.0] * shape.vocabulary)
+        out.add_token_types([*kinds, *[gguf.TokenType.NORMAL] * len(texts)])
+        out.add_unk_token_id(0)
+        out.add_bos_token_id(1)
+        out.add_eos_token_id(2)
+    else:
+        out.add_tokenizer_model("no_vocab")
 
     def matrix(name: str, outputs: int, inputs: int) -> None:
         blocks = np.zeros((outputs, inputs // 32), [("scale", "<f2"), ("weights", "i1", 32)])

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from server.engines.step.schedule import Live, plan
 
 
@@ -76,3 +79,48 @@ def test_the_oldest_gets_everything_it_needs() -> None:
     rows = [core.add(0, 24), core.add(1, 9, 8), core.add(2, 9, 8)]
     assert counts(plan(rows, core, 100, 4)) == {0: 24}
     assert core.set_back_rows == [2, 1]
+
+
+CONTEXT_TOKENS = 48
+wishes = st.lists(
+    st.tuples(st.integers(1, 40), st.integers(1, 8), st.integers(0, 30)), min_size=1, max_size=10
+)  # prompt tokens, tokens to make, the step it comes at
+
+
+@given(wishes, st.integers(CONTEXT_TOKENS // 4, 30), st.integers(1, 64))
+def test_whatever_comes_no_step_is_over_budget_and_every_row_ends(
+    wished: list[tuple[int, int, int]], blocks: int, budget_tokens: int
+) -> None:
+    """With room for little more than one context, rows are set back and computed again; each still makes its tokens."""
+    core = Core(blocks)
+    coming = sorted(wished, key=lambda wish: wish[2])
+    wanted = [most for _, most, _ in coming]
+    made = [0] * len(wanted)
+    rows: list[Live] = []
+    for step in range(2000):
+        while coming and coming[0][2] <= step:
+            prompt, most, _ = coming.pop(0)
+            rows.append(core.add(len(wanted) - len(coming) - 1, prompt))
+            rows[-1].left_tokens = most
+        if not rows:
+            continue
+        oldest = rows[0]
+        before = (made[oldest.row], core.computed[oldest.row])
+        decoding = sum(live.admitted and core.pending(live.row) == 1 for live in rows)
+        shares = plan(rows, core, budget_tokens, 4)
+        assert 1 <= sum(share.count for share in shares) <= max(budget_tokens, decoding + 1)
+        assert core.available_blocks + sum(core.held.values()) == blocks
+        for share in shares:
+            row = share.live.row
+            assert 1 <= share.count <= core.pending(row)
+            assert core.held[row] * 4 >= core.computed[row] + share.count
+            core.computed[row] += share.count
+            if core.pending(row) == 0:
+                core.tokens[row] += 1
+                made[row] += 1
+                share.live.left_tokens -= 1
+        assert (made[oldest.row], core.computed[oldest.row]) > before, "the oldest row stands still"
+        for live in [live for live in rows if live.left_tokens == 0]:
+            core.set_back(live.row)
+            rows.remove(live)
+    assert made == wanted, "a row did not come to its end"
