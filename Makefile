@@ -24,7 +24,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-clients test-convert image-test check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test test-clients test-convert test-originals image-test check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -57,6 +57,9 @@ build/node-clients/.made: requirements/node/package.json requirements/node/packa
 # What torch and transformers warn of is theirs. Without them these tests are skipped in `make test`.
 test-convert: $(CONVERT_VENV)/.convert  ## convert tiny models of every family from a hub's files and compare with the originals
 	$(CONVERT_VENV)/bin/python -m pytest -o filterwarnings= tests/convert $(ARGS)
+
+test-originals: $(CONVERT_VENV)/.convert  ## the step engine's logits and greedy text against transformers' own models
+	$(CONVERT_VENV)/bin/python -m pytest -o filterwarnings= tests/engines/step/test_originals.py $(ARGS)
 
 $(CONVERT_VENV)/.convert: $(LOCKS) requirements/convert.txt requirements/torch.txt pyproject.toml $(COMPILED)
 	@echo "Installing into $(CONVERT_VENV) (the first time only) ..."
