@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from models.cards import HeadSpec, ModelCard
+from models.cards import ModelCard
 from models.registry import find_models
 from models.tokenizers import Tokenizer, load_tokenizer
 from server import api
@@ -294,9 +294,3 @@ def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
 @pytest.fixture
 def connection() -> Connection:
     return Connection()
-
-
-@pytest.fixture
-def moderation_head() -> HeadSpec:
-    """A head that knows two of OpenAI's categories."""
-    return HeadSpec("moderation", ("hate", "violence"), "sigmoid", "mean", "moderation.npz", thresholds={"hate": 0.8})
