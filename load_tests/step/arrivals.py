@@ -36,7 +36,7 @@ from server.batching.cores import usable_cores
 SLOTS = 8
 PROMPT_TOKENS, OUTPUT_TOKENS = (20, 400), (20, 200)
 START_S = 120.0
-DRAIN_S = 60.0
+DRAIN_S = 15.0
 """So long after the last arrival is waited for answers; what is missing then counts as lost."""
 OURS = "import sys; from server.cli import main; sys.exit(main(sys.argv[1:]))"
 WITHOUT_STEP = f"from server.engines.step import support; support.core = lambda: None; {OURS}"
@@ -216,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=shapes.SHAPES, default="135M")
     parser.add_argument("--loads", type=float, nargs="+", default=[0.5, 1.0, 2.0], help="requests a second")
-    parser.add_argument("--seconds", type=float, default=25, help="of arrivals a load")
+    parser.add_argument("--seconds", type=float, default=20, help="of arrivals a load")
     parser.add_argument("--work", type=Path, default=Path("build/step-shapes"), help="where the model files are kept")
     parser.add_argument("--llama-server", type=Path)
     parser.add_argument("--llama", type=Path, help="a site-packages folder with gguf")
