@@ -67,6 +67,7 @@ def kept(x: Doubles, temperature: float, top_k: int, top_p: float, min_p: float)
         (3.0, 0, 1.0, 0.0),
         (2.0, 7, 1.0, 0.0),
         (2.0, 0, 0.8, 0.0),
+        (2.0, 0, 1e-300, 0.0),  # nothing to single precision: the likeliest is left
         (2.0, 0, 1.0, 0.1),
         (3.0, 40, 0.7, 0.05),
         (30.0, 0, 0.97, 0.0),

@@ -87,11 +87,12 @@ double sum_of(const std::vector<Candidate>& list) {
   return sum;
 }
 
-// Keeps the fewest of the likeliest that weigh at least `enough`, in any order. As in a search for the n-th element,
+// Keeps the fewest of the likeliest that weigh at least `enough`, and at least one, in any order. As in a search for the n-th element,
 // each turn halves what is left to look at, so the cost grows with the tokens and not with their order.
 void keep_mass(std::vector<Candidate>& list, double enough) {
   auto low = list.begin(), high = list.end();
   double sum = 0;   // of what lies before `low`
+  enough = std::max(enough, std::numeric_limits<double>::denorm_min());
   while (low != high && sum < enough) {
     std::iter_swap(low + (high - low) / 2, high - 1);
     const Candidate pivot = *(high - 1);
