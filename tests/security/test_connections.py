@@ -158,7 +158,9 @@ async def test_a_client_that_does_not_read_is_cut_and_holds_no_memory_and_nobody
 
 
 async def test_what_is_left_unread_at_the_end_does_not_hold_a_connection(listening: Any, until: Any) -> None:
-    async with listening(keep_alive_s=0.0, send_timeout_s=0.5) as server:
+    body = b'{"input":["a","b","c","d","e"]}'
+    ask = b"POST /v1/embeddings HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+    async with listening(keep_alive_s=1.0) as server:
         greedy = socket.socket()
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         greedy.setblocking(False)
@@ -167,7 +169,9 @@ async def test_what_is_left_unread_at_the_end_does_not_hold_a_connection(listeni
         await until(lambda: server.connections == 1)
         (stuck,) = server.server.server_state.connections
         stuck.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        await loop.sock_sendall(greedy, b"GET /docs HTTP/1.1\r\nhost: a\r\n\r\n")
+        await loop.sock_sendall(greedy, ask % (len(body), body))
+        await until(lambda: stuck.transport.get_write_buffer_size() > 0)
+        assert not stuck.flow.write_paused, "so little that nothing else looks at it"
         await until(lambda: server.connections == 0)
         greedy.close()
 
