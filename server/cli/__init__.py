@@ -44,11 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         from server.cli import train
 
         return train.classifier(**options)
-    if command in ("pull", "convert", "rm"):
-        from server.cli import models
-
-        return {"pull": models.pull, "convert": models.convert_model, "rm": models.remove}[command](**options)
-    from server.cli import bench, bulk, chat, inspect, key  # loaded late: a server needs none of them
+    from server.cli import bench, bulk, chat, inspect, key, models  # loaded late: a server needs none of them
     from server.cli.client import CallFailed
 
     commands: dict[str, Callable[..., int]] = {
@@ -59,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
         "show": inspect.show_model,
         "doctor": inspect.doctor,
         "key": key.make_key,
+        "pull": models.pull,
+        "convert": models.convert_model,
+        "rm": models.remove,
         "bench": bench.bench,
     }
     try:
@@ -155,17 +154,6 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
     for each in (pull, convert, remove):
         each.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="the folder of all models")
         each.add_argument("--json", dest="as_json", action="store_true", help="as JSON, for scripts")
-
-
-def _classifier_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--data", type=Path, required=True, metavar="FILE", help="rows with text and label (csv, jsonl)"
-    )
-    command.add_argument("--name", required=True, metavar="NAME", help="the id of the new model")
-    command.add_argument("--text-column", default="text", metavar="NAME", help="the text's column (default: text)")
-    command.add_argument("--label-column", default="label", metavar="NAME", help="the label's column (default: label)")
-    command.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="default: the shipped models'")
-    command.add_argument("--encoder", default="embed", metavar="NAME", help="whose vectors are used (default: embed)")
 
 
 def _classifier_arguments(command: argparse.ArgumentParser) -> None:

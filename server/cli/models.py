@@ -61,7 +61,8 @@ def remove(name: str, models_dir: Path | None, force: bool, as_json: bool) -> in
     folders = {_id_of(file.parent): file.parent for file in root.glob(f"*/{MANIFEST}") if not file.parent.is_symlink()}
     folder = folders.get(name)
     if folder is None:
-        print(f"hearth: there is no model {name!r} in {root}; there are: {', '.join(sorted(folders))}", file=sys.stderr)
+        known = ", ".join(sorted(folders)) or "none"
+        print(f"hearth: there is no model {name!r} in {root}; there are: {known}", file=sys.stderr)
         return 1
     if root.resolve() == SHIPPED_MODELS.resolve() and (RECIPES / folder.name).is_dir() and not force:
         print(f"hearth: {name} ships with Hearth; --force removes it all the same", file=sys.stderr)
