@@ -79,6 +79,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         self._stopping = False
         self._held = False
         self._lanes_at_work = 0
+        self._batches = 0
         self.on_work: Callable[[], None] | None = None
         self.on_idle: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -225,14 +226,22 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
                 self._lanes_at_work += 1
             # Cores first, rows second: whatever arrives while this lane waits for cores joins its batch.
             with self._cores.grant(self._lane_cores) as grant:
-                taken = self._take(lambda line: policy.take(line, self._limits))
+                taken = self._take(self._choose)
                 if taken:
                     self._work(taken, Run(taken, grant, self._deliver, self._join, lambda: self._stopping))
             with self._changed:
                 self._lanes_at_work -= 1
+                self._batches -= bool(taken)
                 idle = not self._line and not self._lanes_at_work
             if idle and self.on_idle is not None:
                 self._tell(self.on_idle)
+
+    def _choose(self, line: Sequence[Sequence[Seat[RowT]]]) -> Sequence[policy.Pick]:
+        """A batch for this lane, which leaves the other free lanes their share. Called under the lock."""
+        free = len(self._threads) - self._batches
+        picks = policy.take(line, policy.shared(self._limits, self._rows, free))
+        self._batches += bool(picks)
+        return picks
 
     def _work(
         self, taken: Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]], run: Run[RowT, PieceT, ResultT]

@@ -14,7 +14,7 @@ The line is a list of jobs in the order of their turns, each with its waiting ro
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Protocol
 
@@ -77,6 +77,14 @@ def take(line: Line, limits: Limits) -> list[Pick]:
         if len(picks) == limits.rows:
             break
     return picks
+
+
+def shared(limits: Limits, waiting: int, lanes: int) -> Limits:
+    """The limits of a batch that leaves each of so many free lanes its share of the waiting rows.
+
+    A list that one batch could hold is sooner done by all free lanes at once.
+    """
+    return replace(limits, rows=max(1, min(limits.rows, -(-waiting // lanes))))
 
 
 def refill(line: Line, key: Hashable, room: Room) -> list[Pick]:

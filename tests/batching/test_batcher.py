@@ -74,6 +74,24 @@ async def test_batches_form_while_the_engine_is_busy(serving: Any, gate: Path) -
         assert jobs[1].timing.batch_rows == 5
 
 
+async def test_a_list_is_shared_by_the_lanes_that_are_free(serving: Any, tmp_path: Path) -> None:
+    gates = [tmp_path / "first", tmp_path / "second"]
+    for gate in gates:
+        os.mkfifo(gate)
+    async with serving(lanes=2) as (batcher, engine):
+        holds = {0: gates[0], 4: gates[1]}
+        job = batcher.submit([FakeRow(str(i), hold=holds.get(i)) for i in range(8)])
+        await until(lambda: len(engine.ran) == 2)
+        assert engine.ran == [["0", "1", "2", "3"], ["4", "5", "6", "7"]]
+        # Both lanes are at work, so the next batch is of the one that is free first.
+        later = batcher.submit([FakeRow(name) for name in "abcd"])
+        await open_gate(gates[0])
+        assert await later.results() == list("abcd")
+        assert engine.ran[2:] == [list("abcd")]
+        await open_gate(gates[1])
+        assert await job.results() == [str(i) for i in range(8)]
+
+
 async def test_a_text_of_another_key_does_not_wait_for_a_long_list(serving: Any, gate: Path) -> None:
     async with serving(limits=Limits(rows=4, tokens=1000)) as (batcher, engine):
         plug = batcher.submit([FakeRow("plug", hold=gate)])
