@@ -173,8 +173,8 @@ async def _measure(
             return [sample for task in tasks for sample in task.result()]
 
         warmup = clients * WARMUP_ROUNDS
-        shown = {"desc": f"{clients} clients", "unit": "", "disable": not sys.stderr.isatty(), "leave": False}
-        with tqdm(total=warmup + requests, **shown) as progress:
+        quiet = not sys.stderr.isatty()
+        with tqdm(desc=f"{clients} clients", total=warmup + requests, disable=quiet, leave=False) as progress:
             await all_of(0, warmup, progress)
             began_s = time.perf_counter()
             samples = await all_of(warmup, requests, progress)
