@@ -10,8 +10,12 @@ from llguidance import LLMatcher, LLTokenizer
 
 from models.convert.chat import family_of
 from models.families import hub, hub_hermes, hub_llama3
+from models.tokenizers import HuggingFaceTokenizer
+from server.engines.rows import Generated, Token
+from server.tasks.completion import CallReader, Completion, TokenTexts
+from server.tasks.results import Delta
 from server.tasks.text.calls import CallMarks
-from tests.convert.decoder_repositories import CHAT_ML
+from tests.convert.decoder_repositories import CHAT_ML, byte_level
 
 WEATHER = {
     "type": "object",
@@ -85,6 +89,50 @@ def test_only_what_may_begin_a_call_is_held_back() -> None:
     assert marks.collected == "<tool_call>{}x"
     marks = CallMarks(("{",), only_first=True)
     assert [marks.push(part) for part in ("\n", "Yes: ", "{}")] == ["\n", "Yes: ", "{}"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceTokenizer:
+    file = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    byte_level().save(str(file))
+    return HuggingFaceTokenizer(file)
+
+
+def completed(tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str, tools: Any = TOOLS) -> tuple[str, Delta]:
+    """What a stream of this text's tokens says: the text that went out, and the last delta."""
+    reader = CallReader.of(family, tokenizer, tools)
+    whole = Completion(
+        0, tokenizer, TokenTexts(tokenizer), ("never",), frozenset(), logprobs=False, reader=reader, continues_text=True
+    )
+    deltas = [delta for id in tokenizer.encode(text) if (delta := whole.take(Token(id))) is not None]
+    deltas.append(whole.end(Generated("stop")))
+    return "".join(delta.text for delta in deltas), deltas[-1]
+
+
+@pytest.mark.parametrize(("family", "call"), [(hub_hermes, HERMES), (hub_llama3, LLAMA)])
+def test_a_completion_ends_in_its_calls(tokenizer: HuggingFaceTokenizer, family: ModuleType, call: str) -> None:
+    before = "Let me see.\n" if family is hub_hermes else ""
+    text, last = completed(tokenizer, family, before + call)
+    assert text == before
+    assert last.finish_reason == "tool_calls"
+    assert [(each.name, each.arguments) for each in last.calls] == [("weather", {"city": "Rome", "days": 3})]
+
+
+@pytest.mark.parametrize("family", [hub_hermes, hub_llama3])
+@pytest.mark.parametrize("text", ['{"a": 1}', "<tool_call>{", "a < b", "<tool", "\n"])
+def test_what_looked_like_a_call_is_given_out_as_text(
+    tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str
+) -> None:
+    said, last = completed(tokenizer, family, text)
+    assert (said, last.finish_reason, list(last.calls)) == (text, "stop", [])
+
+
+def test_without_tools_a_call_is_text(tokenizer: HuggingFaceTokenizer) -> None:
+    assert completed(tokenizer, hub_hermes, HERMES, tools=None)[0] == HERMES
+
+
+def test_where_the_way_of_calling_is_not_known_none_is_read() -> None:
+    assert [CallReader.reads(family) for family in (hub, hub_hermes, hub_llama3)] == [False, True, True]
 
 
 def test_messages_are_written_as_templates_expect_them() -> None:
