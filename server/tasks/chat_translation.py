@@ -12,15 +12,17 @@ from server.batching.job import Timing
 from server.errors import InvalidValue, UnsupportedParameter
 from server.tasks.options import ON_THE_WIRE, GenerationOptions
 from server.tasks.results import Choice, Delta, Usage
+from server.tasks.text.names import english_name
 from server.tasks.translation import TranslationTask
 from server.tasks.translation_run import TranslationRun
 
 NAMES = {
-    "en": ("english", "englisch", "anglais", "inglés"),
-    "de": ("german", "deutsch", "allemand", "alemán"),
-    "fr": ("french", "französisch", "français", "francés"),
-    "es": ("spanish", "spanisch", "espagnol", "español"),
+    "en": ("englisch", "anglais", "inglés"),
+    "de": ("deutsch", "allemand", "alemán"),
+    "fr": ("französisch", "français", "francés"),
+    "es": ("spanisch", "espagnol", "español"),
 }
+"""Beside the English ones."""
 
 
 class ChatTranslation:
@@ -68,17 +70,24 @@ class ChatTranslation:
 
     def _target(self, instructions: Sequence[str]) -> str:
         """The language that is named last in the system messages."""
-        words = re.findall(r"[^\W\d_]+", " ".join(instructions).casefold())
-        for word in reversed(words):
-            for code in self._task.languages:
-                if word == code or word in NAMES.get(code, ()):
-                    return code
+        said = " ".join(instructions).casefold()
+        words = [*re.findall(r"[^\W\d_]+", said), *re.findall(r"[^\W\d_]+-[^\W\d_]+", said)]
+        named = {name: code for code in self._task.languages for name in _names(code)}
+        codes = {code.casefold(): code for code in self._task.languages}
+        for table in (named, codes):  # names first: "it" and "no" are words, and codes as well
+            found = next((table[word] for word in reversed(words) if word in table), None)
+            if found is not None:
+                return found
         known = ", ".join(self._task.languages)
         raise InvalidValue(
             f"'{self.card.id}' is a translator: name the target language in a system message, such as "
             f"'Translate to German'. It knows {known}.",
             "messages",
         )
+
+
+def _names(code: str) -> tuple[str, ...]:
+    return english_name(code).casefold(), *NAMES.get(code, ())
 
 
 class TranslationStream:

@@ -6,13 +6,13 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, Field, model_validator
 
-from server.api.compat.names import english_name
 from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import MetricsDep, RecordDep, ServicesDep, SettingsDep, require_items
 from server.api.schemas.base import Texts, as_list, refuse
 from server.errors import InvalidValue, ServerError
 from server.tasks.text.blocks import Rules
 from server.tasks.text.markup import cut
+from server.tasks.text.names import english_name
 from server.tasks.translation_options import TranslationOptions
 
 UNLIMITED_CHARACTERS = 10**12

@@ -7,7 +7,6 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from server.api.auth import require_key
-from server.api.compat.names import english_name
 from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items
 from server.api.schemas.base import Texts, as_list
@@ -15,6 +14,7 @@ from server.errors import ServerError, UnsupportedParameter
 from server.tasks.results import Translation
 from server.tasks.text.blocks import Rules
 from server.tasks.text.language import detect
+from server.tasks.text.names import english_name
 from server.tasks.translation_options import TranslationOptions
 from server.tasks.translators import Translators
 

@@ -1,0 +1,48 @@
+"""Which language a system message asks a translator for."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.cards import TranslationSpec
+from models.families import m2m100
+from models.registry import read_card
+from models.tokenizers import SentencePieceTokenizer
+from server.errors import InvalidValue
+from server.tasks.chat_translation import ChatTranslation
+from server.tasks.model import Model
+from server.tasks.translation import TranslationTask
+
+SHIPPED = read_card(Path(__file__).parents[2] / "models" / "weights" / "translate")
+
+
+@pytest.fixture
+def chat(tokenizer: SentencePieceTokenizer) -> ChatTranslation:
+    section = TranslationSpec(("en", "de", "it", "no", "zh", "zh-Hant"), "", 1, 2.0)
+    unused: Any = None  # nothing is run
+    return ChatTranslation(
+        TranslationTask(Model(replace(SHIPPED, id="all"), tokenizer, unused, unused), section, m2m100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "language"),
+    [
+        ("Translate to German.", "de"),
+        ("Translate it to German, no comments.", "de"),
+        ("Übersetze ins Deutsche oder auf Deutsch", "de"),
+        ("to: zh-Hant", "zh-Hant"),
+        ("Translate from English to Chinese", "zh"),
+        ("target: it", "it"),
+        ("English-German", "de"),
+    ],
+)
+def test_a_language_is_found_by_its_name_before_its_code(chat: ChatTranslation, said: str, language: str) -> None:
+    assert chat._target([said]) == language
+
+
+def test_no_language_is_an_error(chat: ChatTranslation) -> None:
+    with pytest.raises(InvalidValue, match="name the target language"):
+        chat._target(["Translate."])
