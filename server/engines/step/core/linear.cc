@@ -1,8 +1,13 @@
 #include "linear.h"
 
 #include <cmath>
+#include <cstdint>
 
 #include "errors.h"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace hearth::step {
 namespace {
@@ -17,6 +22,21 @@ std::size_t place_of(int inputs4, int output, int input) {
   const auto panel = static_cast<std::size_t>(output / kPanel);
   const auto four = panel * static_cast<std::size_t>(inputs4) + static_cast<std::size_t>(input / 4);
   return (four * kPanel + static_cast<std::size_t>(output % kPanel)) * 4 + static_cast<std::size_t>(input % 4);
+}
+
+// Asks for huge pages around memory that is in use already. Most matrices of a small model are smaller than a huge page;
+// several share one, and with small pages a token of such a model takes half as long again (measured on Zen 4). Only a
+// wish: it is refused by old kernels and harmless for what else lies there.
+void gather_pages(const void* begin, std::size_t bytes) {
+#if defined(__linux__)
+  constexpr std::uintptr_t kHuge = 2u << 20;
+  constexpr int kCollapse = 25;   // MADV_COLLAPSE, which older headers lack
+  const auto from = reinterpret_cast<std::uintptr_t>(begin) / kHuge * kHuge;
+  const auto to = (reinterpret_cast<std::uintptr_t>(begin) + bytes + kHuge - 1) / kHuge * kHuge;
+  madvise(reinterpret_cast<void*>(from), to - from, kCollapse);
+#else
+  static_cast<void>(begin), static_cast<void>(bytes);
+#endif
 }
 
 }  // namespace
@@ -62,6 +82,7 @@ void Linear::pack(const ModelFile& file, const std::string& scope, int offset, P
     correction_[static_cast<std::size_t>(to)] = offset * sum;
     if (bias != nullptr) bias_[static_cast<std::size_t>(to)] = biases[static_cast<std::size_t>(o)];
   }
+  gather_pages(packed_.data(), packed_.size());
 }
 
 Linear::Linear(const ModelFile& file, const std::string& scope, const Kernels& kernels, Store store,
