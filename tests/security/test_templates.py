@@ -35,6 +35,7 @@ ESCAPES = [
 ]
 TOO_MUCH = {
     "loops in loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "loops that call nothing": ("{% set r = range(99999) %}{% for a in r %}{% for b in r %}{% endfor %}{% endfor %}"),
     "a loop over itself": "{% for a in range(99999) recursive %}{{ loop(range(99999)) }}{% endfor %}",
     "macros without end": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
     "macros that branch": (
