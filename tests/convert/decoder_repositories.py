@@ -120,7 +120,8 @@ def write(folder: Path, kind: str = "llama", template: str | None = CHAT_ML, **c
             torch.nn.init.normal_(weight, around, 0.1)
     made.save_pretrained(folder)
     byte_level().save(str(folder / "tokenizer.json"))
-    about = {"bos_token": "<s>", "eos_token": {"__type": "AddedToken", "content": "</s>", "special": True}, "chat_template": template}
+    end = {"__type": "AddedToken", "content": "</s>", "special": True}
+    about = {"bos_token": "<s>", "eos_token": end, "chat_template": template}
     write_json(folder / "tokenizer_config.json", {key: value for key, value in about.items() if value is not None})
     write_json(folder / "generation_config.json", {"eos_token_id": [1, 3]})
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")

@@ -98,6 +98,10 @@ def test_a_model_without_a_template_completes_and_does_not_chat(hub: Hub, tmp_pa
         assert client.completions.create(model="gpt", prompt="The harbour", max_tokens=5).usage is not None
         with pytest.raises(openai.BadRequestError, match="no chat template"):
             client.chat.completions.create(model="gpt", messages=[{"role": "user", "content": "Hi"}])
+        tools: Any = [{"type": "function", "function": {"name": "now"}}]
+        with pytest.raises(openai.BadRequestError, match="how 'gpt' calls tools is not known") as refused:
+            client.chat.completions.create(model="gpt", messages=[{"role": "user", "content": "Hi"}], tools=tools)
+        assert refused.value.param == "tools"
 
 
 @pytest.mark.parametrize(
