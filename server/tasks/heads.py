@@ -1,5 +1,6 @@
 """Classifier heads: a pooled vector to probabilities, in numpy. Kept beside the model, never pickled."""
 
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,15 +24,18 @@ class Head:
         """Load the head's arrays.
 
         Raises:
-            ValueError: the arrays are missing, of wrong shapes, or not finite.
+            ValueError: the file is no archive of arrays, or they are missing, of wrong shapes, or not finite.
         """
         self.spec = spec
-        with np.load(folder / spec.file, allow_pickle=False) as file:
-            self._weight = np.asarray(file["weight"], np.float32)
-            self._bias = np.asarray(file["bias"], np.float32)
-            dense = "dense_weight" in file
-            self._dense = np.asarray(file["dense_weight"], np.float32) if dense else None
-            self._dense_bias = np.asarray(file["dense_bias"], np.float32) if dense else None
+        try:
+            with (folder / spec.file).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                self._weight = np.asarray(file["weight"], np.float32)
+                self._bias = np.asarray(file["bias"], np.float32)
+                dense = "dense_weight" in file
+                self._dense = np.asarray(file["dense_weight"], np.float32) if dense else None
+                self._dense_bias = np.asarray(file["dense_bias"], np.float32) if dense else None
+        except (EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{spec.file}, the head '{spec.name}', cannot be read: {error!r}") from error
         if self._weight.shape[0] != len(spec.labels) or self._bias.shape != (len(spec.labels),):
             raise ValueError(f"the head '{spec.name}' has weights of shape {self._weight.shape} for {spec.labels}")
         if self._dense is not None and self._dense.shape[0] != self._weight.shape[1]:

@@ -62,3 +62,13 @@ def test_a_head_that_does_not_fit_is_refused(tmp_path: Path, broken: dict[str, n
     np.savez(tmp_path / "head.npz", **{**arrays(), **broken})
     with pytest.raises(ValueError, match="the head 'labels'"):
         Head(spec(), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"\x93NUMPY", "no weight"])
+def test_a_file_that_is_no_head_is_named(tmp_path: Path, content: bytes | str) -> None:
+    if isinstance(content, bytes):
+        (tmp_path / "head.npz").write_bytes(content)
+    else:
+        np.savez(tmp_path / "head.npz", bias=np.zeros(3))
+    with pytest.raises(ValueError, match=r"head\.npz"):
+        Head(spec(), tmp_path)
