@@ -37,7 +37,7 @@ test: $(VENV)/.dev  ## run the tests (ARGS="-k batch" passes options on)
 
 # Clients of others, in an environment of their own beside the server's (tests/compat/test_clients_*.py). What they warn
 # of is theirs. tests/conftest.py wants the server's packages, so pytest is to look no further up than tests/compat.
-test-clients: $(VENV)/.run $(CLIENTS_VENV)/.clients build/node-clients/.made  ## langchain, litellm, lm-eval and Node's openai against a server
+test-clients: $(VENV)/.run $(CLIENTS_VENV)/.clients build/node-clients/.made  ## langchain, litellm, lm-eval, schemathesis and Node's openai against a server
 	SERVER_PYTHON=$(abspath $(BIN)/python) $(CLIENTS_VENV)/bin/python -m pytest -o filterwarnings= -o strict=false \
 	  --confcutdir=tests/compat tests/compat/test_clients_*.py $(ARGS)
 

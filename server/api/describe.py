@@ -1,6 +1,7 @@
 """``/openapi.json``: FastAPI's description with our errors in it, for its own are never sent."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,6 +21,14 @@ STATUSES: Mapping[str, str] = {
     "503": "Not now: loading, restarting or shutting down; `retry-after` says when to come back.",
     "504": "The request took longer than the server allows.",
 }
+
+
+PEERS: Sequence[tuple[re.Pattern[str], Sequence[str], Mapping[str, str]]] = (
+    (re.compile("/(translate|translate_file|detect|languages|frontend/settings)"), ("error",), {}),
+    (re.compile("/v2/.*"), ("message",), {"401": "403"}),
+    (re.compile("/predict"), ("error", "error_type"), {"400": "422"}),
+)
+"""Routes whose errors have the shape of another server: its fields, all texts, and its statuses for ours."""
 
 
 class Problem(BaseModel):
@@ -56,13 +65,24 @@ def with_problems(api: dict[str, Any]) -> dict[str, Any]:
         "properties": {"error": {"$ref": "#/components/schemas/Problem"}},
         "required": ["error"],
     }
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
-    for methods in api["paths"].values():
+    for path, methods in api["paths"].items():
+        schema, statuses = _errors_of(path)
+        content = {"application/json": {"schema": schema}}
         for route in methods.values():
             replaced = route["responses"].pop("422", None)
             if replaced is not None and "requestBody" in route:
                 for status, about in STATUSES.items():
-                    route["responses"].setdefault(status, {"description": about, "content": content})
+                    told = {"description": about, "content": content}
+                    route["responses"].setdefault(statuses.get(status, status), told)
             elif replaced is not None:
                 route["responses"].setdefault("404", {"description": STATUSES["404"], "content": content})
     return api
+
+
+def _errors_of(path: str) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """The schema of a route's errors, and its statuses where they are not ours."""
+    for pattern, fields, statuses in PEERS:
+        if pattern.fullmatch(path):
+            properties = {field: {"type": "string"} for field in fields}
+            return {"type": "object", "properties": properties, "required": list(fields)}, statuses
+    return {"$ref": "#/components/schemas/ProblemBody"}, {}

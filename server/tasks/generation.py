@@ -3,6 +3,7 @@
 Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anything is queued.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,9 @@ from server.tasks.options import ON_THE_WIRE, GenerationOptions
 from server.tasks.results import TokenText
 from server.tasks.stream import GenerationStream
 from server.tasks.text.templates import ChatTemplate
+
+SMALL_CHARACTERS = 10_000
+"""More text than that is tokenised in a thread: it would hold up the event loop for milliseconds."""
 
 
 class Generation:
@@ -53,6 +57,15 @@ class Generation:
             raise BadRequest(f"The model '{self.card.id}' has no chat template; use /v1/completions.", "model")
         segments = self._template.render(self._read(messages), tools)
         return self._encode(lambda: self._model.tokenizer.encode_with_specials(segments), "messages")
+
+    async def text_prompts(self, prompts: Sequence[str | Sequence[int]]) -> list[list[int]]:
+        """The ids of texts to continue, as ``text_prompt``; ids stay as they are. Long texts take a thread."""
+
+        def write() -> list[list[int]]:
+            return [self.text_prompt(prompt) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
+
+        characters = sum(len(prompt) for prompt in prompts if isinstance(prompt, str))
+        return await asyncio.to_thread(write) if characters > SMALL_CHARACTERS else write()
 
     def text_prompt(self, text: str) -> list[int]:
         """The ids of plain text to continue; an empty text is the beginning of one."""
@@ -91,7 +104,11 @@ class Generation:
         """
         if tools:
             options = self._with_calls(options, tools, required=call_required, several=several_calls)
-        return self.begin([self.chat_prompt(messages, tools)], options, "messages", tools)
+        if _characters(messages) > SMALL_CHARACTERS:
+            prompt = await asyncio.to_thread(self.chat_prompt, messages, tools)
+        else:
+            prompt = self.chat_prompt(messages, tools)
+        return self.begin([prompt], options, "messages", tools)
 
     def _with_calls(
         self, options: GenerationOptions, tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool
@@ -205,6 +222,15 @@ class Generation:
         except ValueError as error:
             raise InvalidValue(str(error), field) from None
         return ids
+
+
+def _characters(value: Any) -> int:
+    """The length of all texts in JSON-like data."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_characters, value.values()))
+    return sum(map(_characters, value)) if isinstance(value, list | tuple) else 0
 
 
 def _sampling(options: GenerationOptions, choice: int, banned: Iterable[int]) -> Sampling:

@@ -1,6 +1,8 @@
 """Chat completions: what an answer holds, whole and as a stream."""
 
+import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -193,3 +195,30 @@ async def test_a_translator_translates_the_last_user_message(served: Any) -> Non
     assert answer["choices"][0]["message"]["content"] == "good morning"  # the scripted translator gives it back
     chunks = await stream(served, model="translate", messages=messages)
     assert text_of(chunks) == "good morning"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "word " * 4000}]}),
+        ("/v1/responses", {"input": "word " * 4000}),
+        ("/v1/completions", {"prompt": "word " * 4000}),
+    ],
+)
+async def test_others_are_answered_while_a_long_prompt_is_tokenised(
+    served: Any, until: Any, monkeypatch: pytest.MonkeyPatch, path: str, text: Any
+) -> None:
+    tokenizer = served.tokenizers["assistant"]
+    encode, began, answered = tokenizer.encode, threading.Event(), threading.Event()
+
+    def held(plain: str) -> Any:
+        began.set()
+        assert answered.wait(5), "nothing else was answered meanwhile"
+        return encode(plain)
+
+    monkeypatch.setattr(tokenizer, "encode", held)
+    asking = asyncio.create_task(served.post(path, model="assistant", **text))
+    await until(began.is_set)
+    assert (await served.http.get("/health")).status_code == 200
+    answered.set()
+    assert (await asking).json()["error"]["code"] == "context_length_exceeded"

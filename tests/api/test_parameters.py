@@ -157,6 +157,7 @@ async def test_a_prompt_of_the_wrong_shape_is_refused(served: Any, prompt: Any, 
     ("fields", "param"),
     [
         ({"suffix": "x"}, "suffix"),
+        ({"repetition_penalty": 1e-40}, "repetition_penalty"),  # logits over it are infinite
         ({"n": 3, "best_of": 2}, "best_of"),
         ({"best_of": 2, "stream": True}, "best_of"),
         ({"logprobs": 6}, "logprobs"),

@@ -35,7 +35,7 @@ async def create_completion(
     require_items(len(body.prompts) * body.made, settings, "prompt")
     task = services.generator(body.model)
     record.serve(task.card.id, generates=True)
-    prompts = [_ids(task, prompt) for prompt in body.prompts]
+    prompts = await task.text_prompts(body.prompts)
     deltas = task.begin(prompts, body.options(), "prompt")
     answer = _Answers(body, task, _echoes(body, task, services))
     if body.stream:
@@ -46,10 +46,6 @@ async def create_completion(
         for p, ids in enumerate(prompts):
             answer.score(p, task.prompt_tokens(ids, deltas.prompt_tokens.get(p * body.made, ()), body.prompts[p]))
     return answer.whole(choices, GenerationUsage.of(deltas.usage))
-
-
-def _ids(task: Generation, prompt: str | list[int]) -> list[int]:
-    return task.text_prompt(prompt) if isinstance(prompt, str) else prompt
 
 
 def _echoes(body: CompletionRequest, task: Generation, services: Services) -> list[str]:

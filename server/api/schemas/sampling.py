@@ -42,7 +42,7 @@ class SamplingBody(RequestBody):
         examples=[0.05],
     )  # fmt: skip
     repetition_penalty: float = Field(
-        1.0, gt=0, le=10, description="Above 1: tokens that occurred already are less likely (an extension).",
+        1.0, ge=0.01, le=10, description="Above 1: tokens that occurred already are less likely (an extension).",
         examples=[1.1],
     )  # fmt: skip
     presence_penalty: float = Field(
