@@ -12,11 +12,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from server.batching import policy
 from server.batching.cores import CoreBudget
 from server.batching.job import Job, Seat
+from server.batching.observer import Observer
 from server.batching.policy import Limits
 from server.batching.run import Run
 from server.engines.base import Engine, PieceT, ResultT, Room, RowT
@@ -24,13 +25,6 @@ from server.engines.kinds import Kind
 from server.errors import EngineFailed, Overloaded, ServerError, TooLarge, Unavailable
 
 log = logging.getLogger(__name__)
-
-
-class Observer(Protocol):
-    """Who is told of batches; called on lane threads, must not block."""
-
-    def batch(self, rows: int, tokens: int, padding_ratio: float) -> None:
-        """A batch begins; ``padding_ratio`` is the share of its tokens that only fill rows up."""
 
 
 class Batcher(Generic[RowT, PieceT, ResultT]):

@@ -23,8 +23,8 @@ from server.api.schemas.chat import (
     ChunkChoice,
     FunctionMade,
     GenerationUsage,
-    Logprobs,
 )
+from server.api.schemas.logprobs import Logprobs
 from server.tasks.results import Choice, Delta, ToolCall
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])

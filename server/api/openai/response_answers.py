@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from server.api.deps import new_id, now
-from server.api.schemas.chat import ChosenLogprob, chosen_logprobs
+from server.api.schemas.logprobs import ChosenLogprob, chosen_logprobs
 from server.api.schemas.response_items import Status
 from server.api.schemas.response_objects import (
     Failure,

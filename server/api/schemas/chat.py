@@ -1,13 +1,12 @@
 """``/v1/chat/completions``: OpenAI's shapes."""
 
-from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
-from typing_extensions import TypedDict
 
 from server.api.schemas import base
 from server.api.schemas.base import ModelName, ResponseBody, invalid
+from server.api.schemas.logprobs import Logprobs
 from server.api.schemas.messages import Message, Tool
 from server.api.schemas.sampling import SamplingBody
 from server.api.schemas.tool_choice import ToolChoice, read_choice
@@ -165,47 +164,6 @@ class ChatRequest(SamplingBody):
             for tool in self.tools
             if allowed is None or tool.function.name in allowed
         ]
-
-
-class TokenLogprob(TypedDict):
-    """A token and its log-probability. Dictionaries, since an answer can have tens of thousands."""
-
-    token: str
-    logprob: float
-    bytes: list[int]
-
-
-class ChosenLogprob(TokenLogprob):
-    """A token of the answer."""
-
-    top_logprobs: list[TokenLogprob]
-
-
-def chosen_logprobs(tokens: Iterable[results.TokenText], top: int) -> list[ChosenLogprob]:
-    """Encode tokens, each with ``top`` of the likeliest at its place."""
-    return [
-        {
-            "token": token.text,
-            "logprob": token.logprob,
-            "bytes": list(token.bytes),
-            "top_logprobs": [
-                {"token": one.text, "logprob": one.logprob, "bytes": list(one.bytes)} for one in token.top[:top]
-            ],
-        }
-        for token in tokens
-    ]
-
-
-class Logprobs(ResponseBody):
-    """The tokens of an answer, or of a stretch of one."""
-
-    content: list[ChosenLogprob]
-    refusal: None = None
-
-    @classmethod
-    def of(cls, tokens: Iterable[results.TokenText], top: int) -> "Logprobs":
-        """Encode; what is made here is not checked again."""
-        return cls.model_construct(content=chosen_logprobs(tokens, top), refusal=None)
 
 
 class FunctionMade(ResponseBody):

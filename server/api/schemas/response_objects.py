@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from server.api.schemas.base import ResponseBody
-from server.api.schemas.chat import ChosenLogprob
+from server.api.schemas.logprobs import ChosenLogprob
 from server.api.schemas.response_items import Status
 from server.tasks import results
 

@@ -1,0 +1,49 @@
+"""Log-probabilities of an answer's tokens, as chat and responses tell them."""
+
+from collections.abc import Iterable
+
+from typing_extensions import TypedDict
+
+from server.api.schemas.base import ResponseBody
+from server.tasks import results
+
+
+class TokenLogprob(TypedDict):
+    """A token and its log-probability. Dictionaries, since an answer can have tens of thousands."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ChosenLogprob(TokenLogprob):
+    """A token of the answer."""
+
+    top_logprobs: list[TokenLogprob]
+
+
+def chosen_logprobs(tokens: Iterable[results.TokenText], top: int) -> list[ChosenLogprob]:
+    """Encode tokens, each with ``top`` of the likeliest at its place."""
+    return [
+        {
+            "token": token.text,
+            "logprob": token.logprob,
+            "bytes": list(token.bytes),
+            "top_logprobs": [
+                {"token": one.text, "logprob": one.logprob, "bytes": list(one.bytes)} for one in token.top[:top]
+            ],
+        }
+        for token in tokens
+    ]
+
+
+class Logprobs(ResponseBody):
+    """The tokens of an answer, or of a stretch of one."""
+
+    content: list[ChosenLogprob]
+    refusal: None = None
+
+    @classmethod
+    def of(cls, tokens: Iterable[results.TokenText], top: int) -> "Logprobs":
+        """Encode; what is made here is not checked again."""
+        return cls.model_construct(content=chosen_logprobs(tokens, top), refusal=None)
