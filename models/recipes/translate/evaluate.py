@@ -22,7 +22,7 @@ from models.recipes.translate.engine import Engine
 from models.recipes.translate.section import FOREIGN, SECTION
 
 Pairs = list[tuple[str, str]]
-BEAMS = (1, 2, 4, 6)
+BEAMS = (1, 2, 3, 4, 6)
 # News is far from what the model is for: this many rows of a newstest are enough to say how far.
 NEWS_ROWS = 500
 

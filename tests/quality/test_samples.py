@@ -1,0 +1,62 @@
+"""What ships is as good as its cards say, by samples of 200 rows: a floor for each figure, a little under what was measured.
+
+A figure of 200 rows is not the card's: `make evaluate` measures those, on whole test sets. These tests notice a model,
+a tokenizer or a server that has become worse. `make_samples.py` says where the rows come from.
+"""
+
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import sacrebleu
+
+HERE = Path(__file__).parent
+TRANSLATION = [line.split("\t") for line in (HERE / "translation.tsv").read_text("utf-8").splitlines()]
+SENTIMENT = [line.split("\t") for line in (HERE / "sentiment.tsv").read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("language", "from_english", "floor"),
+    [("de", True, 14.0), ("fr", True, 17.0), ("es", True, 17.0), ("de", False, 20.0), ("fr", False, 24.0), ("es", False, 23.0)],
+)
+def test_translation_is_above_its_floor(client: httpx.Client, language: str, from_english: bool, floor: float) -> None:
+    pairs = [(english, foreign) for row_language, english, foreign in TRANSLATION if row_language == language]
+    assert len(pairs) == 200
+    source, target = ("en", language) if from_english else (language, "en")
+    texts, references = zip(*(pair if from_english else pair[::-1] for pair in pairs), strict=True)
+    answer = client.post("/v1/translations", json={"input": texts, "source": source, "target": target}).json()
+    outputs = [row["text"] for row in answer["data"]]
+    assert sacrebleu.corpus_bleu(outputs, [references]).score > floor
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "expected"),
+    [("I have a dog.", "de", "Ich habe einen Hund."), ("Where is the station?", "fr", "Où est la gare ?")],
+)
+def test_a_plain_sentence_has_its_plain_translation(client: httpx.Client, text: str, target: str, expected: str) -> None:
+    answer = client.post("/v1/translations", json={"input": text, "source": "en", "target": target}).json()
+    assert answer["data"][0]["text"] == expected
+
+
+def test_sentiment_is_above_its_floor(client: httpx.Client) -> None:
+    texts, labels = zip(*SENTIMENT, strict=True)
+    assert len(texts) == 200
+    answer = client.post("/v1/sentiment", json={"input": texts}).json()
+    found = [row["label"] for row in answer["data"]]
+    right = np.mean([label == expected for label, expected in zip(found, labels, strict=True)])
+    assert right > 0.65
+    # The labels are not alike in number: one that is never found would hardly show in the share above.
+    recalls = [np.mean([f == e for f, e in zip(found, labels, strict=True) if e == label]) for label in set(labels)]
+    assert np.mean(recalls) > 0.60
+
+
+def test_embeddings_are_those_of_the_original(client: httpx.Client) -> None:
+    originals = np.load(HERE / "embeddings.npy", allow_pickle=False).astype(np.float32)
+    texts = [english for _, english, _ in TRANSLATION[: len(originals)]]
+    answer = client.post("/v1/embeddings", json={"model": "embed", "input": texts}).json()
+    vectors = np.array([row["embedding"] for row in answer["data"]])
+    assert len(vectors) == 200
+    assert np.mean(np.sum(vectors * originals, axis=1)) > 0.99
+    ours, theirs = (similar - 2 * np.eye(200) for similar in (vectors @ vectors.T, originals @ originals.T))
+    assert np.mean(ours.argmax(1) == theirs.argmax(1)) > 0.85
