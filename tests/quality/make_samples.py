@@ -1,4 +1,4 @@
-"""Draws the rows that the quality tests measure on, from the data folder: `python -m tests.quality.make_samples --data DATA`.
+"""Draws the rows that the quality tests measure on: `python -m tests.quality.make_samples --data DATA`.
 
 Only sources whose licence allows passing rows on: Tatoeba test sentences (CC BY 2.0 FR, tatoeba.org) and
 GoEmotions test comments (Apache-2.0). `--reference` adds the vectors of the sentence encoder that `embed`
@@ -38,9 +38,9 @@ def main() -> None:
     write("translation.tsv", pairs)
     texts = [row for row in read_tsv_xz(options.data / "sentiment" / "en.test.tsv.xz") if row[2] == "goemotions-test"]
     write("sentiment.tsv", ([text, label] for text, label, _ in rng.sample(texts, ROWS)))
-    if options.reference:
-        from models.recipes.embed.convert import packaged_model  # noqa: PLC0415 - the training dependencies
-        from models.recipes.embed.evaluate import original_embeddings  # noqa: PLC0415
+    if options.reference:  # what is imported here is installed for training only
+        from models.recipes.embed.convert import packaged_model
+        from models.recipes.embed.evaluate import original_embeddings
 
         vectors = original_embeddings(packaged_model(), [english for _, english, _ in pairs[:ROWS]])
         np.save(HERE / "embeddings.npy", vectors.astype(np.float16), allow_pickle=False)

@@ -1,4 +1,4 @@
-"""What ships is as good as its cards say, by samples of 200 rows: a floor for each figure, a little under what was measured.
+"""What ships is as good as its cards say, by samples of 200 rows: floors a little under what was measured.
 
 A figure of 200 rows is not the card's: `make evaluate` measures those, on whole test sets. These tests notice a model,
 a tokenizer or a server that has become worse. `make_samples.py` says where the rows come from.
@@ -18,7 +18,14 @@ SENTIMENT = [line.split("\t") for line in (HERE / "sentiment.tsv").read_text("ut
 
 @pytest.mark.parametrize(
     ("language", "from_english", "floor"),
-    [("de", True, 14.0), ("fr", True, 17.0), ("es", True, 17.0), ("de", False, 20.0), ("fr", False, 24.0), ("es", False, 23.0)],
+    [
+        ("de", True, 24.5),
+        ("fr", True, 30.0),
+        ("es", True, 31.5),
+        ("de", False, 34.0),
+        ("fr", False, 43.5),
+        ("es", False, 40.5),
+    ],
 )
 def test_translation_is_above_its_floor(client: httpx.Client, language: str, from_english: bool, floor: float) -> None:
     pairs = [(english, foreign) for row_language, english, foreign in TRANSLATION if row_language == language]
@@ -32,9 +39,15 @@ def test_translation_is_above_its_floor(client: httpx.Client, language: str, fro
 
 @pytest.mark.parametrize(
     ("text", "target", "expected"),
-    [("I have a dog.", "de", "Ich habe einen Hund."), ("Where is the station?", "fr", "Où est la gare ?")],
+    [
+        ("I have a dog.", "de", "Ich habe einen Hund."),
+        ("I love you.", "es", "Te quiero."),
+        ("Thank you very much.", "fr", "Merci beaucoup."),
+    ],
 )
-def test_a_plain_sentence_has_its_plain_translation(client: httpx.Client, text: str, target: str, expected: str) -> None:
+def test_a_plain_sentence_has_its_plain_translation(
+    client: httpx.Client, text: str, target: str, expected: str
+) -> None:
     answer = client.post("/v1/translations", json={"input": text, "source": "en", "target": target}).json()
     assert answer["data"][0]["text"] == expected
 
@@ -45,7 +58,7 @@ def test_sentiment_is_above_its_floor(client: httpx.Client) -> None:
     answer = client.post("/v1/sentiment", json={"input": texts}).json()
     found = [row["label"] for row in answer["data"]]
     right = np.mean([label == expected for label, expected in zip(found, labels, strict=True)])
-    assert right > 0.65
+    assert right > 0.74
     # The labels are not alike in number: one that is never found would hardly show in the share above.
     recalls = [np.mean([f == e for f, e in zip(found, labels, strict=True) if e == label]) for label in set(labels)]
     assert np.mean(recalls) > 0.60
