@@ -1,5 +1,6 @@
 """lm-evaluation-harness against a real server, on a task of its own. Run by `make test-clients`."""
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 
 from tests.server_process import Served
 
+if importlib.util.find_spec("lm_eval") is None:
+    pytest.skip("lm-eval is in the environment of `make test-clients` only", allow_module_level=True)
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")  # read at import
-WHY = "lm-eval is in the environment of `make test-clients` only"
-lm_eval = pytest.importorskip("lm_eval", reason=WHY)
+lm_eval = pytest.importorskip("lm_eval")
 
 ROWS = [
     {"question": "I would like to book a", "choices": [" table", " zebra"], "answer": 0, "text": "table"},
