@@ -1,5 +1,6 @@
 """A real `hearth serve` in a process of its own, for tests of what only a process shows."""
 
+import contextlib
 import os
 import re
 import signal
@@ -60,7 +61,8 @@ class Served:
         """Its child processes."""
         found = []
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            found += [int(pid) for pid in (task / "children").read_text().split()]
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+                found += [int(pid) for pid in (task / "children").read_text().split()]
         return found
 
     def client(self) -> httpx.Client:
