@@ -67,9 +67,7 @@ async def test_the_wrong_content_type_is_a_415(served: Any, path: str) -> None:
     assert "application/json" in error["message"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/nix", "/v1", "/v1/", "/v1/models/", "/v1/chat", "/docs/", "/v1/models/a/b"]
-)
+@pytest.mark.parametrize("path", ["/nix", "/v1", "/v1/", "/v1/models/", "/v1/chat", "/docs/", "/v1/models/a/b"])
 async def test_an_unknown_route_is_a_404_in_the_same_shape(served: Any, path: str) -> None:
     assert error_of(await served.http.get(path), 404)["code"] == "unknown_url"
 
