@@ -6,6 +6,7 @@ CTranslate2's converter maps the weights, `models.convert.facts` states all else
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from models.cards import Figure, TokenizerSpec
@@ -13,6 +14,7 @@ from models.convert import tokens as tokenizer_file
 from models.convert.chat import chat_template, family_of, generation_spec
 from models.convert.contract import CannotConvert, Converted, Request
 from models.convert.facts import state_facts
+from models.convert.original import load
 from models.convert.probe import open_loop
 from models.convert.selfcheck import Reference, check_ids, reference, require_exact, require_served
 from models.convert.source import Source
@@ -23,7 +25,8 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     """See `models.convert.contract.Converter`."""
     template = chat_template(source)
     request.report(f"reading {source.repository}")
-    model = load(source)
+    # Soft caps are computed by no other implementation of attention.
+    model = load("AutoModelForCausalLM", source, attn_implementation="eager")
     config = model.config.get_text_config()
     tokens = Tokens(source, model.get_input_embeddings().num_embeddings)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -51,33 +54,6 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
         figures=(figure, *figures),
         generation=replace(written, closed_loop_tokens=facts.closed_loop_tokens),
     )
-
-
-def load(source: Source) -> Any:
-    """The original, in float32 and ready to compute.
-
-    Raises:
-        CannotConvert: transformers cannot load it.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    if source.config.get("quantization_config"):
-        raise CannotConvert(f"{source.repository} is quantized already; take the repository it was made from.")
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(source.folder),
-            dtype=torch.float32,
-            attn_implementation="eager",  # the only one that computes soft caps
-            local_files_only=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise CannotConvert(f"transformers cannot load {source.repository}: {error}") from error
-    return model.eval()
 
 
 def _window(config: Any) -> int | None:
@@ -109,42 +85,18 @@ def _specification(source: Source, model: Any, tokens: Tokens) -> Any:
         CannotConvert: its converter does not know something.
     """
     import torch
-    from ctranslate2.converters import TransformersConverter
-
-    class Converter(TransformersConverter):  # type: ignore[misc]
-        """Converts what is in memory: no file is read twice, and no tokenizer is guessed."""
-
-        def load_model(self, model_class: Any, name: str, **options: Any) -> Any:
-            return model
-
-        def load_tokenizer(self, tokenizer_class: Any, name: str, **options: Any) -> Any:
-            return _Named(tokens)
-
-        def specification(self) -> Any:
-            return self._load()
+    from ctranslate2.converters.transformers import _MODEL_LOADERS  # its converter would load everything once more
 
     try:
+        loader = _MODEL_LOADERS[type(model.config).__name__]
         with torch.no_grad():
-            spec = Converter(model.name_or_path).specification()
+            spec = loader.get_model_spec(model)
     except (NotImplementedError, KeyError, AttributeError) as error:
         raise CannotConvert(f"CTranslate2's converter refuses {source.repository}: {error}") from error
+    roles = {role: tokens.specials.get(role, "") for role in ("bos_token", "eos_token", "unk_token", "pad_token")}
+    loader.set_config(spec.config, model, SimpleNamespace(**roles, chat_template=None))
     spec.register_vocabulary(tokens.vocabulary)
     return spec
-
-
-class _Named:
-    """As much of a transformers tokenizer as the converter asks for."""
-
-    chat_template = None
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
-        for role in ("bos_token", "eos_token", "unk_token", "pad_token"):
-            setattr(self, role, tokens.specials.get(role, ""))
-
-    def get_vocab(self) -> dict[str, int]:
-        """The vocabulary: token to id."""
-        return {token: id for id, token in enumerate(self._tokens.vocabulary)}
 
 
 def _write(spec: Any, folder: Path, wanted: Reference, window: int | None, request: Request) -> Figure:

@@ -33,7 +33,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     """See `models.convert.contract.Converter`."""
     pipeline = pipeline_of(source)
     request.report(f"reading {source.repository}")
-    model = load("AutoModel", source)
+    model = load("AutoModel", source, dispensable=("pooler",))  # it is not used
     parameters = sum(parameter.numel() for parameter in model.parameters())
     body = write_body(model, source, folder, request, pipeline.most_tokens)
     wanted = pooled([each.hidden for each in body.wanted], pipeline.pooling)

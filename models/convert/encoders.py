@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.cards import Figure, Pooling, TokenizerSpec
+from models.convert import original
 from models.convert import tokens as tokenizer_file
 from models.convert.contract import CannotConvert, Mismatch, Request
 from models.convert.passage import PASSAGE
@@ -61,19 +62,12 @@ def pooled(hidden: Sequence[Floats], pooling: Pooling) -> Floats:
     return np.stack([each[0] if pooling == "cls" else each.mean(0) for each in hidden])
 
 
-def load(kind: str, source: Source) -> Any:
-    """The original, in float32.
-
-    Args:
-        kind: the name of one of transformers' automatic classes.
-        source: the repository.
+def load(kind: str, source: Source, dispensable: Sequence[str] = ()) -> Any:
+    """The original; see `models.convert.original`.
 
     Raises:
-        CannotConvert: its files are no such model, or lack weights that the model needs.
+        CannotConvert: it is of no type known here, too.
     """
-    import transformers
-    from torch import float32
-
     if source.model_type not in TYPES:
         known = ", ".join(TYPES)
         raise CannotConvert(
@@ -81,17 +75,7 @@ def load(kind: str, source: Source) -> Any:
         )
     if source.config.get("position_embedding_type", "absolute") != "absolute":
         raise CannotConvert("config.json has relative positions, which no engine here computes.")
-    try:
-        model, found = getattr(transformers, kind).from_pretrained(
-            str(source.folder), dtype=float32, local_files_only=True, trust_remote_code=False, output_loading_info=True
-        )
-    except Exception as error:  # the library raises what it likes
-        raise CannotConvert(f"{source.repository} cannot be read: {error}") from error
-    # Without its own weights a layer is random numbers; the pooler of a body alone is not used.
-    missing = sorted(name for name in found["missing_keys"] if kind != "AutoModel" or "pooler" not in name)
-    if missing:
-        raise CannotConvert(f"{source.repository} lacks weights: {', '.join(missing[:5])}.")
-    return model.eval()
+    return original.load(kind, source, dispensable)
 
 
 def write_body(model: Any, source: Source, folder: Path, request: Request, most_tokens: int | None = None) -> Body:
@@ -191,9 +175,9 @@ def _require_tokenizer(source: Source, tokens: Tokens, rows: Sequence[Sequence[i
     """Refuse a ``tokenizer.json`` that is not what transformers reads."""
     from transformers import AutoTokenizer
 
-    original = AutoTokenizer.from_pretrained(str(source.folder), local_files_only=True, trust_remote_code=False)
+    theirs = AutoTokenizer.from_pretrained(str(source.folder), local_files_only=True, trust_remote_code=False)
     for text in PASSAGE.split("\n\n"):
-        if list(original(text).input_ids) != tokens.model.encode(text).ids:
+        if list(theirs(text).input_ids) != tokens.model.encode(text).ids:
             raise CannotConvert(f"{tokenizer_file.FILE} gives other ids than transformers does for {text[:40]!r}.")
 
 

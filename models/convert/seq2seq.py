@@ -17,6 +17,7 @@ from models.cards import TokenizerSpec, TranslationSpec
 from models.convert import tokens as tokenizer_file
 from models.convert.contract import CannotConvert, Converted, Request
 from models.convert.languages import codes, iso_639_1, pairs_of
+from models.convert.original import load
 from models.convert.seq2seq_check import references, require_exact, require_served
 from models.convert.source import Source
 from models.convert.tokens import Tokens
@@ -111,23 +112,17 @@ def _convert(
 def _load(source: Source) -> tuple[Any, Any]:
     """The original in float32, and its tokenizer."""
     import transformers
-    from torch import float32
 
-    options = {"local_files_only": True, "trust_remote_code": False}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Marian's asks for a library that it does not use here
-            tokenizer = transformers.AutoTokenizer.from_pretrained(str(source.folder), **options)
-        model, found = transformers.AutoModelForSeq2SeqLM.from_pretrained(
-            str(source.folder), dtype=float32, output_loading_info=True, **options
-        )
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                str(source.folder), local_files_only=True, trust_remote_code=False
+            )
     except Exception as error:  # the library raises what it likes
         raise CannotConvert(f"{source.repository} cannot be read: {error}") from error
     # Positions are computed, not stored, and some repositories leave out what is tied.
-    missing = [name for name in found["missing_keys"] if "embed_positions" not in name and "embed_tokens" not in name]
-    if missing:
-        raise CannotConvert(f"{source.repository} lacks weights: {', '.join(sorted(missing)[:5])}.")
-    return model.eval(), tokenizer
+    return load("AutoModelForSeq2SeqLM", source, dispensable=("embed_positions", "embed_tokens")), tokenizer
 
 
 def _vocabulary(tokenizer: Any, rows: int) -> list[str]:

@@ -165,6 +165,18 @@ def test_what_cannot_be_computed_is_refused(tmp_path: Path, config: Any, message
     assert not (tmp_path / "models").exists() or list((tmp_path / "models").iterdir()) == []
 
 
+def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    """What transformers puts in their place are random numbers, which convert as well as any."""
+    from safetensors.torch import load_file, save_file
+
+    source = write(tmp_path / "hub")
+    weights = load_file(source / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, source / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CannotConvert, match=r"hub lacks weights: model\.layers\.1\.mlp\.up_proj\.weight\."):
+        made(source, tmp_path / "models")
+
+
 def test_a_model_that_nothing_ends_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "hub", template=None)
     for file in ("config.json", "generation_config.json"):
