@@ -4,7 +4,6 @@ A text that is longer than the model reads is an error to embeddings; to a class
 probabilities are pooled.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -15,13 +14,11 @@ import numpy as np
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
 from server.errors import InvalidValue
+from server.tasks.aside import SMALL_PRODUCTS, aside
 from server.tasks.heads import Floats, Head
 from server.tasks.model import Model
 from server.tasks.results import Done, Scores, Usage
 from server.tasks.text.chunks import chunk
-
-SMALL_CHARACTERS = 10_000
-"""Inputs beyond this are cut and tokenised off the event loop, so that nobody's tokens wait for it."""
 
 CHUNK_TOKENS = 48
 """Tokens of a chunk, about two sentences. Classifiers are trained on sentences and judge these best: chunks as long as
@@ -74,7 +71,9 @@ class Classification:
             return [row for rows in chunks for row in rows]
 
         done = await _encode(self._model, prepare, sum(map(len, texts)), self._head.spec.pooling)
-        probabilities = self._head.probabilities(np.stack(list(done.items)))
+        vectors = np.stack(list(done.items))
+        products = len(vectors) * self._head.products
+        probabilities = await aside(lambda: self._head.probabilities(vectors), products, SMALL_PRODUCTS)
         ends = list(accumulate(map(len, chunks)))
         items = [
             self._score(probabilities[end - len(rows) : end], rows) for rows, end in zip(chunks, ends, strict=True)
@@ -139,7 +138,7 @@ async def _encode(
     """Pooled vectors of shape (d,) for the rows that ``prepare`` makes of so many characters."""
     began_s = time.perf_counter()
     model.require_ready()
-    rows = prepare() if characters <= SMALL_CHARACTERS else await asyncio.to_thread(prepare)
+    rows = await aside(prepare, characters)
     tokenization_s = time.perf_counter() - began_s
     job = model.batcher.submit([EncoderRow(row, pooling) for row in rows])
     try:

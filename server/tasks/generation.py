@@ -3,7 +3,6 @@
 Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anything is queued.
 """
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 from models.registry import ModelCard
 from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
+from server.tasks.aside import aside
 from server.tasks.completion import CallReader, TokenTexts
 from server.tasks.grammars import checked
 from server.tasks.model import Model
@@ -20,9 +20,6 @@ from server.tasks.options import ON_THE_WIRE, GenerationOptions
 from server.tasks.results import TokenText
 from server.tasks.stream import GenerationStream
 from server.tasks.text.templates import ChatTemplate
-
-SMALL_CHARACTERS = 10_000
-"""More text than that is tokenised in a thread: it would hold up the event loop for milliseconds."""
 
 
 class Generation:
@@ -65,7 +62,7 @@ class Generation:
             return [self.text_prompt(prompt) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
 
         characters = sum(len(prompt) for prompt in prompts if isinstance(prompt, str))
-        return await asyncio.to_thread(write) if characters > SMALL_CHARACTERS else write()
+        return await aside(write, characters)
 
     def text_prompt(self, text: str) -> list[int]:
         """The ids of plain text to continue; an empty text is the beginning of one."""
@@ -104,10 +101,7 @@ class Generation:
         """
         if tools:
             options = self._with_calls(options, tools, required=call_required, several=several_calls)
-        if _characters(messages) > SMALL_CHARACTERS:
-            prompt = await asyncio.to_thread(self.chat_prompt, messages, tools)
-        else:
-            prompt = self.chat_prompt(messages, tools)
+        prompt = await aside(lambda: self.chat_prompt(messages, tools), _characters(messages))
         return self.begin([prompt], options, "messages", tools)
 
     def _with_calls(

@@ -46,6 +46,11 @@ class Head:
         if not all(np.isfinite(each).all() for each in arrays):
             raise ValueError(f"the head '{spec.name}' has weights that are no numbers")
 
+    @property
+    def products(self) -> int:
+        """How many products of two numbers one vector costs."""
+        return self._weight.size + (0 if self._dense is None else self._dense.size)
+
     def probabilities(self, vectors: Floats) -> Floats:
         """Probabilities of the labels.
 

@@ -4,7 +4,6 @@ Sentences of all requests are batched together. Pairs that no single pass serves
 language. Knows no HTTP; every refusal comes from ``begin``, before anything is queued.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 from types import ModuleType
@@ -12,6 +11,7 @@ from types import ModuleType
 from models.cards import TranslationSpec
 from models.registry import ModelCard
 from server.errors import InvalidValue
+from server.tasks.aside import aside
 from server.tasks.model import Model
 from server.tasks.results import Done, Translation
 from server.tasks.text.blocks import Rules
@@ -24,9 +24,6 @@ from server.tasks.translation_run import Text, TranslationRun
 
 UNKNOWN = "und"
 """ISO 639-2 for a language that cannot be told: there is nothing to translate."""
-
-SMALL_CHARACTERS = 10_000
-"""Texts beyond this are split and tokenised off the event loop, so that nobody's tokens wait for it."""
 
 
 class TranslationTask:
@@ -93,10 +90,7 @@ class TranslationTask:
         self._require_language(target, "target")
         if source is not None:
             self._require_language(source, "source")
-        if sum(map(len, texts)) > SMALL_CHARACTERS:
-            prepared = await asyncio.to_thread(self._prepare_all, texts, source, target, options)
-        else:
-            prepared = self._prepare_all(texts, source, target, options)
+        prepared = await aside(lambda: self._prepare_all(texts, source, target, options), sum(map(len, texts)))
         run = TranslationRun(prepared, target, options, self._model.batcher, self._rows)
         run.tokenization_s = time.perf_counter() - began_s
         run.submit()

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,8 @@ import pytest
 
 from models.cards import HeadSpec
 from server.errors import InputTooLong, InvalidValue
+from server.tasks import heads
+from server.tasks.encoding import Classification
 from server.tasks.heads import Head
 from server.tasks.services import Services
 from server.tasks.text.chunks import chunk
@@ -96,6 +99,24 @@ async def test_a_head_of_independent_labels_takes_the_largest_of_each(tmp_path: 
     head = Head(HeadSpec("h", ("a", "b"), "sigmoid", "mean", "head.npz"), tmp_path)
     pooled = head.pool(np.array([[0.1, 0.6], [0.9, 0.2]], np.float32), [100, 1])
     assert pooled.tolist() == pytest.approx([0.9, 0.6])
+
+
+@pytest.mark.parametrize(("width", "aside"), [(8, False), (8192, True)])
+async def test_a_head_that_computes_for_long_does_so_beside_the_event_loop(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, aside: bool
+) -> None:
+    threads: list[int] = []
+
+    def relu(hidden: np.ndarray) -> np.ndarray:
+        threads.append(threading.get_ident())
+        return np.maximum(hidden, 0)
+
+    monkeypatch.setitem(heads.ACTIVATIONS, "relu", relu)  # type: ignore[arg-type]
+    dense = {"dense_weight": np.ones((width, 384), np.float32), "dense_bias": np.zeros(width, np.float32)}
+    np.savez(tmp_path / "head.npz", weight=np.ones((2, width), np.float32), bias=np.zeros(2, np.float32), **dense)
+    head = Head(HeadSpec("h", ("a", "b"), "sigmoid", "cls", "head.npz", "relu"), tmp_path)
+    await Classification(services.models["sentiment"], head).classify(["fine", "bad"])
+    assert [thread != threading.get_ident() for thread in threads] == [aside]
 
 
 async def test_texts_of_one_request_keep_their_own_chunks(services: Services) -> None:
