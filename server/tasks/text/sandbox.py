@@ -6,6 +6,7 @@ what makes large things of small ones is asked how large beforehand.
 """
 
 import re
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import wraps
@@ -33,8 +34,17 @@ GROWING = frozenset({"center", "expandtabs", "indent", "join", "ljust", "replace
 """Filters and methods whose result can be larger than all they are given: as large as the product of two of it."""
 
 
+class _Spent(threading.local):
+    """What the rendering in this thread has taken so far: short prompts are written on the event loop, long ones
+    beside it, and a thread's clock says nothing of another thread.
+    """
+
+    turns = 0
+    began_s = 0.0
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
-    """The environment. It does one rendering at a time."""
+    """The environment. It does one rendering at a time in each thread."""
 
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
@@ -45,8 +55,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for name in GROWING | FORMATS:
             if name in self.filters:
                 self.filters[name] = _asked(name, self.filters[name])
-        self._turns = 0
-        self._began_s = 0.0
+        self._spent = _Spent()
 
     def text(self, template: jinja2.Template, variables: Mapping[str, Any]) -> str:
         """What a template writes.
@@ -54,7 +63,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         Raises:
             jinja2.TemplateError: it costs too much, reaches for what is not its own, or is wrong.
         """
-        self._turns, self._began_s = 0, time.thread_time()
+        self._spent.turns, self._spent.began_s = 0, time.thread_time()
         parts: list[str] = []
         size = 0
         try:
@@ -99,8 +108,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             yield value
 
     def _turn(self) -> None:
-        self._turns += 1
-        if self._turns > MOST_TURNS or time.thread_time() - self._began_s > MOST_CPU_S:
+        self._spent.turns += 1
+        if self._spent.turns > MOST_TURNS or time.thread_time() - self._spent.began_s > MOST_CPU_S:
             raise SecurityError("its loops take too long")
 
 
