@@ -72,7 +72,6 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         self._refusal: ServerError | None = None
         self._stopping = False
         self._held = False
-        self._lanes_at_work = 0
         self._batches = 0
         self.on_work: Callable[[], None] | None = None
         self.on_idle: Callable[[], None] | None = None
@@ -133,9 +132,9 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
 
     @property
     def idle(self) -> bool:
-        """Whether no request waits or runs and no lane is at work, be it on rows that nobody wants any longer."""
+        """Whether no request waits or runs and no batch is at work, be it on rows that nobody wants any longer."""
         with self._changed:
-            return not self._jobs and not self._lanes_at_work
+            return not self._jobs and not self._batches
 
     def hold(self) -> None:
         """Let rows wait in line, though lanes are free: the engine is not there. ``release`` ends it."""
@@ -217,16 +216,14 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
                 self._changed.wait_for(lambda: (self._line and not self._held) or self._stopping)
                 if self._stopping:
                     return
-                self._lanes_at_work += 1
             # Cores first, rows second: whatever arrives while this lane waits for cores joins its batch.
             with self._cores.grant(self._lane_cores) as grant:
                 taken = self._take(self._choose)
                 if taken:
                     self._work(taken, Run(taken, grant, self._deliver, self._join, lambda: self._stopping))
             with self._changed:
-                self._lanes_at_work -= 1
                 self._batches -= bool(taken)
-                idle = not self._line and not self._lanes_at_work
+                idle = not self._line and not self._batches
             if idle and self.on_idle is not None:
                 self._tell(self.on_idle)
 
@@ -256,16 +253,18 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._tokens_per_s += 0.1 * (run.tokens / spent_s * len(self._threads) - self._tokens_per_s)
 
     def _join(self, key: Hashable, room: Room) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
-        if not self._line or not room.rows or self._held:
+        if not self._line or not room.rows:
             return ()
         return self._take(lambda line: policy.refill(line, key, room))
 
     def _take(
         self, choose: Callable[[Sequence[Sequence[Seat[RowT]]]], Sequence[policy.Pick]]
     ) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
-        """Take the chosen rows out of the line."""
+        """Take the chosen rows out of the line; none while it is held, though this lane had set out before."""
         now_s = time.perf_counter()
         with self._changed:
+            if self._held:
+                return ()
             line = [seats for _, seats in self._line]
             picks = choose(line)
             next_turns = policy.turns(line, picks)

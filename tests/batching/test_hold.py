@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from server.batching.cores import CoreBudget
 from server.engines.fake import FakeRow
 from server.errors import Overloaded, Unavailable
 
@@ -40,6 +41,23 @@ async def test_nobody_joins_a_run_while_the_line_is_held(serving: Any, tmp_path:
         batcher.release()
         assert await second.results() == ["second"]
         assert engine.ran == [["first"], ["second"]]
+
+
+async def test_a_lane_that_waits_for_cores_takes_nothing_once_the_line_is_held(serving: Any) -> None:
+    cores = CoreBudget(1)
+    cores.acquire(1)
+    async with serving(cores=cores) as (batcher, engine):
+        job = batcher.submit([FakeRow("a")])
+        while not cores.line:  # noqa: ASYNC110  the lane's thread has no event for it
+            await asyncio.sleep(0)
+        batcher.hold()
+        cores.release(1)
+        # Whoever asks for the core next gets it once the lane has given it back.
+        await asyncio.to_thread(cores.acquire, 1)
+        cores.release(1)
+        assert (engine.ran, batcher.waiting[1]) == ([], 1)
+        batcher.release()
+        assert await job.results() == ["a"]
 
 
 async def test_waiting_requests_can_be_ended_with_a_reason(serving: Any) -> None:
