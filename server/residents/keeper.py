@@ -149,8 +149,10 @@ class Keeper:
         now_s = self._clock()
         for resident in [each for each in self._waiting if now_s - each.waits_since_s >= self._wait_s]:
             self._waiting.remove(resident)
+            resident.by_hand = False
             reason = f"There is no memory for the model '{resident.id}' now: the others are at work."
             resident.batcher.fail_waiting(Unavailable(reason, 10.0))
+        self._make_room()  # whoever was behind them may need less
         for resident in self._residents:
             if not resident.batcher.idle:
                 resident.used_s = now_s

@@ -117,6 +117,38 @@ async def test_waiting_for_memory_ends_with_a_503(keeping: Make, gate: Path) -> 
         assert await busy.results() == ["busy"]
 
 
+async def test_who_waits_behind_one_that_has_given_up_is_loaded(keeping: Make, gate: Path) -> None:
+    async with keeping(budget_bytes=2 * SIZE, wait_s=30.0) as kept:
+        busy = kept.ask("a", FakeRow("busy", hold=gate))
+        await kept.until("ready", "unloaded", "unloaded")
+        kept.residents["b"].estimate_bytes = 2 * SIZE
+        large = kept.ask("b")
+        kept.now_s += 10
+        small = kept.ask("c")
+        assert kept.states == "ready unloaded unloaded"
+        kept.now_s += 20
+        kept.keeper.tick()
+        with pytest.raises(Unavailable, match="no memory"):
+            await large.results()
+        assert await small.results() == ["c"]
+        await opened(gate)
+        assert await busy.results() == ["busy"]
+
+
+async def test_a_load_by_hand_that_found_no_memory_is_forgotten(keeping: Make, gate: Path) -> None:
+    async with keeping(budget_bytes=SIZE, wait_s=30.0) as kept:
+        busy = kept.ask("a", FakeRow("busy", hold=gate))
+        await kept.until("ready", "unloaded", "unloaded")
+        kept.keeper.load(kept.residents["b"])
+        kept.now_s += 30
+        kept.keeper.tick()
+        kept.ask("b").cancel()
+        await opened(gate)
+        assert await busy.results() == ["busy"]
+        await kept.answer("a")
+        assert (kept.states, kept.loads["b"].count) == ("ready unloaded unloaded", 0)
+
+
 async def test_none_is_unloaded_where_that_would_not_be_enough(keeping: Make, gate: Path) -> None:
     async with keeping(budget_bytes=2 * SIZE) as kept:
         busy = kept.ask("a", FakeRow("busy", hold=gate))
