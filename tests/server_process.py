@@ -57,6 +57,18 @@ class Served:
                 return pid
         return None
 
+    @contextmanager
+    def frozen(self, model: str) -> Iterator[None]:
+        """The model's engine stands still: a row that is at work stays there, however fast the machine is."""
+        pid = self.engine(model)
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # killed meanwhile
+                os.kill(pid, signal.SIGCONT)
+
     def children(self) -> list[int]:
         """Its child processes."""
         found = []

@@ -74,14 +74,15 @@ def test_sigterm_drains_and_leaves_nothing_behind() -> None:
         with served.client() as client, client.stream("POST", "/v1/chat/completions", json=LONG) as stream:
             told = events(stream.iter_lines())
             next(told)
-            served.terminate()
-            served.wait_for("draining")
-            with served.client() as other:
-                refused = other.post("/v1/sentiment", json={"input": "too late"})
-                assert refused.status_code == 503
-                assert int(refused.headers["retry-after"]) >= 1
-                assert other.get("/ready").status_code == 503
-                assert other.get("/health").status_code == 200
+            with served.frozen("assistant"):
+                served.terminate()
+                served.wait_for("draining")
+                with served.client() as other:
+                    refused = other.post("/v1/sentiment", json={"input": "too late"})
+                    assert refused.status_code == 503
+                    assert int(refused.headers["retry-after"]) >= 1
+                    assert other.get("/ready").status_code == 503
+                    assert other.get("/health").status_code == 200
             rest = list(told)
         assert rest[-1] == "[DONE]"
         assert rest[-2]["choices"][0]["finish_reason"] == "length"
