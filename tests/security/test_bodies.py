@@ -75,6 +75,7 @@ async def test_a_zstd_frame_cannot_ask_for_a_large_window(served: Any) -> None:
         '{"input": "a", "a\\"b": 1, "a\\"b": 2}',
         '{"input": "a", "a\\"b": 1, "\\u0061\\"b": 2}',
         '{"input": "a", "x": [{"": 1, "": 2}]}',
+        '{"input": "a", "b\\\\": {"c": 1}, "b\\\\"\t:\n{"c": 1, "d": 2}}',
     ],
 )
 async def test_a_name_given_twice_is_refused_however_it_is_spelt(served: Any, raw: str) -> None:
@@ -90,6 +91,7 @@ async def test_a_name_given_twice_is_refused_however_it_is_spelt(served: Any, ra
         '{"a": "\\"a\\": 1, \\"a\\": 2"}',
         '{"a": [1, "b", {"c": "a"}]}',
         '{"text": "x:", "y": ":", ":z": 1}',
+        pytest.param('{"text": "' + "\\n" * 500_000 + '"}', id="lines"),  # takes no longer than any text so long
     ],
 )
 def test_one_name_may_be_in_several_objects_and_in_texts(raw: str) -> None:
