@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.finite import require_finite
+from models.finite import PORTION, require_finite
 from models.registry import ManifestError, find_models
 from tests.poison import WEIGHTS, copied, fill
 
@@ -43,6 +43,14 @@ def test_one_bad_value_is_found_in_every_type_of_float(tmp_path: Path, kind: int
         require_finite(write(tmp_path / "model.bin", kind, values.tobytes()))
 
 
+def test_the_last_value_of_a_large_variable_is_looked_at_too(tmp_path: Path) -> None:
+    values = np.ones(PORTION + 1, "<f2")
+    require_finite(write(tmp_path / "good.bin", 4, values.tobytes()))
+    values[-1] = np.nan
+    with pytest.raises(ManifestError, match="layer/bias"):
+        require_finite(write(tmp_path / "model.bin", 4, values.tobytes()))
+
+
 @pytest.mark.parametrize(("bits", "is_good"), [(0x3F80, True), (0xFF80, True), (0x7F80, False), (0x7FC0, False)])
 def test_bfloat16_is_read_by_its_bits(tmp_path: Path, bits: int, is_good: bool) -> None:
     file = write(tmp_path / "model.bin", 5, struct.pack("<HH", 0x3F80, bits))
@@ -62,4 +70,11 @@ def test_a_file_that_ends_early_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "model.bin", 0, bytes(64))
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(ManifestError, match="layer/bias"):
+        require_finite(file)
+
+
+def test_a_file_of_another_version_is_refused_by_its_number(tmp_path: Path) -> None:
+    file = write(tmp_path / "model.bin", 0, bytes(64))
+    file.write_bytes(struct.pack("<I", 7) + file.read_bytes()[4:])
+    with pytest.raises(ManifestError, match="binary version 7"):
         require_finite(file)
