@@ -20,13 +20,14 @@ from typing import Any
 
 from load_tests import machine
 from load_tests.client import Connection, post
+from load_tests.section import replace_section
 from load_tests.served import Served, server
 from load_tests.texts import Chat, chats
 
 MODEL = "assistant"
 TOKENS = 64
 CLIENTS = (1, 32)
-TITLE = "## What features cost (goal: 0.90, grammars 0.80)"
+TITLE = "What features cost (goal: 0.90, grammars 0.80)"
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 _LONG = {"type": "string", "minLength": 60}
@@ -132,14 +133,6 @@ def table(spent: Mapping[tuple[str, int], Sequence[Spent]]) -> list[str]:
     return lines
 
 
-def put(section: str, file: Path, title: str = TITLE) -> None:
-    """Write the section in the place of the one of its title, or at the end."""
-    before, found, rest = file.read_text("utf-8").partition(f"{title}\n")
-    after = rest.partition("\n## ") if found else ("", "", "")
-    tail = f"\n## {after[2]}" if after[1] else ""
-    file.write_text(f"{before.rstrip()}\n\n{title}\n\n{section.strip()}\n{tail}", "utf-8")
-
-
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -156,7 +149,8 @@ def main() -> None:
     print("\n".join(lines))
     if asked.results != Path(os.devnull):
         told = f"{asked.rounds} rounds of {asked.answers} answers of {TOKENS} tokens, `{MODEL}`, by"
-        put("\n".join([f"{told} `python -m load_tests.features`. {about}.", "", *lines]), asked.results)
+        body = [f"{told} `python -m load_tests.features`. {about}.", "", *lines]
+        replace_section(asked.results, TITLE, "\n".join(body))
 
 
 if __name__ == "__main__":
