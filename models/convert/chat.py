@@ -18,7 +18,6 @@ FILE = "chat_template.jinja"
 _ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>")
 """Tokens that end a turn wherever a template writes them; repositories do not always list them as ends."""
 _GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
-_NAMED = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def chat_template(source: Source) -> str | None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from models.cards import Activation, Figure, HeadSpec
 from models.convert.contract import CannotConvert, Converted, Mismatch, Request
-from models.convert.encoders import Floats, load, pooled, rounded, write_body
-from models.convert.selfcheck import NAME, require_exact
+from models.convert.encoders import Floats, load, pooled, write_body
+from models.convert.selfcheck import NAME, require_exact, rounded
 from models.convert.source import Source
 
 FILE = "head.npz"

@@ -32,7 +32,6 @@ class Mismatch(CannotConvert):
             "Nothing was written."
         )
         self.found = found
-        self.allowed = allowed
 
 
 class Probe(Protocol):

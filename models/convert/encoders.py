@@ -21,7 +21,7 @@ from models.convert import original
 from models.convert import tokens as tokenizer_file
 from models.convert.contract import CannotConvert, Mismatch, Request
 from models.convert.passage import PASSAGE
-from models.convert.selfcheck import ALLOWED_NOISE, NAME, noise_of, require_exact
+from models.convert.selfcheck import ALLOWED_NOISE, NAME, noise_of, require_exact, rounded
 from models.convert.source import Source
 from models.convert.tokens import Tokens
 
@@ -125,11 +125,6 @@ def write_body(model: Any, source: Source, folder: Path, request: Request, most_
     )
     tokenizer = TokenizerSpec("huggingface", tokenizer_file.FILE)
     return Body(tokenizer, context, wanted, tuple(exact), tuple(served), figures)
-
-
-def rounded(value: float) -> float:
-    """Two digits: what a figure is good for."""
-    return float(f"{value:.2g}")
 
 
 def _specification(model: Any, tokens: Tokens) -> Any:

@@ -78,10 +78,10 @@ def require_exact(wanted: npt.NDArray[np.float32], found: npt.NDArray[np.float32
     Raises:
         Mismatch: one differs by more than rounding.
     """
-    difference = _finite(float(np.abs(wanted - found).max()) / max(1.0, float(wanted.std())))
+    difference = finite(float(np.abs(wanted - found).max()) / max(1.0, float(wanted.std())))
     if not difference <= EXACT:
         raise Mismatch("the largest difference of a float32 logit", difference, EXACT)
-    return Figure(NAME, "largest difference of a logit in float32", _rounded(difference), len(wanted))
+    return Figure(NAME, "largest difference of a logit in float32", rounded(difference), len(wanted))
 
 
 def require_served(wanted: Reference, probe: Probe, quantization: Quantization) -> tuple[Figure, ...]:
@@ -98,8 +98,8 @@ def require_served(wanted: Reference, probe: Probe, quantization: Quantization) 
     agreeing = float((wanted.logits.argmax(1) == found.argmax(1)).mean())
     greedy = probe.greedy(wanted.ids[:GREEDY_PROMPT_TOKENS], len(wanted.greedy))
     return (
-        Figure(NAME, f"noise of the logits as served, {quantization}", _rounded(noise), len(found)),
-        Figure(NAME, "same likeliest token as the original", _rounded(agreeing), len(found)),
+        Figure(NAME, f"noise of the logits as served, {quantization}", rounded(noise), len(found)),
+        Figure(NAME, "same likeliest token as the original", rounded(agreeing), len(found)),
         Figure(NAME, "greedy tokens equal before the first other", common(wanted.greedy, greedy), len(greedy)),
     )
 
@@ -108,7 +108,7 @@ def noise_of(wanted: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) ->
     """Root mean square of the difference over that of the logits, each position about its mean; infinite for NaN."""
     wanted = wanted - wanted.mean(1, keepdims=True)
     found = found - found.mean(1, keepdims=True)
-    return _finite(float(np.sqrt(np.square(wanted - found).mean() / np.square(wanted).mean())))
+    return finite(float(np.sqrt(np.square(wanted - found).mean() / np.square(wanted).mean())))
 
 
 def common(a: Sequence[int], b: Sequence[int]) -> int:
@@ -116,9 +116,11 @@ def common(a: Sequence[int], b: Sequence[int]) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), len(a))
 
 
-def _finite(value: float) -> float:
+def finite(value: float) -> float:
+    """The value; infinite for NaN, which is within no bound."""
     return value if np.isfinite(value) else float("inf")
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """Two digits: what a figure is good for."""
     return float(f"{value:.2g}")

@@ -15,7 +15,7 @@ import numpy as np
 
 from models.cards import Figure, ModelCard, TokenizerSpec, TranslationSpec
 from models.convert.contract import CannotConvert, Mismatch, Quantization
-from models.convert.selfcheck import EXACT, NAME
+from models.convert.selfcheck import EXACT, NAME, finite, rounded
 from models.registry import load_family
 from models.tokenizers import load_tokenizer
 
@@ -60,10 +60,10 @@ def require_exact(folder: Path, wanted: Sequence[Reference]) -> tuple[Figure, ..
     Raises:
         Mismatch: one differs by more than rounding.
     """
-    difference = _finite(np.abs(_differences(folder, wanted)).max())
+    difference = finite(float(np.abs(_differences(folder, wanted)).max()))
     if not difference <= EXACT:
         raise Mismatch("the largest difference of a token's log-probability in float32", difference, EXACT)
-    return (Figure(NAME, "largest difference of a log-probability in float32", _rounded(difference), _tokens(wanted)),)
+    return (Figure(NAME, "largest difference of a log-probability in float32", rounded(difference), _tokens(wanted)),)
 
 
 def require_served(
@@ -96,15 +96,15 @@ def require_served(
         folder=folder,
     )
     prefixes = _prefixes(card, wanted)
-    noise = _finite(np.sqrt(np.square(_differences(folder, wanted)).mean()))
+    noise = finite(float(np.sqrt(np.square(_differences(folder, wanted)).mean())))
     allowed = ALLOWED_NOISE[quantization]
     if not noise <= allowed:
         raise Mismatch(f"the noise of the log-probabilities as served ({quantization})", noise, allowed)
     greedy = _greedy(folder, wanted, prefixes)
     same = sum(made == list(each.made) for made, each in zip(greedy, wanted, strict=True))
     return (
-        Figure(NAME, f"noise of the log-probabilities as served, {quantization}", _rounded(noise), _tokens(wanted)),
-        Figure(NAME, "greedy translations that are the original's", _rounded(same / len(wanted)), len(wanted)),
+        Figure(NAME, f"noise of the log-probabilities as served, {quantization}", rounded(noise), _tokens(wanted)),
+        Figure(NAME, "greedy translations that are the original's", rounded(same / len(wanted)), len(wanted)),
     )
 
 
@@ -196,11 +196,3 @@ def _prefixes(card: ModelCard, wanted: Sequence[Reference]) -> list[list[str]]:
 
 def _tokens(wanted: Sequence[Reference]) -> int:
     return sum(len(each.made) for each in wanted)
-
-
-def _finite(value: Any) -> float:
-    return float(value) if np.isfinite(value) else float("inf")
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.2g}")

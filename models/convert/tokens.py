@@ -29,7 +29,7 @@ class Tokens:
         """
         self._source = source
         self._rows = rows
-        self._text, dropped = _within(_tokenizer_json(source), rows)
+        self._text = _within(_tokenizer_json(source), rows)
         try:
             self.model = tokenizers.Tokenizer.from_str(self._text)
         except Exception as error:  # the library raises what it likes
@@ -40,8 +40,6 @@ class Tokens:
         beyond = max(self._of_id) - rows + 1
         if beyond > 0:
             raise CannotConvert(f"{FILE} has {beyond} tokens more than the model has embeddings ({rows}).")
-        self.dropped = dropped
-        """Added tokens that the model has no embedding for: they are left out."""
 
     def write(self, folder: Path) -> None:
         """Write ``tokenizer.json``."""
@@ -111,8 +109,8 @@ def _tokenizer_json(source: Source) -> str:
     return text
 
 
-def _within(text: str, rows: int) -> tuple[str, list[str]]:
-    """The tokenizer without added tokens beyond the embeddings, and those."""
+def _within(text: str, rows: int) -> str:
+    """The tokenizer without the added tokens that the model has no embedding for."""
     try:
         table = json.loads(text)
         added = table.get("added_tokens") or []
@@ -120,13 +118,13 @@ def _within(text: str, rows: int) -> tuple[str, list[str]]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CannotConvert(f"{FILE} is no tokenizer: {error}") from error
     if not beyond:
-        return text, []
+        return text
     table["added_tokens"] = [token for token in added if token["id"] < rows]
     vocabulary = table.get("model", {}).get("vocab")
     if isinstance(vocabulary, dict):
         for token in beyond:
             vocabulary.pop(token["content"], None)
-    return json.dumps(table, ensure_ascii=False), [token["content"] for token in beyond]
+    return json.dumps(table, ensure_ascii=False)
 
 
 def _content(token: Any) -> str | None:
