@@ -4,6 +4,7 @@ Plain text never yields a control token: what a user types cannot end a turn. Co
 `Special` segments. Nothing is truncated or padded.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -77,7 +78,7 @@ class Tokenizer(Protocol):
         """The text of ids; bytes that are no UTF-8 become U+FFFD."""
 
 
-class Common:
+class Common(ABC):
     """What both kinds do alike. No tables of the vocabulary: the libraries have them."""
 
     adds_leading_space = False
@@ -89,13 +90,13 @@ class Common:
         # Ids that do not mean what their string says: control tokens mean nothing.
         self._exceptions = dict.fromkeys(special.values(), b"")
 
+    @abstractmethod
     def encode(self, text: str) -> list[int]:
         """See `Tokenizer`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def token(self, id: int) -> str:
         """See `Tokenizer`."""
-        raise NotImplementedError
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """See `Tokenizer`."""

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 
@@ -18,11 +17,7 @@ class HuggingFaceTokenizer(Common):
 
     def __init__(self, file: Path) -> None:
         text = file.read_text(encoding="utf-8")
-        model = tokenizers.Tokenizer.from_str(text)
-        model.no_truncation()
-        model.no_padding()
-        model.encode_special_tokens = True  # "[SEP]" that a user types is text
-        self._model = model
+        self._model = model = _opened(text)
         added = model.get_added_tokens_decoder()
         special = {token.content: id for id, token in sorted(added.items()) if token.special}
         super().__init__(max(model.get_vocab().values()) + 1, special, piece_bytes(text))
@@ -79,14 +74,18 @@ class HuggingFaceTokenizer(Common):
         return ids
 
 
-def _without_first_space(text: str) -> Any:
+def _opened(text: str) -> tokenizers.Tokenizer:
+    model = tokenizers.Tokenizer.from_str(text)
+    model.no_truncation()
+    model.no_padding()
+    model.encode_special_tokens = True  # "[SEP]" that a user types is text
+    return model
+
+
+def _without_first_space(text: str) -> tokenizers.Tokenizer | None:
     """The tokenizer for texts in the middle, where that is another: some put a space before the first text of a row
     and before no other.
     """
     if not _FIRST.search(text):
         return None
-    later = tokenizers.Tokenizer.from_str(_FIRST.sub(r'\1"never"', text))
-    later.no_truncation()
-    later.no_padding()
-    later.encode_special_tokens = True
-    return later
+    return _opened(_FIRST.sub(r'\1"never"', text))
