@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from server.cli import main, models
+from server.engines.step.support import core
 from tests.convert.hub import TOKEN, Hub, open_hub
 from tests.server_process import serving
 
@@ -74,14 +75,30 @@ def test_a_model_is_pulled_converted_served_and_answers(hub: Hub, tmp_path: Path
                 assert whole.choices[0].message.content == text
                 assert whole.usage is not None
                 assert whole.usage.completion_tokens >= 1
-            tools = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}]
-            call = client.chat.completions.create(
-                model="tiny", messages=talk, tools=tools, tool_choice="required", max_tokens=60, temperature=0
-            )
-            if call.choices[0].finish_reason == "tool_calls":  # random weights may fill the arguments without end
-                assert call.choices[0].message.tool_calls[0].function.name == "now"
         assert hearth(hub, tmp_path, "rm", "tiny", *where).returncode == 0
     assert not (tmp_path / "models" / "tiny").exists()
+
+
+@WITH_TORCH
+@pytest.mark.skipif(core() is None, reason="the step engine, which enforces calls, is not compiled here")
+def test_a_converted_model_calls_a_tool(hub: Hub, tmp_path: Path) -> None:
+    from tests.convert.decoder_repositories import write
+
+    source = write(tmp_path / "hub")
+    done = hearth(hub, tmp_path, "convert", str(source), "--name", "tiny", "--models-dir", str(tmp_path / "models"))
+    assert done.returncode == 0, done.stderr
+    # Random weights would fill arguments without end: these can only be empty.
+    nothing = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    tools: Any = [{"type": "function", "function": {"name": "now", "strict": True, "parameters": nothing}}]
+    with (
+        serving("--log-level", "error", models_dir=tmp_path / "models") as served,
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key="none") as client,
+    ):
+        talk: Any = [{"role": "user", "content": "What time is it?"}]
+        answer = client.chat.completions.create(model="tiny", messages=talk, tools=tools, tool_choice="required")
+    assert answer.choices[0].finish_reason == "tool_calls"
+    (call,) = answer.choices[0].message.tool_calls or ()
+    assert (call.type, call.function.name, call.function.arguments) == ("function", "now", "{}")  # type: ignore[union-attr]
 
 
 @WITH_TORCH
