@@ -76,7 +76,7 @@ def test_by_hand_a_model_is_unloaded_and_loaded_as_with_llama_cpps_router() -> N
 
 def test_a_folder_that_changes_is_reloaded_and_one_that_vanishes_is_served_no_longer(tmp_path: Path) -> None:
     folder = copied("sentiment", tmp_path)
-    with serving(models_dir=tmp_path) as served, served.client() as client:
+    with serving("--aliases", "mood=sentiment", models_dir=tmp_path) as served, served.client() as client:
         first = served.engine("sentiment")
         manifest = folder / "model.toml"
         text = manifest.read_text("utf-8")
@@ -90,7 +90,7 @@ def test_a_folder_that_changes_is_reloaded_and_one_that_vanishes_is_served_no_lo
         assert served.engine("sentiment") != first
         folder.rename(tmp_path.parent / "gone")
         assert client.get("/v1/models").json()["data"] == []
-        assert sentiment(client).status_code == 404
+        assert [sentiment(client, name).status_code for name in ("sentiment", "mood")] == [404, 404]
         while served.children():
             pass
 
