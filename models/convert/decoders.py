@@ -13,7 +13,7 @@ from models.cards import Figure, TokenizerSpec
 from models.convert import tokens as tokenizer_file
 from models.convert.chat import chat_template, family_of, generation_spec
 from models.convert.contract import CannotConvert, Converted, Request
-from models.convert.facts import state_facts
+from models.convert.facts import smallest, state_facts, windows_of
 from models.convert.original import load
 from models.convert.probe import open_loop
 from models.convert.selfcheck import Reference, check_ids, reference, require_exact, require_served
@@ -30,7 +30,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     config = model.config.get_text_config()
     tokens = Tokens(source, model.get_input_embeddings().num_embeddings)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    ids = check_ids(tokens, request.context_of(config.max_position_embeddings), _window(config))
+    ids = check_ids(tokens, request.context_of(config.max_position_embeddings), smallest(windows_of(config)))
     request.report(f"asking the original for {len(ids)} tokens")
     wanted = reference(model, ids)
     exact = _without_softcap(model, wanted)
@@ -54,14 +54,6 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
         figures=(figure, *figures),
         generation=replace(written, closed_loop_tokens=facts.closed_loop_tokens),
     )
-
-
-def _window(config: Any) -> int | None:
-    """The smallest sliding window, for the length of the check."""
-    types = getattr(config, "layer_types", None) or []
-    if config.model_type == "mistral" or "sliding_attention" in types:
-        return config.sliding_window or None
-    return None
 
 
 def _without_softcap(model: Any, wanted: Reference) -> Reference:

@@ -6,7 +6,7 @@ the scale of queries. Nothing warns of it: such a model is wrong, and more so th
 kind is stated here again, whatever the converter wrote.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +32,27 @@ class Facts:
     @property
     def window(self) -> int | None:
         """The smallest window there is."""
-        return min((window for window in self.windows if window), default=None)
+        return smallest(self.windows)
 
     @property
     def closed_loop_tokens(self) -> int | None:
         """See `models.cards.GenerationSpec`."""
         return 0 if self.attention_softcap else self.window
+
+
+def smallest(windows: Sequence[int]) -> int | None:
+    """The smallest of the windows that there are; None where all layers see all."""
+    return min((window for window in windows if window), default=None)
+
+
+def windows_of(config: Any) -> tuple[int, ...]:
+    """The sliding window of each layer; 0 where it sees all.
+
+    Raises:
+        CannotConvert: a layer is of another kind.
+    """
+    types = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    return tuple(_window(config, kind) for kind in types)
 
 
 def state_facts(spec: Any, config: Any) -> Facts:
@@ -54,7 +69,7 @@ def state_facts(spec: Any, config: Any) -> Facts:
         return _gpt2(spec, config)
     layers = config.num_hidden_layers
     types = getattr(config, "layer_types", None) or ["full_attention"] * layers
-    windows = tuple(_window(config, kind) for kind in types)
+    windows = windows_of(config)
     scale = getattr(config, "query_pre_attn_scalar", None)
     for layer, kind, window in zip(spec.decoder.layer, types, windows, strict=True):
         attention = layer.self_attention
