@@ -247,3 +247,9 @@ async def test_by_hand_a_model_is_loaded_and_unloaded_but_not_from_under_its_wor
         kept.keeper.unload(kept.residents["a"])
         await kept.until("unloaded", "unloaded", "unloaded")
         kept.keeper.unload(kept.residents["a"])
+
+
+async def test_a_model_that_is_taken_for_too_large_is_loaded_where_it_would_be_alone(keeping: Make) -> None:
+    async with keeping(budget_bytes=SIZE) as kept:
+        kept.residents["a"].estimate_bytes = 2 * SIZE
+        await kept.answer("a")
