@@ -37,8 +37,13 @@ class Served:
     """Why it does not answer though it should; empty while it does, or would load for a request."""
     card: ModelCard
     engine: str = ""
-    memory_bytes: int = 0
-    """Of its engine process, 0 while there is none."""
+    pid: int | None = None
+    """Its engine process."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of its engine process, 0 while there is none. The kernel takes about 1 ms to tell: not for the event loop."""
+        return resident_bytes(self.pid)
 
 
 class Catalog(Protocol):
@@ -234,5 +239,4 @@ def _served(entry: Offered | Broken) -> Served:
     if isinstance(entry, Broken):
         return Served(card.id, card.id, card.task, "failed", entry.reason, card)
     engine = entry.model.engine
-    kind, memory_bytes = entry.model.engine_kind, resident_bytes(engine.pid)
-    return Served(card.id, card.id, card.task, engine.state, engine.reason, card, kind, memory_bytes)
+    return Served(card.id, card.id, card.task, engine.state, engine.reason, card, entry.model.engine_kind, engine.pid)

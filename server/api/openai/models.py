@@ -1,5 +1,7 @@
 """``GET /v1/models``: what is served. ``POST /models/load`` and ``/models/unload``, as llama.cpp's router has them."""
 
+import asyncio
+
 from fastapi import APIRouter
 
 from server.api.deps import RecordDep, ServicesDep
@@ -14,7 +16,8 @@ async def list_models(services: ServicesDep, record: RecordDep) -> ModelList:
     """List all models that the key may use under each of their names, those that failed too."""
     await services.refresh()
     seen = [served for served in services.listed() if record.holder is None or record.holder.allows(served.root)]
-    return ModelList(object="list", data=[ModelInfo.of(served) for served in seen])
+    data = await asyncio.to_thread(lambda: [ModelInfo.of(served) for served in seen])
+    return ModelList(object="list", data=data)
 
 
 @router.get("/v1/models/{name}")
@@ -24,7 +27,7 @@ async def get_model(name: str, services: ServicesDep, record: RecordDep) -> Mode
     served = services.find(name)
     if record.holder is not None:
         record.holder.require(served.root)
-    return ModelInfo.of(served)
+    return await asyncio.to_thread(ModelInfo.of, served)
 
 
 @router.post("/models/load")

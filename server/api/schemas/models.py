@@ -35,7 +35,7 @@ class ModelInfo(ResponseBody):
 
     @classmethod
     def of(cls, served: Served) -> "ModelInfo":
-        """Encode."""
+        """Encode. Reads the memory it takes: not for the event loop."""
         card = served.card
         return cls(
             id=served.id,
