@@ -187,7 +187,10 @@ class Metrics(Collector):
         self._models = models
 
     def scrape(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics as text and its content type: OpenMetrics for those who accept it, else Prometheus."""
+        """All metrics as text and its content type: OpenMetrics for those who accept it, else Prometheus.
+
+        Any thread may ask; what it reads of the models is under their locks or a single attribute.
+        """
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 
@@ -231,7 +234,7 @@ class Metrics(Collector):
 
     def _gauges(self) -> dict[str, list[tuple[tuple[str, ...], float]]]:
         gauges: dict[str, list[tuple[tuple[str, ...], float]]] = {"build_info": [((self._version,), 1.0)]}
-        for model in self._models():
+        for model in tuple(self._models()):  # they may come and go meanwhile
             requests, rows, tokens = model.batcher.waiting
             values = {
                 "num_requests_running": model.batcher.running,

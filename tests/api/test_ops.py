@@ -44,7 +44,11 @@ async def test_ready_says_that_the_server_drains(served: Any) -> None:
 async def test_a_broken_model_is_listed_with_its_reason(serving: Any, shipped: Any) -> None:
     card, _ = shipped["embed"]
     async with serving(broken=[Broken(card, "Its weights are damaged.")]) as served:
-        assert (await served.http.get("/ready")).status_code == 503
+        ready = await served.http.get("/ready")
+        assert ready.status_code == 503
+        assert ready.json()["models"]["embed"] == {"state": "failed", "reason": "Its weights are damaged."}
+        [listed] = [one for one in (await served.http.get("/v1/models")).json()["data"] if one["id"] == "embed"]
+        assert (listed["state"], listed["reason"]) == ("failed", "Its weights are damaged.")
 
 
 async def test_models_are_listed_once_in_openais_shape(served: Any) -> None:
