@@ -4,6 +4,7 @@ Exit codes: 0 good, 1 failed, 2 wrong usage.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,9 +62,14 @@ def main(arguments: list[str] | None = None) -> int:
         "bench": bench.bench,
     }
     try:
-        return commands[command](**options)
+        code = commands[command](**options)
+        sys.stdout.flush()  # a reader that has left (`hearth list | head -1`) is to be noticed here
+        return code
     except CallFailed as error:
         print(f"hearth: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's own flush at exit fails
         return 1
     except KeyboardInterrupt:
         return 1
