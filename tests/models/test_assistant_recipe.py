@@ -82,6 +82,28 @@ def test_packed_conversations_do_not_see_each_other():
     assert torch.allclose(model(changed, [7])[:-1], model(first, [7])[:-1], atol=1e-5), "a token saw a later one"
 
 
+def test_an_untrained_decoder_copies_what_followed_the_same_tokens_before():
+    torch = pytest.importorskip("torch")
+    from models.recipes.assistant.copying import prepare_to_copy
+    from models.recipes.assistant.network import Decoder, Shape
+
+    torch.manual_seed(1)
+    model = Decoder(Shape(vocabulary=1000, layers=3, feed_forward=256))
+    value, rest = torch.randperm(1000)[:6], torch.randperm(1000)[:400]
+    ids = torch.cat([rest[:50], value, rest[50:], value])
+    right = []
+    for prepared in (False, True):
+        if prepared:
+            prepare_to_copy(model)
+        with torch.no_grad():
+            logits = model.logits(model(ids, [len(ids)]))[-5:-1]
+        logits[range(4), value[1:5]] = float("-inf")  # the token itself, which untrained layers don't take away
+        right.append(int((logits.argmax(-1) == value[2:]).sum()))
+    assert right == [0, 4]
+    with pytest.raises(ValueError, match="no starting weights"):
+        prepare_to_copy(Decoder(Shape(vocabulary=50, width=32, layers=2, head_width=8, feed_forward=48)))
+
+
 def test_the_fused_loss_and_its_gradients_are_those_of_cross_entropy():
     torch = pytest.importorskip("torch")
     from models.recipes.assistant.loss import weighted_loss

@@ -1,6 +1,6 @@
 """Token ids and loss weights of the training rows, and batches of them.
 
-The loss counts what the assistant writes (text, calls, end of turn) fully, user turns and
+The loss counts the calls the assistant writes doubly, its text and ends of turns once, user turns and
 prose a little, tool lists and results not at all.
 """
 
@@ -16,10 +16,11 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from models.families.hearth_assistant import ASSISTANT, BOS, RESULT, SPECIAL_TOKENS, SYSTEM, USER
+from models.families.hearth_assistant import ASSISTANT, BOS, CALL, RESULT, SPECIAL_TOKENS, SYSTEM, USER
 
 USER_WEIGHT = 0.2
-_WEIGHTS = {BOS: 0.2, SYSTEM: 0.0, USER: USER_WEIGHT, ASSISTANT: 1.0, RESULT: 0.0}
+_TURNS = {BOS: 0.2, SYSTEM: 0.0, USER: USER_WEIGHT, ASSISTANT: 1.0, RESULT: 0.0}
+_WEIGHTS = {**_TURNS, CALL: 2.0}  # by the special token that a token follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def encode(segments: Sequence[str], tokenizer: sentencepiece.SentencePieceProces
             if segment in _WEIGHTS:
                 role = segment
             ids.append(tokenizer.piece_to_id(segment))
-            weights.append(0.0 if segment in _WEIGHTS else _WEIGHTS[role])
+            weights.append(0.0 if segment in _TURNS else _WEIGHTS[role])
         else:
             pieces = tokenizer.encode(segment)
             ids += pieces

@@ -77,5 +77,5 @@ class Assistant:
         row = encode(conversation, self.tokenizer, limit_tokens)
         pieces = [self.tokenizer.id_to_piece(i) for i in row.ids.tolist()]
         log_probabilities = self._generator.score_batch([pieces])[0].log_probs
-        counted = [v for v, w in zip(log_probabilities, row.weights[1:].tolist(), strict=True) if w == 1]
+        counted = [v for v, w in zip(log_probabilities, row.weights[1:].tolist(), strict=True) if w >= 1]
         return -math.fsum(counted), len(counted)

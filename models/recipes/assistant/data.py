@@ -23,6 +23,7 @@ from models.recipes.assistant.dialogues import Catalogue, conversation_messages,
 from models.recipes.assistant.fallback import fallback, small_talk, system_prompt
 from models.recipes.assistant.practice import practice
 from models.recipes.assistant.support import OFF_TOPIC, OTHER_LANGUAGES, REPLIES
+from models.recipes.assistant.swapping import with_swapped_values
 from models.recipes.common import read_tsv_xz
 
 _MAX_TOOLS = 10
@@ -32,6 +33,7 @@ _PRACTICE_ROWS = 12000
 # from a database that is not there, Taskmaster-4 is mostly menus, and questions for the fallback are soon learnt.
 _SHARES = {"star": 0.35, "taskmaster4": 0.15, "multiwoz21-val": 0.0}
 _QUESTION_SHARE = 0.4
+_SWAPPED_SHARE = 0.5  # of the schema-guided dialogues: their values swapped for others
 
 
 def main() -> None:
@@ -57,6 +59,7 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
     """Every training conversation as (source, segments)."""
     catalogue = Catalogue(data)
     questions = [row["messages"][0]["content"] for row in read_jsonl(data / "instruction" / "dolly.train.jsonl.xz")]
+    words = practice_words(questions)
     foreign: list[tuple[str, str]] = []  # (language, text)
     for row in read_jsonl(data / "dialogue" / "train.jsonl.xz"):
         if row["lang"] != "en":
@@ -65,6 +68,8 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
         if rng.random() > _SHARES.get(row["source"], 1.0):
             continue
         messages = list(conversation_messages(row, keep_echo=rng.random() < 0.1))
+        if row["source"] == "sgd-train" and rng.random() < _SWAPPED_SHARE:
+            messages = with_swapped_values(messages, catalogue.pools, words, rng)
         if rng.random() < 0.06:
             messages = with_detour(messages, rng.choice(questions), rng)
         tools = choose_tools(catalogue.of(row), catalogue.all_tools(row["source"]), rng)
@@ -79,7 +84,6 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
         messages = [Message("user", " ".join(question.split())), Message("assistant", answer)]
         tools = rng.sample(spare_tools, rng.randint(1, 5)) if rng.random() < 0.25 else []
         yield source, with_system(messages, tools, rng)
-    words = practice_words(questions)
     for _ in range(_PRACTICE_ROWS):
         yield "practice", with_system(*practice(words, rng), rng)
 

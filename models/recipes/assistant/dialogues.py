@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from models.families.hearth_assistant import Call, Message, Tool, result_text
+from models.recipes.assistant.swapping import pools_of_values
 
 _STAR_COMPARISON = re.compile(r"^api\.(\w+)\((.*)\)$", re.S)
 _STAR_OPERATORS = {
@@ -84,18 +85,26 @@ def conversation_messages(row: Mapping[str, Any], *, keep_echo: bool) -> tuple[M
 
 
 class Catalogue:
-    """The tools of every source: SGD's from its schemas, the others' from the calls seen."""
+    """The tools of every source: SGD's from its schemas, the others' from the calls seen.
+
+    `pools`: the values that SGD's calls give to the arguments that take any.
+    """
 
     def __init__(self, data: Path) -> None:
         self._sgd: dict[str, list[Tool]] = {}
+        open_arguments: set[str] = set()
         for service in read_jsonl(data / "dialogue" / "sgd-services.jsonl.xz"):
             self._sgd[service["service_name"]] = [
                 Tool(intent["name"], tuple(intent["required_slots"]), tuple(intent["optional_slots"]))
                 for intent in service["intents"]
             ]
+            open_arguments |= {slot["name"] for slot in service["slots"] if not slot["is_categorical"]}
         rows = list(read_jsonl(data / "dialogue" / "train.jsonl.xz"))
         self._seen = _tools_from_calls(rows)
-        self._trained = {name for row in rows if row["source"] == "sgd-train" for name in row["domain"]}
+        trained = [row for row in rows if row["source"] == "sgd-train"]
+        conversations = (conversation_messages(row, keep_echo=False) for row in trained)
+        self.pools = pools_of_values(conversations, frozenset(open_arguments))
+        self._trained = {name for row in trained for name in row["domain"]}
 
     def of(self, row: Mapping[str, Any]) -> list[Tool]:
         """The tools of the row's services, those it calls among them."""

@@ -56,7 +56,7 @@ def write_engine_model(
         head_dim=shape.head_width if shape.head_width * shape.heads != shape.width else None,
         num_heads_kv=shape.kv_heads if shape.kv_heads != shape.heads else None,
     )
-    spec.decoder.scale_embeddings = False
+    spec.decoder.scale_embeddings = True
     for ours, theirs in _names(shape.layers):
         # A copy: quantisation scales the arrays in place.
         _set(spec, theirs, weights[ours].detach().clone().float().contiguous().numpy())

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from models.recipes.assistant.batches import Row, batches, encoded_rows
+from models.recipes.assistant.copying import prepare_to_copy
 from models.recipes.assistant.loss import weighted_loss
 from models.recipes.assistant.network import Decoder, Shape
 from models.recipes.assistant.spec import shipped_weights
@@ -58,6 +59,8 @@ def train(options: argparse.Namespace) -> None:
     model = Decoder(shape)
     if options.init:
         model.load_state_dict(shipped_weights(options.init, shape))
+    else:
+        prepare_to_copy(model)
     model.to(device)
     optimizers = make_optimizers(model, options.rate)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
