@@ -51,7 +51,11 @@ float* Forward::run(const std::vector<Span>& spans, const std::function<void(int
   quantised_.reserve(count * quantised_stride_);
   inverse_.reserve(count);
   logits_.reserve(wanted_.size() * logits_stride_);
+  // What takes less time than meeting does is done here.
+  const bool few = count <= kAlone;
+  for (std::size_t t = 0; few && t < count; ++t) embed(static_cast<int>(t));
   team_.run([&](int member) { work(member, spans, after); });
+  if (wanted_.size() == 1) finish(0, after);
   return logits_.data();
 }
 
@@ -59,10 +63,14 @@ void Forward::plan(const std::vector<Span>& spans) {
   tokens_.clear();
   pieces_.clear();
   wanted_.clear();
+  prompts_.clear();
   for (int s = 0; s < static_cast<int>(spans.size()); ++s) {
     const auto& span = spans[static_cast<std::size_t>(s)];
     const int first = static_cast<int>(tokens_.size());
-    for (int t = 0; t < span.count; ++t) tokens_.push_back({s, span.start + t, span.tokens[t]});
+    for (int t = 0; t < span.count; ++t) {
+      tokens_.push_back({s, span.start + t, span.tokens[t]});
+      if (span.count > 1) prompts_.push_back(first + t);
+    }
     for (int t = span.count - span.wanted; t < span.count; ++t) wanted_.push_back(first + t);
     for (int t = 0; t < span.count; t += kAttendTokens)
       for (int h = 0; h < shape_.kv_heads; ++h)
@@ -75,16 +83,7 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
   const int size = shape_.width;
   const auto span_of = [&](int span) -> const Span& { return spans[static_cast<std::size_t>(span)]; };
 
-  team_.share(member, count, [&](int t) {
-    const auto& token = tokens_[static_cast<std::size_t>(t)];
-    float* x = x_.data() + static_cast<std::size_t>(t) * width_;
-    std::fill(x + size, x + width_, 0.f);
-    weights_.embed(token.id, x);
-    if (shape_.positions > 0) {
-      const float* p = weights_.positions.data() + static_cast<std::size_t>(token.position) * static_cast<std::size_t>(size);
-      for (int i = 0; i < size; ++i) x[i] += p[i];
-    }
-  });
+  if (count > kAlone) team_.share(member, count, [&](int t) { embed(t); });
 
   float* branch = shape_.pre_post_norms ? branch_.data() : x_.data();
   for (int index = 0; index < shape_.layers; ++index) {
@@ -93,13 +92,17 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
     const auto ffn_norm = layer.ffn_norm.view(size, shape_.epsilon);
 
     product(member, layer.qkv, {x_.data(), width_, size, &attention_norm, nullptr}, count, qkv_.data(), qkv_width_);
-    team_.share(member, count * shape_.kv_heads, [&](int i) {
-      const int t = i / shape_.kv_heads;
+    // All keys and values of a prompt must be there before one of its tokens looks at them; a token of a decoding row
+    // is looked at by nobody else.
+    team_.share(member, static_cast<int>(prompts_.size()) * shape_.kv_heads, [&](int i) {
+      const int t = prompts_[static_cast<std::size_t>(i / shape_.kv_heads)];
       place_heads(layer, index, t, i % shape_.kv_heads, span_of(tokens_[static_cast<std::size_t>(t)].span));
     });
     team_.share(member, static_cast<int>(pieces_.size()), [&](int i) {
       const auto& piece = pieces_[static_cast<std::size_t>(i)];
-      attend(member, layer, index, piece, span_of(piece.span));
+      const auto& span = span_of(piece.span);
+      if (span.count == 1) place_heads(layer, index, piece.first, piece.head, span);
+      attend(member, layer, index, piece, span);
     });
     product(member, layer.out, {context_.data(), context_width_, shape_.query_width(), nullptr, nullptr}, count, branch,
             width_);
@@ -115,12 +118,25 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
   const auto final_norm = weights_.final_norm.view(size, shape_.epsilon);
   product(member, weights_.projection, {x_.data(), width_, size, &final_norm, &wanted_}, wanted, logits_.data(),
           logits_stride_);
-  team_.share(member, wanted, [&](int row) {
-    float* logits = logits_.data() + static_cast<std::size_t>(row) * logits_stride_;
-    if (shape_.final_softcap != 0.f) kernels_.softcap(logits, static_cast<int>(logits_stride_), shape_.final_softcap);
-    std::fill(logits + shape_.vocabulary, logits + logits_stride_, -std::numeric_limits<float>::infinity());
-    if (after != nullptr) (*after)(row, logits);
-  });
+  if (wanted > 1) team_.share(member, wanted, [&](int row) { finish(row, after); });
+}
+
+void Forward::embed(int t) {
+  const auto& token = tokens_[static_cast<std::size_t>(t)];
+  const int size = shape_.width;
+  float* x = x_.data() + static_cast<std::size_t>(t) * width_;
+  std::fill(x + size, x + width_, 0.f);
+  weights_.embed(token.id, x);
+  if (shape_.positions == 0) return;
+  const float* p = weights_.positions.data() + static_cast<std::size_t>(token.position) * static_cast<std::size_t>(size);
+  for (int i = 0; i < size; ++i) x[i] += p[i];
+}
+
+void Forward::finish(int row, const std::function<void(int, float*)>* after) {
+  float* logits = logits_.data() + static_cast<std::size_t>(row) * logits_stride_;
+  if (shape_.final_softcap != 0.f) kernels_.softcap(logits, static_cast<int>(logits_stride_), shape_.final_softcap);
+  std::fill(logits + shape_.vocabulary, logits + logits_stride_, -std::numeric_limits<float>::infinity());
+  if (after != nullptr) (*after)(row, logits);
 }
 
 void Forward::product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride) {

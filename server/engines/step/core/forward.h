@@ -37,6 +37,8 @@ class Forward {
   struct AttentionPiece { int span, head, first, count; };   // tokens first .. first+count-1 of the flattened list
 
   void plan(const std::vector<Span>& spans);
+  void embed(int t);
+  void finish(int row, const std::function<void(int, float*)>* after);
   void work(int member, const std::vector<Span>& spans, const std::function<void(int, float*)>* after);
   // Rows to multiply: floats, to be normalised when a norm is given.
   struct Rows {
@@ -61,6 +63,7 @@ class Forward {
   Team& team_;
 
   std::vector<Token> tokens_;
+  std::vector<int> prompts_;   // tokens whose span has others too
   std::vector<AttentionPiece> pieces_;
   std::vector<int> wanted_;
   std::size_t width_, qkv_width_, context_width_, inner_width_, logits_stride_, quantised_stride_, scores_stride_;

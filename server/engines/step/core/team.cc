@@ -7,9 +7,6 @@
 namespace hearth::step {
 namespace {
 
-// About 20 microseconds: longer than the gap between two products, far shorter than a scheduler's slice.
-constexpr int kSpins = 1000;
-
 void breathe() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -20,8 +17,8 @@ void breathe() {
 
 }  // namespace
 
-void Team::wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
-  for (int i = 0; i < kSpins; ++i) {
+void Team::wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old, int spins) {
+  for (int i = 0; i < spins; ++i) {
     if (value.load(std::memory_order_acquire) != old) return;
     breathe();
   }
@@ -53,12 +50,12 @@ void Team::run(const std::function<void(int)>& work) {
   // Everything is done; those inside have only to find that out. Who has not come yet stays outside: either it sees
   // the run closed, or this thread sees it inside (both orders are sequentially consistent).
   open_.store(0);
-  for (std::uint32_t n = inside_.load(); n != 0; n = inside_.load()) wait_while(inside_, n);
+  for (std::uint32_t n = inside_.load(); n != 0; n = inside_.load()) wait_while(inside_, n, kSpinsInside);
 }
 
 void Team::live(int member) {
   for (std::uint32_t seen = 0, last = 0;;) {
-    wait_while(round_, seen);
+    wait_while(round_, seen, kSpinsBetween);
     seen = round_.load();
     if (over_.load()) return;
     inside_.fetch_add(1);
@@ -72,21 +69,24 @@ void Team::live(int member) {
   }
 }
 
-int Team::claim(std::uint32_t phase, int pieces) {
-  for (std::uint64_t old = claims_.load(std::memory_order_acquire);;) {
-    const auto taken = static_cast<std::uint32_t>(old);
-    if (static_cast<std::uint32_t>(old >> 32) != phase || taken >= static_cast<std::uint32_t>(pieces)) return -1;
-    if (claims_.compare_exchange_weak(old, old + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+int Team::claim(int owner, std::uint32_t phase, int count) {
+  auto& claims = members_[static_cast<std::size_t>(owner)].claims;
+  for (std::uint64_t old = claims.load(std::memory_order_acquire);;) {
+    // Of another phase: either nobody has taken one of this yet, or this is over, as all its pieces were taken.
+    const bool same = static_cast<std::uint32_t>(old >> 32) == phase;
+    if (!same && phase_.load(std::memory_order_acquire) != phase) return -1;
+    const std::uint32_t taken = same ? static_cast<std::uint32_t>(old) : 0;
+    if (taken >= static_cast<std::uint32_t>(count)) return -1;
+    const std::uint64_t next = static_cast<std::uint64_t>(phase) << 32 | (taken + 1);
+    if (claims.compare_exchange_weak(old, next, std::memory_order_acq_rel, std::memory_order_acquire))
       return static_cast<int>(taken);
   }
 }
 
-void Team::finish(std::uint32_t phase, int pieces) {
-  if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 < pieces) return;
+void Team::finish(std::uint32_t phase, int finished, int pieces) {
+  if (done_.fetch_add(finished, std::memory_order_acq_rel) + finished < pieces) return;
   done_.store(0, std::memory_order_relaxed);
-  const std::uint32_t next = phase + 1;
-  claims_.store(static_cast<std::uint64_t>(next) << 32, std::memory_order_release);
-  phase_.store(next, std::memory_order_release);
+  phase_.store(phase + 1, std::memory_order_release);
   phase_.notify_all();
 }
 

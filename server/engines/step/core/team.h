@@ -2,11 +2,12 @@
 //
 // A step is one function run by all members: starting threads for every matrix product would cost more than small
 // products. All members call share() in the same order; each call is a phase, over when its last piece is done. A
-// member waits for pieces, never for members: one that the operating system has put aside holds up only the piece in
-// its hands, and when it is back it passes over the phases that others finished. That matters where the cores are
-// shared with other processes.
+// member begins with the pieces that are its own, so that what it touches stays with its core, and then helps those
+// that are behind. It waits for pieces, never for members: one that the operating system has put aside holds up only
+// the pieces in its hands, and when it is back it passes over the phases that others finished. That matters where the
+// cores are shared with other processes.
 //
-// Waiting members spin for some microseconds, as the next piece is usually that near, then sleep; between steps all
+// Waiting members spin for some microseconds, as the next phase is usually that near, then sleep; between steps all
 // sleep. Which member does what must never change a result.
 #pragma once
 #include <atomic>
@@ -39,29 +40,40 @@ class Team {
     }
     if (pieces == 0) return;
     const std::uint32_t phase = members_[static_cast<std::size_t>(member)].phase++;
-    for (int i = claim(phase, pieces); i >= 0; i = claim(phase, pieces)) {
-      piece(i);
-      finish(phase, pieces);
+    int finished = 0;
+    for (int helped = 0; helped < size_; ++helped) {
+      const int owner = (member + helped) % size_;
+      const int first = share_of(owner, pieces), count = share_of(owner + 1, pieces) - first;
+      for (int i = claim(owner, phase, count); i >= 0; i = claim(owner, phase, count), ++finished) piece(first + i);
     }
-    wait_while(phase_, phase);
+    if (finished > 0) finish(phase, finished, pieces);
+    wait_while(phase_, phase, kSpinsInside);
   }
 
  private:
-  struct alignas(64) Member {
-    std::uint32_t phase = 0;   // the next this member comes to
+  // A cache line for what a member alone writes, and one for what others may.
+  struct Member {
+    alignas(64) std::uint32_t phase = 0;              // the next this member comes to
+    alignas(64) std::atomic<std::uint64_t> claims{0}; // the last phase whose own pieces were taken; below it how many
   };
+  // Spins before sleeping: some 100 microseconds while a step runs, some 20 between steps, when cores may be others'.
+  static constexpr int kSpinsInside = 5000, kSpinsBetween = 1000;
+
   void live(int member);
-  // The next piece of a phase; -1 when none is left or the phase is over.
-  int claim(std::uint32_t phase, int pieces);
-  void finish(std::uint32_t phase, int pieces);
-  static void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old);
+  // Where a member's own pieces begin; what cannot be divided goes to the first.
+  int share_of(int member, int pieces) const {
+    return static_cast<int>((static_cast<std::int64_t>(pieces) * member + size_ - 1) / size_);
+  }
+  // The next of the `count` pieces that are owner's in a phase; -1 when none is left or the phase is over.
+  int claim(int owner, std::uint32_t phase, int count);
+  void finish(std::uint32_t phase, int finished, int pieces);
+  static void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old, int spins);
 
   const int size_;
   const std::function<void(int)>* work_ = nullptr;
   std::vector<Member> members_;
-  alignas(64) std::atomic<std::uint64_t> claims_{0};    // the phase, and below it how many of its pieces are taken
   alignas(64) std::atomic<int> done_{0};                // finished pieces of the phase
-  alignas(64) std::atomic<std::uint32_t> phase_{0};     // the same phase, for waiting
+  alignas(64) std::atomic<std::uint32_t> phase_{0};     // the one that is not over
   alignas(64) std::atomic<std::uint32_t> round_{0};     // counts runs; idle members wait on it
   std::atomic<std::uint32_t> open_{0};                  // the run that members may still enter; 0: none
   std::atomic<std::uint32_t> inside_{0};                // members other than 0 that are in it
