@@ -10,10 +10,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from server.engines.base import Outbox, Room
 from server.engines.kinds import STEP_PARAMETERS, EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
-from server.engines.step.grammar import Grammars, Matcher
+from server.engines.step.grammar import Grammars
 from server.engines.step.schedule import Live, Share, plan
 from server.engines.step.scoring import Scoring
 from server.engines.step.support import config, core, positions, supports
@@ -129,14 +132,10 @@ class StepEngine:
 
     def _step(self, live: list[Live], out: Outbox[GenerationRow, Token, Generated]) -> None:
         shares = self._score(plan(live, self._core, self._budget(live), self._block_tokens), live, out)
+        began_s = time.perf_counter()
+        shares, masks = self._masks(shares, live, out)
         if not shares:
             return
-        began_s = time.perf_counter()
-        masks = {
-            i: share.live.matcher.mask()
-            for i, share in enumerate(shares)
-            if share.live.matcher is not None and share.count == self._core.pending(share.live.row)
-        }
         ids, reports = self._core.step([share.live.row for share in shares], [share.count for share in shares], masks)
         self._learn_speed(shares, time.perf_counter() - began_s)
         for i, (share, token) in enumerate(zip(shares, ids, strict=True)):
@@ -144,8 +143,7 @@ class StepEngine:
                 continue
             one = share.live
             if token == -1:
-                self._end(one, live)
-                out.done(one.index, EngineFailed(detail="no token can be chosen: all are banned, or logits are NaN"))
+                self._fail(one, "no token can be chosen: all are banned, or logits are NaN", live, out)
                 continue
             report = reports.get(i)
             out.piece(one.index, Token(token) if report is None else Token(token, report[0], tuple(report[1])))
@@ -153,15 +151,35 @@ class StepEngine:
             if token in one.stop_ids or one.left_tokens <= 0:
                 self._finish(one, "stop" if token in one.stop_ids else "length", live, out)
             elif one.matcher is not None:
-                one.matcher.take(token)
-                if report is None:
-                    self._force(one, one.matcher, live, out)
+                try:
+                    one.matcher.take(token)
+                    forced = one.matcher.forced() if report is None else ()
+                except ValueError as error:
+                    self._fail(one, f"its grammar cannot be followed: {error}", live, out)
+                else:
+                    self._force(one, forced[: one.left_tokens], live, out)
+
+    def _masks(
+        self, shares: Sequence[Share], live: list[Live], out: Outbox[GenerationRow, Token, Generated]
+    ) -> tuple[list[Share], dict[int, npt.NDArray[np.uint32]]]:
+        """What each share's grammar allows, by its place among the shares of rows whose grammar can be followed."""
+        kept: list[Share] = []
+        masks = {}
+        for share in shares:
+            one = share.live
+            if one.matcher is not None and share.count == self._core.pending(one.row):
+                try:
+                    masks[len(kept)] = one.matcher.mask()
+                except ValueError as error:
+                    self._fail(one, f"its grammar cannot be followed: {error}", live, out)
+                    continue
+            kept.append(share)
+        return kept, masks
 
     def _force(
-        self, one: Live, matcher: Matcher, live: list[Live], out: Outbox[GenerationRow, Token, Generated]
+        self, one: Live, forced: Sequence[int], live: list[Live], out: Outbox[GenerationRow, Token, Generated]
     ) -> None:
         """Append what the grammar leaves no choice about: it is read like a prompt, all at once."""
-        forced = list(matcher.forced())[: one.left_tokens]
         if not forced:
             return
         self._core.append(one.row, forced)
@@ -200,6 +218,10 @@ class StepEngine:
         cached_tokens = self._core.cached(one.row)
         self._end(one, live)
         out.done(one.index, Generated(reason, cached_tokens, one.scoring.result() if one.scoring else ()))
+
+    def _fail(self, one: Live, why: str, live: list[Live], out: Outbox[GenerationRow, Token, Generated]) -> None:
+        self._end(one, live)
+        out.done(one.index, EngineFailed(detail=why))
 
     def _end(self, one: Live, live: list[Live]) -> None:
         live.remove(one)

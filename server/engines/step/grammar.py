@@ -2,10 +2,15 @@
 
 It was chosen since it is maintained, works on any vocabulary given as bytes, computes a mask in microseconds, and is
 a wheel of 3 MB without PyTorch behind it.
+
+Its lexer is an automaton that is built as texts need it, and building it costs most of a mask. So completions under one
+grammar share one automaton, within a limit; a completion that goes over it has one of its own from there on, with the
+library's own limits, so that no completion fails for what others made.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +20,24 @@ import numpy.typing as npt
 from models.registry import read_card
 from models.tokenizers import Tokenizer, load_tokenizer
 
+KEPT_GRAMMARS = 32
+SHARED: Mapping[str, int] = {"max_lexer_states": 10_000}
+"""Limits of the automaton that completions under one grammar share: some 10 MB; a usual schema needs hundreds."""
+KEPT_SPANS = 4096
+
 
 class Grammars:
-    """Matchers for one model's vocabulary. The library and the tokenizer are loaded with the first one."""
+    """Matchers for one model's vocabulary. The library and the tokenizer are loaded with the first one.
 
-    def __init__(self, folder: str) -> None:
+    Args:
+        folder: the model's.
+        shared, own: limits as the library's ``LLParserLimits`` names them, of what completions share and have alone.
+    """
+
+    def __init__(self, folder: str, shared: Mapping[str, int] = SHARED, own: Mapping[str, int] | None = None) -> None:
         self._folder = Path(folder)
+        self._shared, self._own = shared, own or {}
+        self._kept: OrderedDict[str, Any] = OrderedDict()
 
     def begin(self, grammar: str) -> "Matcher":
         """A matcher at the beginning of a completion.
@@ -28,9 +45,24 @@ class Grammars:
         Raises:
             ValueError: the grammar is none.
         """
-        from llguidance import LLMatcher
+        first = self._kept.pop(grammar, None) or self._compile(grammar, self._shared)
+        if first.is_error():
+            return Matcher(self._compile(grammar, self._own))
+        self._kept[grammar] = first
+        if len(self._kept) > KEPT_GRAMMARS:
+            self._kept.popitem(last=False)
 
-        return Matcher(LLMatcher(self._vocabulary, grammar, log_level=0))
+        def alone() -> Any:
+            if self._kept.get(grammar) is first:
+                del self._kept[grammar]  # the next ones share another
+            return self._compile(grammar, self._own)
+
+        return Matcher(first.deep_copy(), alone)
+
+    def _compile(self, grammar: str, limits: Mapping[str, int]) -> Any:
+        from llguidance import LLMatcher, LLParserLimits
+
+        return LLMatcher(self._vocabulary, grammar, log_level=0, limits=LLParserLimits(**limits))
 
     @cached_property
     def _vocabulary(self) -> Any:
@@ -43,29 +75,46 @@ class Grammars:
 
 
 class Matcher:
-    """One completion's place in its grammar."""
+    """One completion's place in its grammar.
 
-    def __init__(self, matcher: Any) -> None:
+    Args:
+        matcher: the library's, at the beginning.
+        alone: makes one that shares nothing, for when the shared one is over its limit.
+
+    Raises:
+        ValueError: here, the grammar is none; from the methods, it needs more than the library's limits allow.
+    """
+
+    def __init__(self, matcher: Any, alone: Callable[[], Any] | None = None) -> None:
         self._matcher = matcher
+        self._alone = alone
+        self._taken: list[int] = []
         self._check()
 
     def mask(self) -> npt.NDArray[np.uint32]:
         """The tokens that may come next: a bit each, the lowest first."""
-        bits = self._matcher.compute_bitmask()
-        self._check()
-        return np.frombuffer(bits, np.uint32)
+        return np.frombuffer(self._ask(lambda matcher: matcher.compute_bitmask()), np.uint32)
 
     def take(self, token: int) -> None:
         """The completion goes on with this token."""
-        self._matcher.consume_token(token)
-        self._check()
+        self._ask(lambda matcher: matcher.consume_token(token))
+        self._taken.append(token)
 
     def forced(self) -> Sequence[int]:
         """The tokens that must come next, as far as there is no choice; they are taken."""
-        tokens: list[int] = self._matcher.compute_ff_tokens()
+        tokens: list[int] = self._ask(lambda matcher: matcher.compute_ff_tokens())
         for token in tokens:
             self.take(token)
         return tokens
+
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
+        answer = question(self._matcher)
+        if self._matcher.is_error() and self._alone is not None:
+            self._matcher, self._alone = self._alone(), None
+            self._matcher.consume_tokens(self._taken)
+            answer = question(self._matcher)
+        self._check()
+        return answer
 
     def _check(self) -> None:
         if self._matcher.is_error():
@@ -87,10 +136,13 @@ class _Vocabulary:
         self._longest = max(map(len, self._ids))
         self.eos_token_id = stop_ids[0]
         self.bos_token_id = None
+        self._spans = lru_cache(maxsize=KEPT_SPANS)(self._tokenize)
 
     def __call__(self, text: str | bytes) -> list[int]:
         """The tokens of a text in the middle of a completion: their bytes are exactly the text's."""
-        raw = text.encode() if isinstance(text, str) else text
+        return list(self._spans(text.encode() if isinstance(text, str) else text))
+
+    def _tokenize(self, raw: bytes) -> Sequence[int]:
         plain = raw.decode("utf-8", "replace")
         # A tokenizer may put a space before a text, or change characters: something harmless goes before it.
         for before in (":", ".", "\n"):

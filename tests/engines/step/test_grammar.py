@@ -1,10 +1,12 @@
 """Completions under a grammar, on the shipped model: whatever it would like to say, it keeps to the form."""
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from llguidance import LLMatcher
 
@@ -13,6 +15,7 @@ from models.tokenizers import load_tokenizer
 from server.engines.kinds import EngineSpec
 from server.engines.rows import GenerationRow, Sampling
 from server.engines.step.engine import StepEngine
+from server.engines.step.grammar import Grammars
 from server.engines.step.support import core
 from server.errors import EngineFailed
 
@@ -27,6 +30,8 @@ SCHEMA = {
     "required": ["city", "guests", "outdoors"],
     "additionalProperties": False,
 }
+
+FREE = {"type": "object", "properties": {"wishes": {"type": "array", "items": {"type": "string", "minLength": 60}}}}
 
 COMPACT = LLMatcher.grammar_from_json_schema(SCHEMA, overrides={"whitespace_flexible": False})
 
@@ -101,3 +106,35 @@ def test_a_grammar_that_is_none_fails_its_row_alone(engine: StepEngine, tokenize
     engine.run([row(tokenizer, "start: nowhere"), good], out)
     assert isinstance(out.outcomes[0], EngineFailed)
     assert out.outcomes[1].reason == "length"
+
+
+@pytest.mark.parametrize("states", [10_000, 400, 1])
+def test_what_is_allowed_does_not_depend_on_who_shares_the_automaton(tokenizer: Any, states: int) -> None:
+    """Nor on whether it is full: with 400 states some completions go on alone in the middle, with one all of them."""
+    grammar = LLMatcher.grammar_from_json_schema(FREE)
+    shared, alone = Grammars(str(FOLDER), {"max_lexer_states": states}), Grammars(str(FOLDER))
+    for seed in range(4):
+        choices = random.Random(seed)
+        one, other = shared.begin(grammar), alone.begin(grammar)
+        for _ in range(60):
+            allowed = one.mask()
+            assert (allowed == other.mask()).all()
+            token = choices.choice(np.unpackbits(allowed.view(np.uint8), bitorder="little").nonzero()[0].tolist())
+            one.take(token)
+            other.take(token)
+            assert one.forced() == other.forced()
+        alone = Grammars(str(FOLDER))
+
+
+def test_a_grammar_beyond_its_limits_fails_its_row_alone(tokenizer: Any, sink: Any) -> None:
+    engine = StepEngine(EngineSpec("step", str(FOLDER), options={"context_tokens": 512, "cache_bytes": 1 << 22}))
+    few = {"step_max_items": 60}
+    engine._grammars = Grammars(str(FOLDER), few, few)
+    simple = "start: /[a-z ]+/"
+    nested = "start: x\nx: x x | /[a-z ]/"
+    out = sink()
+    engine.run([row(tokenizer, nested), row(tokenizer, simple, max_tokens=20)], out)
+    engine.close()
+    assert isinstance(out.outcomes[0], EngineFailed)
+    assert "grammar" in out.outcomes[0].detail
+    assert out.outcomes[1].reason in ("stop", "length")
