@@ -111,10 +111,10 @@ inline void attend_tile(const AttendJob& job) {
   for (int q = 0; q < Q; ++q)
     inverse[q] = 1.f / exponentials(job.scores + static_cast<size_t>(q) * job.scores_stride, job.queries[q].begin - base,
                                     job.queries[q].end - base, (last - first) * kBlockTokens);
+  constexpr int kVectors = value_vectors(Q);
   int d = 0;
-  for (; d + kValueVectors * kLane <= job.head_dim; d += kValueVectors * kLane)
-    values_tile<Q, kValueVectors>(job, base, end, d, inverse);
-  if constexpr (kValueVectors > 2) {
+  for (; d + kVectors * kLane <= job.head_dim; d += kVectors * kLane) values_tile<Q, kVectors>(job, base, end, d, inverse);
+  if constexpr (kVectors > 2) {
     if (job.head_dim - d == 3 * kLane) return values_tile<Q, 3>(job, base, end, d, inverse);
     if (job.head_dim - d == 2 * kLane) return values_tile<Q, 2>(job, base, end, d, inverse);
   }

@@ -10,7 +10,7 @@ namespace {
 constexpr int kOffset = 0;
 constexpr int kRowTile = 2;      // 8 accumulators of 16 registers
 constexpr int kQueryTile = 3;
-constexpr int kValueVectors = 2;
+constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 2 : 1; }
 
 struct vf { __m256 a, b; };

@@ -8,8 +8,8 @@ namespace {
 
 constexpr int kOffset = 128;
 constexpr int kRowTile = 8;      // 16 accumulators; with more rows their addresses no longer fit the integer registers
-constexpr int kQueryTile = 6;
-constexpr int kValueVectors = 4;
+constexpr int kQueryTile = 8;
+constexpr int value_vectors(int queries) { return queries <= 6 ? 4 : 3; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 4 : 2; }
 
 using vf = __m512;

@@ -9,7 +9,7 @@ namespace {
 constexpr int kOffset = 0;
 constexpr int kRowTile = 3;      // 24 accumulators of 32 registers
 constexpr int kQueryTile = 3;
-constexpr int kValueVectors = 2;
+constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 2 : 1; }
 
 struct vf { float32x4_t r[4]; };

@@ -10,7 +10,7 @@ namespace {
 constexpr int kOffset = 0;
 constexpr int kRowTile = 2;
 constexpr int kQueryTile = 2;
-constexpr int kValueVectors = 2;
+constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int) { return 1; }
 
 struct vf { float v[16]; };
