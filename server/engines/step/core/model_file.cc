@@ -171,11 +171,10 @@ Aligned<float> ModelFile::floats(const Variable& v, std::size_t padded_size) con
   return out;
 }
 
-Aligned<std::int8_t> ModelFile::int8s(const Variable& v) const {
+void ModelFile::int8s(const Variable& v, std::size_t first, std::size_t count, std::int8_t* to) const {
   if (v.type != Type::kInt8) throw ModelError("model.bin: an int8 variable holds another type");
-  Aligned<std::int8_t> out(v.bytes);
-  read_at(v.offset, out.data(), v.bytes);
-  return out;
+  if (count > v.bytes || first > v.bytes - count) throw ModelError("model.bin: a variable is shorter than its shape");
+  read_at(v.offset + first, to, count);
 }
 
 void ModelFile::read_at(std::uint64_t offset, void* to, std::size_t bytes) const {

@@ -45,7 +45,8 @@ class ModelFile {
 
   // The payload as floats, with `padding` zeros behind; half types are widened.
   Aligned<float> floats(const Variable& variable, std::size_t padded_size) const;
-  Aligned<std::int8_t> int8s(const Variable& variable) const;
+  // Some of an int8 payload; they must be in it.
+  void int8s(const Variable& variable, std::size_t first, std::size_t count, std::int8_t* to) const;
 
  private:
   struct Close {

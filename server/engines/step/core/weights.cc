@@ -59,11 +59,11 @@ RotaryTable::RotaryTable(const Rotary& r, int context_tokens)
 }
 
 Weights::Weights(const ModelFile& file, const Architecture& a, const Kernels& kernels, int context_tokens)
-    : architecture(a), projection(file, "decoder/projection", kernels, Store::kWrite) {
+    : architecture(a), projection(arena, file, "decoder/projection", kernels, Store::kWrite) {
   const auto* in = file.find("decoder/embeddings/weight");
   const auto* out = file.find("decoder/projection/weight");
   tied = in->offset == out->offset;
-  if (!tied) own_embeddings = Linear(file, "decoder/embeddings", kernels, Store::kWrite);
+  if (!tied) own_embeddings = Linear(arena, file, "decoder/embeddings", kernels, Store::kWrite);
   const auto norm = [&](const std::string& scope, int size) { return load_norm(file, scope, size, a.norm_plus_one); };
   final_norm = norm("decoder/layer_norm", a.width);
   if (a.positions > 0) {
@@ -76,11 +76,11 @@ Weights::Weights(const ModelFile& file, const Architecture& a, const Kernels& ke
     // With a norm behind each half, what a half makes is not yet what is added to the residual stream.
     const Store last = a.pre_post_norms ? Store::kWrite : Store::kAdd;
     Layer l;
-    l.qkv = Linear(file, attention + "linear_0", kernels, Store::kWrite);
-    l.out = Linear(file, attention + "linear_1", kernels, last);
-    l.up = a.gated ? Linear::gated(file, ffn + "linear_0", ffn + "linear_0_noact", kernels, a.activation)
-                   : Linear(file, ffn + "linear_0", kernels, Store::kWrite, a.activation);
-    l.down = Linear(file, ffn + "linear_1", kernels, last);
+    l.qkv = Linear(arena, file, attention + "linear_0", kernels, Store::kWrite);
+    l.out = Linear(arena, file, attention + "linear_1", kernels, last);
+    l.up = a.gated ? Linear::gated(arena, file, ffn + "linear_0", ffn + "linear_0_noact", kernels, a.activation)
+                   : Linear(arena, file, ffn + "linear_0", kernels, Store::kWrite, a.activation);
+    l.down = Linear(arena, file, ffn + "linear_1", kernels, last);
     if (a.pre_post_norms) {
       l.attention_norm = norm(scope + "input_layer_norm", a.width);
       l.post_attention_norm = norm(scope + "post_attention_layer_norm", a.width);

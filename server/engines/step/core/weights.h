@@ -40,6 +40,7 @@ struct Weights {
   std::size_t bytes() const;     // of all int8 matrices: what a step at batch 1 reads
 
   Architecture architecture;
+  Arena arena;                   // of all linear layers
   Linear projection;
   Linear own_embeddings;         // empty when the projection's matrix serves both ends
   bool tied;
