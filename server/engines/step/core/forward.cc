@@ -12,6 +12,8 @@ constexpr int kAlone = 4;
 constexpr int kChunkRows = 96;
 // Prompt tokens a piece of attention.
 constexpr int kAttendTokens = 16;
+// Weights fetched ahead by a member that waits: about as much as memory gives in that time.
+constexpr std::size_t kFetchBytes = 16 << 10;
 
 std::size_t width(int n) { return static_cast<std::size_t>(round_up(n, kPanel)); }
 
@@ -90,6 +92,8 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
     const auto& layer = weights_.layers[static_cast<std::size_t>(index)];
     const auto attention_norm = layer.attention_norm.view(size, shape_.epsilon);
     const auto ffn_norm = layer.ffn_norm.view(size, shape_.epsilon);
+    const bool last = index + 1 == shape_.layers;
+    const Linear* following = last ? &weights_.projection : &weights_.layers[static_cast<std::size_t>(index) + 1].qkv;
 
     product(member, layer.qkv, {x_.data(), width_, size, &attention_norm, nullptr}, count, qkv_.data(), qkv_width_);
     // All keys and values of a prompt must be there before one of its tokens looks at them; a token of a decoding row
@@ -103,13 +107,15 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
       const auto& span = span_of(piece.span);
       if (span.count == 1) place_heads(layer, index, piece.first, piece.head, span);
       attend(member, layer, index, piece, span);
-    });
+    }, fetch(member, &layer.out, count));
     product(member, layer.out, {context_.data(), context_width_, shape_.query_width(), nullptr, nullptr}, count, branch,
-            width_);
+            width_, &layer.up);
     if (shape_.pre_post_norms) add_normed(member, layer.post_attention_norm, count);
 
-    product(member, layer.up, {x_.data(), width_, size, &ffn_norm, nullptr}, count, inner_.data(), inner_width_);
-    product(member, layer.down, {inner_.data(), inner_width_, shape_.inner, nullptr, nullptr}, count, branch, width_);
+    product(member, layer.up, {x_.data(), width_, size, &ffn_norm, nullptr}, count, inner_.data(), inner_width_,
+            &layer.down);
+    product(member, layer.down, {inner_.data(), inner_width_, shape_.inner, nullptr, nullptr}, count, branch, width_,
+            following);
     if (shape_.pre_post_norms) add_normed(member, layer.post_ffn_norm, count);
   }
 
@@ -139,7 +145,8 @@ void Forward::finish(int row, const std::function<void(int, float*)>* after) {
   if (after != nullptr) (*after)(row, logits);
 }
 
-void Forward::product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride) {
+void Forward::product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride,
+                      const Linear* next) {
   auto& own = members_[static_cast<std::size_t>(member)];
   const bool alone = count <= kAlone;
   std::uint8_t* to = alone ? own.quantised.data() : quantised_.data();
@@ -152,7 +159,7 @@ void Forward::product(int member, const Linear& linear, const Rows& rows, int co
   bool ready = !alone;
 
   const auto view = linear.view();
-  const int group = alone ? std::max(1, linear.panels() / (team_.size() * 6)) : 1;
+  const int group = alone ? group_of(linear) : 1;
   const int groups = (linear.panels() + group - 1) / group;
   const int chunks = (count + kChunkRows - 1) / kChunkRows;
   team_.share(member, groups * chunks, [&](int i) {
@@ -162,7 +169,15 @@ void Forward::product(int member, const Linear& linear, const Rows& rows, int co
     const int panel = i % groups * group;
     kernels_.gemm(view, activations, row, std::min(kChunkRows, count - row), panel,
                   std::min(group, linear.panels() - panel), out, stride);
-  });
+  }, fetch(member, next, count));
+}
+
+Forward::Fetch Forward::fetch(int member, const Linear* next, int count) const {
+  if (next == nullptr || count > kAlone) return {};
+  const int group = group_of(*next);
+  const int panel = std::min(team_.first_of(member, (next->panels() + group - 1) / group) * group, next->panels());
+  const std::size_t begin = static_cast<std::size_t>(panel) * next->panel_bytes();
+  return {next->view().packed + begin, std::min(kFetchBytes, next->bytes() - begin) / 64 * 64};
 }
 
 void Forward::quantise(int member, const Rows& rows, int i, const ActivationView& view, std::uint8_t* to,

@@ -3,6 +3,7 @@
 // Decode rows bring one token, prompts a chunk of any length. Rows are flattened, so nobody waits for a common length.
 // A row's logits are bitwise the same whatever runs beside it, however its prompt is cut, on any number of threads.
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "aligned.h"
@@ -48,8 +49,27 @@ class Forward {
     const NormView* norm;
     const std::vector<int>* which;   // null: all, in order
   };
-  // out (+)= quantised(rows) times the layer's weights.
-  void product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride);
+  // out (+)= quantised(rows) times the layer's weights. `next`, when given, is the layer that will be multiplied next.
+  void product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride,
+               const Linear* next = nullptr);
+  // Panels a piece of a product of few rows.
+  int group_of(const Linear& linear) const { return std::max(1, linear.panels() / (team_.size() * 6)); }
+  // Brings the beginning of a member's own part of a layer near, a step a call; false when that is done. With few rows
+  // a step lives on memory, which would stand still while members wait for each other.
+  class Fetch {
+   public:
+    Fetch() = default;
+    Fetch(const std::int8_t* from, std::size_t bytes) : at_(from), end_(from + bytes) {}
+    bool operator()() {
+      for (int line = 0; line < 8 && at_ != end_; ++line, at_ += 64) __builtin_prefetch(at_, 0, 2);
+      return at_ != end_;
+    }
+
+   private:
+    const std::int8_t* at_ = nullptr;
+    const std::int8_t* end_ = nullptr;
+  };
+  Fetch fetch(int member, const Linear* next, int count) const;
   // Normalises and quantises row i into place i of `to`.
   void quantise(int member, const Rows& rows, int i, const ActivationView& view, std::uint8_t* to, float* inverse);
   void add_normed(int member, const Norm& norm, int count);

@@ -32,8 +32,9 @@ class Team {
 
   // Inside `work`: calls piece(i) for those 0 <= i < pieces that this member gets, and returns when all are done.
   // Outside of a piece a member must touch nothing that pieces write: others may be phases ahead.
-  template <typename Piece>
-  void share(int member, int pieces, Piece piece) {
+  // While it waits for the others it calls idle() as long as that answers true: time to fetch what comes next.
+  template <typename Piece, typename Idle>
+  void share(int member, int pieces, Piece piece, Idle idle) {
     if (size_ == 1) {
       for (int i = 0; i < pieces; ++i) piece(i);
       return;
@@ -43,11 +44,21 @@ class Team {
     int finished = 0;
     for (int helped = 0; helped < size_; ++helped) {
       const int owner = (member + helped) % size_;
-      const int first = share_of(owner, pieces), count = share_of(owner + 1, pieces) - first;
+      const int first = first_of(owner, pieces), count = first_of(owner + 1, pieces) - first;
       for (int i = claim(owner, phase, count); i >= 0; i = claim(owner, phase, count), ++finished) piece(first + i);
     }
     if (finished > 0) finish(phase, finished, pieces);
+    while (phase_.load(std::memory_order_acquire) == phase && idle()) {}
     wait_while(phase_, phase, kSpinsInside);
+  }
+  template <typename Piece>
+  void share(int member, int pieces, Piece piece) {
+    share(member, pieces, piece, [] { return false; });
+  }
+
+  // Where a member's own pieces begin; what cannot be divided goes to the first.
+  int first_of(int member, int pieces) const {
+    return static_cast<int>((static_cast<std::int64_t>(pieces) * member + size_ - 1) / size_);
   }
 
  private:
@@ -60,10 +71,6 @@ class Team {
   static constexpr int kSpinsInside = 5000, kSpinsBetween = 1000;
 
   void live(int member);
-  // Where a member's own pieces begin; what cannot be divided goes to the first.
-  int share_of(int member, int pieces) const {
-    return static_cast<int>((static_cast<std::int64_t>(pieces) * member + size_ - 1) / size_);
-  }
   // The next of the `count` pieces that are owner's in a phase; -1 when none is left or the phase is over.
   int claim(int owner, std::uint32_t phase, int count);
   void finish(std::uint32_t phase, int finished, int pieces);
