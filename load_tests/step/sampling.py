@@ -63,7 +63,7 @@ def main() -> None:
     words = -(-shape.vocabulary // 32)
     mask: npt.NDArray[np.uint32] = np.random.default_rng(0).integers(0, 1 << 32, words, np.uint32)
 
-    def seconds(rows: list[int], masks: dict[int, Any]) -> float:
+    def seconds(rows: list[int], masks: dict[int, bytes]) -> float:
         assert all(step.core.reserve(row, 1) for row in rows)
         began = clock()
         step.core.step(rows, [1] * ROWS, masks)
@@ -74,7 +74,7 @@ def main() -> None:
     plain = step.open_rows(ROWS, PROMPT_TOKENS)
     for name, options in OPTIONS.items():
         rows = step.open_rows(ROWS, PROMPT_TOKENS, **{key: value for key, value in options.items() if key != "masked"})
-        masks = dict.fromkeys(range(ROWS), mask) if "masked" in options else {}
+        masks = dict.fromkeys(range(ROWS), mask.tobytes()) if "masked" in options else {}
         turns = [(seconds(plain, {}), seconds(rows, masks)) for _ in range(args.rounds)]
         without, chosen = (min(times) for times in zip(*turns, strict=True))
         greedy.append(without)

@@ -1,5 +1,6 @@
 """The rows, pieces and results of the three kinds of engine: plain data, all of it picklable."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -65,8 +66,25 @@ class Token:
 
     id: int
     logprob: float | None = None
-    top: Sequence[tuple[int, float]] = ()
-    """The likeliest ids at this position with their log-probabilities, likeliest first."""
+    top: bytes = b""
+    """The likeliest at this position, likeliest first: their ids as int32, then their log-probabilities as float32.
+    Bytes, since a token may have twenty: as objects they would take longer than a small model's step."""
+
+    @property
+    def likeliest(self) -> list[tuple[int, float]]:
+        """``top``, read."""
+        return list(zip(*read_top(self.top), strict=True))
+
+
+def write_top(ids: npt.ArrayLike, logprobs: npt.ArrayLike) -> bytes:
+    """``Token.top`` of these."""
+    return np.asarray(ids, np.int32).tobytes() + np.asarray(logprobs, np.float32).tobytes()
+
+
+def read_top(top: bytes) -> tuple[list[int], list[float]]:
+    """The ids and the log-probabilities of ``Token.top``."""
+    half = len(top) // 2
+    return array("i", top[:half]).tolist(), array("f", top[half:]).tolist()
 
 
 @dataclass(frozen=True, slots=True)

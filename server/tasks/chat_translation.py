@@ -13,6 +13,7 @@ from server.errors import InvalidValue, UnsupportedParameter
 from server.tasks.options import ON_THE_WIRE, GenerationOptions
 from server.tasks.results import Choice, Delta, Usage
 from server.tasks.text.names import english_name
+from server.tasks.told import NONE
 from server.tasks.translation import TranslationTask
 from server.tasks.translation_run import TranslationRun
 
@@ -120,7 +121,7 @@ class TranslationStream:
     async def whole(self) -> list[Choice]:
         """Wait for all of it."""
         text = "".join([delta.text async for delta in self])
-        return [Choice(0, text, (), (), "stop")]
+        return [Choice(0, text, NONE, (), "stop")]
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -3,18 +3,16 @@
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 from models.tokenizers import Tokenizer
 from server.engines.rows import Generated, Token
-from server.tasks.results import Delta, TokenText, ToolCall
+from server.tasks.results import Delta, ToolCall
 from server.tasks.text.calls import CallMarks
 from server.tasks.text.detokenise import Detokenizer
 from server.tasks.text.stopping import StopStrings
-
-KEPT_TEXTS = 16_384
+from server.tasks.told import NONE, TokenTexts, Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class Completion:
         self,
         index: int,
         tokenizer: Tokenizer,
-        told: "TokenTexts",
+        texts: TokenTexts,
         stops: Sequence[str],
         stop_ids: frozenset[int],
         *,
@@ -87,7 +85,7 @@ class Completion:
         continues_text: bool,
     ) -> None:
         self._index = index
-        self._told = told
+        self._texts = texts
         self._stop_ids = stop_ids
         self._logprobs = logprobs
         self._reader = reader
@@ -95,7 +93,7 @@ class Completion:
         self._stops = StopStrings(stops)
         self._made_characters = 0
         self._sent_characters = 0
-        self._waiting: deque[tuple[int, TokenText]] = deque()
+        self._waiting: deque[tuple[int, Token]] = deque()
         self._call: list[str] | None = None
         self._marks = CallMarks(reader.marks, only_first=reader.only_first) if reader.marks else None
         self.tokens = 0
@@ -116,7 +114,7 @@ class Completion:
             return None
         self._made_characters += len(text)
         if self._logprobs and token.logprob is not None:
-            self._waiting.append((self._made_characters, self._told.of(token)))
+            self._waiting.append((self._made_characters, token))
         out = self._stops.push(text if self._marks is None else self._marks.push(text))
         if self._stops.matched is not None:
             self.over = True
@@ -139,7 +137,7 @@ class Completion:
         text = self._stops.push(rest)
         if self._stops.matched is None:
             text += self._stops.finish()
-            tokens = tuple(token for _, token in self._waiting)
+            tokens = Told([token for _, token in self._waiting], self._texts)
             return Delta(self._index, text, tokens, finish_reason=how.reason)
         return Delta(self._index, text, self._covered(len(text)), finish_reason="stop")
 
@@ -153,29 +151,10 @@ class Completion:
         calls = self._reader.parse(self._marks.collected)
         return calls, plain if calls else plain + self._marks.collected
 
-    def _covered(self, characters: int) -> Sequence[TokenText]:
+    def _covered(self, characters: int) -> Told:
         """The tokens that end within the text sent so far."""
         self._sent_characters += characters
         covered = []
         while self._waiting and self._waiting[0][0] <= self._sent_characters:
             covered.append(self._waiting.popleft()[1])
-        return tuple(covered)
-
-
-class TokenTexts:
-    """A model's tokens as ``logprobs`` tells them. The texts of those told lately are kept."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._text = lru_cache(maxsize=KEPT_TEXTS)(self._read)
-
-    def of(self, token: Token) -> TokenText:
-        """A token and the likeliest at its place."""
-        text = self._text
-        top = [TokenText(*text(id), logprob) for id, logprob in token.top]
-        return TokenText(*text(token.id), token.logprob or 0.0, top)
-
-    def _read(self, id: int) -> tuple[str, bytes]:
-        raw = self._tokenizer.token_bytes(id)
-        text = raw.decode("utf-8", "replace") if raw else self._tokenizer.token(id)
-        return text, raw or text.encode()
+        return Told(covered, self._texts) if covered else NONE

@@ -13,13 +13,13 @@ from models.registry import ModelCard
 from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
 from server.tasks.aside import aside
-from server.tasks.completion import CallReader, TokenTexts
+from server.tasks.completion import CallReader
 from server.tasks.grammars import checked
 from server.tasks.model import Model
 from server.tasks.options import ON_THE_WIRE, GenerationOptions
-from server.tasks.results import TokenText
 from server.tasks.stream import GenerationStream
 from server.tasks.text.templates import ChatTemplate
+from server.tasks.told import TokenTexts, Told
 
 
 class Generation:
@@ -68,9 +68,7 @@ class Generation:
         """The ids of plain text to continue; an empty text is the beginning of one."""
         return self._bos + self._encode(lambda: self._model.tokenizer.encode(text), "prompt")
 
-    def prompt_tokens(
-        self, ids: Sequence[int], scored: Sequence[TokenText], prompt: str | Sequence[int]
-    ) -> Sequence[TokenText]:
+    def prompt_tokens(self, ids: Sequence[int], scored: Told, prompt: str | Sequence[int]) -> Told:
         """All tokens of a prompt that was scored: those of its text, or all of its ids.
 
         Args:
@@ -80,7 +78,7 @@ class Generation:
         """
         if isinstance(prompt, str) and self._bos:
             return scored
-        return [self._told.of(Token(ids[0])), *scored]
+        return Told([Token(ids[0]), *scored.tokens], self._told)
 
     async def chat(
         self,

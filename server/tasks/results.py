@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from server.batching.job import Timing
+from server.tasks.told import NONE, Told
 
 ItemT = TypeVar("ItemT")
 
@@ -22,15 +23,6 @@ class Usage:
     cached_tokens: int = 0
 
 
-class TokenText(NamedTuple):
-    """A completion token with its log-probability, for ``logprobs``. A tuple: up to 21 are made for each token."""
-
-    text: str
-    bytes: bytes
-    logprob: float
-    top: Sequence["TokenText"] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call the model wants made."""
@@ -45,7 +37,7 @@ class Delta:
 
     index: int
     text: str = ""
-    tokens: Sequence[TokenText] = ()
+    tokens: Told = NONE
     """With logprobs only: the tokens that end within the text sent so far."""
     calls: Sequence[ToolCall] = ()
     finish_reason: FinishReason | None = None
@@ -57,7 +49,7 @@ class Choice:
 
     index: int
     text: str
-    tokens: Sequence[TokenText]
+    tokens: Told
     calls: Sequence[ToolCall]
     finish_reason: FinishReason
 

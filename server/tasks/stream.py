@@ -6,8 +6,9 @@ from models.tokenizers import Tokenizer
 from server.batching.job import Job, Outcome, Piece, Timing
 from server.engines.rows import Generated, GenerationRow, Token
 from server.errors import ServerError
-from server.tasks.completion import CallReader, Completion, TokenTexts
-from server.tasks.results import Choice, Delta, TokenText, Usage
+from server.tasks.completion import CallReader, Completion
+from server.tasks.results import Choice, Delta, Usage
+from server.tasks.told import TokenTexts, Told
 
 
 class GenerationStream:
@@ -17,7 +18,7 @@ class GenerationStream:
         self,
         job: Job[GenerationRow, Token, Generated],
         tokenizer: Tokenizer,
-        told: TokenTexts,
+        texts: TokenTexts,
         *,
         prompt_tokens: int,
         stop_ids: frozenset[int],
@@ -28,8 +29,8 @@ class GenerationStream:
         preparation_s: float,
     ) -> None:
         self._job = job
-        self._told = told
-        self.prompt_tokens: dict[int, Sequence[TokenText]] = {}
+        self._texts = texts
+        self.prompt_tokens: dict[int, Told] = {}
         """With ``prompt_logprobs``, by choice and once the choice has ended: its prompt's tokens but the first."""
         self._prompt_tokens = prompt_tokens
         self._cached_tokens = 0
@@ -38,7 +39,7 @@ class GenerationStream:
             Completion(
                 seat.index,
                 tokenizer,
-                told,
+                texts,
                 stops,
                 stop_ids,
                 logprobs=logprobs,
@@ -94,7 +95,7 @@ class GenerationStream:
             raise event.result
         self._cached_tokens += event.result.cached_tokens
         if event.result.prompt:
-            self.prompt_tokens[event.index] = [self._told.of(token) for token in event.result.prompt]
+            self.prompt_tokens[event.index] = Told(event.result.prompt, self._texts)
         return completion.end(event.result)
 
 
@@ -102,7 +103,7 @@ def _choice(index: int, parts: Sequence[Delta]) -> Choice:
     return Choice(
         index,
         "".join(part.text for part in parts),
-        [token for part in parts for token in part.tokens],
+        Told.joined(part.tokens for part in parts),
         parts[-1].calls,
         parts[-1].finish_reason or "stop",
     )

@@ -34,6 +34,7 @@ from server.engines.rows import (
     Token,
     Translated,
     TranslationRow,
+    write_top,
 )
 from server.errors import EngineFailed
 from server.metrics import Metrics
@@ -107,7 +108,8 @@ class ScriptedGenerator(Scripted):
                     live.discard(i)
                     continue
                 token = self.script[step % len(self.script)]
-                top = tuple((token + n, -0.5 - n) for n in range(row.logprobs or 0))
+                beside = range(row.logprobs or 0)
+                top = write_top([token + n for n in beside], [-0.5 - n for n in beside])
                 out.piece(i, Token(token, None if row.logprobs is None else -0.5, top))
                 if token in row.stop_ids or step + 1 == row.max_tokens:
                     out.done(i, Generated("stop" if token in row.stop_ids else "length"))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 
 from server.api import events
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now
+from server.api.openai import token_json
 from server.api.openai.fingerprint import fingerprint
 from server.api.openai.pace import Deltas, Pace
 from server.api.openai.text_chunks import TextChunks
@@ -65,8 +66,8 @@ class _Answers:
         self._model = model
         self._fingerprint = system_fingerprint
 
-    def whole(self, choices: Sequence[Choice], usage: GenerationUsage) -> ChatResponse:
-        return ChatResponse(
+    def whole(self, choices: Sequence[Choice], usage: GenerationUsage) -> ChatResponse | Response:
+        response = ChatResponse(
             id=self._id,
             object="chat.completion",
             created=self._created,
@@ -75,6 +76,11 @@ class _Answers:
             choices=[self._choice(choice) for choice in choices],
             usage=usage,
         )
+        if not self._logprobs:
+            return response
+        encoded = response.model_dump_json(exclude_unset=True).encode()
+        contents = [token_json.content(choice.tokens, self._top) for choice in choices]
+        return Response(token_json.filled(encoded, contents), media_type="application/json")
 
     def _choice(self, choice: Choice) -> ChatChoice:
         message = Answer(role="assistant", content=choice.text, refusal=None)
@@ -85,12 +91,9 @@ class _Answers:
         return ChatChoice(
             index=choice.index,
             message=message,
-            logprobs=self._tokens(choice) if self._logprobs else None,
+            logprobs=Logprobs(content=[], refusal=None) if self._logprobs else None,
             finish_reason=choice.finish_reason,
         )
-
-    def _tokens(self, part: Choice | Delta) -> Logprobs:
-        return Logprobs.of(part.tokens, self._top)
 
     async def stream(self, deltas: Deltas, record: Record) -> AsyncIterator[bytes]:
         """The events of a stream, all but ``[DONE]``."""
@@ -108,7 +111,9 @@ class _Answers:
                 if delta.finish_reason is not None:
                     reasons.append(delta.finish_reason)
                 for chunk in self._chunks(delta, begun, deltas):
-                    yield events.encode(chunk)
+                    told = [delta.tokens for choice in chunk.choices if choice.logprobs is not None]
+                    contents = [token_json.content(tokens, self._top) for tokens in told]
+                    yield token_json.filled(events.encode(chunk), contents)
             if self._options is not None and self._options.include_usage:
                 yield events.encode(self._chunk([], deltas, last=True))
         finally:
@@ -133,7 +138,7 @@ class _Answers:
             last = i == len(chunks) - 1
             text = part.content is not None and part.role is None
             choice = self._part(delta.index, part)
-            choice.logprobs = self._tokens(delta) if self._logprobs and text else None
+            choice.logprobs = Logprobs(content=[], refusal=None) if self._logprobs and text else None
             choice.finish_reason = delta.finish_reason if last else None
             made.append(self._chunk([choice], deltas))
         return made

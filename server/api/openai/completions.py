@@ -20,9 +20,10 @@ from server.api.schemas.completions import (
     CompletionResponse,
 )
 from server.tasks.generation import Generation
-from server.tasks.results import Choice, Delta, FinishReason, TokenText
+from server.tasks.results import Choice, Delta, FinishReason
 from server.tasks.services import Services
 from server.tasks.stream import GenerationStream
+from server.tasks.told import NONE, Told
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
@@ -44,7 +45,7 @@ async def create_completion(
     record.finish(deltas.usage, deltas.timing, (choice.finish_reason for choice in choices))
     if body.scores_prompt:
         for p, ids in enumerate(prompts):
-            answer.score(p, task.prompt_tokens(ids, deltas.prompt_tokens.get(p * body.made, ()), body.prompts[p]))
+            answer.score(p, task.prompt_tokens(ids, deltas.prompt_tokens.get(p * body.made, NONE), body.prompts[p]))
     return answer.whole(choices, GenerationUsage.of(deltas.usage))
 
 
@@ -62,13 +63,13 @@ class _Answers:
     def __init__(self, body: CompletionRequest, task: Generation, echoes: Sequence[str]) -> None:
         self._body = body
         self._echoes = echoes
-        self._scored: dict[int, Sequence[TokenText]] = {}
+        self._scored: dict[int, Told] = {}
         self._id = new_id("cmpl-")
         self._created = now()
         self._model = body.model or task.card.id
         self._fingerprint = fingerprint(task.card)
 
-    def score(self, prompt: int, tokens: Sequence[TokenText]) -> None:
+    def score(self, prompt: int, tokens: Told) -> None:
         """The tokens of a prompt, with their log-probabilities."""
         self._scored[prompt] = tokens
 
@@ -77,12 +78,12 @@ class _Answers:
         written = []
         for p, echo in enumerate(self._echoes):
             for i, choice in enumerate(_best(choices[p * made : (p + 1) * made], kept)):
-                written.append(self._choice(p * kept + i, choice, echo, self._scored.get(p, ())))
+                written.append(self._choice(p * kept + i, choice, echo, self._scored.get(p, NONE)))
         response = self._response(written)
         response.usage = usage
         return response
 
-    def _choice(self, index: int, choice: Choice, echo: str, prompt: Sequence[TokenText]) -> CompletionChoice:
+    def _choice(self, index: int, choice: Choice, echo: str, prompt: Told) -> CompletionChoice:
         logprobs = self._tokens(choice, len(echo))
         if prompt and self._body.logprobs is not None:
             logprobs = CompletionLogprobs.of([*prompt, *choice.tokens], 0, self._body.logprobs)

@@ -1,7 +1,7 @@
 """The answer to one request of ``/v1/responses``: the same ids and items whole or streamed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from server.api.deps import new_id, now
 from server.api.schemas.logprobs import ChosenLogprob, chosen_logprobs
@@ -18,7 +18,8 @@ from server.api.schemas.response_objects import (
 )
 from server.api.schemas.responses import ResponseRequest
 from server.errors import ServerError
-from server.tasks.results import TokenText, ToolCall, Usage
+from server.tasks.results import ToolCall, Usage
+from server.tasks.told import TokenText
 
 
 class Answer:
@@ -69,7 +70,7 @@ class Answer:
         return self._begun.model_copy(update={"status": "failed", "error": failure, "output": list(output)})
 
     def output(
-        self, text: str, tokens: Sequence[TokenText], calls: Sequence[ToolCall], *, cut: bool
+        self, text: str, tokens: Iterable[TokenText], calls: Sequence[ToolCall], *, cut: bool
     ) -> list[OutputItem]:
         """All items. A call makes a message needless; so does a limit met before there was any text."""
         items: list[OutputItem] = []
@@ -82,11 +83,11 @@ class Answer:
         """The item of the text."""
         return Message(id=self._message_id, status=status, content=content)
 
-    def part(self, text: str, tokens: Sequence[TokenText]) -> OutputText:
+    def part(self, text: str, tokens: Iterable[TokenText]) -> OutputText:
         """The text itself."""
         return OutputText(text=text, logprobs=self.logprobs(tokens))
 
-    def logprobs(self, tokens: Sequence[TokenText]) -> list[ChosenLogprob]:
+    def logprobs(self, tokens: Iterable[TokenText]) -> list[ChosenLogprob]:
         """The log-probabilities, where they were asked for."""
         return chosen_logprobs(tokens, self._body.top_logprobs) if self._body.logprobs else []
 

@@ -13,7 +13,8 @@ from server.api.openai.response_answers import Answer
 from server.api.record import Record
 from server.api.schemas.response_objects import FunctionCallMade, OutputItem
 from server.errors import ServerError
-from server.tasks.results import Delta, TokenText
+from server.tasks.results import Delta
+from server.tasks.told import TokenText
 
 
 class Events:

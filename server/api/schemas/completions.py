@@ -9,7 +9,7 @@ from server.api.schemas.base import MAX_ID, ModelName, Prompts, ResponseBody, in
 from server.api.schemas.chat import MAX_CHOICES, GenerationUsage
 from server.api.schemas.sampling import SamplingBody
 from server.tasks.options import GenerationOptions
-from server.tasks.results import TokenText
+from server.tasks.told import TokenText
 
 MAX_TOKENS = 16
 """OpenAI's default for this endpoint."""

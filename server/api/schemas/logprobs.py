@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing_extensions import TypedDict
 
 from server.api.schemas.base import ResponseBody
-from server.tasks import results
+from server.tasks.told import TokenText
 
 
 class TokenLogprob(TypedDict):
@@ -22,7 +22,7 @@ class ChosenLogprob(TokenLogprob):
     top_logprobs: list[TokenLogprob]
 
 
-def chosen_logprobs(tokens: Iterable[results.TokenText], top: int) -> list[ChosenLogprob]:
+def chosen_logprobs(tokens: Iterable[TokenText], top: int) -> list[ChosenLogprob]:
     """Encode tokens, each with ``top`` of the likeliest at its place."""
     return [
         {
@@ -38,12 +38,7 @@ def chosen_logprobs(tokens: Iterable[results.TokenText], top: int) -> list[Chose
 
 
 class Logprobs(ResponseBody):
-    """The tokens of an answer, or of a stretch of one."""
+    """The tokens of an answer, or of a stretch of one. Made without them; ``token_json`` fills them in, encoded."""
 
     content: list[ChosenLogprob]
     refusal: None = None
-
-    @classmethod
-    def of(cls, tokens: Iterable[results.TokenText], top: int) -> "Logprobs":
-        """Encode; what is made here is not checked again."""
-        return cls.model_construct(content=chosen_logprobs(tokens, top), refusal=None)

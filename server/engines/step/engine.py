@@ -10,9 +10,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from server.engines.base import Outbox, Room
 from server.engines.kinds import STEP_PARAMETERS, EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
@@ -146,7 +143,7 @@ class StepEngine:
                 self._fail(one, "no token can be chosen: all are banned, or logits are NaN", live, out)
                 continue
             report = reports.get(i)
-            out.piece(one.index, Token(token) if report is None else Token(token, report[0], tuple(report[1])))
+            out.piece(one.index, Token(token) if report is None else Token(token, *report))
             one.left_tokens -= 1
             if token in one.stop_ids or one.left_tokens <= 0:
                 self._finish(one, "stop" if token in one.stop_ids else "length", live, out)
@@ -161,7 +158,7 @@ class StepEngine:
 
     def _masks(
         self, shares: Sequence[Share], live: list[Live], out: Outbox[GenerationRow, Token, Generated]
-    ) -> tuple[list[Share], dict[int, npt.NDArray[np.uint32]]]:
+    ) -> tuple[list[Share], dict[int, bytes]]:
         """What each share's grammar allows, by its place among the shares of rows whose grammar can be followed."""
         kept: list[Share] = []
         masks = {}

@@ -14,14 +14,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from models.registry import read_card
 from models.tokenizers import Tokenizer, load_tokenizer
 
 KEPT_GRAMMARS = 32
-SHARED: Mapping[str, int] = {"max_lexer_states": 10_000}
+SHARED: Mapping[str, Any] = {"max_lexer_states": 10_000}
 """Limits of the automaton that completions under one grammar share: some 10 MB; a usual schema needs hundreds."""
 KEPT_SPANS = 4096
 
@@ -34,7 +31,7 @@ class Grammars:
         shared, own: limits as the library's ``LLParserLimits`` names them, of what completions share and have alone.
     """
 
-    def __init__(self, folder: str, shared: Mapping[str, int] = SHARED, own: Mapping[str, int] | None = None) -> None:
+    def __init__(self, folder: str, shared: Mapping[str, Any] = SHARED, own: Mapping[str, Any] | None = None) -> None:
         self._folder = Path(folder)
         self._shared, self._own = shared, own or {}
         self._kept: OrderedDict[str, Any] = OrderedDict()
@@ -59,7 +56,7 @@ class Grammars:
 
         return Matcher(first.deep_copy(), alone)
 
-    def _compile(self, grammar: str, limits: Mapping[str, int]) -> Any:
+    def _compile(self, grammar: str, limits: Mapping[str, Any]) -> Any:
         from llguidance import LLMatcher, LLParserLimits
 
         return LLMatcher(self._vocabulary, grammar, log_level=0, limits=LLParserLimits(**limits))
@@ -91,28 +88,29 @@ class Matcher:
         self._taken: list[int] = []
         self._check()
 
-    def mask(self) -> npt.NDArray[np.uint32]:
-        """The tokens that may come next: a bit each, the lowest first."""
-        return np.frombuffer(self._ask(lambda matcher: matcher.compute_bitmask()), np.uint32)
+    def mask(self) -> bytes:
+        """The tokens that may come next: a bit each, the lowest first, in whole words of 32."""
+        bits: bytes = self._ask("compute_bitmask")
+        return bits
 
     def take(self, token: int) -> None:
         """The completion goes on with this token."""
-        self._ask(lambda matcher: matcher.consume_token(token))
+        self._ask("consume_token", token)
         self._taken.append(token)
 
     def forced(self) -> Sequence[int]:
         """The tokens that must come next, as far as there is no choice; they are taken."""
-        tokens: list[int] = self._ask(lambda matcher: matcher.compute_ff_tokens())
+        tokens: list[int] = self._ask("compute_ff_tokens")
         for token in tokens:
             self.take(token)
         return tokens
 
-    def _ask(self, question: Callable[[Any], Any]) -> Any:
-        answer = question(self._matcher)
+    def _ask(self, name: str, *args: int) -> Any:
+        answer = getattr(self._matcher, name)(*args)
         if self._matcher.is_error() and self._alone is not None:
             self._matcher, self._alone = self._alone(), None
             self._matcher.consume_tokens(self._taken)
-            answer = question(self._matcher)
+            answer = getattr(self._matcher, name)(*args)
         self._check()
         return answer
 

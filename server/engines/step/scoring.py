@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from server.engines.rows import Token
+from server.engines.rows import Token, write_top
 
 CHUNK_TOKENS = 64
 """So many positions' logits are computed at once: each is as long as the vocabulary."""
@@ -39,9 +39,10 @@ class Scoring:
         logprobs = shifted - np.log(np.exp(shifted.astype(np.float64)).sum(axis=1, keepdims=True)).astype(np.float32)
         for i, row in enumerate(logprobs):
             place = first + i
-            top: Sequence[tuple[int, float]] = ()
+            top = b""
             if self._top:
-                top = tuple((int(t), float(row[t])) for t in np.argsort(-row, kind="stable")[: self._top])
+                likeliest = np.argsort(-row, kind="stable")[: self._top]
+                top = write_top(likeliest, row[likeliest])
             self._tokens[place] = Token(self._prompt[place], float(row[self._prompt[place]]), top)
 
     def result(self) -> Sequence[Token]:

@@ -130,7 +130,7 @@ def test_logprobs_come_with_their_tokens(engine_of: EngineOf, sink: Any) -> None
     plain, chosen, top = (out.pieces[i] for i in range(3))
     assert all(token.logprob is None and not token.top for token in plain)
     assert all(token.logprob < 0 and not token.top for token in chosen)
-    assert all(token.top[0] == (token.id, token.logprob) and len(token.top) == 3 for token in top)
+    assert all(token.likeliest[0] == (token.id, token.logprob) and len(token.likeliest) == 3 for token in top)
 
 
 def test_a_long_prompt_does_not_stall_the_others(engine_of: EngineOf, sink: Any, monkeypatch: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from server.engines.rows import Token
 from tests.engines.step import tiny
 from tests.engines.step.conftest import logits, prompt
 
@@ -25,9 +26,9 @@ def raw(decoder: Callable[..., Any]) -> tuple[Any, Doubles]:
 def choose(one: Any, ids: list[int] = PROMPT, masks: Any = None, **options: Any) -> tuple[int, Any]:
     row = one.open(ids, **options)
     assert one.reserve(row, len(ids))
-    (token,), reports = one.step([row], [one.pending(row)], *(() if masks is None else ({0: masks},)))
+    (token,), reports = one.step([row], [one.pending(row)], *(() if masks is None else ({0: masks.tobytes()},)))
     one.close(row)
-    return token, reports.get(0)
+    return token, (reports[0][0], Token(token, *reports[0]).likeliest) if reports else None
 
 
 def generate(one: Any, steps: int, **options: Any) -> list[int]:
@@ -167,6 +168,30 @@ def test_a_mask_allows_only_its_tokens(raw: tuple[Any, Doubles]) -> None:
     assert choose(one, masks=mask)[0] == max(allowed, key=lambda i: x[i])
     assert {choose(one, masks=mask, temperature=100.0, seed=s)[0] for s in range(40)} == set(allowed)
     assert choose(one, masks=np.zeros_like(mask))[0] == -1
+
+
+def test_any_mask_allows_what_its_bits_say(raw: tuple[Any, Doubles]) -> None:
+    """Words that allow much and words that allow little are gone through in different ways."""
+    one, x = raw
+    bits = np.random.default_rng(5)
+    for share in (0.02, 0.3, 0.5, 0.7, 0.98, 1.0):
+        allowed = bits.random(tiny.VOCABULARY) < share
+        mask = np.packbits(np.pad(allowed, (0, -len(allowed) % 32)), bitorder="little")
+        _, (_, top) = choose(one, masks=mask, logprobs=tiny.VOCABULARY)
+        order = np.lexsort((np.arange(len(x)), -x))
+        assert [i for i, _ in top] == [i for i in order.tolist() if allowed[i]]
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 15, 16, 17, 90, tiny.VOCABULARY - 1, tiny.VOCABULARY])
+def test_the_likeliest_are_all_found_in_order(raw: tuple[Any, Doubles], wanted: int) -> None:
+    """Also where many tokens are as likely as another."""
+    one, x = raw
+    for ties in ((), range(40, 90)):
+        bias = [(i, float(np.float32(x.max() + 9)) - float(x[i])) for i in ties]
+        _, (_, every) = choose(one, bias=bias, logprobs=tiny.VOCABULARY)
+        _, (_, top) = choose(one, bias=bias, logprobs=wanted)
+        assert top == every[:wanted]
+        assert every == sorted(every, key=lambda pair: (-pair[1], pair[0]))
 
 
 def test_banning_everything_is_told_and_not_drawn(raw: tuple[Any, Doubles]) -> None:

@@ -5,6 +5,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <bit>
+
 #include "decoder.h"
 #include "errors.h"
 
@@ -18,7 +20,15 @@ using hearth::step::Work;
 
 namespace {
 
-using Mask = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+// The likeliest as bytes: their ids (int32), then their log-probabilities (float32). See Token in server/engines/rows.py.
+nb::bytes packed(const std::vector<std::pair<std::int32_t, float>>& top) {
+  std::vector<std::uint32_t> words(2 * top.size());
+  for (std::size_t i = 0; i < top.size(); ++i) {
+    words[i] = std::bit_cast<std::uint32_t>(top[i].first);
+    words[top.size() + i] = std::bit_cast<std::uint32_t>(top[i].second);
+  }
+  return nb::bytes(words.data(), words.size() * sizeof(std::uint32_t));
+}
 
 std::vector<Work> works_of(const std::vector<int>& rows, const std::vector<int>& counts) {
   if (rows.size() != counts.size()) throw std::invalid_argument("as many counts as rows are needed");
@@ -29,12 +39,11 @@ std::vector<Work> works_of(const std::vector<int>& rows, const std::vector<int>&
 
 nb::tuple step(Decoder& decoder, const std::vector<int>& rows, const std::vector<int>& counts, const nb::dict& masks) {
   auto works = works_of(rows, counts);
-  std::vector<Mask> held;   // keeps the arrays alive without the lock
-  for (const auto& [key, value] : masks) {
-    const auto i = nb::cast<std::size_t>(key);
-    held.push_back(nb::cast<Mask>(value));
-    works.at(i).mask = held.back().data();
-    works.at(i).mask_words = held.back().size();
+  for (const auto& [key, value] : masks) {   // the caller's dictionary keeps the bytes alive without the lock
+    const auto mask = nb::cast<nb::bytes>(value);
+    auto& work = works.at(nb::cast<std::size_t>(key));
+    work.mask = reinterpret_cast<const std::uint32_t*>(mask.data());   // bytes of Python are aligned to words
+    work.mask_words = mask.size() / sizeof(std::uint32_t);
   }
   std::vector<Choice> choices;
   {
@@ -45,7 +54,7 @@ nb::tuple step(Decoder& decoder, const std::vector<int>& rows, const std::vector
   nb::dict reports;
   for (std::size_t i = 0; i < choices.size(); ++i) {
     ids.append(choices[i].id);
-    if (choices[i].reported) reports[nb::int_(i)] = nb::make_tuple(choices[i].logprob, choices[i].top);
+    if (choices[i].reported) reports[nb::int_(i)] = nb::make_tuple(choices[i].logprob, packed(choices[i].top));
   }
   return nb::make_tuple(ids, reports);
 }

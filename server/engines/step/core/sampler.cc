@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
 
@@ -17,13 +18,8 @@ constexpr float kEverything = std::numeric_limits<float>::lowest();
 // Who is looked at first when only the likeliest are wanted: tokens at least e^-2 times as likely as the likeliest;
 // then more and more. Most steps need no more than the first looks, which touch few tokens.
 constexpr float kLooks[] = {2, 4, 8, 16};
+constexpr std::size_t kStretches = 96, kStretchesEach = 6;   // at least, and for each token that is wanted
 constexpr int kMaskBits = 32;
-constexpr auto kNeverBits = std::bit_cast<std::uint32_t>(kNever);
-constexpr auto kBits = [] {
-  std::array<std::uint32_t, kMaskBits> bits{};
-  for (unsigned j = 0; j < kMaskBits; ++j) bits[j] = 1u << j;
-  return bits;
-}();
 static_assert(kPanel % kMaskBits == 0);
 
 struct Candidate {
@@ -58,10 +54,6 @@ class Looks {
       ++look_;
     }
   }
-  std::vector<Candidate> at_least(std::size_t count) {
-    return until([&](const auto& found) { return found.size() >= count; });
-  }
-
  private:
   float threshold() {
     all_ = look_ >= std::size(kLooks);
@@ -74,6 +66,23 @@ class Looks {
   std::size_t look_ = 0;
   bool all_ = false;
 };
+
+// At least the k likeliest tokens and few others, by id; all where there are no more. The row is cut into stretches of
+// which each has its largest logit looked up: k logits at least reach the k-th largest of those.
+std::vector<Candidate> at_least(const Kernels& kernels, const float* logits, int padded, std::size_t k) {
+  const auto most = static_cast<std::size_t>(padded / kLane);
+  const auto stretches = std::min(most, std::max(kStretches, kStretchesEach * k));
+  if (k >= stretches) return collect(kernels, logits, padded, kEverything);
+  const int length = static_cast<int>((most + stretches - 1) / stretches) * kLane;
+  std::vector<float> maxima;
+  maxima.reserve(stretches);
+  for (int begin = 0; begin < padded; begin += length)
+    maxima.push_back(kernels.scan(logits + begin, std::min(length, padded - begin)).max);
+  if (k > maxima.size()) return collect(kernels, logits, padded, kEverything);
+  const auto kth = maxima.begin() + static_cast<std::ptrdiff_t>(k) - 1;
+  std::nth_element(maxima.begin(), kth, maxima.end(), std::greater<float>());
+  return collect(kernels, logits, padded, std::max(*kth, kEverything));
+}
 
 // Puts the likeliest k in front, in order.
 void order_first(std::vector<Candidate>& all, std::size_t k) {
@@ -170,16 +179,20 @@ void Sampler::adjust(float* logits, int padded, const std::uint32_t* mask, std::
   for (int i = 0; i < padded; i += kMaskBits) {   // a row of logits is padded to whole words
     const auto word = static_cast<std::size_t>(i / kMaskBits);
     const std::uint32_t allowed = word < mask_words ? mask[word] : 0;
-    if (allowed == 0xFFFFFFFFu) continue;
-    if (allowed == 0) {
-      std::fill_n(logits + i, kMaskBits, kNever);
+    float* x = logits + i;
+    // A grammar allows nearly all of a word's tokens or nearly none: only the fewer are touched one by one.
+    if (std::popcount(allowed) > kMaskBits / 2) {
+      for (std::uint32_t banned = ~allowed; banned != 0; banned &= banned - 1) x[std::countr_zero(banned)] = kNever;
       continue;
     }
-    float* x = logits + i;
-    for (int j = 0; j < kMaskBits; ++j) {   // without a branch, so that compilers make vectors of it
-      const std::uint32_t keep = (allowed & kBits[static_cast<std::size_t>(j)]) != 0 ? 0xFFFFFFFFu : 0u;
-      x[j] = std::bit_cast<float>((std::bit_cast<std::uint32_t>(x[j]) & keep) | (kNeverBits & ~keep));
-    }
+    std::array<float, kMaskBits> kept;
+    int count = 0;
+    for (std::uint32_t left = allowed; left != 0; left &= left - 1)
+      kept[static_cast<std::size_t>(count++)] = x[std::countr_zero(left)];
+    std::fill_n(x, kMaskBits, kNever);
+    count = 0;
+    for (std::uint32_t left = allowed; left != 0; left &= left - 1)
+      x[std::countr_zero(left)] = kept[static_cast<std::size_t>(count++)];
   }
 }
 
@@ -190,7 +203,7 @@ void Sampler::report(const Kernels& kernels, const float* logits, int padded, fl
   choice.logprob = logprob(logits[choice.id]);
   if (options_.logprobs == 0) return;
   const auto wanted = static_cast<std::size_t>(options_.logprobs);
-  auto all = Looks(kernels, logits, padded, max, 1.f).at_least(wanted);
+  auto all = at_least(kernels, logits, padded, wanted);
   order_first(all, wanted);
   for (std::size_t i = 0; i < std::min(wanted, all.size()); ++i) choice.top.emplace_back(all[i].id, logprob(all[i].logit));
 }
@@ -228,7 +241,7 @@ std::int32_t Sampler::draw(const Kernels& kernels, const float* logits, int padd
   };
   if (options_.top_k > 0) {
     const auto k = static_cast<std::size_t>(options_.top_k);
-    kept = looks.at_least(k);
+    kept = at_least(kernels, logits, padded, k);
     order_first(kept, k);
     kept.resize(std::min(k, kept.size()));
     const double mass = weigh(kept);
