@@ -24,7 +24,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-clients test-convert test-originals image-test check sanitize format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test test-clients test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -76,6 +76,10 @@ sanitize: $(VENV)/.dev  ## the step engine's tests under the address and undefin
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/sanitize
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m tests.engines.step.sanitized build/sanitize $(ARGS)
+
+# Not part of `make test`: it wants compilers and emulators, and says which when they are missing.
+kernels:  ## compile and try the step engine's kernels for processors that this machine has not
+	$(PYTHON) -m tests.engines.step.kernels.elsewhere
 
 check: $(VENV)/.dev  ## lint, format, types and import contracts
 	$(BIN)/ruff check .

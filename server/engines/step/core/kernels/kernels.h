@@ -111,6 +111,7 @@ inline constexpr int kExpSegment = 256;
 
 // The tables; null where the compiler could not build one for this architecture.
 const Kernels* avx512_kernels();
+const Kernels* avxvnni_kernels();
 const Kernels* avx2_kernels();
 const Kernels* neon_kernels();
 const Kernels* portable_kernels();

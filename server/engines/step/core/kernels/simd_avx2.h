@@ -1,13 +1,25 @@
-// 16 lanes as two AVX2 registers. Without VNNI an unsigned-times-signed pair can exceed 16 bits, so the sign is moved
-// to the weight: |a| * sign(w, a) sums to at most 2 * 127 * 127, which fits. Weights are never -128 (checked at load).
+// 16 lanes as two AVX2 registers; int8 products by VNNI where the file that includes this is built with it (unsigned
+// activation times signed weight). Without it an unsigned-times-signed pair can exceed 16 bits, so the sign is moved to
+// the weight: |a| * sign(w, a) sums to at most 2 * 127 * 127, which fits. Weights are never -128 (checked at load).
 #pragma once
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
+// The same instruction has two encodings: Alder Lake's, and that of AVX-512, on which the kernels can be tried.
+#if defined(__AVXVNNI__)
+#define HEARTH_DPBUSD _mm256_dpbusd_avx_epi32
+#elif defined(__AVX512VNNI__) && defined(__AVX512VL__)
+#define HEARTH_DPBUSD _mm256_dpbusd_epi32
+#endif
+
 namespace {
 
+#if defined(HEARTH_DPBUSD)
+constexpr int kOffset = 128;
+#else
 constexpr int kOffset = 0;
+#endif
 constexpr int kRowTile = 2;      // 8 accumulators of 16 registers
 constexpr int kQueryTile = 3;
 constexpr int value_vectors(int) { return 2; }
@@ -16,7 +28,11 @@ constexpr int score_blocks(int queries) { return queries <= 2 ? 2 : 1; }
 struct vf { __m256 a, b; };
 struct vi { __m256i a, b; };
 struct vw { __m256i a, b; };
+#if defined(HEARTH_DPBUSD)
+using va = __m256i;
+#else
 struct va { __m256i magnitude, sign; };
+#endif
 
 inline vf vf_set(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 inline vf vf_zero() { return vf_set(0.f); }
@@ -93,22 +109,31 @@ inline vw vw_load(const int8_t* p) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
 }
-inline va va_spread(const uint8_t* p) {
+inline __m256i spread(const uint8_t* p) {
   int32_t four;
   memcpy(&four, p, sizeof four);
-  const __m256i x = _mm256_set1_epi32(four);
+  return _mm256_set1_epi32(four);
+}
+#if defined(HEARTH_DPBUSD)
+inline va va_spread(const uint8_t* p) { return spread(p); }
+inline __m256i dot_half(__m256i sum, va a, __m256i w) { return HEARTH_DPBUSD(sum, a, w); }
+#else
+inline va va_spread(const uint8_t* p) {
+  const __m256i x = spread(p);
   return {_mm256_abs_epi8(x), x};
 }
 inline __m256i dot_half(__m256i sum, va a, __m256i w) {
   const __m256i pairs = _mm256_maddubs_epi16(a.magnitude, _mm256_sign_epi8(w, a.sign));
   return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
+#endif
 inline vi vi_dot(vi sum, va a, vw w) { return {dot_half(sum.a, a, w.a), dot_half(sum.b, a, w.b)}; }
 inline void va_store(uint8_t* p, vf rounded) {
   const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(rounded.a), _mm256_cvtps_epi32(rounded.b));
   const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
-                   _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
+  const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
+  // -127 .. 127 and 128 more: the offset turns the sign bit.
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_xor_si128(bytes, _mm_set1_epi8(static_cast<char>(kOffset))));
 }
 
 }  // namespace

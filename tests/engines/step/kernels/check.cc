@@ -1,0 +1,177 @@
+// Compares the kernel tables that this program was built with against the portable one, and checks that a row's bits do
+// not depend on its neighbours. For processors that no developer's machine has: see elsewhere.py.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+using namespace hearth::step;
+
+namespace {
+
+std::mt19937 source(7);
+int wrong = 0;
+
+std::vector<float> floats(std::size_t n, float most) {
+  std::uniform_real_distribution<float> draw(-most, most);
+  std::vector<float> out(n);
+  for (auto& x : out) x = draw(source);
+  return out;
+}
+
+void expect(const std::string& what, const std::vector<float>& got, const std::vector<float>& want, float tolerance) {
+  float largest = 1e-6f, worst = 0.f;
+  for (const float x : want) largest = std::max(largest, std::fabs(x));
+  for (std::size_t i = 0; i < want.size(); ++i)
+    if (!(std::fabs(got[i] - want[i]) <= worst)) worst = std::fabs(got[i] - want[i]);   // NaN counts as worse
+  const bool good = worst <= tolerance * largest;
+  if (!good) ++wrong;
+  if (!good) std::printf("WRONG %s: off by %g where the largest is %g\n", what.c_str(), worst, largest);
+}
+
+struct Product {
+  int outputs, inputs, rows;
+  bool biased;
+  Activation activation;
+  Store store;
+};
+
+// A layer of small whole numbers, packed by the layout that kernels.h states; activations quantised by the table.
+std::vector<float> multiply(const Kernels& k, const Product& p, int rows_a_call) {
+  source.seed(11);
+  const int inputs4 = (p.inputs + 15) / 16 * 4, panels = (p.outputs + kPanel - 1) / kPanel;
+  std::vector<std::int8_t> packed(static_cast<std::size_t>(panels) * inputs4 * kPanel * 4);
+  std::vector<std::int32_t> correction(static_cast<std::size_t>(panels) * kPanel);
+  std::vector<float> scale(correction.size()), bias = floats(correction.size(), 1.f);
+  std::uniform_int_distribution<int> weight(-127, 127);
+  for (int o = 0; o < p.outputs; ++o) {
+    for (int i = 0; i < p.inputs; ++i) {
+      const int w = weight(source);
+      packed[((static_cast<std::size_t>(o / kPanel) * inputs4 + i / 4) * kPanel + o % kPanel) * 4 + i % 4] =
+          static_cast<std::int8_t>(w);
+      correction[o] += k.activation_offset * w;
+    }
+    scale[o] = 0.001f * static_cast<float>(1 + o % 7);
+  }
+  const int padded = inputs4 * 4;
+  const std::size_t stride = static_cast<std::size_t>(padded) + 64, out_stride = static_cast<std::size_t>(panels) * kPanel;
+  std::vector<std::uint8_t> quantised(stride * p.rows);
+  std::vector<float> inverse(p.rows), out = floats(out_stride * p.rows, 1.f);
+  for (int r = 0; r < p.rows; ++r) {
+    auto x = floats(padded, 3.f);
+    std::fill(x.begin() + p.inputs, x.end(), 0.f);
+    inverse[r] = k.quantize(x.data(), padded, quantised.data() + stride * r);
+  }
+  const LinearView view{packed.data(), scale.data(), correction.data(), p.biased ? bias.data() : nullptr, inputs4, panels,
+                        p.activation,  p.store};
+  const ActivationView rows{quantised.data(), inverse.data(), stride};
+  for (int r = 0; r < p.rows; r += rows_a_call)
+    k.gemm(view, rows, r, std::min(rows_a_call, p.rows - r), 0, panels, out.data(), out_stride);
+  return out;
+}
+
+// Queries that stand behind each other in one sequence, some with a window.
+std::vector<float> attend(const Kernels& k, int dim, int count, int length, int window, float cap, int queries_a_call) {
+  source.seed(13);
+  const int blocks = (length + kBlockTokens - 1) / kBlockTokens;
+  const std::size_t stride = static_cast<std::size_t>(2) * kBlockTokens * dim;
+  std::vector<std::uint16_t> cache(stride * blocks);
+  std::vector<std::int32_t> order(blocks);
+  for (int b = 0; b < blocks; ++b) order[b] = blocks - 1 - b;
+  for (int t = 0; t < length; ++t) {
+    const auto key = floats(dim, 2.f), value = floats(dim, 2.f);
+    k.store_kv(key.data(), value.data(), dim, cache.data() + stride * order[t / kBlockTokens], t % kBlockTokens);
+  }
+  const auto q = floats(static_cast<std::size_t>(dim) * count, 2.f);
+  std::vector<float> out(q.size());
+  const std::size_t scores_stride = static_cast<std::size_t>(blocks + 2) * kBlockTokens;
+  std::vector<float> scores(scores_stride * k.query_tile);
+  for (int first = 0; first < count; first += queries_a_call) {
+    std::vector<Query> queries;
+    for (int i = first; i < std::min(count, first + queries_a_call); ++i) {
+      const int end = length - count + i + 1;
+      queries.push_back({q.data() + i * dim, out.data() + i * dim, window > 0 ? std::max(0, end - window) : 0, end});
+    }
+    k.attend({queries.data(), static_cast<int>(queries.size()), order.data(), cache.data(), stride, dim, 0.3f, cap,
+              scores.data(), scores_stride});
+  }
+  return out;
+}
+
+std::vector<float> rows_of(const Kernels& k) {
+  source.seed(17);
+  std::vector<float> all;
+  for (const bool centred : {false, true}) {
+    for (const int size : {16, 40, 96}) {
+      const int padded = (size + 15) / 16 * 16;
+      auto x = floats(padded, 4.f), gamma = floats(padded, 1.f), beta = floats(padded, 1.f);
+      for (auto* v : {&x, &gamma, &beta}) std::fill(v->begin() + size, v->end(), 0.f);
+      std::vector<float> out(padded);
+      k.norm({gamma.data(), centred ? beta.data() : nullptr, 1e-5f, size}, x.data(), out.data());
+      all.insert(all.end(), out.begin(), out.end());
+    }
+  }
+  for (const bool interleaved : {false, true}) {
+    auto x = floats(80, 2.f);
+    const auto cosine = floats(40, 1.f), sine = floats(40, 1.f);
+    k.rotate(x.data(), cosine.data(), sine.data(), 40, interleaved);
+    all.insert(all.end(), x.begin(), x.end());
+  }
+  auto logits = floats(640, 9.f);
+  const Scan scanned = k.scan(logits.data(), 640);
+  all.push_back(scanned.max);
+  all.push_back(scanned.has_nan ? 1.f : 0.f);
+  std::vector<float> sums(3);
+  k.exp_sums(logits.data(), 640, scanned.max, 0.7f, sums.data());
+  all.insert(all.end(), sums.begin(), sums.end());
+  std::vector<std::int32_t> ids(640);
+  const int above = k.collect(logits.data(), 640, 8.f, ids.data());
+  all.push_back(static_cast<float>(above));
+  for (int i = 0; i < above; ++i) all.push_back(static_cast<float>(ids[i]));
+  k.softcap(logits.data(), 640, 5.f);
+  all.insert(all.end(), logits.begin(), logits.end());
+  logits[321] = std::nanf("");
+  all.push_back(k.scan(logits.data(), 640).has_nan ? 1.f : 0.f);
+  return all;
+}
+
+void check(const Kernels& k, const Kernels& plain) {
+  const std::string name = k.name;
+  const int before = wrong;
+  for (const auto store : {Store::kWrite, Store::kAdd, Store::kGated})
+    for (const auto activation : {Activation::kNone, Activation::kSwish, Activation::kGeluTanh, Activation::kGelu})
+      for (const int rows : {1, 2, 3, 5, 9, 17}) {
+        if (store == Store::kAdd && activation != Activation::kNone) continue;
+        const Product p{96, 52, rows, rows % 2 == 1, activation, store};
+        const auto got = multiply(k, p, rows);
+        expect(name + " gemm", got, multiply(plain, p, rows), 1e-5f);
+        for (const int part : {1, 2, 4}) expect(name + " gemm in parts", multiply(k, p, part), got, 0.f);
+      }
+  for (const int dim : {16, 48, 64, 80, 128})
+    for (const int window : {0, 20})
+      for (const int length : {9, 50, 130}) {
+        const int count = std::min(k.query_tile, 9);
+        const float cap = dim == 64 ? 4.f : 0.f;
+        const auto got = attend(k, dim, count, length, window, cap, count);
+        expect(name + " attend", got, attend(plain, dim, count, length, window, cap, plain.query_tile), 2e-5f);
+        expect(name + " attend one by one", attend(k, dim, count, length, window, cap, 1), got, 0.f);
+      }
+  expect(name + " rows", rows_of(k), rows_of(plain), 2e-5f);
+  std::printf("%s: %s\n", k.name, wrong == before ? "agrees with portable" : "WRONG");
+}
+
+}  // namespace
+
+int main() {
+  int checked = 0;
+  for (const auto* k : {avx512_kernels(), avxvnni_kernels(), avx2_kernels(), neon_kernels()})
+    if (k != nullptr) check(*k, *portable_kernels()), ++checked;
+  if (checked == 0) std::printf("WRONG: no table was built\n");
+  return wrong != 0 || checked == 0;
+}
