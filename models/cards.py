@@ -36,6 +36,11 @@ class GenerationSpec:
     """Begins every text that is to be completed."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Names that the template may use, such as ``eos_token``; ``bos_token`` is always there."""
+    eos_token: str | None = None
+    """Ends every text that an encoder-decoder reads."""
+    max_target_tokens: int | None = None
+    """The most tokens that an encoder-decoder makes, beside those it reads. None: a decoder, whose completion shares
+    the context with its prompt."""
     closed_loop_tokens: int | None = None
     """How far CTranslate2's own loop computes what the model does, which forgets sliding windows and caps; None: all
     the way."""
@@ -139,7 +144,7 @@ class Manifest:
     created: int
     """Unix seconds."""
     context_length_tokens: int
-    """The most tokens of one row: prompt plus completion for generation, the source otherwise."""
+    """The most tokens of one row: prompt plus completion for decoders, what is read for all others."""
     quantization: str
     parameters: int
     tokenizer: TokenizerSpec

@@ -179,6 +179,8 @@ def _file_problems(card: Manifest, folder: Path) -> Iterator[str]:
 def _generation_problems(section: GenerationSpec) -> Iterator[str]:
     if not section.stop_tokens:
         yield "'generation.stop_tokens' is empty; completions would never end"
+    if section.max_target_tokens is not None and section.max_target_tokens < 1:
+        yield f"'generation.max_target_tokens' is {section.max_target_tokens}; it must be at least 1"
 
 
 def _translation_problems(section: TranslationSpec) -> Iterator[str]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.cards import TokenizerSpec, TranslationSpec
+from models.cards import Figure, TokenizerSpec, TranslationSpec
 from models.convert import tokens as tokenizer_file
 from models.convert.contract import CannotConvert, Converted, Request
 from models.convert.languages import codes, iso_639_1, pairs_of
 from models.convert.original import load
-from models.convert.seq2seq_check import references, require_exact, require_served
+from models.convert.seq2seq_check import Reference, references, require_exact, require_served
 from models.convert.source import Source
 from models.convert.tokens import Tokens
 
@@ -44,7 +44,7 @@ def convert_marian(source: Source, folder: Path, request: Request) -> Converted:
     for name in ("source.spm", "target.spm", "vocab.json"):
         if not source.has(name):
             raise CannotConvert(f"{source.repository} has no {name}.")
-    model, tokenizer = _load(source)
+    model, tokenizer = read(source)
     tongues = Tongues("marian", _section(source, model, **_marian_languages(source)))
     shutil.copyfile(source.path("source.spm"), folder / "source.spm")
     shutil.copyfile(source.path("target.spm"), folder / "target.spm")
@@ -54,7 +54,7 @@ def convert_marian(source: Source, folder: Path, request: Request) -> Converted:
 
 def convert_m2m100(source: Source, folder: Path, request: Request) -> Converted:
     """See `models.convert.contract.Converter`. NLLB is the same network; its names of languages are other ones."""
-    model, tokenizer = _load(source)
+    model, tokenizer = read(source)
     underscored = list(getattr(tokenizer, "lang_code_to_token", ()))  # M2M100's tokenizer has such a table
     known = codes(underscored or sorted(tokenizer.all_special_tokens, key=tokenizer.convert_tokens_to_ids))
     if len(known) < 2:
@@ -68,6 +68,37 @@ def convert_m2m100(source: Source, folder: Path, request: Request) -> Converted:
         Tokens(source, model.config.vocab_size).write(folder)
         spec = TokenizerSpec("huggingface", tokenizer_file.FILE)
     return _convert(source, folder, request, model, tokenizer, Tongues("m2m100", section), spec)
+
+
+def read(source: Source) -> tuple[Any, Any]:
+    """The original in float32, and its tokenizer."""
+    import transformers
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Marian's asks for a library that it does not use here
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                str(source.folder), local_files_only=True, trust_remote_code=False
+            )
+    except Exception as error:  # the library raises what it likes
+        raise CannotConvert(f"{source.repository} cannot be read: {error}") from error
+    # Positions are computed, not stored, and some repositories leave out what is tied.
+    return load("AutoModelForSeq2SeqLM", source, dispensable=("embed_positions", "embed_tokens")), tokenizer
+
+
+def write_checked(spec: Any, folder: Path, wanted: Sequence[Reference], request: Request) -> tuple[Figure, ...]:
+    """Compare the weights in float32 with the original's, then write them as they will be served.
+
+    Raises:
+        Mismatch: they do not compute the same.
+    """
+    spec.validate()
+    with tempfile.TemporaryDirectory(prefix="hearth-convert-") as beside:
+        spec.save(beside)
+        figures = require_exact(Path(beside), wanted)
+    spec.optimize(quantization=request.quantization)
+    spec.save(str(folder))
+    return figures
 
 
 def _convert(
@@ -90,12 +121,7 @@ def _convert(
     spec = loader.get_model_spec(model)
     loader.set_config(spec.config, model, tokenizer)
     loader.set_vocabulary(spec, _vocabulary(tokenizer, spec.encoder.embeddings[0].weight.shape[0]))
-    spec.validate()
-    with tempfile.TemporaryDirectory(prefix="hearth-convert-") as beside:
-        spec.save(beside)
-        figures = require_exact(Path(beside), wanted)
-    spec.optimize(quantization=request.quantization)
-    spec.save(str(folder))
+    figures = write_checked(spec, folder, wanted, request)
     request.report("comparing what will be served with the original")
     figures += require_served(folder, tongues.family, section, tokenizer_spec, wanted, request.quantization)
     return Converted(
@@ -107,22 +133,6 @@ def _convert(
         figures=figures,
         translation=section,
     )
-
-
-def _load(source: Source) -> tuple[Any, Any]:
-    """The original in float32, and its tokenizer."""
-    import transformers
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Marian's asks for a library that it does not use here
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                str(source.folder), local_files_only=True, trust_remote_code=False
-            )
-    except Exception as error:  # the library raises what it likes
-        raise CannotConvert(f"{source.repository} cannot be read: {error}") from error
-    # Positions are computed, not stored, and some repositories leave out what is tied.
-    return load("AutoModelForSeq2SeqLM", source, dispensable=("embed_positions", "embed_tokens")), tokenizer
 
 
 def _vocabulary(tokenizer: Any, rows: int) -> list[str]:

@@ -1,12 +1,12 @@
-"""Whether a converted translator computes what the original does: what it reads, log-probabilities, greedy text.
+"""Whether a converted encoder-decoder computes what the original does: what it reads, log-probabilities, greedy text.
 
-The original translates some sentences greedily. In float32, through CTranslate2, each token of these translations must
+The original answers or translates some texts greedily. In float32, through CTranslate2, each token of these must
 have the original's log-probability almost exactly; as served, up to the noise of its quantization. Both are asked
 through the rows that the server makes, so a language that is named wrongly shows as well.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,14 @@ class Reference:
     """What the original makes of one text."""
 
     text: str
-    source: str
-    target: str
     row: tuple[str, ...]
     """The tokens it reads."""
     made: tuple[str, ...]
     """The tokens it makes, greedily, the name of the language among them."""
     logprobs: tuple[float, ...]
+    source: str = ""
+    target: str = ""
+    """Codes of the languages, where it is a translator that is asked."""
 
 
 def references(model: Any, tokenizer: Any, section: TranslationSpec) -> list[Reference]:
@@ -95,7 +96,17 @@ def require_served(
         translation=section,
         folder=folder,
     )
-    prefixes = _prefixes(card, wanted)
+    return require_close(folder, wanted, _prefixes(card, wanted), quantization)
+
+
+def require_close(
+    folder: Path, wanted: Sequence[Reference], prefixes: list[list[str]], quantization: Quantization
+) -> tuple[Figure, ...]:
+    """Refuse log-probabilities that are not the original's up to quantization.
+
+    Raises:
+        Mismatch: they differ by more than the quantization's noise.
+    """
     noise = finite(float(np.sqrt(np.square(_differences(folder, wanted)).mean())))
     allowed = ALLOWED_NOISE[quantization]
     if not noise <= allowed:
@@ -104,7 +115,7 @@ def require_served(
     same = sum(made == list(each.made) for made, each in zip(greedy, wanted, strict=True))
     return (
         Figure(NAME, f"noise of the log-probabilities as served, {quantization}", rounded(noise), _tokens(wanted)),
-        Figure(NAME, "greedy translations that are the original's", rounded(same / len(wanted)), len(wanted)),
+        Figure(NAME, "greedy texts that are the original's", rounded(same / len(wanted)), len(wanted)),
     )
 
 
@@ -117,8 +128,6 @@ def _pairs(section: TranslationSpec) -> list[tuple[str, str]]:
 
 
 def _reference(model: Any, tokenizer: Any, section: TranslationSpec, text: str, source: str, target: str) -> Reference:
-    import torch
-
     options: dict[str, Any] = {}
     if hasattr(tokenizer, "src_lang"):  # M2M100 and NLLB
         tokenizer.src_lang = section.codes.get(source, source)
@@ -126,21 +135,37 @@ def _reference(model: Any, tokenizer: Any, section: TranslationSpec, text: str, 
         written = text
     else:
         written = f"{section.token(target)} {text}" if section.target_token else text
-    row = tokenizer(written, return_tensors="pt").input_ids
+    # Marian's padding is never made, and CTranslate2 has no such token.
+    banned = [model.config.pad_token_id] if model.config.model_type == "marian" else []
+    made = observe(model, tokenizer, written, banned, **options)
+    return replace(made, text=text, source=source, target=target)
+
+
+def observe(model: Any, tokenizer: Any, text: str, banned: Sequence[int] = (), **options: Any) -> Reference:
+    """What the original makes of a text as it is.
+
+    Args:
+        model, tokenizer: the original's, as transformers has them.
+        text: with whatever is to stand before it.
+        banned: ids that are never made.
+        **options: for transformers' ``generate``.
+    """
+    import torch
+
+    row = tokenizer(text, return_tensors="pt").input_ids
+    limits = {"min_new_tokens": 0, "max_new_tokens": MOST_TOKENS, "max_length": None, "forced_eos_token_id": None}
     with torch.inference_mode():
-        limits = {"min_new_tokens": 0, "max_new_tokens": MOST_TOKENS, "max_length": None, "forced_eos_token_id": None}
-        made = model.generate(row, num_beams=1, do_sample=False, **limits, **options)
+        made = model.generate(
+            row, num_beams=1, do_sample=False, suppress_tokens=list(banned) or None, **limits, **options
+        )
         logits = model(input_ids=row, decoder_input_ids=made[:, :-1]).logits[0]
-        if model.config.model_type == "marian":  # it is never made, and CTranslate2 has no such token
-            logits[:, model.config.pad_token_id] = -torch.inf
+        logits[:, list(banned)] = -torch.inf
         logprobs = logits.log_softmax(-1).gather(1, made[0, 1:, None])[:, 0]
     ids, end = made[0, 1:].tolist(), tokenizer.eos_token_id
     if end in ids:
         ids = ids[: ids.index(end)]
     return Reference(
         text,
-        source,
-        target,
         tuple(tokenizer.convert_ids_to_tokens(row[0].tolist())),
         tuple(tokenizer.convert_ids_to_tokens(ids)),
         tuple(logprobs[: len(ids)].tolist()),

@@ -32,9 +32,11 @@ CONVERTERS: Mapping[str, str] = {
     "LlamaForCausalLM": "models.convert.decoders:convert",
     "M2M100ForConditionalGeneration": "models.convert.seq2seq:convert_m2m100",
     "MarianMTModel": "models.convert.seq2seq:convert_marian",
+    "MT5ForConditionalGeneration": "models.convert.t5:convert",
     "MistralForCausalLM": "models.convert.decoders:convert",
     "Qwen2ForCausalLM": "models.convert.decoders:convert",
     "Qwen3ForCausalLM": "models.convert.decoders:convert",
+    "T5ForConditionalGeneration": "models.convert.t5:convert",
 }
 """Architecture to ``module:function``, the function being a `Converter`."""
 

@@ -58,6 +58,11 @@ class Tokens:
         return tokens
 
     @cached_property
+    def unreachable(self) -> list[int]:
+        """The ids that are no token's."""
+        return [id for id in range(self._rows) if id not in self._of_id]
+
+    @cached_property
     def specials(self) -> Mapping[str, str]:
         """The tokens with a role, ``bos_token`` and so on, as the repository's configurations name them."""
         found: dict[str, str] = {}

@@ -18,10 +18,15 @@ def generator(row: GenerationRow) -> Hashable:
     A prompt of one token must not share a call with longer ones: the others' results would begin with
     their prompts (``return_prefix`` stays set when nothing is forwarded before decoding).
     """
+    return seq2seq(row), len(row.prompt) == 1
+
+
+def seq2seq(row: GenerationRow) -> Hashable:
+    """As for ``generate_batch``, but an answer begins anew after a prompt of any length."""
     s = row.sampling
     greedy = s.temperature == 0 or s.top_k == 1
     options = () if greedy else (s.temperature, s.top_k, s.top_p)
-    return options, row.logprobs is not None, len(row.prompt) == 1
+    return options, row.logprobs is not None
 
 
 def step(row: GenerationRow) -> Hashable:

@@ -46,6 +46,9 @@ KINDS: Mapping[str, Kind] = {
     "ct2-generator": Kind(
         "server.engines.ct2_generator:GeneratorEngine", keys.generator, keys.generation_tokens, GENERATOR_PARAMETERS
     ),
+    "ct2-seq2seq": Kind(
+        "server.engines.ct2_seq2seq:Seq2SeqEngine", keys.seq2seq, keys.generation_tokens, GENERATOR_PARAMETERS
+    ),
     "ct2-translator": Kind("server.engines.ct2_translator:TranslatorEngine", keys.translator, keys.translation_tokens),
     "ct2-encoder": Kind("server.engines.ct2_encoder:EncoderEngine", keys.encoder, keys.encoder_tokens),
 }

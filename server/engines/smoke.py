@@ -100,6 +100,7 @@ def _encoding(tokens: Sequence[str]) -> EncoderRow:
 ROWS: Mapping[str, Callable[[Sequence[str]], Any]] = {
     "step": _generation,
     "ct2-generator": _generation,
+    "ct2-seq2seq": _generation,
     "ct2-translator": _translation,
     "ct2-encoder": _encoding,
 }

@@ -47,6 +47,10 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
     batches, since those stay in the core's cache.
     """
     folder, digests = str(card.folder), dict(card.files)
+    if card.task == "translation" or (card.generation is not None and card.generation.max_target_tokens is not None):
+        kind = "ct2-translator" if card.task == "translation" else "ct2-seq2seq"
+        spec = EngineSpec(kind, folder, lanes=cores, digests=digests)
+        return spec, Limits(rows=batch_rows, tokens=4096), "encoder-decoders are CTranslate2's own job"
     if card.task == "generation":
         if (reason := supports(folder)) is None:
             options = {"context_tokens": card.context_length_tokens, "max_rows": batch_rows}
@@ -57,9 +61,6 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
             raise ValueError(f"CTranslate2's own loop computes it for {exact} tokens only, and ours does not: {reason}")
         spec = EngineSpec("ct2-generator", folder, lanes=1, lane_threads=cores, digests=digests)
         return spec, Limits(rows=batch_rows, tokens=16_384, length_tolerance=16), f"not our decode engine: {reason}"
-    if card.task == "translation":
-        spec = EngineSpec("ct2-translator", folder, lanes=cores, digests=digests)
-        return spec, Limits(rows=batch_rows, tokens=4096), "encoder-decoders are CTranslate2's own job"
     spec = EngineSpec("ct2-encoder", folder, lanes=cores, digests=digests)
     return spec, Limits(rows=8, tokens=1024), "encoders are CTranslate2's own job"
 

@@ -35,6 +35,9 @@ class Generation:
         stops = section.stop_tokens if section is not None else ()
         self._stop_ids = frozenset(tokenizer.id(token) for token in stops)
         self._bos = [tokenizer.id(section.bos_token)] if section is not None and section.bos_token else []
+        self._eos = [tokenizer.id(section.eos_token)] if section is not None and section.eos_token else []
+        # An encoder-decoder's answer does not share the context with the prompt, nor go on with its text.
+        self._most_made = section.max_target_tokens if section is not None else None
 
     @property
     def card(self) -> ModelCard:
@@ -53,7 +56,7 @@ class Generation:
         if self._template is None:
             raise BadRequest(f"The model '{self.card.id}' has no chat template; use /v1/completions.", "model")
         segments = self._template.render(self._read(messages), tools)
-        return self._encode(lambda: self._model.tokenizer.encode_with_specials(segments), "messages")
+        return self._encode(lambda: self._model.tokenizer.encode_with_specials(segments), "messages") + self._eos
 
     async def text_prompts(self, prompts: Sequence[str | Sequence[int]]) -> list[list[int]]:
         """The ids of texts to continue, as ``text_prompt``; ids stay as they are. Long texts take a thread."""
@@ -66,7 +69,7 @@ class Generation:
 
     def text_prompt(self, text: str) -> list[int]:
         """The ids of plain text to continue; an empty text is the beginning of one."""
-        return self._bos + self._encode(lambda: self._model.tokenizer.encode(text), "prompt")
+        return self._bos + self._encode(lambda: self._model.tokenizer.encode(text), "prompt") + self._eos
 
     def prompt_tokens(self, ids: Sequence[int], scored: Told, prompt: str | Sequence[int]) -> Told:
         """All tokens of a prompt that was scored: those of its text, or all of its ids.
@@ -144,6 +147,8 @@ class Generation:
         self._model.require_ready()
         self._require_honoured(options)
         self._model.require_ids(prompts, field)
+        if self._most_made is not None:
+            self._model.require_fits(prompts, field)
         reader = CallReader.of(self._family, self._model.tokenizer, tools)
         banned = reader.stop_ids if "logit_bias" in self._model.engine.honours else frozenset()
         if options.grammar is not None and options.ignore_eos:
@@ -174,7 +179,7 @@ class Generation:
             stops=options.stop,
             logprobs=options.logprobs is not None,
             reader=reader,
-            continues_text=field == "prompt",
+            continues_text=field == "prompt" and self._most_made is None,
             preparation_s=time.perf_counter() - began_s,
         )
 
@@ -193,6 +198,10 @@ class Generation:
         if prompt_tokens == 0:
             raise InvalidValue("The prompt has no tokens; send at least one.", field)
         least = 1 if asked is None else asked
+        if self._most_made is not None:
+            if least > self._most_made:
+                raise InvalidValue(f"'{self.card.id}' makes at most {self._most_made} tokens.", "max_tokens")
+            return self._most_made if asked is None else asked
         if prompt_tokens + least > context:
             raise ContextLengthExceeded(prompt_tokens, least, context, field)
         return context - prompt_tokens if asked is None else asked

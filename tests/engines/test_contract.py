@@ -57,6 +57,11 @@ def translation_row(n: int) -> Any:
     return TranslationRow(["<2de>", *pieces[n : 2 * n + 3]], max_tokens=32, beam_size=2, hypotheses=1)
 
 
+def seq2seq_row(n: int, max_tokens: int | None = None) -> Any:
+    prompt = [3, *range(300 + n, 303 + 2 * n)]
+    return GenerationRow(prompt, max_tokens=max_tokens or 3 + n, sampling=Sampling(temperature=0))
+
+
 def encoder_row(n: int) -> Any:
     return EncoderRow([101, *range(2000 + n, 2003 + 2 * n), 102], "cls" if n % 2 else "mean")
 
@@ -75,6 +80,13 @@ CASES += [
         generation_row,
         True,
         lambda: generation_row(0, max_tokens=900),
+    ),
+    Case(
+        "ct2-seq2seq",
+        EngineSpec("ct2-seq2seq", str(WEIGHTS / "translate"), lanes=2),
+        seq2seq_row,
+        True,
+        lambda: seq2seq_row(0, max_tokens=900),
     ),
     Case("ct2-translator", EngineSpec("ct2-translator", str(WEIGHTS / "translate"), lanes=2), translation_row),
     Case("ct2-encoder", EngineSpec("ct2-encoder", str(WEIGHTS / "sentiment"), lanes=2), encoder_row),
