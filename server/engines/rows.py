@@ -1,6 +1,6 @@
 """The rows, pieces and results of the three kinds of engine: plain data, all of it picklable."""
 
-from array import array
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -81,10 +81,11 @@ def write_top(ids: npt.ArrayLike, logprobs: npt.ArrayLike) -> bytes:
     return np.asarray(ids, np.int32).tobytes() + np.asarray(logprobs, np.float32).tobytes()
 
 
-def read_top(top: bytes) -> tuple[list[int], list[float]]:
+def read_top(top: bytes) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The ids and the log-probabilities of ``Token.top``."""
-    half = len(top) // 2
-    return array("i", top[:half]).tolist(), array("f", top[half:]).tolist()
+    count = len(top) // 8
+    values = struct.unpack(f"{count}i{count}f", top)
+    return values[:count], values[count:]
 
 
 @dataclass(frozen=True, slots=True)
