@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from load_tests.cache import Cache
 from server.batching.policy import Limits
 
 
@@ -61,6 +62,8 @@ class Scenario:
     lanes: int = 1
     refill: bool = False
     """The engine decodes step by step, and rows join and leave at each: ``limits`` is then its room."""
+    cache: Cache | None = None
+    """With ``refill``: the step engine's blocks and token budget are the room, rather than ``limits.tokens``."""
     seed: int = 1
 
     @classmethod
@@ -68,7 +71,14 @@ class Scenario:
         """From TOML; its keys are the fields."""
         values = tomllib.loads(file.read_text("utf-8"))
         traffic = tuple(Traffic(**{k: _tupled(v) for k, v in each.items()}) for each in values.pop("traffic"))
-        return cls(limits=Limits(**values.pop("limits")), cost=Cost(**values.pop("cost")), traffic=traffic, **values)
+        cache = Cache(**values.pop("cache")) if "cache" in values else None
+        return cls(
+            cache=cache,
+            limits=Limits(**values.pop("limits")),
+            cost=Cost(**values.pop("cost")),
+            traffic=traffic,
+            **values,
+        )
 
 
 def _tupled(value: Any) -> Any:

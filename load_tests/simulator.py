@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from load_tests.cache import Decode
 from load_tests.policies import POLICIES, Policy
 from load_tests.scenario import Scenario
 from server.engines.base import Room
@@ -69,6 +70,8 @@ class Report:
     batch_rows: int = 0
     tokens: int = 0
     padded_tokens: int = 0
+    set_backs: int = 0
+    """Rows whose cache went to older ones, and that were computed again."""
     busy_s: float = 0.0
     idle_beside_work_s: float = 0.0
     """Time a lane stood free while rows waited: zero for a work-conserving policy."""
@@ -82,7 +85,8 @@ class Report:
         """For people."""
         padding = 1 - self.tokens / max(1, self.padded_tokens)
         fill = self.batch_rows / max(1, self.batches)
-        yield f"{self.rows_per_s:9.1f} rows/s, {fill:.1f} rows a batch, {padding:.0%} padding"
+        again = f", {self.set_backs} set back" if self.set_backs else ""
+        yield f"{self.rows_per_s:9.1f} rows/s, {fill:.1f} rows a batch, {padding:.0%} padding{again}"
         for name, seen in self.kinds.items():
             if seen.latencies_s:
                 yield (
@@ -126,6 +130,8 @@ class Simulation:
             self._now_s = at_s
             if isinstance(event, int):
                 self._arrive(event)
+            elif isinstance(event, Decode):
+                self._stepped(event)
             else:
                 self._finish(event)
             if not (self._events and self._events[0][0] == at_s):  # all that happens now has happened
@@ -151,16 +157,38 @@ class Simulation:
     def _begin(self) -> None:
         batch = self._pick(self._policy.take(self._line, self._scenario.limits))
         self._free -= 1
-        self._spend(batch, [row.tokens for row in batch])
+        if self._scenario.cache is None:
+            self._spend(batch, [row.tokens for row in batch])
+        else:
+            self._go_on(Decode(self._scenario.cache, self._scenario.limits.rows, batch[0].key), batch)
         for job in self._line:
             job[0].batches_waited += 1
 
-    def _spend(self, batch: list[Row], sizes: Sequence[int]) -> None:
+    def _go_on(self, decode: Decode[Row], joined: Sequence[Row]) -> None:
+        """The next step of rows that decode over cache blocks."""
+        for row in joined:
+            decode.join(row, row.tokens, row.steps)
+        before = len(decode.blocks.set_back_rows)
+        sizes = decode.begin_step()
+        self.report.set_backs += len(decode.blocks.set_back_rows) - before
+        self._spend(decode, sizes)
+
+    def _stepped(self, decode: Decode[Row]) -> None:
+        ended = decode.end_step()
+        for row in ended:
+            self._end(row)
+        joined = self._pick(self._policy.refill(self._line, decode.key, decode.room())) if self._line else []
+        if joined or len(decode):
+            self._go_on(decode, joined)
+        else:
+            self._free += 1
+
+    def _spend(self, batch: "list[Row] | Decode[Row]", sizes: Sequence[int]) -> None:
         """Keep a lane busy with the batch: with all of it, or with its next step."""
         spent_s = self._scenario.cost.of(sizes)
         self.report.busy_s += spent_s
         self.report.batches += 1
-        self.report.batch_rows += len(batch)
+        self.report.batch_rows += len(sizes)
         self.report.tokens += sum(sizes)
         self.report.padded_tokens += max(sizes, default=0) * len(sizes)
         self._at(self._now_s + spent_s, batch)

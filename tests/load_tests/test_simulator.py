@@ -1,7 +1,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from load_tests.cache import Cache
 from load_tests.policies import POLICIES
 from load_tests.scenario import Cost, Scenario, Traffic
 from load_tests.simulator import Report, simulate
@@ -79,6 +82,55 @@ def test_rows_join_a_decode_at_its_next_step() -> None:
     longest_step_s = COST.of([1] * 8 + [20])
     assert report.kinds["late"].requests > 5
     assert max(report.kinds["late"].waits_s) <= longest_step_s
+
+
+def decoding(*traffic: Traffic, cache: Cache, **fields: object) -> Report:
+    """On the step engine's own schedule, which also refuses a step over its budget (``load_tests.cache``)."""
+    limits = Limits(rows=16, tokens=10_000)
+    return simulate(scenario(*traffic, refill=True, lanes=1, limits=limits, cache=cache, **fields))
+
+
+def test_with_a_full_cache_the_youngest_are_set_back_and_every_row_still_ends() -> None:
+    many = Traffic("many", rate_per_s=1e6, requests=60, tokens=(20, 100), steps=(100, 200))
+    report = decoding(many, cache=Cache(blocks=40, budget_tokens=64), seconds=1e6)
+    assert report.set_backs > 10
+    assert report.kinds["many"].requests == 60
+
+
+def test_with_room_for_all_nobody_is_set_back() -> None:
+    many = Traffic("many", rate_per_s=1e6, requests=60, tokens=(20, 100), steps=(100, 200))
+    report = decoding(many, cache=Cache(blocks=16 * 19, budget_tokens=64), seconds=1e6)
+    assert report.set_backs == 0
+    assert report.kinds["many"].requests == 60
+
+
+def test_a_row_that_needs_the_whole_cache_is_not_starved_by_a_stream_of_small_ones() -> None:
+    small = Traffic("small", clients=64, tokens=(10, 40), steps=(5, 60))
+    large = Traffic("large", clients=1, tokens=(600, 600), steps=(30, 30))
+    report = decoding(small, large, cache=Cache(blocks=40, budget_tokens=64))
+    alone = decoding(large, cache=Cache(blocks=40, budget_tokens=64))
+    assert report.kinds["large"].requests >= alone.kinds["large"].requests / 20
+    assert report.kinds["small"].requests > 500
+
+
+sizes = st.tuples(st.integers(1, 120), st.integers(1, 120)).map(lambda pair: (min(pair), max(pair)))
+
+
+@given(
+    st.lists(st.tuples(sizes, sizes, st.sampled_from([("a",), ("a", "b")])), min_size=1, max_size=3),
+    st.integers(240 // 16, 60),
+    st.integers(1, 200),
+    st.integers(0, 5),
+)
+def test_whatever_comes_through_the_line_every_row_makes_its_tokens(
+    kinds: list[tuple[tuple[int, int], tuple[int, int], tuple[str, ...]]], blocks: int, budget: int, seed: int
+) -> None:
+    traffic = [
+        Traffic(str(i), rate_per_s=100.0, requests=12, rows=(1, 3), tokens=tokens, steps=steps, keys=keys)
+        for i, (tokens, steps, keys) in enumerate(kinds)
+    ]
+    report = decoding(*traffic, cache=Cache(blocks, budget), seconds=1e6, seed=seed)
+    assert [seen.requests for seen in report.kinds.values()] == [12] * len(kinds)
 
 
 def padding(report: Report) -> float:

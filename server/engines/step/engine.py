@@ -10,11 +10,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from server.engines.base import Outbox, Room
+from server.engines.base import Outbox
 from server.engines.kinds import STEP_PARAMETERS, EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
 from server.engines.step.grammar import Grammars
-from server.engines.step.schedule import Live, Share, plan
+from server.engines.step.schedule import Live, Share, plan, room
 from server.engines.step.scoring import Scoring
 from server.engines.step.support import config, core, positions, supports
 from server.errors import EngineFailed
@@ -74,7 +74,7 @@ class StepEngine:
                 given = len(rows)
                 while live:
                     self._step(live, out)
-                    turn = out.step(self._room(live))
+                    turn = out.step(room(live, self._core, self._block_tokens, self._max_rows))
                     for dropped in [one for one in live if one.index in turn.dropped]:
                         self._end(dropped, live)
                     self._take_on(turn.joined, given, live, out)
@@ -223,12 +223,6 @@ class StepEngine:
     def _end(self, one: Live, live: list[Live]) -> None:
         live.remove(one)
         self._core.close(one.row)
-
-    def _room(self, live: Sequence[Live]) -> Room:
-        """Seats, and cache for prompts beside the rows' next blocks and what waits already."""
-        waiting = sum(self._core.pending(one.row) for one in live if not one.admitted)
-        tokens = (self._core.available_blocks - len(live)) * self._block_tokens - waiting
-        return Room(rows=max(0, self._max_rows - len(live)) if tokens > 0 else 0, tokens=max(0, tokens))
 
     def _budget(self, live: Sequence[Live]) -> int:
         decoding = sum(one.admitted and self._core.pending(one.row) == 1 for one in live)

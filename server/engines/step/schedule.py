@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from server.engines.base import Room
+
 if TYPE_CHECKING:
     from server.engines.step.grammar import Matcher
     from server.engines.step.scoring import Scoring
@@ -93,6 +95,13 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
             shares[live.index] = Share(live, done)
             left -= done
     return [shares[index] for index in sorted(shares)]
+
+
+def room(rows: Sequence[Live], blocks: Blocks, block_tokens: int, most_rows: int) -> Room:
+    """What could join: seats, and cache for prompts beside the rows' next blocks and what waits already."""
+    waiting = sum(blocks.pending(live.row) for live in rows if not live.admitted)
+    tokens = (blocks.available_blocks - len(rows)) * block_tokens - waiting
+    return Room(rows=max(0, most_rows - len(rows)) if tokens > 0 else 0, tokens=max(0, tokens))
 
 
 def _may_enter(live: Live, rows: Sequence[Live], blocks: Blocks, block_tokens: int) -> bool:

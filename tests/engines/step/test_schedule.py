@@ -1,45 +1,20 @@
 """Who goes in a step, with a core of numbers only."""
 
-from dataclasses import dataclass, field
-
 from hypothesis import given
 from hypothesis import strategies as st
 
+from load_tests.cache import Blocks
 from server.engines.step.schedule import Live, plan
 
 
-@dataclass
-class Core:
-    """Blocks of four tokens; rows that hold as many as they have computed."""
-
-    available_blocks: int
-    tokens: dict[int, int] = field(default_factory=dict)
-    computed: dict[int, int] = field(default_factory=dict)
-    held: dict[int, int] = field(default_factory=dict)
-    set_back_rows: list[int] = field(default_factory=list)
+class Core(Blocks):
+    """Blocks of four tokens; ``add`` opens a row that has computed so many."""
 
     def add(self, row: int, tokens: int, computed: int = 0) -> Live:
-        self.tokens[row], self.computed[row] = tokens, computed
-        self.held[row] = 0
-        if computed:
-            assert self.reserve(row, 0)
+        self.open(row, tokens)
+        self.computed[row] = computed
+        assert self.reserve(row, 0)
         return Live(row, row, 100, frozenset(), admitted=computed > 0)
-
-    def pending(self, row: int) -> int:
-        return self.tokens[row] - self.computed[row]
-
-    def reserve(self, row: int, count: int) -> bool:
-        wanted = -(-(self.computed[row] + count) // 4) - self.held[row]
-        if wanted > self.available_blocks:
-            return False
-        self.available_blocks -= max(0, wanted)
-        self.held[row] += max(0, wanted)
-        return True
-
-    def set_back(self, row: int) -> None:
-        self.available_blocks += self.held[row]
-        self.held[row] = self.computed[row] = 0
-        self.set_back_rows.append(row)
 
 
 def counts(shares: object) -> dict[int, int]:
@@ -121,6 +96,6 @@ def test_whatever_comes_no_step_is_over_budget_and_every_row_ends(
                 share.live.left_tokens -= 1
         assert (made[oldest.row], core.computed[oldest.row]) > before, "the oldest row stands still"
         for live in [live for live in rows if live.left_tokens == 0]:
-            core.set_back(live.row)
+            core.close(live.row)
             rows.remove(live)
     assert made == wanted, "a row did not come to its end"
