@@ -126,11 +126,11 @@ def test_whatever_comes_through_the_line_every_row_makes_its_tokens(
     kinds: list[tuple[tuple[int, int], tuple[int, int], tuple[str, ...]]], blocks: int, budget: int, seed: int
 ) -> None:
     traffic = [
-        Traffic(str(i), rate_per_s=100.0, requests=12, rows=(1, 3), tokens=tokens, steps=steps, keys=keys)
+        Traffic(str(i), rate_per_s=100.0, requests=6, rows=(1, 2), tokens=tokens, steps=steps, keys=keys)
         for i, (tokens, steps, keys) in enumerate(kinds)
     ]
     report = decoding(*traffic, cache=Cache(blocks, budget), seconds=1e6, seed=seed)
-    assert [seen.requests for seen in report.kinds.values()] == [12] * len(kinds)
+    assert [seen.requests for seen in report.kinds.values()] == [6] * len(kinds)
 
 
 def padding(report: Report) -> float:
