@@ -10,6 +10,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.cards import GenerationSpec
 from models.convert.contract import CannotConvert
+from models.convert.fill import fill_spec
 from models.convert.source import Source
 from models.convert.tokens import Tokens
 
@@ -65,6 +66,7 @@ def generation_spec(source: Source, tokens: Tokens, template: str | None, folder
         stop_tokens=stops,
         bos_token=tokens.begins_with,
         variables=dict(tokens.specials),
+        fill=fill_spec(tokens),
     )
 
 

@@ -31,7 +31,7 @@ HARMLESS = {"ok", "safe", "none"}
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
     """See `models.convert.contract.Converter`."""
-    labels, kind = labels_of(source), kind_of(source)
+    labels, kind = labels_of(source, request.labels), kind_of(source)
     request.report(f"reading {source.repository}")
     model = load("AutoModelForSequenceClassification", source)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -52,19 +52,26 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     )
 
 
-def labels_of(source: Source) -> tuple[str, ...]:
+def labels_of(source: Source, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The labels in the order of the logits.
 
+    Args:
+        source: the repository.
+        wanted: what to call them instead; none: as it does.
+
     Raises:
-        CannotConvert: ``config.json`` names none, or one twice.
+        CannotConvert: ``config.json`` names none, or one is named twice; or it has not as many as are wanted.
     """
     stated = source.config.get("id2label")
     if not isinstance(stated, Mapping) or sorted(stated, key=_place) != [str(i) for i in range(len(stated))]:
         raise CannotConvert("config.json has no labels (id2label), numbered from 0.")
     labels = tuple(str(stated[str(i)]) for i in range(len(stated)))
-    if len(set(labels)) != len(labels):
-        raise CannotConvert(f"config.json has one label twice: {', '.join(labels)}.")
-    return labels
+    if wanted and len(wanted) != len(labels):
+        raise CannotConvert(f"{source.repository} has {len(labels)} labels ({', '.join(labels)}), not {len(wanted)}.")
+    named = wanted or labels
+    if not all(named) or len(set(named)) != len(named):
+        raise CannotConvert(f"The labels must be different and not empty: {', '.join(named)}.")
+    return named
 
 
 def kind_of(source: Source) -> Literal["softmax", "sigmoid"]:

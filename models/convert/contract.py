@@ -54,6 +54,8 @@ class Request:
     quantization: Quantization = "int8_float32"
     context_tokens: int | None = None
     """The most tokens of a row; None: what the repository says, and not over ``USUAL_CONTEXT_TOKENS``."""
+    labels: tuple[str, ...] = ()
+    """What a classifier's labels are to be called, in the order of its logits; none: what the repository calls them."""
     open_probe: OpenProbe | None = None
     """Opens a decoder folder as it will be served; None: CTranslate2's own loop."""
     report: Callable[[str], None] = lambda line: None

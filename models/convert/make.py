@@ -41,6 +41,8 @@ def convert(source: Source, models_dir: Path, name: str, request: Request) -> Pa
     """
     converter = converter_for(source)
     made = require_name(models_dir, name)
+    if request.labels and not source.architecture.endswith("ForSequenceClassification"):
+        raise CannotConvert(f"{source.repository} is no classifier: it has no labels to name.")
     models_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models_dir, prefix=UNFINISHED) as beside:
         folder = Path(beside) / name

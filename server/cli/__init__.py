@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   hearth chat
   hearth list --json
   hearth pull Qwen/Qwen2.5-0.5B-Instruct --name qwen
+  hearth pull cardiffnlp/twitter-roberta-base-sentiment --labels negative,neutral,positive
   hearth rm qwen
   hearth bench --model translate --clients 1,32
 """
@@ -154,6 +155,13 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
             metavar="N",
             help="most tokens of a row (default: the model's, up to 8192)",
         )
+        each.add_argument(
+            "--labels",
+            type=_labels,
+            default=(),
+            metavar="A,B",
+            help="a classifier's labels, in their order (default: the repository's)",
+        )
     remove = command("rm", "remove a model's folder")
     remove.add_argument("name", metavar="NAME")
     remove.add_argument("--force", action="store_true", help="even one that ships with Hearth")
@@ -185,6 +193,13 @@ def _bench_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--to", default="de", metavar="LANGUAGE", help="translators: from English to (default: de)")
     command.add_argument("--json", dest="as_json", action="store_true", help="as JSON, for scripts")
     _server_arguments(command)
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    labels = tuple(label.strip() for label in text.split(","))
+    if not all(labels) or len(set(labels)) != len(labels):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of different labels")
+    return labels
 
 
 def _positive(text: str) -> int:

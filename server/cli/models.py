@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from models.registry import MANIFEST, ManifestError, read_card
 from server.settings import SHIPPED_MODELS, SettingsError, load_settings
 
 NEEDED = ("huggingface_hub", "safetensors", "torch", "transformers")
+_NO_NAME = re.compile(r"LABEL_\d+")
 RECIPES = SHIPPED_MODELS.parent / "recipes"
 
 
@@ -80,6 +82,7 @@ def _make(
     name: str | None,
     quantization: Quantization,
     context_tokens: int | None,
+    labels: tuple[str, ...],
     models_dir: Path | None,
     as_json: bool,
 ) -> int:
@@ -94,13 +97,17 @@ def _make(
         _require(NEEDED)
         from server.cli.probes import open_served
 
-        request = Request(quantization, context_tokens, open_served, lambda line: print(f"{line} ...", file=sys.stderr))
+        request = Request(quantization, context_tokens, labels, open_served, report=_report)
         made = convert(source, root, name, request)
     except (CannotConvert, CannotFetch, ManifestError, SourceError, SettingsError, OSError, _Refused) as error:
         print(f"hearth: {error}", file=sys.stderr)
         return 1
     _tell(made, as_json)
     return 0
+
+
+def _report(line: str) -> None:
+    print(f"{line} ...", file=sys.stderr)
 
 
 def _tell(folder: Path, as_json: bool) -> None:
@@ -115,6 +122,8 @@ def _tell(folder: Path, as_json: bool) -> None:
     for figure in figures:
         print(f"{figure['value']:<10g} {figure['metric']} ({figure['rows']})")
     print(f"{folder} written; a running server that serves {folder.parent} finds it when it is asked for '{card.id}'.")
+    if all(_NO_NAME.fullmatch(label) for head in card.heads for label in head.labels) and card.heads:
+        print("Its labels have no names; --labels gives them some, in their order: --labels negative,positive")
     print(f"licence: {card.license}; context: {card.context_length_tokens} tokens; {card.quantization}")
 
 

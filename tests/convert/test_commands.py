@@ -12,6 +12,7 @@ from typing import Any
 import openai
 import pytest
 
+from models.registry import read_card
 from server.cli import main, models
 from server.engines.step.support import core
 from tests.convert.hub import TOKEN, Hub, open_hub
@@ -119,6 +120,30 @@ def test_a_model_without_a_template_completes_and_does_not_chat(hub: Hub, tmp_pa
         with pytest.raises(openai.BadRequestError, match="how 'gpt' calls tools is not known") as refused:
             client.chat.completions.create(model="gpt", messages=[{"role": "user", "content": "Hi"}], tools=tools)
         assert refused.value.param == "tools"
+
+
+@WITH_TORCH
+def test_labels_that_a_repository_does_not_name_are_named(hub: Hub, tmp_path: Path) -> None:
+    from tests.convert.encoder_repositories import KINDS, write
+
+    numbered = {i: f"LABEL_{i}" for i in range(3)}
+    write(tmp_path / "hub", KINDS["Roberta"], "ForSequenceClassification", id2label=numbered)
+    hub.add_folder(ID, tmp_path / "hub")
+    where = ("--models-dir", str(tmp_path / "models"))
+    plain = hearth(hub, tmp_path, "pull", ID, "--name", "plain", *where)
+    assert "--labels gives them some" in plain.stdout, plain.stderr
+    named = hearth(hub, tmp_path, "pull", ID, "--name", "moods", "--labels", "negative, neutral,positive", *where)
+    assert named.returncode == 0, named.stderr
+    assert "--labels" not in named.stdout
+    (head,) = read_card(tmp_path / "models" / "moods").heads
+    assert (head.name, head.labels) == ("sentiment", ("negative", "neutral", "positive"))
+
+
+@pytest.mark.parametrize("labels", ["a,b,a", "a,,b", "", ","])
+def test_labels_that_are_none_are_wrong_usage(labels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["pull", ID, "--labels", labels])
+    assert "is no list of different labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

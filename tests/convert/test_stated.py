@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models.convert import CannotConvert
+from models.convert import CannotConvert, Request, convert
 from models.convert.classifiers import CATEGORIES, head_name, kind_of, labels_of
 from models.convert.embedders import pipeline_of
 from models.convert.languages import codes, iso_639_1
@@ -48,6 +48,34 @@ def test_the_problem_type_says_whether_labels_exclude_each_other(
             kind_of(config)
     else:
         assert kind_of(config) == kind
+
+
+def test_labels_without_names_are_given_some(tmp_path: Path) -> None:
+    config = source(tmp_path, id2label={str(i): f"LABEL_{i}" for i in range(3)})
+    assert labels_of(config, ("negative", "neutral", "positive")) == ("negative", "neutral", "positive")
+    assert labels_of(config) == ("LABEL_0", "LABEL_1", "LABEL_2")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (("good", "bad"), r"has 3 labels \(LABEL_0, LABEL_1, LABEL_2\), not 2"),
+        (("a", "b", "c", "d"), "not 4"),
+        (("a", "b", "a"), "different and not empty"),
+        (("a", "", "c"), "different and not empty"),
+    ],
+)
+def test_names_of_labels_that_do_not_fit_are_refused(tmp_path: Path, wanted: tuple[str, ...], why: str) -> None:
+    with pytest.raises(CannotConvert, match=why):
+        labels_of(source(tmp_path, id2label={str(i): f"LABEL_{i}" for i in range(3)}), wanted)
+
+
+def test_only_classifiers_have_labels_to_name(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    decoder = source(tmp_path / "hub", architectures=["LlamaForCausalLM"])
+    with pytest.raises(CannotConvert, match="is no classifier"):
+        convert(decoder, tmp_path / "models", "mine", Request(labels=("good", "bad")))
+    assert not (tmp_path / "models").exists()
 
 
 @pytest.mark.parametrize(
