@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
 
@@ -34,6 +34,7 @@ class Server(uvicorn.Server):
         drain_s: float,
         keyring: Keyring | None = None,
         metrics: uvicorn.Config | None = None,
+        pages: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Make a server.
 
@@ -43,12 +44,15 @@ class Server(uvicorn.Server):
             drain_s: how long that may take.
             keyring: what SIGHUP reads again.
             metrics: what is served beside it, where metrics have a port of their own.
+            pages: what a person may want to open, and its path.
         """
         super().__init__(config)
         self._services = services
         self._drain_s = drain_s
         self._keyring = keyring
         self._metrics = metrics
+        self._pages = pages
+        self._url = ""
         self._draining: asyncio.Task[None] | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
 
@@ -60,7 +64,9 @@ class Server(uvicorn.Server):
         for each in self.servers:
             for socket in each.sockets:
                 host, port = socket.getsockname()[:2]
-                print(f"Hearth listens on http://{host}:{port}", flush=True)
+                url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+                self._url = self._url or url
+                print(f"Hearth listens on {url}", flush=True)
         if scrapes is not None:
             self.servers.append(scrapes)
         self._announcing = asyncio.create_task(self._announce())
@@ -84,7 +90,9 @@ class Server(uvicorn.Server):
         for served in self._services.served():
             state = "" if served.state == "ready" else f"  [{served.state}{served.reason and f': {served.reason}'}]"
             print(f"  {served.id:<12} {served.task:<15} {served.card.summary}{state}", flush=True)
-        print("Ready. API documentation: /docs, metrics: /metrics", flush=True)
+        # An address that stands for all of them is none to open.
+        url = self._url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+        print("\n".join(["Ready.", *(f"  {name:<12} {url}{path}" for name, path in self._pages)]), flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, stop at the second. Called by the interpreter between two instructions."""
@@ -157,4 +165,6 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
     if settings.metrics_port:
         metrics = config(api.metrics_only(app.state.metrics), settings.metrics_host, settings.metrics_port)
     main = config(app, settings.host, settings.port)
-    return Server(main, app.state.services, settings.drain_s, app.state.keyring, metrics)
+    pages = [("playground", "/")] if settings.playground else []
+    pages += [("API", "/docs")] + ([("metrics", "/metrics")] if metrics is None else [])
+    return Server(main, app.state.services, settings.drain_s, app.state.keyring, metrics, pages)

@@ -5,6 +5,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,30 @@ def events(lines: Iterator[str]) -> Iterator[Any]:
     for line in lines:
         if line.startswith("data: "):
             yield "[DONE]" if line == "data: [DONE]" else json.loads(line[6:])
+
+
+@pytest.mark.parametrize(
+    ("page", "shows"), [("playground", "<title>Hearth"), ("API", "<title>"), ("metrics", "hearth_build_info")]
+)
+def test_the_pages_that_the_start_names_are_there(server: Served, page: str, shows: str) -> None:
+    url = server.wait_for(rf"^  {page} +(http://\S+)$")[1]
+    assert url.startswith(server.url)
+    assert shows in httpx.get(url).text
+
+
+def test_the_start_names_no_page_that_is_not_there(tmp_path: Path) -> None:
+    flags = ("--playground", "false", "--metrics-port", str(free_port()), "--host", "0.0.0.0", "--allow-public", "true")  # noqa: S104
+    with serving(*flags, models_dir=tmp_path) as served:
+        url = served.wait_for(r"^  API +(http://\S+)$")[1]
+        assert url.startswith("http://127.0.0.1:")  # an address that stands for all cannot be opened
+        assert not [line for line in served.lines if line.split()[0] in ("playground", "metrics")]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def test_a_killed_engine_ends_a_begun_stream_with_an_error_event_and_comes_back(server: Served) -> None:
