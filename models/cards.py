@@ -26,6 +26,18 @@ class TokenizerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FillSpec:
+    """The tokens around which a model fills a gap: it reads ``prefix``, the text before, ``suffix``, the text after,
+    and ``middle``, and goes on with what belongs between."""
+
+    prefix: str
+    suffix: str
+    middle: str
+    stop_tokens: tuple[str, ...] = ()
+    """What ends a filling, beside what ends any completion."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationSpec:
     """How a prompt is written and what ends a completion."""
 
@@ -41,6 +53,8 @@ class GenerationSpec:
     max_target_tokens: int | None = None
     """The most tokens that an encoder-decoder makes, beside those it reads. None: a decoder, whose completion shares
     the context with its prompt."""
+    fill: FillSpec | None = None
+    """None: the model was not trained to fill gaps."""
     closed_loop_tokens: int | None = None
     """How far CTranslate2's own loop computes what the model does, which forgets sliding windows and caps; None: all
     the way."""

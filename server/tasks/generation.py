@@ -6,6 +6,7 @@ Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anyth
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
 from server.tasks.aside import aside
 from server.tasks.completion import CallReader
+from server.tasks.filling import Filling
 from server.tasks.grammars import checked
 from server.tasks.model import Model
 from server.tasks.options import ON_THE_WIRE, GenerationOptions
@@ -36,6 +38,8 @@ class Generation:
         self._stop_ids = frozenset(tokenizer.id(token) for token in stops)
         self._bos = [tokenizer.id(section.bos_token)] if section is not None and section.bos_token else []
         self._eos = [tokenizer.id(section.eos_token)] if section is not None and section.eos_token else []
+        fill = section.fill if section is not None else None
+        self._filling = Filling(fill, tokenizer) if fill is not None else None
         # An encoder-decoder's answer does not share the context with the prompt, nor go on with its text.
         self._most_made = section.max_target_tokens if section is not None else None
 
@@ -66,6 +70,22 @@ class Generation:
 
         characters = sum(len(prompt) for prompt in prompts if isinstance(prompt, str))
         return await aside(write, characters)
+
+    async def gap_prompts(self, befores: Sequence[str], after: str) -> list[list[int]]:
+        """The ids that ask for what belongs between each of the texts and the one after.
+
+        Raises:
+            UnsupportedParameter: the model has no tokens to fill gaps with.
+            InvalidValue: a text is no Unicode text.
+        """
+        fill = self._filling
+        if fill is None:
+            raise UnsupportedParameter("suffix", f"'{self.card.id}' has no tokens to fill a gap with; leave it out.")
+        characters = sum(map(len, befores)) + len(after) * len(befores)
+        return await aside(
+            lambda: [self._bos + self._encode(partial(fill.prompt, before, after), "prompt") for before in befores],
+            characters,
+        )
 
     def text_prompt(self, text: str) -> list[int]:
         """The ids of plain text to continue; an empty text is the beginning of one."""
@@ -135,8 +155,17 @@ class Generation:
         options: GenerationOptions,
         field: str = "messages",
         tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        fills: bool = False,
     ) -> GenerationStream:
         """Queue the prompts, ``options.n`` completions each; choice ``p * n + i`` is the ith of prompt p.
+
+        Args:
+            prompts: their ids.
+            options: how to decode.
+            field: what the request calls the prompts.
+            tools: what may be called.
+            fills: the prompts are of ``gap_prompts``.
 
         Raises:
             Unavailable, Overloaded: not now.
@@ -154,6 +183,8 @@ class Generation:
         if options.grammar is not None and options.ignore_eos:
             raise UnsupportedParameter("ignore_eos", "an answer that obeys a grammar ends where the grammar does.")
         stop_ids = frozenset() if options.ignore_eos else self._stop_ids | reader.stop_ids
+        if fills and self._filling is not None and not options.ignore_eos:
+            stop_ids |= self._filling.stop_ids
         rows = [
             GenerationRow(
                 prompt=tuple(prompt),

@@ -36,8 +36,11 @@ async def create_completion(
     require_items(len(body.prompts) * body.made, settings, "prompt")
     task = services.generator(body.model)
     record.serve(task.card.id, generates=True)
-    prompts = await task.text_prompts(body.prompts)
-    deltas = task.begin(prompts, body.options(), "prompt")
+    if body.suffix:
+        prompts = await task.gap_prompts(body.texts, body.suffix)
+    else:
+        prompts = await task.text_prompts(body.prompts)
+    deltas = task.begin(prompts, body.options(), "prompt", fills=bool(body.suffix))
     answer = _Answers(body, task, _echoes(body, task, services))
     if body.stream:
         return await events.begin(answer.stream(deltas, record), record, settings.request_timeout_s)

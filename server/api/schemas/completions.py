@@ -1,7 +1,7 @@
 """``/v1/completions``: OpenAI's shapes."""
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -18,11 +18,14 @@ MAX_TOKENS = 16
 class CompletionRequest(SamplingBody):
     """Text to continue."""
 
-    neutral: ClassVar = {"suffix": ("",)}
-
     model: ModelName = Field(examples=["assistant"])
     prompt: Prompts = Field(
         description="A text, its token ids, or a list of either.", examples=["The sky is", ["The sky is", "Grass is"]]
+    )
+    suffix: str | None = Field(
+        None,
+        description="The text after the gap to fill; only with a model that has tokens for that. Empty: no gap.",
+        examples=[""],
     )
     max_tokens: int = Field(
         MAX_TOKENS, ge=0, le=MAX_ID, description="At most so many tokens; 0 only with `echo`.", examples=[16]
@@ -45,6 +48,10 @@ class CompletionRequest(SamplingBody):
             raise invalid("best_of", "cannot be chosen from in a stream; send 'stream': false")
         if self.max_tokens == 0 and not self.echo:
             raise invalid("max_tokens", "must be at least 1 where nothing is echoed")
+        if self.suffix and self.echo:
+            raise invalid("suffix", "does not go together with 'echo'")
+        if self.suffix and not self.texts:
+            raise invalid("suffix", "goes with a prompt that is text, not token ids")
         if self.scores_prompt and self.stream:
             refuse("echo", "with logprobs it is not streamed; send 'stream': false")
         return self
@@ -67,6 +74,11 @@ class CompletionRequest(SamplingBody):
         if isinstance(self.prompt[0], int):
             return [self.prompt]  # a list that begins with an id is one of ids
         return self.prompt  # the same for texts and lists
+
+    @property
+    def texts(self) -> list[str]:
+        """The prompts that are texts."""
+        return [prompt for prompt in self.prompts if isinstance(prompt, str)]
 
     def options(self) -> GenerationOptions:
         """What the task is asked."""
