@@ -71,11 +71,14 @@ $(CONVERT_VENV)/.convert: $(LOCKS) requirements/convert.txt requirements/torch.t
 	@touch $@
 
 # Detecting leaks is off: Python itself does not free everything at its exit.
-sanitize: $(VENV)/.dev  ## the step engine's tests under the address and undefined-behaviour sanitizers
+sanitize: $(VENV)/.dev  ## the step engine's tests under the address, undefined-behaviour and thread sanitizers
 	PATH="$(abspath $(BIN)):$$PATH" cmake -S server/engines/step/core -B build/sanitize -DSANITIZE=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python)
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/sanitize
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m tests.engines.step.sanitized build/sanitize $(ARGS)
+	$${CXX:-c++} -std=c++20 -O1 -g -fsanitize=thread -I server/engines/step/core tests/engines/step/team_check.cc \
+	  server/engines/step/core/team.cc -o build/sanitize/team_check
+	build/sanitize/team_check
 
 # Not part of `make test`: it wants compilers and emulators, and says which when they are missing.
 kernels:  ## compile and try the step engine's kernels for processors that this machine has not
