@@ -12,7 +12,7 @@ from server.api.openai.token_json import content, filled
 from server.api.schemas.chat import Answer, ChatChoice
 from server.api.schemas.logprobs import ChosenLogprob, Logprobs, chosen_logprobs
 from server.engines.rows import Token, write_top
-from server.tasks.told import NONE, Told, TokenTexts
+from server.tasks.told import NONE, TokenTexts, Told
 
 SCHEMA = TypeAdapter(list[ChosenLogprob])
 LOGPROBS = (-0.0, -1e-7, -0.1, -3.25, -12.345679, -1e5, -1e20)

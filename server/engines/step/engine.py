@@ -8,14 +8,17 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from server.engines.base import Outbox
 from server.engines.kinds import STEP_PARAMETERS, EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
 from server.engines.step.grammar import Grammars
 from server.engines.step.schedule import Live, Share, plan, room
-from server.engines.step.scoring import Scoring
+from server.engines.step.scoring import Scored, Scoring, portions
 from server.engines.step.support import config, core, positions, supports
 from server.errors import EngineFailed
 
@@ -191,6 +194,7 @@ class StepEngine:
     ) -> list[Share]:
         """Compute the shares of prompts that are being scored; what remains is an ordinary step."""
         others = []
+        scored: list[Scored] = []
         for share in shares:
             one, scoring = share.live, share.live.scoring
             pending = self._core.pending(one.row)
@@ -198,11 +202,16 @@ class StepEngine:
             if before > 0:
                 others.append(Share(one, min(share.count, before)))
             elif scoring is not None and count > 0:
-                scoring.take(pending, self._core.logits([one.row], [min(share.count, count)]))
+                scored.append(Scored(scoring, one.row, pending, min(share.count, count)))
             elif one.left_tokens > 0:
                 others.append(share)
             else:
                 self._finish(one, "length", live, out)
+        for portion in portions(scored):
+            logits = self._core.logits([part.row for part in portion], [part.count for part in portion])
+            ends = list(accumulate(part.count for part in portion))
+            for part, values in zip(portion, np.split(logits, ends[:-1]), strict=True):
+                part.scoring.take(part.pending, values)
         return others
 
     def _finish(

@@ -1,6 +1,7 @@
 """Log-probabilities of prompts: what the model thinks of tokens that are given, not chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,7 @@ import numpy.typing as npt
 from server.engines.rows import Token, write_top
 
 CHUNK_TOKENS = 64
-"""So many positions' logits are computed at once: each is as long as the vocabulary."""
+"""So many positions' logits are computed at once, of one row or several: each is as long as the vocabulary."""
 
 
 class Scoring:
@@ -48,3 +49,29 @@ class Scoring:
     def result(self) -> Sequence[Token]:
         """The tokens, in order."""
         return tuple(self._tokens[place] for place in range(self._start, len(self._prompt)))
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One row's part in a step that scores."""
+
+    scoring: Scoring
+    row: int
+    """Its number in the core."""
+    pending: int
+    count: int
+    """How many positions' logits: at most ``CHUNK_TOKENS``."""
+
+
+def portions(parts: Iterable[Scored]) -> Iterator[list[Scored]]:
+    """What is computed together, in order: as many rows as fit ``CHUNK_TOKENS``."""
+    portion: list[Scored] = []
+    left = CHUNK_TOKENS
+    for part in parts:
+        if portion and part.count > left:
+            yield portion
+            portion, left = [], CHUNK_TOKENS
+        portion.append(part)
+        left -= part.count
+    if portion:
+        yield portion

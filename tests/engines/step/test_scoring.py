@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from server.engines.rows import Generated, GenerationRow, Sampling
+from server.engines.step.scoring import Scored, Scoring, portions
 from tests.engines.step.conftest import EngineOf, prompt
 
 GREEDY = Sampling(temperature=0.0)
@@ -50,6 +51,23 @@ def test_scores_do_not_depend_on_batch_mates_and_generation_goes_on(engine_of: E
     assert out.outcomes[3].prompt == alone.prompt
     assert len(alone.prompt) == 40
     assert len(out.pieces[3]) == 5
+
+
+def test_rows_are_scored_together_and_bitwise_as_alone(engine_of: EngineOf, sink: Any) -> None:
+    rows = [GenerationRow(prompt(n, n), 0, logprobs=3, score_from=max(1, n - 7)) for n in range(2, 40, 3)]
+    rows += [GenerationRow(prompt(100, n), 0, logprobs=0, score_from=1) for n in range(3)]
+    out = sink()
+    engine_of().run(rows, out)
+    for i, row in enumerate(rows):
+        assert out.outcomes[i].prompt == scored(engine_of(), sink, row).prompt
+        assert [token.id for token in out.outcomes[i].prompt] == list(row.prompt[row.score_from :])
+
+
+def test_as_many_rows_are_scored_at_once_as_fit() -> None:
+    counts = [2, 60, 2, 1, 64, 64, 3, 30, 31, 1]
+    parts = [Scored(Scoring([1], 1, 0), i, 0, count) for i, count in enumerate(counts)]
+    made = [[part.count for part in portion] for portion in portions(parts)]
+    assert made == [[2, 60, 2], [1], [64], [64], [3, 30, 31], [1]]
 
 
 def test_a_prompt_of_one_token_has_nothing_to_score(engine_of: EngineOf, sink: Any) -> None:
