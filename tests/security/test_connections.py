@@ -1,7 +1,6 @@
 """Clients that are slow, silent, greedy or many: each is bounded, and nobody else waits for them."""
 
 import asyncio
-import os
 import resource
 import socket
 from contextlib import suppress
@@ -18,7 +17,6 @@ pytestmark = pytest.mark.anyio
 SOON_S = 0.05
 POST = b"POST /v1/sentiment HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
 ASK = POST + b'content-length: 14\r\n\r\n{"input":"Hi"}'
-THOUSANDS = 4000
 
 
 async def healthy(server: Listening) -> bool:
@@ -112,29 +110,6 @@ async def test_where_all_are_busy_the_next_is_told_so(listening: Any, until: Any
         for reader, writer in busy:
             assert (await answer(reader))[0] == 200
             writer.close()
-
-
-async def test_thousands_of_idle_connections_keep_nobody_from_being_served(listening: Any, until: Any) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = hard if hard != resource.RLIM_INFINITY else 2 * THOUSANDS + 1000
-    count = min(THOUSANDS, (min(files, 2 * THOUSANDS + 1000) - len(os.listdir("/proc/self/fd")) - 100) // 2)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(files, 2 * THOUSANDS + 1000)), hard))
-    sockets: list[socket.socket] = []
-    loop = asyncio.get_running_loop()
-    try:
-        async with listening(patience_s=120.0) as server:
-            for _ in range(count):
-                sockets.append(socket.socket())
-                sockets[-1].setblocking(False)
-                await loop.sock_connect(sockets[-1], ("127.0.0.1", server.port))
-            await until(lambda: server.connections == count)
-            assert await healthy(server)
-            assert (await server.send(ASK.replace(b"host", b"connection: close\r\nhost"))).startswith(b"HTTP/1.1 200 ")
-            assert server.connections >= count
-    finally:
-        for each in sockets:
-            each.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_client_that_does_not_read_is_cut_and_holds_no_memory_and_nobody_up(listening: Any, until: Any) -> None:
