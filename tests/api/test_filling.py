@@ -1,6 +1,5 @@
 """``suffix``: a gap is filled by a model whose vocabulary has the tokens for it, on the engine that serves it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,58 +7,21 @@ from typing import Any
 
 import pytest
 import tokenizers
-from tokenizers import models, normalizers
 
-from models.cards import GenerationSpec, Manifest, TokenizerSpec
-from models.convert import read_source
 from models.convert.fill import ENDS, MARKS, fill_spec
-from models.convert.manifest import digests, write_manifest
-from models.convert.tokens import Tokens
-from tests.engines.step import tiny
+from tests.generator_folders import tokens_of, write_generator, write_tokenizer
 from tests.server_process import serving
 
-LETTERS = "▁abcdefghijklmnopqrstuvwxyz():=\n"
 QWEN, CODE_LLAMA = MARKS[0], MARKS[3]
 BEFORE, AFTER = "def f(x):", " return y"
-
-
-def write_tokenizer(folder: Path, *added: str, first_space: bool = False) -> None:
-    """A token a letter, then those added, which are no control tokens (as in Qwen's files)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = tokenizers.Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(LETTERS)}, merges=[]))
-    spaces: list[Any] = [normalizers.Prepend("▁")] * first_space
-    made.normalizer = normalizers.Sequence([*spaces, normalizers.Replace(" ", "▁")])
-    made.add_special_tokens(["</s>"])
-    made.add_tokens([tokenizers.AddedToken(token, normalized=False) for token in added])
-    made.add_special_tokens([f"<{i}>" for i in range(made.get_vocab_size(), tiny.VOCABULARY)])
-    made.save(str(folder / "tokenizer.json"))
-    (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
-
-
-def tokens_of(folder: Path) -> Tokens:
-    return Tokens(read_source(folder), tiny.VOCABULARY)
-
-
-def write_model(folder: Path, marks: tuple[str, ...], *, first_space: bool) -> None:
-    write_tokenizer(folder, *marks, "<|fim_pad|>", first_space=first_space)
-    tokens = tokens_of(folder)
-    tiny.write(folder, tiny.FAMILIES["llama"])
-    (folder / "vocabulary.json").write_text(json.dumps(tokens.vocabulary))
-    manifest = Manifest(
-        *(folder.name, "generation", "hub", "Random numbers.", "CC0-1.0", 1, 128, "int8_float32", 1),
-        tokenizer=TokenizerSpec("huggingface", "tokenizer.json"),
-        files=digests(folder),
-        generation=GenerationSpec(("</s>",), fill=fill_spec(tokens)),
-    )
-    write_manifest(folder, manifest)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     folder: Path = tmp_path_factory.mktemp("models")
-    write_model(folder / "coder", QWEN, first_space=False)
-    write_model(folder / "llama", CODE_LLAMA, first_space=True)
-    write_model(folder / "plain", (), first_space=False)
+    write_generator(folder / "coder", *QWEN, "<|fim_pad|>")
+    write_generator(folder / "llama", *CODE_LLAMA, "<|fim_pad|>", first_space=True)
+    write_generator(folder / "plain")
     with serving(models_dir=folder) as served, served.client() as client:
 
         def complete(model: str, prompt: Any, **fields: Any) -> Any:

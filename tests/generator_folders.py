@@ -1,0 +1,51 @@
+"""Folders of tiny generators as conversion leaves them: random weights, a token a letter. No torch is needed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import models, normalizers
+
+from models.cards import GenerationSpec, Manifest, TokenizerSpec
+from models.convert import read_source
+from models.convert.fill import fill_spec
+from models.convert.manifest import digests, write_manifest
+from models.convert.tokens import Tokens
+from tests.engines.step import tiny
+
+LETTERS = "▁abcdefghijklmnopqrstuvwxyz():=\n"
+TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
+
+
+def write_tokenizer(folder: Path, *added: str, first_space: bool = False) -> None:
+    """A token a letter, then those added, which are no control tokens (as in Qwen's files)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = tokenizers.Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(LETTERS)}, merges=[]))
+    spaces: list[Any] = [normalizers.Prepend("▁")] * first_space
+    made.normalizer = normalizers.Sequence([*spaces, normalizers.Replace(" ", "▁")])
+    made.add_special_tokens(["</s>"])
+    made.add_tokens([tokenizers.AddedToken(token, normalized=False) for token in added])
+    made.add_special_tokens([f"<{i}>" for i in range(made.get_vocab_size(), tiny.VOCABULARY)])
+    made.save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
+
+
+def tokens_of(folder: Path) -> Tokens:
+    return Tokens(read_source(folder), tiny.VOCABULARY)
+
+
+def write_generator(folder: Path, *added: str, family: tiny.Family = tiny.FAMILIES["llama"], **tokens: Any) -> None:
+    """A model folder; its engine is the one that takes the family."""
+    write_tokenizer(folder, *added, **tokens)
+    known = tokens_of(folder)
+    tiny.write(folder, family)
+    (folder / "vocabulary.json").write_text(json.dumps(known.vocabulary))
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    manifest = Manifest(
+        *(folder.name, "generation", "hub", "Random numbers.", "CC0-1.0", 1, 128, "int8_float32", 1),
+        tokenizer=TokenizerSpec("huggingface", "tokenizer.json"),
+        files=digests(folder),
+        generation=GenerationSpec(("</s>",), "chat_template.jinja", fill=fill_spec(known)),
+    )
+    write_manifest(folder, manifest)
