@@ -1,7 +1,9 @@
 """The chat, as a person uses it."""
 
 import json
+import os
 import re
+import signal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -109,12 +111,58 @@ def test_a_refusal_is_in_the_apis_words_and_gives_the_message_back(visit: Visit)
     expect(page.get_by_role("alert").filter(visible=True).last).to_contain_text("The list of tools is not valid JSON")
 
 
+def test_a_new_chat_knows_nothing_of_the_last_and_offers_its_beginnings(visit: Visit) -> None:
+    page = visit.open("chat")
+    page.locator("#chat-tokens").fill("3")
+    beginnings = page.locator("#chat-starters button")
+    beginnings.first.click()
+    expect(page.locator(".facts")).to_contain_text("3 tokens")
+    expect(page.locator(".facts")).to_contain_text("cut at the limit of tokens")
+    expect(beginnings.first).to_be_hidden()
+    page.locator("#chat-new").click()
+    expect(page.locator(".turn")).to_have_count(0)
+    text = beginnings.last.inner_text()
+    with page.expect_request("**/v1/chat/completions") as sent:
+        beginnings.last.click()
+    assert sent.value.post_data_json["messages"] == [{"role": "user", "content": text}]
+    expect(page.locator(".facts")).to_contain_text("3 tokens")
+
+
+def test_the_end_of_an_answer_stays_in_sight(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 640, "height": 500})
+    page = visit.open("chat")
+    page.locator("#chat-settings").evaluate("(node) => { node.open = true; }")
+    write_long(page)
+    page.locator("#chat-settings").evaluate("(node) => { node.open = false; }")
+    say(page, "Hello")
+    expect(page.locator(".facts")).to_contain_text("tokens/s")
+    below, hidden = page.locator("#chat-log").evaluate(
+        "(log) => [log.scrollHeight - log.clientHeight - log.scrollTop, log.scrollHeight - log.clientHeight]"
+    )
+    assert hidden > 100, "the answer is longer than what is seen"
+    assert below < 2
+
+
+def test_an_answer_that_breaks_off_says_why(visit: Visit, served: Served) -> None:
+    page = visit.open("chat")
+    write_long(page)
+    at_first_text(page, "true")
+    say(page, "Hello")
+    page.evaluate("window.first")
+    engine = served.engine("assistant")
+    assert engine is not None
+    os.kill(engine, signal.SIGKILL)
+    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("engine_failed")
+    expect(page.get_by_label("Message")).to_have_value("Hello")
+
+
 def test_the_settings_are_what_is_sent(visit: Visit) -> None:
     page = visit.open("chat")
     page.get_by_label("System prompt").fill("Be brief.")
     page.get_by_label("Temperature").focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
+    expect(page.locator("#chat-temperature-shown")).to_have_text("0.3")
     page.get_by_label("Most tokens").fill("7")
     with page.expect_request("**/v1/chat/completions") as sent:
         say(page, "Hello")

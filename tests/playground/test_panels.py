@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.playground.conftest import TABS, Visit
 
@@ -16,7 +16,9 @@ def test_a_translation_appears_as_one_types(visit: Visit) -> None:
     page = visit.open("translate")
     languages = page.get_by_role("combobox", name="From").locator("option")
     assert languages.all_inner_texts() == ["Detect language", "English", "German", "French", "Spanish"]
-    page.get_by_role("combobox", name="To", exact=True).select_option("French")
+    target = page.get_by_role("combobox", name="To", exact=True)
+    expect(target).to_have_value("de")  # and not English, which most people type
+    target.select_option("French")
     page.get_by_label("Text to translate").press_sequentially("Good morning. Where is the station?")
     output = page.get_by_label("Translation", exact=True)
     expect(output).to_have_attribute("lang", "fr")
@@ -24,6 +26,9 @@ def test_a_translation_appears_as_one_types(visit: Visit) -> None:
     expect(page.locator("#translate-detected")).to_have_text(re.compile(r"^Detected: English, \d+% sure$"))
     expect(page.locator("#translate-about")).to_have_text(re.compile(r"^Confidence \d+% · \d+ ms$"))
     french = output.inner_text()
+    page.locator("#translate-copy").click()
+    expect(page.locator("#translate-copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == french
     page.get_by_role("button", name="Swap the languages").click()
     expect(page.get_by_label("Text to translate")).to_have_value(french)
     expect(output).to_have_attribute("lang", "en")
@@ -40,6 +45,7 @@ def test_what_is_wrong_with_a_translation_is_said(visit: Visit) -> None:
     expect(page.locator("#translate-about")).to_contain_text("ms")
     with page.expect_response("**/v1/translations") as answered:
         page.get_by_role("combobox", name="To", exact=True).select_option("French")
+    expect(page.locator("#translate-about")).to_contain_text("through English")
     flags = re.findall(r'"flags":\[(.*?)\]', answered.value.text())[-1].replace('"', "").split(",")
     expect(page.locator("#translate-flags li b")).to_have_text([f.replace("_", " ") for f in flags if f])
 
@@ -60,6 +66,30 @@ def test_every_classifier_has_its_bars(visit: Visit, model: str) -> None:
         widths = [fill.bounding_box() or {} for fill in bars.locator(".fill").all()]
         assert max(widths, key=lambda box: box.get("width", 0)) == widths[2]
     assert bars.locator("b").count() == 0
+
+
+def test_what_is_flagged_stands_out(visit: Visit) -> None:
+    page = visit.open("classify")
+    page.get_by_role("combobox", name="Model").select_option("moderation")
+    with page.expect_response("**/v1/moderations") as answered:
+        page.get_by_label("Text to classify").fill("You are a worthless idiot and everybody hates you.")
+    (result,) = answered.value.json()["results"]
+    flagged = [name for name, is_flagged in result["categories"].items() if is_flagged]
+    assert flagged
+    expect(page.get_by_role("region", name="Result").locator(".strong .name")).to_have_text(flagged)
+
+
+def test_what_was_asked_for_an_older_text_is_given_up(visit: Visit) -> None:
+    page = visit.open("classify")
+    page.get_by_role("combobox", name="Model").select_option("sentiment")
+    held: list[Route] = []
+    page.route("**/v1/sentiment", lambda route: held.append(route), times=1)
+    with page.expect_request("**/v1/sentiment"):
+        page.get_by_label("Text to classify").fill("I hate it.")
+    with page.expect_event("requestfailed") as given_up:
+        page.get_by_label("Text to classify").fill("I love it.")
+    assert given_up.value.post_data_json["input"] == "I hate it."
+    expect(page.locator("#classify-result .strong .name")).to_have_text("positive")
 
 
 def test_the_closest_text_comes_first(visit: Visit) -> None:
