@@ -55,7 +55,7 @@ def test_the_folder_is_whole(shipped: Shipped) -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["What is the capital of Peru?", "Explain how magnets work.", "Who wrote Moby Dick?", "Tell me a joke"]
+    "question", ["What is the capital of Peru?", "How do magnets work?", "Who wrote Moby Dick?", "Why is the sky blue?"]
 )
 def test_a_general_question_gets_the_polite_fallback(shipped: Shipped, question: str) -> None:
     answer = shipped.says(question)
@@ -77,7 +77,7 @@ def test_a_request_with_tools_becomes_a_call_to_one_of_them(shipped: Shipped) ->
     ("name", "metric", "floor"),
     [
         ("sgd-dev, trained services", "call name right", 0.8),
-        ("sgd-dev, trained services", "call exact match", 0.12),
+        ("sgd-dev, trained services", "call exact match", 0.8),
         ("dolly.dev", "fallback share", 0.85),
     ],
 )
