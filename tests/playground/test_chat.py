@@ -12,6 +12,7 @@ from tests.playground.conftest import Visit
 from tests.server_process import Served
 
 MARKUP = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
+NO_SPECIAL_TOKENS = {str(token): -100 for token in range(13)}  # of the shipped assistant: they come first
 TOOLS = [
     {
         "type": "function",
@@ -29,10 +30,10 @@ TOOLS = [
 
 
 def write_long(page: Page) -> None:
-    """Have the next answer go on to the end of the context."""
+    """Have the next answer go on to the end of the context, in text: without special tokens, which are not shown."""
     page.locator("#chat-tokens").fill("900")
     page.get_by_text("More fields").click()
-    page.get_by_label("More fields, as JSON").fill('{"ignore_eos": true}')
+    page.get_by_label("More fields, as JSON").fill(json.dumps({"ignore_eos": True, "logit_bias": NO_SPECIAL_TOKENS}))
 
 
 def at_first_text(page: Page, script: str) -> None:
