@@ -1,12 +1,12 @@
 """Encoding through CTranslate2's ``Encoder``: one pooled vector a row, for heads and embeddings."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import ctranslate2
 import numpy as np
 
 from server.engines.base import Outbox
+from server.engines.ct2_open import open_model
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Encoded, EncoderRow
 
@@ -17,14 +17,7 @@ class EncoderEngine:
     honours: frozenset[str] = frozenset()
 
     def __init__(self, spec: EngineSpec) -> None:
-        self._encoder: Any = ctranslate2.Encoder(
-            spec.folder,
-            device="cpu",
-            compute_type="default",  # as the file is quantized
-            inter_threads=spec.lanes,
-            intra_threads=spec.lane_threads,
-            max_queued_batches=-1,
-        )
+        self._encoder = open_model(ctranslate2.Encoder, spec)
 
     def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
         """Encode the rows together and pool each over its own tokens.

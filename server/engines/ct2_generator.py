@@ -6,15 +6,15 @@ Stops and lengths are per row, through the library's per-token callback; a row t
 in the computation at once.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import ctranslate2
 
+from models.vocabulary import read_vocabulary
 from server.engines.base import Outbox
 from server.engines.ct2_decode import Decode, sampling_options
+from server.engines.ct2_open import open_model
 from server.engines.kinds import GENERATOR_PARAMETERS, EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
 
@@ -25,15 +25,8 @@ class GeneratorEngine:
     honours: frozenset[str] = GENERATOR_PARAMETERS
 
     def __init__(self, spec: EngineSpec) -> None:
-        self._vocabulary: list[str] = json.loads((Path(spec.folder) / "vocabulary.json").read_text("utf-8"))
-        self._generator: Any = ctranslate2.Generator(
-            spec.folder,
-            device="cpu",
-            compute_type="default",  # as it was converted: int8, or float32 for who asked for that
-            inter_threads=spec.lanes,
-            intra_threads=spec.lane_threads,
-            max_queued_batches=-1,
-        )
+        self._vocabulary = read_vocabulary(Path(spec.folder))
+        self._generator = open_model(ctranslate2.Generator, spec)
 
     def run(self, rows: Sequence[GenerationRow], out: Outbox[GenerationRow, Token, Generated]) -> None:
         """Decode rows of one key (``keys.generator``) together."""

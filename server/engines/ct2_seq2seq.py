@@ -6,13 +6,13 @@ The prompt is what the encoder reads; the answer begins where the decoder does. 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import ctranslate2
 
 from models.vocabulary import read_vocabulary
 from server.engines.base import Outbox
 from server.engines.ct2_decode import Decode, sampling_options
+from server.engines.ct2_open import open_model
 from server.engines.kinds import GENERATOR_PARAMETERS, EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
 
@@ -24,14 +24,7 @@ class Seq2SeqEngine:
 
     def __init__(self, spec: EngineSpec) -> None:
         self._vocabulary = read_vocabulary(Path(spec.folder))
-        self._translator: Any = ctranslate2.Translator(
-            spec.folder,
-            device="cpu",
-            compute_type="default",  # as it was converted: int8, or float32 for who asked for that
-            inter_threads=spec.lanes,
-            intra_threads=spec.lane_threads,
-            max_queued_batches=-1,
-        )
+        self._translator = open_model(ctranslate2.Translator, spec)
 
     def run(self, rows: Sequence[GenerationRow], out: Outbox[GenerationRow, Token, Generated]) -> None:
         """Decode rows of one key (``keys.seq2seq``) together."""

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import ctranslate2
 
 from server.engines.base import Outbox
+from server.engines.ct2_open import open_model
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Hypothesis, Translated, TranslationRow
 
@@ -17,14 +17,7 @@ class TranslatorEngine:
     honours: frozenset[str] = frozenset()
 
     def __init__(self, spec: EngineSpec) -> None:
-        self._translator: Any = ctranslate2.Translator(
-            spec.folder,
-            device="cpu",
-            compute_type="default",  # as the file is quantized
-            inter_threads=spec.lanes,
-            intra_threads=spec.lane_threads,
-            max_queued_batches=-1,
-        )
+        self._translator = open_model(ctranslate2.Translator, spec)
 
     def run(self, rows: Sequence[TranslationRow], out: Outbox[TranslationRow, None, Translated]) -> None:
         """Translate rows of one key (``keys.translator``) together."""
