@@ -1,7 +1,9 @@
 """Log-probabilities are written as their schema would write them, whatever the tokens."""
 
+import gc
 import json
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from pydantic import TypeAdapter
@@ -38,6 +40,15 @@ def told(texts: TokenTexts, *tops: int) -> Told:
 def test_tokens_are_written_as_their_schema_writes_them(texts: TokenTexts, tops: tuple[int, ...], top: int) -> None:
     tokens = told(texts, *tops)
     assert b"[%b]" % content(tokens, top) == SCHEMA.dump_json(chosen_logprobs(tokens, top))
+
+
+def test_what_is_kept_of_a_model_goes_with_it() -> None:
+    texts = TokenTexts(load_tokenizer(read_card(Path("models/weights/assistant"))))
+    gone = ref(texts)
+    content(told(texts, 3), 3)
+    del texts
+    gc.collect()
+    assert gone() is None
 
 
 def test_no_text_is_taken_for_the_place_of_the_tokens(texts: TokenTexts) -> None:

@@ -5,7 +5,7 @@ what is the same for each occurrence of a token is encoded once, and a whole ans
 """
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from weakref import WeakKeyDictionary, proxy
 
 from pydantic_core import to_json
 
@@ -34,6 +34,7 @@ class _Writer:
     """Writes one model's tokens: between two pieces stands a log-probability."""
 
     def __init__(self, texts: TokenTexts) -> None:
+        texts = proxy(texts)  # of which this is kept for as long as it lives: a model that is unloaded goes whole
         self._before = _Pieces(lambda id: b'},{"token":%b,"logprob":' % to_json(texts.read(id)[0]))
         self._after = _Pieces(lambda id: b',"bytes":%b' % to_json(list(texts.read(id)[1])))
 
@@ -65,14 +66,16 @@ class _Writer:
         return b"".join((*parts, b"}"))
 
 
-@lru_cache(maxsize=16)
-def _writer(texts: TokenTexts) -> _Writer:
-    return _Writer(texts)
+_writers: WeakKeyDictionary[TokenTexts, _Writer] = WeakKeyDictionary()
 
 
 def content(told: Told, top: int) -> bytes:
     """The items of ``Logprobs.content``, each token with ``top`` of the likeliest at its place."""
-    return _writer(told.texts).write(told, top) if told.tokens and told.texts is not None else b""
+    if not told.tokens or told.texts is None:
+        return b""
+    if (writer := _writers.get(told.texts)) is None:
+        writer = _writers[told.texts] = _Writer(told.texts)
+    return writer.write(told, top)
 
 
 def filled(encoded: bytes, contents: Iterable[bytes]) -> bytes:
