@@ -82,13 +82,14 @@ def test_packed_conversations_do_not_see_each_other():
     assert torch.allclose(model(changed, [7])[:-1], model(first, [7])[:-1], atol=1e-5), "a token saw a later one"
 
 
-def test_an_untrained_decoder_copies_what_followed_the_same_tokens_before():
+@pytest.mark.parametrize(("width", "heads", "seed"), [(256, 4, 1), (512, 8, 2)])
+def test_an_untrained_decoder_copies_what_followed_the_same_tokens_before(width: int, heads: int, seed: int):
     torch = pytest.importorskip("torch")
     from models.recipes.assistant.copying import prepare_to_copy
     from models.recipes.assistant.network import Decoder, Shape
 
-    torch.manual_seed(1)
-    model = Decoder(Shape(vocabulary=1000, layers=3, feed_forward=256))
+    torch.manual_seed(seed)
+    model = Decoder(Shape(1000, width, layers=3, heads=heads, kv_heads=heads // 2, feed_forward=256))
     value, rest = torch.randperm(1000)[:6], torch.randperm(1000)[:400]
     ids = torch.cat([rest[:50], value, rest[50:], value])
     right = []
@@ -100,7 +101,7 @@ def test_an_untrained_decoder_copies_what_followed_the_same_tokens_before():
         logits[range(4), value[1:5]] = float("-inf")  # the token itself, which untrained layers don't take away
         right.append(int((logits.argmax(-1) == value[2:]).sum()))
     assert right == [0, 4]
-    with pytest.raises(ValueError, match="no starting weights"):
+    with pytest.raises(ValueError, match="no room"):
         prepare_to_copy(Decoder(Shape(vocabulary=50, width=32, layers=2, head_width=8, feed_forward=48)))
 
 

@@ -30,14 +30,14 @@ def prepare_to_copy(model: Decoder) -> None:
     """Set the starting weights in place.
 
     Raises:
-        ValueError: the shape is not the one this is written for (width of four heads, three
-            layers or more, two query heads to a key head).
+        ValueError: the shape has no room for it, which needs the width of four heads, three layers, and two query
+            heads to a key head.
     """
     shape = model.shape
-    if shape.width != 4 * shape.head_width or shape.layers < 3 or shape.heads != 2 * shape.kv_heads:
-        raise ValueError(f"no starting weights that copy are known for {shape}")
+    if shape.width < 4 * shape.head_width or shape.layers < 3 or shape.heads < 2 * shape.kv_heads:
+        raise ValueError(f"{shape} has no room for heads that copy")
     half, head = shape.width // 2, shape.head_width
-    token, previous, before = slice(1, half), slice(half, half + head), slice(half + head, shape.width)
+    token, previous, before = slice(1, half), slice(half, half + head), slice(half + head, half + 2 * head)
     embeddings = model.embeddings.weight
     embeddings.normal_(std=0.1 / model.embedding_scale)
     embeddings[:, 0] = 1 / model.embedding_scale

@@ -36,10 +36,9 @@ def with_swapped_values(
     """The conversation with every name that can be swapped swapped, the same way everywhere."""
     swaps: dict[str, str] = {}
     for position, message in enumerate(messages):
-        for call in message.calls:
-            for key, value in call.arguments.items():
-                if key in pools and value.lower() not in swaps and _stands_alone(value, messages, position):
-                    swaps[value.lower()] = _other_value(pools[key], words, rng)
+        for key, value in _called_with([message]):
+            if key in pools and value.lower() not in swaps and _stands_alone(value, messages, position):
+                swaps[value.lower()] = _other_value(pools[key], words, rng)
     if not swaps:
         return list(messages)
     longest_first = sorted(swaps, key=len, reverse=True)
