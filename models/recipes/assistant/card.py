@@ -17,7 +17,7 @@ from models.recipes.common import write_manifest
 _TEXT = Path(__file__).with_name("card.md")
 _AIM = 0.80  # share of exact calls on services seen in training
 _CC_BY_SA = "CC BY-SA 4.0"
-# The most conversations any stage of the shipped model's training drew from.
+# What the shipped model's training read.
 _SOURCES = (  # name, licence, conversations, origin
     (
         "Schema-Guided Dialogue, train",
@@ -25,20 +25,20 @@ _SOURCES = (  # name, licence, conversations, origin
         12174,
         "google-research-datasets/dstc8-schema-guided-dialogue @e852981",
     ),
-    ("STAR", "MIT", 5475, "RasaHQ/STAR @30589750"),
-    ("Taskmaster-4", "CC BY 4.0", 3477, "google-research-datasets/Taskmaster @d92cb6a"),
+    ("STAR", "MIT", 1943, "RasaHQ/STAR @30589750"),
+    ("Taskmaster-4", "CC BY 4.0", 512, "google-research-datasets/Taskmaster @d92cb6a"),
     ("BConTrasT", _CC_BY_SA, 1250, "Unbabel/BConTrasT @96f3305"),
-    ("MultiWOZ 2.1, validation", "MIT", 997, "ConvLab/ConvLab-2 @1b884d7"),
+    ("MultiWOZ 2.1, validation, for the tokenizer only", "MIT", 997, "ConvLab/ConvLab-2 @1b884d7"),
     ("databricks-dolly-15k, questions only", "CC BY-SA 3.0", 5245, "nayohan/dolly-15k-analysis @5797d87"),
-    ("clinc150, requests only", "CC BY 3.0", 3740, "clinc/oos-eval @828f809"),
+    ("clinc150, requests only", "CC BY 3.0", 3761, "clinc/oos-eval @828f809"),
     (
         "Bitext customer support, requests only",
         "CDLA-Sharing-1.0",
-        2252,
+        3820,
         "bitext/customer-support-intent-detection-training-dataset @e970229",
     ),
     ("chatterbot-corpus", "BSD-3-Clause", 960, "gunthercox/chatterbot-corpus @a01efec"),
-    ("answers, greetings, made-up calls", _CC_BY_SA, 12800, "written for this model"),
+    ("answers, greetings, made-up calls", _CC_BY_SA, 15000, "written for this model"),
 )
 SOURCES = tuple(dict(zip(("name", "license", "rows", "origin"), row, strict=True)) for row in _SOURCES)
 

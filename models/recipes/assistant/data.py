@@ -1,10 +1,11 @@
 """Step 1: read the shared files and write training rows, `rows.jsonl` in --work.
 
 A row: {"source", "segments"}: the conversation as special tokens and plain text. The mixture:
-the English task dialogues; chitchat and small talk; customer-service requests with answers of our
-own that ask for what is missing; made-up calls that practise copying; general questions with a
-fallback in place of the answer, also in the middle of task dialogues; other languages, answered in
-their language with "only English".
+the English task dialogues, the names in half of the schema-guided ones swapped for others;
+chitchat and small talk; customer-service requests with answers of our own that ask for what is
+missing; made-up calls that practise copying; general questions with a fallback in place of the
+answer, also in the middle of task dialogues; other languages, answered in their language with
+"only English".
 """
 
 from __future__ import annotations
