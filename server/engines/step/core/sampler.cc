@@ -54,6 +54,7 @@ class Looks {
       ++look_;
     }
   }
+
  private:
   float threshold() {
     all_ = look_ >= std::size(kLooks);
