@@ -4,6 +4,7 @@
 
 import json
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tokenizers import Tokenizer
 
 from models.recipes.classifier.emoji import emoji_characters, start_emoji_rows, with_emoji
 from models.recipes.classifier.encoder import EncoderShape, SentenceEncoder
-from models.recipes.classifier.heads import Head, loss_rows
+from models.recipes.classifier.heads import Head, divergence_rows, loss_rows
 from models.recipes.classifier.infer import EngineEncoder
 from models.recipes.classifier.numpy_head import NumpyHead
 from models.recipes.classifier.reference import torch_pooled
@@ -116,6 +117,56 @@ def test_what_is_not_annotated_costs_nothing():
     assert softmax.item() == pytest.approx(np.log1p(np.exp(-3.0)), rel=1e-5)
     sigmoid = loss_rows(logits, unknown, "sigmoid", 0.0)
     assert sigmoid.item() == pytest.approx(np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0)), rel=1e-5)
+
+
+def trained(work, base_file, settings, rows, allowed_s=float("inf"), resumed=False):
+    """A run of some rows, from the same start each time."""
+    work.mkdir(exist_ok=True)
+    torch.manual_seed(1)
+    run = ClassifierRun(SentenceEncoder(SHAPE), with_emoji(base_file), settings, work, "cpu")
+    assert run.resume() == resumed
+    run.fit(rows, allowed_s)
+    return run
+
+
+def test_a_run_that_was_cut_off_ends_where_an_uncut_one_ends(tmp_path, base_file, monkeypatch):
+    rows = [Row(f"the {WORDS[i % 6]} was {WORDS[i % 10]}", {"no": i % 2, "yes": 1 - i % 2}) for i in range(96)]
+    settings = Settings(("no", "yes"), "softmax", epochs=3, batch_rows=8, learning_rate=3e-3, consistency=1.0)
+    losses: list[float] = []
+    step = ClassifierRun._step
+
+    def recorded(run, ids, targets):
+        losses.append(step(run, ids, targets))
+        if len(losses) == cut_at:
+            signal.raise_signal(signal.SIGTERM)
+        return losses[-1]
+
+    monkeypatch.setattr(ClassifierRun, "_step", recorded)
+    cut_at = None
+    whole = trained(tmp_path / "whole", base_file, settings, rows)
+    uncut, losses = losses, []
+    cut_at = 17
+    trained(tmp_path / "cut", base_file, settings, rows)
+    assert len(losses) == 17
+    torch.manual_seed(99)
+    resumed = trained(tmp_path / "cut", base_file, settings, rows, resumed=True)
+    assert losses == uncut
+    for name, parameter in whole.encoder.named_parameters():
+        assert torch.equal(parameter, resumed.encoder.get_parameter(name)), name
+
+
+def test_two_passes_that_agree_do_not_diverge_and_two_that_differ_do():
+    one, other = torch.tensor([[2.0, 0.5, -1.0]]), torch.tensor([[1.0, 50.0, 0.5]])
+    half_known = torch.tensor([[1.0, float("nan"), 0.0]])
+    p, q = one[:, ::2].softmax(1), other[:, ::2].softmax(1)
+    expected = 0.5 * ((p * (p / q).log()).sum() + (q * (q / p).log()).sum())
+    assert divergence_rows(one, other, half_known, "softmax").item() == pytest.approx(expected.item(), rel=1e-5)
+    a, b = one[0, 0].sigmoid(), other[0, 0].sigmoid()
+    rest = one[0, 2].sigmoid(), other[0, 2].sigmoid()
+    pairs = [(a, b), rest]
+    both = sum((x - y) * ((x / y).log() - ((1 - x) / (1 - y)).log()) / 2 for x, y in pairs)
+    assert divergence_rows(one, other, half_known, "sigmoid").item() == pytest.approx(both.item(), rel=1e-5)
+    assert divergence_rows(one, one, half_known, "softmax").item() == 0.0
 
 
 def test_a_run_learns_and_goes_on_from_its_checkpoint(tmp_path, base_file, encoder):

@@ -4,6 +4,7 @@ A figure of 200 rows is not the card's: `make evaluate` measures those, on whole
 a tokenizer or a server that has become worse. `make_samples.py` says where the rows come from.
 """
 
+import lzma
 from pathlib import Path
 
 import httpx
@@ -11,9 +12,13 @@ import numpy as np
 import pytest
 import sacrebleu
 
+from models.recipes.classifier.metrics import area_under_curve
+
 HERE = Path(__file__).parent
 TRANSLATION = [line.split("\t") for line in (HERE / "translation.tsv").read_text("utf-8").splitlines()]
 SENTIMENT = [line.split("\t") for line in (HERE / "sentiment.tsv").read_text("utf-8").splitlines()]
+with lzma.open(HERE / "moderation.tsv.xz", "rt", encoding="utf-8", newline="\n") as lines:
+    MODERATION = [line.rstrip("\n").split("\t") for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +67,23 @@ def test_sentiment_is_above_its_floor(client: httpx.Client) -> None:
     # The labels are not alike in number: one that is never found would hardly show in the share above.
     recalls = [np.mean([f == e for f, e in zip(found, labels, strict=True) if e == label]) for label in set(labels)]
     assert np.mean(recalls) > 0.60
+
+
+@pytest.mark.parametrize(
+    ("place", "category", "area_floor", "right_floor"), [(0, "harassment", 0.87, 0.70), (1, "hate", 0.88, 0.72)]
+)
+def test_moderation_is_above_its_floors(
+    client: httpx.Client, place: int, category: str, area_floor: float, right_floor: float
+) -> None:
+    assert len(MODERATION) == 200
+    rows = [row for row in MODERATION if row[place]]  # each source annotates what it can say
+    truths = np.array([int(row[place]) for row in rows])
+    answer = client.post("/v1/moderations", json={"input": [text for *_, text in rows]}).json()
+    scores = np.array([result["category_scores"][category] for result in answer["results"]])
+    flagged = np.array([result["categories"][category] for result in answer["results"]])
+    assert area_under_curve(scores, truths) > area_floor
+    # At the operating point, of the true rows and of the others alike: few are true of hate.
+    assert np.mean([np.mean(flagged[truths == truth] == truth) for truth in (0, 1)]) > right_floor
 
 
 def test_embeddings_are_those_of_the_original(client: httpx.Client) -> None:

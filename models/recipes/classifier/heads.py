@@ -63,3 +63,13 @@ def loss_rows(logits: Tensor, targets: Tensor, kind: Kind, smoothing: float) -> 
     wanted = wanted * (1.0 - smoothing) + smoothing / labels
     log_probabilities = logits.masked_fill(~known, -1e9).log_softmax(dim=1)
     return -(wanted * log_probabilities * known).sum(dim=1)
+
+
+def divergence_rows(first: Tensor, second: Tensor, targets: Tensor, kind: Kind) -> Tensor:
+    """Of each row, the mean of both Kullback-Leibler divergences between two predictions, over the annotated labels."""
+    known = ~torch.isnan(targets)
+    if kind == "sigmoid":
+        gap = torch.sigmoid(first) - torch.sigmoid(second)
+        return 0.5 * (gap * (first - second) * known).sum(dim=1)
+    one, other = (logits.masked_fill(~known, -1e9).log_softmax(dim=1) for logits in (first, second))
+    return 0.5 * ((one.exp() - other.exp()) * (one - other) * known).sum(dim=1)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from models.recipes.classifier.batches import equal_length_batches
 from models.recipes.classifier.encoder import SentenceEncoder
-from models.recipes.classifier.heads import Head, loss_rows
+from models.recipes.classifier.heads import Head, divergence_rows, loss_rows
 from models.recipes.classifier.noise import noisy
 from models.recipes.classifier.numpy_head import Kind
 from models.recipes.classifier.rows import Row, targets_of
@@ -47,6 +47,8 @@ class Settings:
     warmup_share: float = 0.06
     weight_decay: float = 0.01
     smoothing: float = 0.05
+    consistency: float = 0.0
+    """Weight of the divergence between two passes with different dropout (R-Drop, arXiv 2106.14448); 0: one pass."""
     noise_share: float = 0.15
     checkpoint_s: float = 180.0
     seed: int = 7
@@ -136,11 +138,17 @@ class ClassifierRun:
     def _step(self, ids: Tensor, targets: Tensor) -> float:
         self.encoder.train()
         self.head.train()
+        rows = len(ids)
+        if self.settings.consistency:
+            ids, targets = ids.repeat(2, 1), targets.repeat(2, 1)
         ids, targets = ids.to(self.device), targets.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
             pooled = self.encoder(ids).mean(dim=1)
         logits = self.head(pooled.float())
         each = loss_rows(logits, targets, self.settings.kind, self.settings.smoothing)
+        if self.settings.consistency:
+            apart = divergence_rows(logits[:rows], logits[rows:], targets[:rows], self.settings.kind)
+            each = (each[:rows] + each[rows:]) / 2.0 + self.settings.consistency * apart
         # Not the mean: a batch that a rare length left small must not weigh like a full one.
         full_rows = min(self.settings.batch_rows, self.settings.batch_tokens // ids.shape[1])
         (each.sum() / full_rows).backward()  # type: ignore[no-untyped-call]
@@ -157,6 +165,7 @@ class ClassifierRun:
             "head": self.head.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "progress": [self.progress.epoch, self.progress.batch, self.progress.elapsed_s],
+            "dropout": self._random_state(),
         }
         save_checkpoint(self.work / CHECKPOINT, state)
 
@@ -169,7 +178,17 @@ class ClassifierRun:
         self.head.load_state_dict(state["head"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(*state["progress"])
+        self._set_random_state(state["dropout"])
         return True
+
+    def _random_state(self) -> Tensor:
+        return torch.cuda.get_rng_state() if self.device.type == "cuda" else torch.get_rng_state()
+
+    def _set_random_state(self, state: Tensor) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state.cpu())
+        else:
+            torch.set_rng_state(state.cpu())
 
 
 @dataclass(slots=True)
