@@ -2,8 +2,8 @@
 
 Only sources whose licence allows passing rows on: Tatoeba test sentences (CC BY 2.0 FR, tatoeba.org), GoEmotions test
 comments (Apache-2.0) and, for moderation, tweets (Davidson et al., MIT) and news comments (toxic spans of Civil
-Comments, CC0). The last two are offensive, so their file is compressed: nobody meets them by chance. `--reference` adds the vectors of the sentence encoder that `embed`
-was made from (it needs the training dependencies).
+Comments, CC0). These two are offensive, so their file is compressed: nobody meets them by chance. `--reference` adds
+the vectors of the sentence encoder that `embed` was made from (it needs the training dependencies).
 """
 
 import argparse
