@@ -75,13 +75,22 @@ def verify(card: ModelCard, *, weights: bool = True) -> None:
         raise ManifestError(card.folder / MANIFEST, "; ".join(problems))
 
 
+def sha256_of_file(path: Path) -> str:
+    """The checksum as a manifest writes it.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def damaged(folder: Path, files: Mapping[str, str]) -> list[str]:
     """Which of these files, SHA-256 by name, are not what they should be: a sentence each, in order of name."""
     problems = []
     for name in sorted(files):
         try:
-            with (folder / name).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = sha256_of_file(folder / name)
         except OSError as error:
             problems.append(f"'{name}' cannot be read: {error.strerror}")
             continue

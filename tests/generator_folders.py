@@ -10,8 +10,8 @@ from tokenizers import models, normalizers
 from models.cards import GenerationSpec, Manifest, TokenizerSpec
 from models.convert import read_source
 from models.convert.fill import fill_spec
-from models.convert.manifest import digests, write_manifest
 from models.convert.tokens import Tokens
+from models.writing import digests, write_manifest
 from tests.engines.step import tiny
 
 LETTERS = "▁abcdefghijklmnopqrstuvwxyz():=\n"

@@ -10,7 +10,7 @@ from ctranslate2.specs import common_spec, transformer_spec
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 from models.cards import HeadSpec, Manifest, TokenizerSpec, TranslationSpec
-from models.convert.manifest import digests, write_manifest
+from models.writing import digests, write_manifest
 
 WIDTH, INNER, HEADS, POSITIONS = 32, 48, 4, 64
 SENTENCES = ["The old ferry came in late.", "Two men mend nets by the sea.", "Why do we sleep at night?"]

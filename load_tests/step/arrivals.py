@@ -30,7 +30,7 @@ from load_tests.simulator import p95
 from load_tests.step import gguf_file, shapes
 from load_tests.step.compare import RESULTS
 from models.cards import GenerationSpec, Manifest, TokenizerSpec
-from models.convert.manifest import digests, write_manifest
+from models.writing import digests, write_manifest
 from server.batching.cores import usable_cores
 
 SLOTS = 8

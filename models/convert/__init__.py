@@ -7,7 +7,7 @@
 
 A converter writes ``model.bin``, ``config.json``, the vocabulary and whatever files the model needs (tokenizer,
 template, head) into the empty folder it is given, compares what it wrote with the original, and returns what goes
-into ``model.toml``. It never writes the manifest: `models.convert.manifest` does. Where the converted model does not
+into ``model.toml``. It never writes the manifest: `models.writing` does. Where the converted model does not
 compute what the original does, it raises `Mismatch` with the figure, and nothing is left behind.
 
 Needs torch and transformers (the extra ``convert``), both loaded only inside converters. Imports nothing of the server:

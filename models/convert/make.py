@@ -8,11 +8,11 @@ from pathlib import Path
 
 from models.cards import Manifest, Origin
 from models.convert.contract import CannotConvert, Converted, Request
-from models.convert.manifest import digests, write_manifest
 from models.convert.source import Source
 from models.convert.table import converter_for
 from models.registry import read_card, verify
 from models.tokenizers import load_tokenizer
+from models.writing import digests, write_manifest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 UNFINISHED = ".unfinished-"

@@ -5,7 +5,6 @@ Knows nothing about any one model, its data or its network.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import lzma
 import os
@@ -15,6 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from models.registry import MANIFEST
+from models.writing import digests, toml_value
 
 Table = Mapping[str, Any]
 
@@ -26,12 +28,6 @@ def read_tsv_xz(path: Path) -> Iterator[list[str]]:
             yield line.rstrip("\n").split("\t")
 
 
-def sha256_of_file(path: Path) -> str:
-    """The checksum as a manifest writes it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_manifest(folder: Path, top: Table, tables: Mapping[str, Table | Sequence[Table]]) -> None:
     """Write `model.toml`: top-level keys, tables, lists of tables, then every file's checksum."""
     lines = _assignments(top)
@@ -39,26 +35,12 @@ def write_manifest(folder: Path, top: Table, tables: Mapping[str, Table | Sequen
         single = isinstance(value, Mapping)
         for table in [value] if isinstance(value, Mapping) else value:
             lines += ["", f"[{name}]" if single else f"[[{name}]]", *_assignments(table)]
-    checksums = {
-        file.name: sha256_of_file(file)
-        for file in sorted(folder.iterdir())
-        if file.is_file() and file.name != "model.toml"
-    }
-    lines += ["", "[files]", *(f"{json.dumps(name)} = {json.dumps(sha)}" for name, sha in checksums.items())]
-    (folder / "model.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    files = (f"{json.dumps(name)} = {json.dumps(digest)}" for name, digest in digests(folder).items())
+    (folder / MANIFEST).write_text("\n".join([*lines, "", "[files]", *files]) + "\n", encoding="utf-8")
 
 
 def _assignments(table: Table) -> list[str]:
-    return [f"{name} = {_toml(value)}" for name, value in table.items()]
-
-
-def _toml(value: Any) -> str:
-    """A TOML value; JSON writes strings, numbers and booleans the same way."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return [f"{name} = {toml_value(value)}" for name, value in table.items()]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

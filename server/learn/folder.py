@@ -3,19 +3,18 @@
 The folder appears whole or not at all: it is written where no server looks, and then renamed.
 """
 
-import hashlib
-import json
 import os
 import re
 import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from models.registry import MANIFEST, ModelCard, read_card, verify
+from models.cards import Figure, HeadSpec, Manifest, Source
+from models.registry import ModelCard, read_card, verify
+from models.writing import digests, write_manifest
 from server.learn.fit import CannotFit, Fitted
 
 HEAD = "head.npz"
@@ -59,7 +58,7 @@ def write_folder(models_dir: Path, name: str, encoder: ModelCard, fitted: Fitted
                 shutil.copyfile(encoder.path(file), folder / file)
         np.savez(folder / HEAD, weight=fitted.weight, bias=fitted.bias)
         (folder / CARD).write_text(model_card(name, encoder, fitted, data), encoding="utf-8")
-        (folder / MANIFEST).write_text(_manifest(folder, name, encoder, fitted, data), encoding="utf-8")
+        write_manifest(folder, _manifest(folder, name, encoder, fitted, data))
         verify(read_card(folder))
         require_free(models_dir, name)
         os.rename(folder, made)
@@ -103,40 +102,22 @@ def confusion_table(fitted: Fitted, most: int = 12) -> str:
     return "\n".join(["| true | predicted | rows |", "|---|---|---|", *lines])
 
 
-def _manifest(folder: Path, name: str, encoder: ModelCard, fitted: Fitted, data: str) -> str:
-    def table(title: str, values: dict[str, Any]) -> list[str]:
-        return ["", title, *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())]
-
+def _manifest(folder: Path, name: str, encoder: ModelCard, fitted: Fitted, data: str) -> Manifest:
     rows = len(fitted.truth)
-    top = {
-        "id": name,
-        "task": "classification",
-        "family": encoder.family,
-        "summary": f"{len(fitted.labels)} labels fitted on {rows} rows of {data}.",
-        "license": "LicenseRef-private",
-        "created": int(time.time()),
-        "context_length_tokens": encoder.context_length_tokens,
-        "quantization": encoder.quantization,
-        "parameters": encoder.parameters + int(fitted.weight.size + fitted.bias.size),
-    }
-    lines = table("", top)[2:]
-    lines += table("[tokenizer]", {"kind": encoder.tokenizer.kind, "file": encoder.tokenizer.file})
-    head = {"name": "labels", "labels": list(fitted.labels), "kind": "softmax", "pooling": "mean", "file": HEAD}
-    lines += table("[[heads]]", {**head, "temperature": fitted.temperature})
-    for source in encoder.sources:
-        kept = {"name": source.name, "license": source.license, "origin": source.origin, "rows": source.rows}
-        lines += table("[[sources]]", kept)
-    lines += table("[[sources]]", {"name": data, "license": "LicenseRef-private", "origin": "own rows", "rows": rows})
-    for metric, value in (
-        ("accuracy", fitted.accuracy),
-        ("macro-F1", fitted.macro_f1),
-        ("ECE", fitted.calibration_error),
-    ):
-        figure = {"name": "cross-validation", "metric": metric, "value": round(value, 4), "rows": rows}
-        lines += table("[[figures]]", figure)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines += ["", "[files]"]
-    for path in files:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        lines.append(f"{json.dumps(path.relative_to(folder).as_posix())} = {json.dumps(digest)}")
-    return "\n".join(lines) + "\n"
+    figures = {"accuracy": fitted.accuracy, "macro-F1": fitted.macro_f1, "ECE": fitted.calibration_error}
+    return Manifest(
+        id=name,
+        task="classification",
+        family=encoder.family,
+        summary=f"{len(fitted.labels)} labels fitted on {rows} rows of {data}.",
+        license="LicenseRef-private",
+        created=int(time.time()),
+        context_length_tokens=encoder.context_length_tokens,
+        quantization=encoder.quantization,
+        parameters=encoder.parameters + int(fitted.weight.size + fitted.bias.size),
+        tokenizer=encoder.tokenizer,
+        heads=(HeadSpec("labels", tuple(fitted.labels), "softmax", "mean", HEAD, temperature=fitted.temperature),),
+        sources=(*encoder.sources, Source(data, "LicenseRef-private", "own rows", rows)),
+        figures=tuple(Figure("cross-validation", metric, round(value, 4), rows) for metric, value in figures.items()),
+        files=digests(folder),
+    )

@@ -8,11 +8,11 @@ import pytest
 from models.cards import Manifest
 from models.convert import CannotConvert, Mismatch, Source
 from models.convert.chat import chat_template, stop_tokens
-from models.convert.manifest import write_manifest
 from models.convert.selfcheck import check_ids, common, noise_of, require_exact
 from models.convert.source import SourceError, read_source
 from models.convert.tokens import Tokens
 from models.registry import find_models, read_card
+from models.writing import write_manifest
 from server.settings import SHIPPED_MODELS
 from server.tasks.text.templates import ChatTemplate
 from tests.convert.decoder_repositories import CHAT_ML, byte_level, write_json

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Template
 
-from models.recipes.common import sha256_of_file, write_manifest
+from models.recipes.common import write_manifest
+from models.registry import sha256_of_file
 
 FIGURES_FILE = "figures.json"
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from models.recipes.common import sha256_of_file
 from models.recipes.translate import manifest
 from models.recipes.translate.engine import Engine
 from models.recipes.translate.evaluate import Figure
 from models.recipes.translate.section import FOREIGN, SECTION
 from models.recipes.translate.spec import shipped_weights
+from models.registry import sha256_of_file
 
 HERE = Path(__file__).parent
 AIMS_BLEU = {"en-de": 26, "en-fr": 33, "en-es": 34, "de-en": 31, "fr-en": 38, "es-en": 39}

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import sacrebleu
 
-from models.recipes.common import sha256_of_file
 from models.recipes.translate.data import own_file, read_own_pairs, read_pairs
 from models.recipes.translate.engine import Engine
 from models.recipes.translate.section import FOREIGN, SECTION
+from models.registry import sha256_of_file
 
 Pairs = list[tuple[str, str]]
 BEAMS = (1, 2, 3, 4, 6)

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.recipes.common import sha256_of_file
 from models.recipes.translate.network import Network
 from models.recipes.translate.spec import shipped_weights
+from models.registry import sha256_of_file
 
 _ADDS_TO_RESIDUAL = (".attention.out.weight", ".feed_forward.down.weight")
 

@@ -1,6 +1,8 @@
-"""Writes ``model.toml`` from a `Manifest`: the counterpart of `models.tables.read_table`."""
+"""Writes ``model.toml``: the counterpart of `models.tables.read_table` and of `models.registry.damaged`.
 
-import hashlib
+Knows the form of a manifest, not what is in it.
+"""
+
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -8,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.cards import Manifest
-from models.registry import MANIFEST
+from models.registry import MANIFEST, sha256_of_file
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -17,8 +19,7 @@ def digests(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != MANIFEST:
-            with path.open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            found[name] = sha256_of_file(path)
     return found
 
 
@@ -38,17 +39,19 @@ def _lines(table: Any, title: str) -> list[str]:
         if is_dataclass(value):
             tables += ["", f"[{name}]", *_lines(value, f"{name}.")]
         elif isinstance(value, Mapping):
-            tables += ["", f"[{name}]", *(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items())]
+            tables += ["", f"[{name}]", *(f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items())]
         elif isinstance(value, tuple) and value and is_dataclass(value[0]):
             for item in value:
                 tables += ["", f"[[{name}]]", *_lines(item, f"{name}.")]
         else:
-            values.append(f"{field.name} = {_value(value)}")
+            values.append(f"{field.name} = {toml_value(value)}")
     return values + tables
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
     """A TOML value; JSON writes strings, numbers, booleans and lists the same way."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(map(_value, value)) + "]"
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
