@@ -72,7 +72,9 @@ class Tokenizer(Protocol):
         """The strings of tokens, as CTranslate2's Translator and Generator take them."""
 
     def token_bytes(self, id: int) -> bytes:
-        """What a token adds to the text, as UTF-8 that may be incomplete; empty for control tokens."""
+        """What a token adds to the text, as UTF-8 that may be incomplete; empty for control tokens and
+        for ids that have no token: most models have more embeddings than tokens, and may yield one of these.
+        """
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; bytes that are no UTF-8 become U+FFFD."""
@@ -115,7 +117,12 @@ class Common(ABC):
     def token_bytes(self, id: int) -> bytes:
         """See `Tokenizer`."""
         known = self._exceptions.get(id)
-        return self._to_bytes(self.token(id)) if known is None else known
+        if known is not None:
+            return known
+        try:
+            return self._to_bytes(self.token(id))
+        except IndexError:
+            return b""
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `Tokenizer`."""

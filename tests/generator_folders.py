@@ -18,15 +18,15 @@ LETTERS = "▁abcdefghijklmnopqrstuvwxyz():=\n"
 TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
 
 
-def write_tokenizer(folder: Path, *added: str, first_space: bool = False) -> None:
-    """A token a letter, then those added, which are no control tokens (as in Qwen's files)."""
+def write_tokenizer(folder: Path, *added: str, first_space: bool = False, size: int = tiny.VOCABULARY) -> None:
+    """A token a letter, then those added, which are no control tokens (as in Qwen's files), and others up to a size."""
     folder.mkdir(parents=True, exist_ok=True)
     made = tokenizers.Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(LETTERS)}, merges=[]))
     spaces: list[Any] = [normalizers.Prepend("▁")] * first_space
     made.normalizer = normalizers.Sequence([*spaces, normalizers.Replace(" ", "▁")])
     made.add_special_tokens(["</s>"])
     made.add_tokens([tokenizers.AddedToken(token, normalized=False) for token in added])
-    made.add_special_tokens([f"<{i}>" for i in range(made.get_vocab_size(), tiny.VOCABULARY)])
+    made.add_special_tokens([f"<{i}>" for i in range(made.get_vocab_size(), size)])
     made.save(str(folder / "tokenizer.json"))
     (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
 

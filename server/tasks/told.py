@@ -34,9 +34,13 @@ class TokenTexts:
         return TokenText(*self.read(token.id), token.logprob or 0.0, top)
 
     def _read(self, id: int) -> tuple[str, bytes]:
-        raw = self._tokenizer.token_bytes(id)
-        text = raw.decode("utf-8", "replace") if raw else self._tokenizer.token(id)
-        return text, raw or text.encode()
+        if raw := self._tokenizer.token_bytes(id):
+            return raw.decode("utf-8", "replace"), raw
+        try:
+            text = self._tokenizer.token(id)
+        except IndexError:  # an embedding without a token
+            text = ""
+        return text, text.encode()
 
 
 @dataclass(frozen=True, slots=True)
