@@ -143,15 +143,18 @@ define step
 $(TRAIN_VENV)/bin/python -m models.recipes.$(1).$(2) $(own_options) $(ARGS)
 
 endef
-needs_data = @test -d "$(DATA)" || { echo "say where the data folder is: make $@ DATA=FOLDER"; exit 2; }
 
-$(RECIPES:%=train-%): train-%: $(TRAIN_VENV)/.train  ## make a shipped model anew, from DATA= in WORK= for MINUTES=
-	$(needs_data)
+# Asked before gigabytes are installed for nothing.
+.PHONY: data
+data:
+	@test -n "$(DATA)" || { echo "Say where the data folder is: make $(firstword $(MAKECMDGOALS)) DATA=FOLDER"; exit 2; }
+	@test -d "$(DATA)" || { echo "There is no folder $(DATA)."; exit 2; }
+
+$(RECIPES:%=train-%): train-%: data $(TRAIN_VENV)/.train  ## make a shipped model anew, from DATA= in WORK= for MINUTES=
 	@mkdir -p $(WORK)/$*
 	$(foreach name,$(STEPS_$*),$(call step,$*,$(name)))
 
-evaluate: $(TRAIN_VENV)/.train  ## measure every figure of every model card again, on the data in DATA=
-	$(needs_data)
+evaluate: data $(TRAIN_VENV)/.train  ## measure every figure of every model card again, on the data in DATA=
 	@mkdir -p $(RECIPES:%=$(WORK)/%)
 	$(foreach recipe,$(RECIPES),$(call step,$(recipe),evaluate))
 

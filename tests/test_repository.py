@@ -58,3 +58,15 @@ def test_the_license_is_the_whole_text() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("", "make evaluate DATA=FOLDER"), ("no/such", "There is no folder no/such")]
+)
+def test_figures_without_data_are_refused_before_anything_is_installed(tmp_path: Path, given: str, said: str) -> None:
+    environment = tmp_path / "environment"
+    command = ["make", "evaluate", f"DATA={given}", f"TRAIN_VENV={environment}"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert said in ran.stdout
+    assert not environment.exists()
