@@ -40,20 +40,26 @@ _SOURCES = (  # name, licence, conversations, origin
     ("chatterbot-corpus", "BSD-3-Clause", 960, "gunthercox/chatterbot-corpus @a01efec"),
     ("answers, greetings, made-up calls", _CC_BY_SA, 15000, "written for this model"),
 )
+FACTS = "facts.json"
 SOURCES = tuple(dict(zip(("name", "license", "rows", "origin"), row, strict=True)) for row in _SOURCES)
 
 
 def write_card(folder: Path, work: Path, parameters: int, tokens: int, steps: int) -> None:
     """Note the training's facts in --work, then write card and manifest."""
     facts = {"parameters": parameters, "tokens": tokens, "steps": steps, "created": int(time.time())}
-    (work / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    (work / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     (work / "figures.json").unlink(missing_ok=True)
     refresh_card(folder, work)
 
 
+def has_facts(work: Path) -> bool:
+    """Whether the folder is that of the training, which the card speaks of."""
+    return (work / FACTS).exists()
+
+
 def refresh_card(folder: Path, work: Path) -> None:
     """Card and manifest from facts.json and figures.json."""
-    facts = json.loads((work / "facts.json").read_text(encoding="utf-8"))
+    facts = json.loads((work / FACTS).read_text(encoding="utf-8"))
     path = work / "figures.json"
     figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     (folder / "MODEL_CARD.md").write_text(_card(facts, figures), encoding="utf-8")

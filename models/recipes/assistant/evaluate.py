@@ -10,7 +10,8 @@
 - fallback: share of held-out general questions answered with the trained fallback;
 - speed: tokens a second of greedy decoding, one thread, one conversation.
 
-Writes figures.json in --work, then the card and the manifest of the folder anew.
+Prints them. In the work folder of the training it then writes figures.json, the card and the manifest anew;
+elsewhere, and with --sample, it writes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from models.families.hearth_assistant import Completion, Message, Tool, parse_completion, segments, value_text
-from models.recipes.assistant.card import refresh_card
+from models.recipes.assistant.card import has_facts, refresh_card
 from models.recipes.assistant.chat import Assistant
 from models.recipes.assistant.data import DevRow, dev_rows
 from models.recipes.assistant.dialogues import read_jsonl
@@ -58,6 +59,9 @@ def main() -> None:
         figures[name] = evaluate(assistant, arguments.data, arguments.sample)
         figures[name]["size_bytes"] = (folder / "model.bin").stat().st_size
         print(name, json.dumps(figures[name], indent=1), flush=True)
+    if arguments.sample or not has_facts(arguments.work):
+        print("The card stays as it is: it is written of all rows, in the work folder of the training.")
+        return
     assistant = Assistant(arguments.out, tokenizer, "int8_float32", arguments.threads)
     figures["sheet"] = [[text, tools, sheet_answer(assistant, text, tools)] for text, tools in INPUTS]
     (arguments.work / "figures.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False), encoding="utf-8")
