@@ -14,6 +14,8 @@ pytest.importorskip("safetensors")
 
 from tokenizers import Tokenizer
 
+from models.recipes.classifier.average import COPIED, average
+from models.recipes.classifier.convert import read_trained
 from models.recipes.classifier.emoji import emoji_characters, start_emoji_rows, with_emoji
 from models.recipes.classifier.encoder import EncoderShape, SentenceEncoder
 from models.recipes.classifier.heads import Head, divergence_rows, loss_rows
@@ -153,6 +155,25 @@ def test_a_run_that_was_cut_off_ends_where_an_uncut_one_ends(tmp_path, base_file
     assert losses == uncut
     for name, parameter in whole.encoder.named_parameters():
         assert torch.equal(parameter, resumed.encoder.get_parameter(name)), name
+
+
+def test_the_mean_of_two_rounds_lies_between_them(tmp_path, base_file):
+    rows = [Row(f"the {WORDS[i % 6]} was {WORDS[i % 10]}", {"no": i % 2, "yes": 1 - i % 2}) for i in range(48)]
+    runs = []
+    for seed in (1, 2):
+        settings = Settings(("no", "yes"), "softmax", epochs=1, batch_rows=8, seed=seed)
+        folder = tmp_path / str(seed)
+        runs.append(trained(folder, base_file, settings, rows))
+        for name in COPIED:
+            (folder / name).write_text("{}")
+    average([tmp_path / "1", tmp_path / "2"], tmp_path / "mean")
+    mean = read_trained(tmp_path / "mean", 2)
+    for part in ("encoder", "head"):
+        first, second = (getattr(run, part).state_dict() for run in runs)
+        for name, value in getattr(mean, part).state_dict().items():
+            assert torch.allclose(value, (first[name] + second[name]) / 2, atol=1e-7), name
+    with pytest.raises(SystemExit, match="no checkpoint"):
+        average([tmp_path / "nowhere"], tmp_path / "mean")
 
 
 def test_two_passes_that_agree_do_not_diverge_and_two_that_differ_do():
