@@ -24,7 +24,7 @@ from models.recipes.classifier.numpy_head import NumpyHead
 from models.recipes.classifier.reference import torch_pooled
 from models.recipes.classifier.rows import Row
 from models.recipes.classifier.tokens import encode_rows, vocabulary_in_order
-from models.recipes.classifier.train import ClassifierRun, Settings
+from models.recipes.classifier.train import ClassifierRun, Progress, Settings
 from models.recipes.classifier.weights import encoder_from_ctranslate2, write_ctranslate2
 
 WORDS = ["good", "bad", "film", "food", "heart", "red", "great", "awful", "the", "was"]
@@ -155,6 +155,19 @@ def test_a_run_that_was_cut_off_ends_where_an_uncut_one_ends(tmp_path, base_file
     assert losses == uncut
     for name, parameter in whole.encoder.named_parameters():
         assert torch.equal(parameter, resumed.encoder.get_parameter(name)), name
+
+
+def test_another_round_begins_where_one_ended(tmp_path, base_file):
+    rows = [Row(f"the {WORDS[i % 6]} was {WORDS[i % 10]}", {"no": i % 2, "yes": 1 - i % 2}) for i in range(48)]
+    settings = Settings(("no", "yes"), "softmax", epochs=1, batch_rows=8)
+    ended = trained(tmp_path / "one", base_file, settings, rows)
+    another = ClassifierRun(SentenceEncoder(SHAPE), with_emoji(base_file), settings, tmp_path / "two", "cpu")
+    another.begin_after(tmp_path / "one")
+    assert another.progress == Progress()
+    assert torch.equal(another.head.out.weight, ended.head.out.weight)
+    assert torch.equal(another.encoder.words.weight, ended.encoder.words.weight)
+    with pytest.raises(SystemExit, match="no run to begin after"):
+        another.begin_after(tmp_path / "two")
 
 
 def test_the_mean_of_two_rounds_lies_between_them(tmp_path, base_file):

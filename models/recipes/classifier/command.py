@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shutil
 from pathlib import Path
 
 import torch
@@ -28,11 +29,13 @@ def start_from(folder: Path) -> SentenceEncoder:
     return encoder_from_huggingface(folder)
 
 
-def prepared(init: Path, work: Path) -> tuple[SentenceEncoder, Tokenizer]:
+def prepared(init: Path, work: Path, after: Path | None = None) -> tuple[SentenceEncoder, Tokenizer]:
     """Encoder and tokenizer to start with; a run that goes on keeps the tokenizer it began with."""
     encoder = start_from(init)
     kept = work / "tokenizer.json"
-    if (work / CHECKPOINT).exists():
+    if after is not None and not kept.exists():
+        shutil.copyfile(after / "tokenizer.json", kept)
+    if after is not None or (work / CHECKPOINT).exists():
         return encoder, load_tokenizer(kept)
     base = load_tokenizer(init / "tokenizer.json")
     tokenizer = with_emoji(init / "tokenizer.json")
@@ -48,6 +51,8 @@ def training_options(parser: argparse.ArgumentParser, epochs: int, learning_rate
     parser.add_argument("--minutes", type=float, help="stop after this time, all runs of the checkpoint together")
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--learning-rate", type=float, default=learning_rate)
+    parser.add_argument("--after", type=Path, help="the work folder of an earlier round: begin at its last weights")
+    parser.add_argument("--seed", type=int, default=Settings.seed, help="of the order of rows, noise and dropout")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
 
@@ -58,10 +63,12 @@ def fit(settings: Settings, arguments: argparse.Namespace) -> None:
     device = arguments.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder, tokenizer = prepared(arguments.init, arguments.work)
+    encoder, tokenizer = prepared(arguments.init, arguments.work, arguments.after)
     run = ClassifierRun(encoder, tokenizer, settings, arguments.work, device)
     if run.resume():
         print(f"going on from epoch {run.progress.epoch}, batch {run.progress.batch}", flush=True)
+    elif arguments.after is not None:
+        run.begin_after(arguments.after)
     rows = read_rows(arguments.work / "train.jsonl", settings.labels)
     run.fit(rows, allowed_s(arguments.minutes))
 
@@ -71,5 +78,6 @@ def train_command(settings: Settings, description: str) -> None:
     parser = argparse.ArgumentParser(description=description)
     training_options(parser, settings.epochs, settings.learning_rate)
     arguments = parser.parse_args()
-    settings = dataclasses.replace(settings, epochs=arguments.epochs, learning_rate=arguments.learning_rate)
+    chosen = {name: getattr(arguments, name) for name in ("epochs", "learning_rate", "seed")}
+    settings = dataclasses.replace(settings, **chosen)
     fit(settings, arguments)

@@ -107,7 +107,8 @@ def main() -> None:
     training, dev = (rows, read_rows(arguments.dev, labels)) if arguments.dev else split(rows)
     write_rows(arguments.work / "train.jsonl", (Row(row.text, row.labels, arguments.rows.name) for row in training))
     write_rows(arguments.work / "dev.jsonl", dev)
-    settings = Settings(labels, arguments.kind, epochs=arguments.epochs, learning_rate=arguments.learning_rate)
+    chosen = {name: getattr(arguments, name) for name in ("epochs", "learning_rate", "seed")}
+    settings = Settings(labels, arguments.kind, **chosen)
     print(f"{len(training)} rows to train on, {len(dev)} held out, labels {', '.join(labels)}", flush=True)
     fit(settings, arguments)
     recipe = Recipe(

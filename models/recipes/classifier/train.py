@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -174,12 +175,26 @@ class ClassifierRun:
         state = load_checkpoint(self.work / CHECKPOINT)
         if state is None:
             return False
-        self.encoder.load_state_dict(state["encoder"])
-        self.head.load_state_dict(state["head"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._load(state)
         self.progress = Progress(*state["progress"])
         self._set_random_state(state["dropout"])
         return True
+
+    def begin_after(self, work: Path) -> None:
+        """Begin at the weights where another run ended.
+
+        Raises:
+            SystemExit: there was none.
+        """
+        state = load_checkpoint(work / CHECKPOINT)
+        if state is None:
+            raise SystemExit(f"no {CHECKPOINT} in {work}: no run to begin after")
+        self._load(state)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self.encoder.load_state_dict(state["encoder"])
+        self.head.load_state_dict(state["head"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
     def _random_state(self) -> Tensor:
         return torch.cuda.get_rng_state() if self.device.type == "cuda" else torch.get_rng_state()
