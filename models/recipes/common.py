@@ -79,7 +79,7 @@ class TimeBudget:
     @property
     def fraction(self) -> float:
         """0 at the start, 1 when the budget is spent."""
-        return min(1.0, self.spent_s / self._allowed_s)
+        return min(1.0, self.spent_s / self._allowed_s) if self._allowed_s > 0.0 else 1.0
 
 
 class StopRequest:

@@ -2,6 +2,8 @@
 
 # ruff: noqa: E402  # what needs torch is imported once it is known to be there
 
+import argparse
+import dataclasses
 import json
 import random
 import signal
@@ -15,6 +17,7 @@ pytest.importorskip("safetensors")
 from tokenizers import Tokenizer
 
 from models.recipes.classifier.average import COPIED, average
+from models.recipes.classifier.command import fit, training_options
 from models.recipes.classifier.convert import read_trained
 from models.recipes.classifier.emoji import emoji_characters, start_emoji_rows, with_emoji
 from models.recipes.classifier.encoder import EncoderShape, SentenceEncoder
@@ -22,9 +25,9 @@ from models.recipes.classifier.heads import Head, divergence_rows, loss_rows
 from models.recipes.classifier.infer import EngineEncoder
 from models.recipes.classifier.numpy_head import NumpyHead
 from models.recipes.classifier.reference import torch_pooled
-from models.recipes.classifier.rows import Row
+from models.recipes.classifier.rows import Row, write_rows
 from models.recipes.classifier.tokens import encode_rows, vocabulary_in_order
-from models.recipes.classifier.train import ClassifierRun, Progress, Settings
+from models.recipes.classifier.train import ClassifierRun, Settings
 from models.recipes.classifier.weights import encoder_from_ctranslate2, write_ctranslate2
 
 WORDS = ["good", "bad", "film", "food", "heart", "red", "great", "awful", "the", "was"]
@@ -157,17 +160,35 @@ def test_a_run_that_was_cut_off_ends_where_an_uncut_one_ends(tmp_path, base_file
         assert torch.equal(parameter, resumed.encoder.get_parameter(name)), name
 
 
+def command_line(settings, work, init, *more):
+    """Options as the train step reads them."""
+    parser = argparse.ArgumentParser()
+    training_options(parser, settings)
+    return parser.parse_args(["--work", str(work), "--init", str(init), *more])
+
+
 def test_another_round_begins_where_one_ended(tmp_path, base_file):
     rows = [Row(f"the {WORDS[i % 6]} was {WORDS[i % 10]}", {"no": i % 2, "yes": 1 - i % 2}) for i in range(48)]
     settings = Settings(("no", "yes"), "softmax", epochs=1, batch_rows=8)
-    ended = trained(tmp_path / "one", base_file, settings, rows)
-    another = ClassifierRun(SentenceEncoder(SHAPE), with_emoji(base_file), settings, tmp_path / "two", "cpu")
-    another.begin_after(tmp_path / "one")
-    assert another.progress == Progress()
-    assert torch.equal(another.head.out.weight, ended.head.out.weight)
-    assert torch.equal(another.encoder.words.weight, ended.encoder.words.weight)
-    with pytest.raises(SystemExit, match="no run to begin after"):
-        another.begin_after(tmp_path / "two")
+    one, two, mean = (tmp_path / name for name in ("one", "two", "mean"))
+    ended = trained(one, base_file, settings, rows)
+    ended.tokenizer.save(str(one / "tokenizer.json"))
+    for work in (one, two):
+        work.mkdir(exist_ok=True)
+        write_rows(work / "train.jsonl", rows)
+        write_rows(work / "dev.jsonl", rows[:8])
+    fit(settings, command_line(settings, two, one, "--minutes", "0"))  # no time for a step: it ends as it begins
+    average([one, two], mean)
+    for work in (two, mean):
+        begun = read_trained(work, 2)
+        assert all(torch.equal(begun.encoder.get_parameter(n), p) for n, p in ended.encoder.named_parameters())
+        assert torch.equal(begun.head.out.weight, ended.head.out.weight)
+    fit(settings, command_line(settings, two, one, "--seed", "8", "--consistency", "1"))
+    assert not torch.equal(read_trained(two, 2).head.out.weight, ended.head.out.weight)
+    with pytest.raises(SystemExit, match="no run that could go on"):
+        fit(settings, command_line(settings, mean, one))
+    with pytest.raises(SystemExit, match="has 2 labels, this one 3"):
+        fit(dataclasses.replace(settings, labels=("a", "b", "c")), command_line(settings, tmp_path, mean))
 
 
 def test_the_mean_of_two_rounds_lies_between_them(tmp_path, base_file):

@@ -1,9 +1,9 @@
 """The mean of several rounds: `python -m models.recipes.classifier.average --rounds A B --work C`.
 
 Contract: reads the checkpoints and the tokenizer of work folders whose runs began at the same weights,
-writes their mean as a checkpoint of another, for `convert`; it cannot be trained on. Rounds from one
-start lie in one valley, and what is between them generalises a little better than each (arXiv
-2203.05482). It knows nothing of labels.
+writes their mean as the checkpoint of another, for `convert`, or as the `--init` of a further round.
+Rounds from one start lie in one valley, and what is between them often generalises a little better
+than each (arXiv 2203.05482). It knows nothing of labels.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.recipes.classifier.train import CHECKPOINT
-from models.recipes.common import load_checkpoint, save_checkpoint
+from models.recipes.classifier.train import CHECKPOINT, required_checkpoint
+from models.recipes.common import save_checkpoint
 
 COPIED = ("tokenizer.json", "train.jsonl", "dev.jsonl")
 PARTS = ("encoder", "head")
@@ -34,12 +34,7 @@ def average(rounds: Sequence[Path], work: Path) -> None:
     Raises:
         SystemExit: a folder has no checkpoint, or their shapes differ.
     """
-    states = []
-    for folder in rounds:
-        state = load_checkpoint(folder / CHECKPOINT)
-        if state is None:
-            raise SystemExit(f"no {CHECKPOINT} in {folder}: run the train step there first")
-        states.append(state)
+    states = [required_checkpoint(folder) for folder in rounds]
     if any(state["shape"] != states[0]["shape"] for state in states):
         raise SystemExit("the rounds have models of different shapes")
     work.mkdir(parents=True, exist_ok=True)

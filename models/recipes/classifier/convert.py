@@ -21,9 +21,9 @@ from models.recipes.classifier.recipe import Calibration, Recipe
 from models.recipes.classifier.reference import torch_pooled
 from models.recipes.classifier.rows import Row, read_rows
 from models.recipes.classifier.tokens import encode_rows, load_tokenizer, vocabulary_in_order
-from models.recipes.classifier.train import CHECKPOINT
+from models.recipes.classifier.train import required_checkpoint
 from models.recipes.classifier.weights import write_ctranslate2
-from models.recipes.common import Table, load_checkpoint, write_manifest
+from models.recipes.common import Table, write_manifest
 
 # A float32 conversion that differs by more is a mistake in the conversion, not rounding.
 LARGEST_DIFFERENCE = 1e-4
@@ -46,9 +46,7 @@ class Trained:
 
 def read_trained(work: Path, labels: int) -> Trained:
     """The model of a work folder's checkpoint."""
-    state = load_checkpoint(work / CHECKPOINT)
-    if state is None:
-        raise SystemExit(f"no {CHECKPOINT} in the work folder: run the train step first")
+    state = required_checkpoint(work)
     encoder = SentenceEncoder(EncoderShape(**state["shape"]) if "shape" in state else EncoderShape())
     encoder.load_state_dict(state["encoder"])
     head = Head(encoder.shape.width, labels)

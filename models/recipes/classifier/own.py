@@ -92,7 +92,7 @@ def figures_on(classifier: EngineClassifier, rows: list[Row], settings: Settings
 def main() -> None:
     """Read the options and make the model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    training_options(parser, epochs=5, learning_rate=1e-4)
+    training_options(parser, Settings((), "softmax", epochs=5))
     parser.add_argument("--rows", type=Path, required=True)
     parser.add_argument("--dev", type=Path, help="rows held out; without it, a tenth of --rows")
     parser.add_argument("--out", type=Path, required=True, help="the model folder; its name is the model's id")
@@ -107,8 +107,7 @@ def main() -> None:
     training, dev = (rows, read_rows(arguments.dev, labels)) if arguments.dev else split(rows)
     write_rows(arguments.work / "train.jsonl", (Row(row.text, row.labels, arguments.rows.name) for row in training))
     write_rows(arguments.work / "dev.jsonl", dev)
-    chosen = {name: getattr(arguments, name) for name in ("epochs", "learning_rate", "seed")}
-    settings = Settings(labels, arguments.kind, **chosen)
+    settings = Settings(labels, arguments.kind)
     print(f"{len(training)} rows to train on, {len(dev)} held out, labels {', '.join(labels)}", flush=True)
     fit(settings, arguments)
     recipe = Recipe(

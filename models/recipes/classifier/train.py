@@ -55,6 +55,18 @@ class Settings:
     seed: int = 7
 
 
+def required_checkpoint(work: Path) -> dict[str, Any]:
+    """The state in a work folder.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    state = load_checkpoint(work / CHECKPOINT)
+    if state is None:
+        raise SystemExit(f"no {CHECKPOINT} in {work}: run the train step there first")
+    return state
+
+
 @dataclass(slots=True)
 class Progress:
     """What a checkpoint must bring back besides the tensors."""
@@ -171,30 +183,39 @@ class ClassifierRun:
         save_checkpoint(self.work / CHECKPOINT, state)
 
     def resume(self) -> bool:
-        """Go on from the checkpoint of the work folder, if there is one."""
-        state = load_checkpoint(self.work / CHECKPOINT)
-        if state is None:
+        """Go on from the checkpoint of the work folder, if there is one.
+
+        Raises:
+            SystemExit: it holds weights alone, as a mean of rounds does.
+        """
+        if not (self.work / CHECKPOINT).exists():
             return False
-        self._load(state)
+        state = required_checkpoint(self.work)
+        if not {"optimizer", "progress", "dropout"} <= state.keys():
+            raise SystemExit(
+                f"{self.work} has weights and no run that could go on: train in another folder with --init {self.work}"
+            )
+        self._load_weights(state)
+        self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(*state["progress"])
         self._set_random_state(state["dropout"])
         return True
 
     def begin_after(self, work: Path) -> None:
-        """Begin at the weights where another run ended.
+        """Begin at the weights of another work folder, with a fresh optimizer.
 
         Raises:
-            SystemExit: there was none.
+            SystemExit: it has none, or its head is for another number of labels.
         """
-        state = load_checkpoint(work / CHECKPOINT)
-        if state is None:
-            raise SystemExit(f"no {CHECKPOINT} in {work}: no run to begin after")
-        self._load(state)
+        state = required_checkpoint(work)
+        labels = len(state["head"]["out.bias"])
+        if labels != len(self.settings.labels):
+            raise SystemExit(f"the round in {work} has {labels} labels, this one {len(self.settings.labels)}")
+        self._load_weights(state)
 
-    def _load(self, state: dict[str, Any]) -> None:
+    def _load_weights(self, state: dict[str, Any]) -> None:
         self.encoder.load_state_dict(state["encoder"])
         self.head.load_state_dict(state["head"])
-        self.optimizer.load_state_dict(state["optimizer"])
 
     def _random_state(self) -> Tensor:
         return torch.cuda.get_rng_state() if self.device.type == "cuda" else torch.get_rng_state()
