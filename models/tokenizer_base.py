@@ -120,9 +120,10 @@ class Common(ABC):
         if known is not None:
             return known
         try:
-            return self._to_bytes(self.token(id))
+            token = self.token(id)
         except IndexError:
             return b""
+        return self._to_bytes(token)
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `Tokenizer`."""

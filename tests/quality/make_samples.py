@@ -47,9 +47,9 @@ def main() -> None:
     for row in moderation_rows(options.data, "test"):
         if row.source in by_source:
             by_source[row.source].append(row)
-    flagged = [row for rows in by_source.values() for row in rng.sample(rows, ROWS // len(by_source))]
+    moderated = [row for rows in by_source.values() for row in rng.sample(rows, ROWS // len(by_source))]
     with lzma.open(HERE / "moderation.tsv.xz", "wt", encoding="utf-8", newline="\n") as file:
-        for row in flagged:
+        for row in moderated:
             file.write(f"{row.labels.get('harassment', '')}\t{row.labels.get('hate', '')}\t{row.text}\n")
     if options.reference:  # what is imported here is installed for training only
         from models.recipes.embed.convert import packaged_model
