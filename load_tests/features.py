@@ -1,32 +1,37 @@
 """What each feature of generation costs beside plain decoding: tokens a second as a ratio, at 1 and at 32 clients.
 
-    python -m load_tests.features            # the whole table, and into RESULTS.md; about two minutes on idle cores
+    python -m load_tests.features                 # both tables, and into RESULTS.md; about six minutes on idle cores
+    python -m load_tests.features --model 135M    # the second alone
 
-The same conversations again and again, so many tokens each, against a real server; all features take turns in every
-round, and a ratio is the median over rounds of a feature's rate by that of plain decoding in the same round. Tokens are
-those of the answers' usage, so what a grammar forces counts.
+Of the shipped ``assistant``, whose steps take so little that all else shows, and of a model of an ordinary size (random
+weights). The same conversations again and again, so many tokens each, against a real server; all features take turns in
+every round, and a ratio is the median over rounds of a feature's rate by that of plain decoding in the same round.
+Tokens are those of the answers' usage, so what a grammar forces counts; the clients look for that alone in an answer,
+since they share the server's cores.
 """
 
 import argparse
 import asyncio
 import itertools
-import os
+import re
 import statistics
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from load_tests import machine
+from load_tests import machine, stand_in
 from load_tests.client import Connection, post
 from load_tests.section import replace_section
 from load_tests.served import Served, server
+from load_tests.step import shapes
 from load_tests.texts import Chat, chats
 
-MODEL = "assistant"
 TOKENS = 64
 CLIENTS = (1, 32)
+_MADE = re.compile(rb'"completion_tokens":(\d+)')
 TITLE = "What features cost (goal: 0.90, grammars 0.80)"
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -43,6 +48,18 @@ SCHEMA = {
     "additionalProperties": False,
 }
 """A document that is never done within ``TOKENS``: all features make as many."""
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model and how long it is measured."""
+
+    name: str
+    rounds: int
+    answers: int
+    """Of a turn of 32 clients; a turn of one has an eighth."""
+
+
+MODELS = (Measured("assistant", 9, 128), Measured("135M", 4, 64))
 
 FEATURES: Mapping[str, Mapping[str, Any]] = {
     "plain": {"ignore_eos": True},
@@ -68,9 +85,9 @@ class Spent:
     """Of the server's processes."""
 
 
-def requests(feature: Mapping[str, Any], talks: Sequence[Chat]) -> list[bytes]:
+def requests(model: str, feature: Mapping[str, Any], talks: Sequence[Chat]) -> list[bytes]:
     """The requests of one turn."""
-    common = {"model": MODEL, "max_tokens": TOKENS, "temperature": 0, **feature}
+    common = {"model": model, "max_tokens": TOKENS, "temperature": 0, **feature}
     return [post("/v1/chat/completions", {**common, "messages": talk}) for talk in talks]
 
 
@@ -91,7 +108,7 @@ async def turn(served: Served, clients: int, work: Sequence[bytes]) -> Spent:
             answer = await connection.send(request)
             if answer.status != 200:
                 raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
-            made += answer.json()["usage"]["completion_tokens"]
+            made += int(_MADE.findall(answer.body)[-1])
 
     await asyncio.gather(*map(client, connections))
     spent = Spent(made, time.perf_counter() - began_s, sum(served.cpu_s.values()) - cpu_s)
@@ -100,13 +117,13 @@ async def turn(served: Served, clients: int, work: Sequence[bytes]) -> Spent:
     return spent
 
 
-def measure(served: Served, names: Sequence[str], *, rounds: int, answers: int) -> dict[tuple[str, int], list[Spent]]:
+def measure(served: Served, model: Measured, names: Sequence[str]) -> dict[tuple[str, int], list[Spent]]:
     """All turns, by feature and number of clients; the first round only warms up."""
-    talks = chats(answers)
-    work = {name: requests(FEATURES[name], talks) for name in names}
+    talks = chats(model.answers)
+    work = {name: requests(model.name, FEATURES[name], talks) for name in names}
     spent: dict[tuple[str, int], list[Spent]] = {(name, clients): [] for name in names for clients in CLIENTS}
-    for number, name, clients in itertools.product(range(rounds + 1), names, CLIENTS):
-        share = work[name] if clients > 1 else work[name][: max(1, answers // 8)]
+    for number, name, clients in itertools.product(range(model.rounds + 1), names, CLIENTS):
+        share = work[name] if clients > 1 else work[name][: max(1, model.answers // 8)]
         one = asyncio.run(turn(served, clients, share))
         if number:
             spent[name, clients].append(one)
@@ -133,24 +150,36 @@ def table(spent: Mapping[tuple[str, int], Sequence[Spent]]) -> list[str]:
     return lines
 
 
+def section(model: Measured, names: Sequence[str]) -> list[str]:
+    """Measure one model: what was done, and its table."""
+    about = machine.describe()
+    with tempfile.TemporaryDirectory() as made:
+        flags: tuple[str, ...] = ()
+        if model.name in shapes.SHAPES:
+            stand_in.write(Path(made), model.name)
+            flags = ("--models-dir", made)
+        with server([model.name], *flags) as served:
+            lines = table(measure(served, model, names))
+    told = f"`{model.name}`: {model.rounds} rounds of {model.answers} answers of {TOKENS} tokens. {about}."
+    return [told, "", *lines, ""]
+
+
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--answers", type=int, default=128, help="a turn of 32 clients; one client: an eighth")
+    parser.add_argument("--model", choices=[model.name for model in MODELS], help="default: all")
     parser.add_argument("--only", action="append", choices=list(FEATURES)[1:], help="beside plain; default: all")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=f"file with the section; '{os.devnull}': none")
+    parser.add_argument("--rounds", type=int, help="instead of each model's own number")
     asked = parser.parse_args()
     names = ["plain", *(asked.only or list(FEATURES)[1:])]
-    about = machine.describe()
-    with server([MODEL]) as served:
-        spent = measure(served, names, rounds=asked.rounds, answers=asked.answers)
-    lines = table(spent)
-    print("\n".join(lines))
-    if asked.results != Path(os.devnull):
-        told = f"{asked.rounds} rounds of {asked.answers} answers of {TOKENS} tokens, `{MODEL}`, by"
-        body = [f"{told} `python -m load_tests.features`. {about}.", "", *lines]
-        replace_section(asked.results, TITLE, "\n".join(body))
+    body = ["By `python -m load_tests.features`.", ""]
+    for model in MODELS:
+        if asked.model in (None, model.name):
+            lines = section(model if asked.rounds is None else replace(model, rounds=asked.rounds), names)
+            print("\n".join(lines), flush=True)
+            body += lines
+    if asked == parser.parse_args([]):
+        replace_section(RESULTS, TITLE, "\n".join(body))
 
 
 if __name__ == "__main__":
