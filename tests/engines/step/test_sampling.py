@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from load_tests.step import shapes
 from server.engines.rows import Token
+from server.engines.step.support import config
 from tests.engines.step import tiny
 from tests.engines.step.conftest import logits, prompt
 
@@ -94,6 +96,38 @@ def test_draws_have_the_distribution_asked_for(
         chi2 += (rest - rest_expected) ** 2 / rest_expected
         freedom += 1
     assert chi2 < freedom + 4.5 * np.sqrt(2 * max(freedom, 1)) + 6
+
+
+@pytest.fixture(scope="module")
+def wide(compiled: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A decoder of so many tokens that a nucleus of most of them is searched for and not weighed one by one."""
+    shape = shapes.Shape(layers=1, width=64, heads=2, kv_heads=1, head_dim=32, inner=64, vocabulary=6000)
+    folder = shapes.write(tmp_path_factory.mktemp("wide") / "model", shape)
+    return compiled.Decoder(str(folder / "model.bin"), config(folder), 1, "", 128, 1 << 22)
+
+
+@pytest.mark.parametrize("top_p", [0.3, 0.9, 0.999, 0.9999999])
+@pytest.mark.parametrize("temperature", [0.5, 2.0, 1000.0])
+@pytest.mark.parametrize("peak", [0.0, 9.0])
+def test_a_nucleus_of_thousands_is_drawn_from_by_the_book(
+    wide: Any, peak: float, temperature: float, top_p: float
+) -> None:
+    bias = [(17, peak * temperature)]
+    x = logits(wide, PROMPT)[-1].astype(np.float64)
+    x[17] += bias[0][1]
+    expected = kept(x, temperature, 0, top_p, 0.0)
+    count = 600
+    options = {"temperature": temperature, "top_p": top_p, "bias": bias}
+    drawn = [choose(wide, seed=seed, **options)[0] for seed in range(count)]
+    assert all(expected[id] > 0 for id in drawn)
+    # By size of logit, in ten groups that are drawn from as often: their edges show a nucleus that is too small.
+    order = np.argsort(-x, kind="stable")
+    group = np.minimum(9, (10 * (np.cumsum(expected[order]) - expected[order] / 2)).astype(int))
+    groups = dict(zip(order.tolist(), group.tolist(), strict=True))
+    found = np.bincount([groups[id] for id in drawn], minlength=10)
+    wanted = count * np.bincount(group, weights=expected[order], minlength=10)
+    chi2 = sum((found - wanted)[wanted > 5] ** 2 / wanted[wanted > 5])
+    assert chi2 < 9 + 4.5 * np.sqrt(18) + 6
 
 
 def test_bias_and_penalties_act_on_the_logits_in_order(raw: tuple[Any, Doubles]) -> None:

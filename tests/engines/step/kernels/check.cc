@@ -128,12 +128,17 @@ std::vector<float> rows_of(const Kernels& k) {
   all.push_back(scanned.max);
   all.push_back(scanned.has_nan ? 1.f : 0.f);
   std::vector<float> sums(3);
-  k.exp_sums(logits.data(), 640, scanned.max, 0.7f, sums.data());
-  all.insert(all.end(), sums.begin(), sums.end());
+  for (const float least : {-100.f, 3.f}) {
+    k.exp_sums(logits.data(), 640, scanned.max, 0.7f, least, sums.data());
+    all.insert(all.end(), sums.begin(), sums.end());
+  }
   std::vector<std::int32_t> ids(640);
-  const int above = k.collect(logits.data(), 640, 8.f, ids.data());
-  all.push_back(static_cast<float>(above));
-  for (int i = 0; i < above; ++i) all.push_back(static_cast<float>(ids[i]));
+  for (const float below : {8.5f, 100.f}) {
+    const int found = k.collect(logits.data(), 640, 8.f, below, 640, ids.data());
+    all.push_back(static_cast<float>(found));
+    for (int i = 0; i < found; ++i) all.push_back(static_cast<float>(ids[i]));
+  }
+  all.push_back(k.collect(logits.data(), 640, -100.f, 100.f, 20, ids.data()) > 20 ? 1.f : 0.f);
   k.softcap(logits.data(), 640, 5.f);
   all.insert(all.end(), logits.begin(), logits.end());
   logits[321] = std::nanf("");

@@ -100,10 +100,10 @@ struct Kernels {
 
   // Sampling over n floats; n is a multiple of 16 and padding is -infinity.
   Scan (*scan)(const float* x, int n);
-  // sums[i] = sum of exp((x - max) * scale) over the i-th 256 values.
-  void (*exp_sums)(const float* x, int n, float max, float scale, float* sums);
-  // Ids of values >= threshold, in order; returns how many there are.
-  int (*collect)(const float* x, int n, float threshold, int32_t* ids);
+  // sums[i] = sum of exp((x - max) * scale) over those of the i-th 256 values that are not below `least`.
+  void (*exp_sums)(const float* x, int n, float max, float scale, float least, float* sums);
+  // Ids of values with least <= x < below, in order; returns how many there are, or stops soon after `most`.
+  int (*collect)(const float* x, int n, float least, float below, int most, int32_t* ids);
   void (*softcap)(float* x, int n, float cap);
 };
 

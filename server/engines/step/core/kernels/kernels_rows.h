@@ -67,22 +67,25 @@ Scan scan(const float* x, int n) {
   return {vf_hmax(most), nan != 0};
 }
 
-void exp_sums(const float* x, int n, float max, float scale, float* sums) {
-  const vf shift = vf_set(max), by = vf_set(scale);
+void exp_sums(const float* x, int n, float max, float scale, float least, float* sums) {
+  const vf shift = vf_set(max), by = vf_set(scale), from = vf_set(least);
   for (int s = 0; s * kExpSegment < n; ++s) {
     const int end = (s + 1) * kExpSegment < n ? (s + 1) * kExpSegment : n;
     vf sum = vf_zero();
-    for (int i = s * kExpSegment; i < end; i += kLane)
-      sum = vf_add(sum, vf_exp(vf_mul(vf_sub(vf_load(x + i), shift), by)));
+    for (int i = s * kExpSegment; i < end; i += kLane) {
+      const vf v = vf_load(x + i);
+      sum = vf_add(sum, vf_pick(vf_below(v, from), vf_zero(), vf_exp(vf_mul(vf_sub(v, shift), by))));
+    }
     sums[s] = vf_sum(sum);
   }
 }
 
-int collect(const float* x, int n, float threshold, int32_t* ids) {
-  const vf least = vf_set(threshold);
+int collect(const float* x, int n, float least, float below, int most, int32_t* ids) {
+  const vf from = vf_set(least), to = vf_set(below);
   int count = 0;
-  for (int i = 0; i < n; i += kLane) {
-    for (unsigned mask = vf_at_least(vf_load(x + i), least); mask != 0; mask &= mask - 1)
+  for (int i = 0; i < n && count <= most; i += kLane) {
+    const vf v = vf_load(x + i);
+    for (unsigned mask = vf_at_least(v, from) & vf_below(v, to); mask != 0; mask &= mask - 1)
       ids[count++] = i + __builtin_ctz(mask);
   }
   return count;
