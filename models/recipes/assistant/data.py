@@ -1,8 +1,8 @@
 """Step 1: read the shared files and write training rows, `rows.jsonl` in --work.
 
 A row: {"source", "segments"}: the conversation as special tokens and plain text. The mixture:
-the English task dialogues, the names in half of the schema-guided ones swapped for others;
-chitchat and small talk; customer-service requests with answers of our own that ask for what is
+the English task dialogues, the values in half of the schema-guided ones swapped for others, the
+names of tools and arguments in most of them changed; chitchat and small talk; customer-service requests with answers of our own that ask for what is
 missing; made-up calls that practise copying; general questions with a fallback in place of the
 answer, also in the middle of task dialogues; other languages, answered in their language with
 "only English".
@@ -16,13 +16,14 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 
 from models.families.hearth_assistant import Message, Tool, chat_messages, segments, tools_from_schemas
 from models.recipes.assistant.dialogues import Catalogue, conversation_messages, read_jsonl
-from models.recipes.assistant.fallback import fallback, small_talk, system_prompt
+from models.recipes.assistant.fallback import fallback, general_request, small_talk, system_prompt
 from models.recipes.assistant.practice import practice
+from models.recipes.assistant.renaming import renamed
 from models.recipes.assistant.support import OFF_TOPIC, OTHER_LANGUAGES, REPLIES
 from models.recipes.assistant.swapping import with_swapped_values
 from models.recipes.common import read_tsv_xz
@@ -35,6 +36,9 @@ _PRACTICE_ROWS = 12000
 _SHARES = {"star": 0.35, "taskmaster4": 0.15, "multiwoz21-val": 0.0}
 _QUESTION_SHARE = 0.4
 _SWAPPED_SHARE = 0.5  # of the schema-guided dialogues: their values swapped for others
+_RENAMED_SHARE = 0.6  # of the dialogues with tools: tools and arguments called something else
+_GENERAL_ROWS = 1500
+_FOREIGN_ROWS = 700  # of each language, from the sentence pairs
 
 
 def main() -> None:
@@ -74,12 +78,17 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
         if rng.random() < 0.06:
             messages = with_detour(messages, rng.choice(questions), rng)
         tools = choose_tools(catalogue.of(row), catalogue.all_tools(row["source"]), rng)
+        if not tools:
+            messages = until_call(messages)
+        elif rng.random() < _RENAMED_SHARE:
+            messages, tools = renamed(messages, tools, rng)
         yield row["source"], with_system(messages, tools, rng)
     for row in read_jsonl(data / "instruction" / "chitchat.train.jsonl.xz"):
         if row["lang"] == "en":
             yield "chitchat", with_system([Message(m["role"], m["content"]) for m in row["messages"]], [], rng)
         else:
             foreign.append((row["lang"], row["messages"][0]["content"]))
+    foreign += foreign_lines(data, rng)
     spare_tools = catalogue.all_tools("sgd")
     for source, question, answer in single_turns(data, questions, foreign, rng):
         messages = [Message("user", " ".join(question.split())), Message("assistant", answer)]
@@ -92,6 +101,14 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
 def practice_words(questions: Sequence[str]) -> list[str]:
     """Words to make values of: those of the general questions, each once."""
     return sorted({word for text in questions for word in text.split() if word.isalpha() and len(word) > 2})
+
+
+def foreign_lines(data: Path, rng: random.Random) -> Iterator[tuple[str, str]]:
+    """Everyday sentences in other languages."""
+    for language in OTHER_LANGUAGES:
+        rows = read_tsv_xz(data / "translation" / f"en-{language}.train.tsv.xz")
+        lines = [foreign for _, foreign, source, *_ in rows if source == "tatoeba"]
+        yield from ((language, line) for line in rng.sample(lines, _FOREIGN_ROWS))
 
 
 def chat_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
@@ -117,6 +134,9 @@ def single_turns(
         if rng.random() > _QUESTION_SHARE:
             continue
         yield "fallback", question, fallback(rng)
+    words = practice_words(questions)
+    for _ in range(_GENERAL_ROWS):
+        yield "general", general_request(words, rng), fallback(rng)
     for language, text in foreign:
         yield "other-language", text, rng.choice(OTHER_LANGUAGES[language])
     for _ in range(_SMALL_TALK_ROWS):
@@ -170,6 +190,11 @@ def choose_tools(own: list[Tool], others: list[Tool], rng: random.Random, share_
     tools = own[:_MAX_TOOLS] + distractors[: rng.randint(0, 2)]
     rng.shuffle(tools)
     return tools
+
+
+def until_call(messages: Sequence[Message]) -> list[Message]:
+    """What is said before the first call, for which no tool is listed."""
+    return list(takewhile(lambda message: not message.calls, messages))
 
 
 def with_detour(messages: list[Message], question: str, rng: random.Random) -> list[Message]:
