@@ -4,9 +4,9 @@ Asserts that the image serves each task, as an ordinary user, on a read-only roo
 that SIGTERM ends it with exit code 0. Prints the size and how long it took to be ready. Needs Docker, or (as root)
 Debian's buildah; where no container can be started, as inside another sandbox, the image's file system is entered by
 chroot with the same user, environment and command. BASE= names the base image; with buildah and mmdebstrap and no way
-to pull one, `--make-base` makes a Debian base here. `--arch arm64` does all of it for Arm; on another machine the kernel
-has to hand Arm's programs to an emulator (Debian's qemu-user-static), and it takes long. Only the standard library is
-used.
+to pull one, `--make-base` makes a Debian base here. `--arch arm64` does all of it for Arm; on another machine the
+kernel has to hand Arm's programs to an emulator (Debian's qemu-user-static), and it takes long. Only the standard
+library is used.
 """
 
 import argparse

@@ -49,6 +49,7 @@ SCHEMA = {
 }
 """A document that is never done within ``TOKENS``: all features make as many."""
 
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """A model and how long it is measured."""

@@ -2,10 +2,10 @@
 
 A row: {"source", "segments"}: the conversation as special tokens and plain text. The mixture:
 the English task dialogues, the values in half of the schema-guided ones swapped for others, the
-names of tools and arguments in most of them changed; chitchat and small talk; customer-service requests with answers of our own that ask for what is
-missing; made-up calls that practise copying; general questions with a fallback in place of the
-answer, also in the middle of task dialogues; other languages, answered in their language with
-"only English".
+names of tools and arguments changed in most; chitchat and small talk; customer-service requests
+with answers of our own that ask for what is missing; made-up calls that practise copying; general
+questions with a fallback in place of the answer, also in the middle of task dialogues; other
+languages, answered in their language with "only English".
 """
 
 from __future__ import annotations

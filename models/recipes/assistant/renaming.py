@@ -123,9 +123,7 @@ _VERBS: Mapping[str, Sequence[str]] = {
 _WORD_OF_TOOL = re.compile(r"[A-Z][a-z]+|[a-z]+|\d+")
 
 
-def renamed(
-    messages: Sequence[Message], tools: Sequence[Tool], rng: random.Random
-) -> tuple[list[Message], list[Tool]]:
+def renamed(messages: Sequence[Message], tools: Sequence[Tool], rng: random.Random) -> tuple[list[Message], list[Tool]]:
     """The dialogue and its tools with most names changed."""
     arguments = _others(
         [key for tool in tools for key in (*tool.required, *tool.optional)], lambda key: _other_argument(key, rng), rng

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.recipes.translate.section import LANGUAGES
@@ -17,7 +17,35 @@ Pair = tuple[str, str]  # English, foreign
 NAME_IN_PAIRS = "Tom"  # by far the most frequent name of Tatoeba, the same in all its languages
 _CAPITALISED = re.compile(r"(?<=[a-z,] )[A-Z][a-zà-ÿ]{2,}\b")
 _NUMBER = re.compile(r"(?<![\d.,:])\d{1,6}(?![\d.,:]\d|\d)")
-_SYLLABLES = tuple(f"{c}{v}" for c in "b d f g h j k l m n p r s t v y z ch sh th kr tr st".split() for v in "aeiou")
+_SYLLABLES = tuple(
+    f"{c}{v}"
+    for c in [
+        "b",
+        "d",
+        "f",
+        "g",
+        "h",
+        "j",
+        "k",
+        "l",
+        "m",
+        "n",
+        "p",
+        "r",
+        "s",
+        "t",
+        "v",
+        "y",
+        "z",
+        "ch",
+        "sh",
+        "th",
+        "kr",
+        "tr",
+        "st",
+    ]
+    for v in "aeiou"
+)
 _ENDINGS = ("", "", "n", "r", "s", "l", "m", "k", "nd", "th", "tz", "nko", "nova", "ski", "sson", "ez")
 
 
@@ -109,8 +137,12 @@ def renumbered(pairs: Sequence[Pair], language: str, rng: random.Random) -> Iter
         if not numbers or sorted(numbers) != sorted(_NUMBER.findall(foreign)):
             continue
         others = {number: _other_number(number, rng) for number in numbers}
-        sides = (_NUMBER.sub(lambda found: others[found[0]], side) for side in (english, foreign))
+        sides = (_with_numbers(side, others) for side in (english, foreign))
         yield from both_directions(*sides, language, 1.0)
+
+
+def _with_numbers(text: str, others: Mapping[str, str]) -> str:
+    return _NUMBER.sub(lambda found: others[found[0]], text)
 
 
 def _other_number(number: str, rng: random.Random) -> str:

@@ -39,6 +39,17 @@ def core() -> ModuleType | None:
         return None
 
 
+def missing() -> str:
+    """Why there is no ``core``: nothing was compiled, or what was cannot be loaded here."""
+    try:
+        import_module(CORE)
+    except ModuleNotFoundError:
+        pass
+    except ImportError as error:
+        return f"the step engine was compiled, but it cannot be loaded: {error}"
+    return NOT_COMPILED
+
+
 def config(folder: str | Path) -> "Config":
     """What config.json says that the core has to know; the compiled part must be there.
 
@@ -71,7 +82,7 @@ def supports(folder: str | Path) -> str | None:
     """
     compiled = core()
     if compiled is None:
-        return NOT_COMPILED
+        return missing()
     folder = Path(folder)
     try:
         if _config(folder).get("quantization_type"):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,12 @@ def test_a_folder_is_checked_as_a_whole(compiled: Any, folder_of: FolderOf, tmp_
 def test_without_the_compiled_part_the_reason_says_what_to_do(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setattr(support, "core", lambda: None)
     assert "C++20 compiler" in str(support.supports(tmp_path))
+
+
+def test_a_compiled_part_that_cannot_be_loaded_is_not_taken_for_none(monkeypatch: Any, tmp_path: Path) -> None:
+    (tmp_path / f"damaged{EXTENSION_SUFFIXES[0]}").write_bytes(b"cut off")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(support, "CORE", "damaged")
+    assert "cannot be loaded: " in str(support.supports(tmp_path))
+    monkeypatch.setattr(support, "CORE", "nothing_of_this_name")
+    assert support.supports(tmp_path) == support.NOT_COMPILED
