@@ -17,35 +17,8 @@ Pair = tuple[str, str]  # English, foreign
 NAME_IN_PAIRS = "Tom"  # by far the most frequent name of Tatoeba, the same in all its languages
 _CAPITALISED = re.compile(r"(?<=[a-z,] )[A-Z][a-zà-ÿ]{2,}\b")
 _NUMBER = re.compile(r"(?<![\d.,:])\d{1,6}(?![\d.,:]\d|\d)")
-_SYLLABLES = tuple(
-    f"{c}{v}"
-    for c in [
-        "b",
-        "d",
-        "f",
-        "g",
-        "h",
-        "j",
-        "k",
-        "l",
-        "m",
-        "n",
-        "p",
-        "r",
-        "s",
-        "t",
-        "v",
-        "y",
-        "z",
-        "ch",
-        "sh",
-        "th",
-        "kr",
-        "tr",
-        "st",
-    ]
-    for v in "aeiou"
-)
+_CONSONANTS = (*"bdfghjklmnprstvyz", "ch", "sh", "th", "kr", "tr", "st")
+_SYLLABLES = tuple(consonant + vowel for consonant in _CONSONANTS for vowel in "aeiou")
 _ENDINGS = ("", "", "n", "r", "s", "l", "m", "k", "nd", "th", "tz", "nko", "nova", "ski", "sson", "ez")
 
 
