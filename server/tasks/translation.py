@@ -17,7 +17,7 @@ from server.tasks.results import Done, Translation
 from server.tasks.text.blocks import Rules
 from server.tasks.text.documents import build, plain_text, read_runs, untouched
 from server.tasks.text.glossary import Glossary
-from server.tasks.text.language import detect
+from server.tasks.text.language import detect, prepare
 from server.tasks.translation_options import TranslationOptions
 from server.tasks.translation_rows import Rows
 from server.tasks.translation_run import Text, TranslationRun
@@ -34,6 +34,7 @@ class TranslationTask:
         self._section = section
         self._family = family
         self._rows = Rows(model.tokenizer, family, section, model.card.context_length_tokens)
+        prepare()
 
     @property
     def card(self) -> ModelCard:
