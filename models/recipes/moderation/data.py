@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from models.recipes.classifier.rows import Row, read_rows, write_rows
+from models.recipes.moderation.groups import about_groups
 from models.recipes.moderation.harmless import Part, harmless
 
 # The other categories of the moderation API have no training rows, so no label is made for them.
@@ -58,7 +59,7 @@ def training_rows(data: Path) -> list[Row]:
     for key in sorted(groups):
         group = groups[key]
         rows += rng.sample(group, min(len(group), _MOST_ROWS.get(key, len(group))))
-    return rows + harmless_rows(data, "train")
+    return [*rows, *harmless_rows(data, "train"), *group_rows("train")]
 
 
 def harmless_rows(data: Path, part: Part) -> list[Row]:
@@ -68,6 +69,11 @@ def harmless_rows(data: Path, part: Part) -> list[Row]:
         for source, texts in harmless(data, part).items()
         for text in texts
     ]
+
+
+def group_rows(part: Part) -> list[Row]:
+    """Made-up rows about groups of people; whether a hateful one is harassment too is left open."""
+    return [Row(text, {"hate": 1} if hateful else HARMLESS, "groups") for text, hateful in about_groups(part)]
 
 
 def main() -> None:

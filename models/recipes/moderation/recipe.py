@@ -51,6 +51,9 @@ SOURCES = {
     "stories": SourceTerms(
         "CC-BY-SA-4.0", f"aesop, onestopenglish, african-storybook, fairytaleqa and others, {_HARMLESS}"
     ),
+    "groups": SourceTerms(
+        "CC-BY-SA-4.0", "sentences about groups of people, harmless and hateful, written for this model"
+    ),
     "dolly": SourceTerms(
         "CC-BY-SA-3.0", f"answers of databricks-dolly-15k, {_HARMLESS}: nayohan/dolly-15k-analysis @5797d87"
     ),
