@@ -116,7 +116,7 @@ async def test_terms_are_put_in_and_names_are_left(services: Services) -> None:
 
 async def test_the_beam_size_is_that_of_the_request(services: Services) -> None:
     task = services.translator(None)
-    texts = ["The weather is very nice today and we are going to the beach with the children.", "I do not know."]
+    texts = ["The old man walked slowly to the river.", "I would like a cup of tea, please."]
     greedy = await task.translate(texts, "en", "de", TranslationOptions(beam_size=1))
     wide = await task.translate(texts, "en", "de", TranslationOptions(beam_size=5))
     assert len(greedy.items) == len(wide.items) == 2
