@@ -25,8 +25,8 @@ _SOURCES = (  # name, licence, conversations, origin
         12174,
         "google-research-datasets/dstc8-schema-guided-dialogue @e852981",
     ),
-    ("STAR", "MIT", 1943, "RasaHQ/STAR @30589750"),
-    ("Taskmaster-4", "CC BY 4.0", 512, "google-research-datasets/Taskmaster @d92cb6a"),
+    ("STAR", "MIT", 1967, "RasaHQ/STAR @30589750"),
+    ("Taskmaster-4", "CC BY 4.0", 528, "google-research-datasets/Taskmaster @d92cb6a"),
     ("BConTrasT", _CC_BY_SA, 1250, "Unbabel/BConTrasT @96f3305"),
     ("MultiWOZ 2.1, validation, for the tokenizer only", "MIT", 997, "ConvLab/ConvLab-2 @1b884d7"),
     ("databricks-dolly-15k, questions only", "CC BY-SA 3.0", 5245, "nayohan/dolly-15k-analysis @5797d87"),
@@ -38,7 +38,13 @@ _SOURCES = (  # name, licence, conversations, origin
         "bitext/customer-support-intent-detection-training-dataset @e970229",
     ),
     ("chatterbot-corpus", "BSD-3-Clause", 960, "gunthercox/chatterbot-corpus @a01efec"),
-    ("answers, greetings, made-up calls", _CC_BY_SA, 15000, "written for this model"),
+    (
+        "Tatoeba, German, French and Spanish sentences only",
+        "CC BY 2.0 FR",
+        2100,
+        "tatoeba.org and www.manythings.org/anki",
+    ),
+    ("answers, greetings, general requests, made-up calls", _CC_BY_SA, 16500, "written for this model"),
 )
 FACTS = "facts.json"
 SOURCES = tuple(dict(zip(("name", "license", "rows", "origin"), row, strict=True)) for row in _SOURCES)

@@ -14,6 +14,7 @@ import sentencepiece
 
 from models.families.hearth_assistant import (
     BOS,
+    CALL,
     END,
     SPECIAL_TOKENS,
     Completion,
@@ -44,7 +45,9 @@ class Assistant:
             pieces = [BOS, *pieces[1 - _PROMPT_LIMIT_TOKENS :]]
         return pieces
 
-    def complete(self, conversation: Sequence[str], limit_tokens: int = 128) -> tuple[str, int]:
+    def complete(
+        self, conversation: Sequence[str], limit_tokens: int = 128, *, may_call: bool = True
+    ) -> tuple[str, int]:
         """Greedy completion as text with special tokens, and its length in tokens."""
         result = self._generator.generate_batch(
             [self.pieces(conversation)],
@@ -52,6 +55,7 @@ class Assistant:
             include_prompt_in_result=False,
             end_token=[END],
             return_end_token=True,
+            suppress_sequences=None if may_call else [[CALL]],
         )[0]
         return self.text(result.sequences[0]), len(result.sequences[0])
 
@@ -67,9 +71,9 @@ class Assistant:
                 plain.append(piece)
         return "".join([*out, self.tokenizer.decode(plain)])
 
-    def answer(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Completion:
+    def answer(self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, may_call: bool = True) -> Completion:
         """The next assistant turn."""
-        text, _ = self.complete(segments(messages, tools, add_generation_prompt=True))
+        text, _ = self.complete(segments(messages, tools, add_generation_prompt=True), may_call=may_call)
         return parse_completion(text, tools)
 
     def assistant_loss(self, conversation: Sequence[str], limit_tokens: int) -> tuple[float, int]:

@@ -154,9 +154,9 @@ def speed(assistant: Assistant) -> float:
 
 
 def sheet_answer(assistant: Assistant, text: str, with_tools: bool) -> str:
-    """The model's turn, calls written as name(key="value")."""
+    """The turn as the server answers it, which lets it call listed tools only; calls written as name(key="value")."""
     tools: tuple[Tool, ...] = TOOLS if with_tools else ()
-    got = assistant.answer([Message("user", text)], tools)
+    got = assistant.answer([Message("user", text)], tools, may_call=with_tools)
     calls = [f"{c.name}({', '.join(f'{k}={v!r}' for k, v in c.arguments.items())})" for c in got.calls]
     return " ".join([got.content, *calls]).strip()
 

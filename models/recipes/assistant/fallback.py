@@ -163,7 +163,7 @@ def general_request(words: Sequence[str], rng: random.Random) -> str:
     text = rng.choice(_GENERAL).replace("{word}", word).replace("{other}", other)
     while "{number}" in text:
         text = text.replace("{number}", str(rng.randint(1, 10 ** rng.randint(1, 4))), 1)
-    return rng.choice((text, text, text, text.lower(), text.rstrip(".?"), text.upper()))
+    return rng.choice((text, text, text, text.lower(), text.rstrip(".?")))
 
 
 def _noise(rng: random.Random) -> str:
