@@ -40,7 +40,7 @@ def measure(classifier: EngineClassifier, calibration: Calibration, data: Path, 
         probabilities = classifier.probabilities([row.text for row in rows])
         truths = targets_of(rows, LABELS)
         for place, label in enumerate(LABELS):
-            if not np.isnan(truths[:, place]).all():
+            if len(set(truths[:, place][~np.isnan(truths[:, place])])) > 1:
                 figures += _category(f"{source}, {label}", probabilities[:, place], truths[:, place], thresholds[label])
     return figures + _false_alarms(classifier, data, thresholds, sample)
 
