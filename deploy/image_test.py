@@ -29,7 +29,9 @@ from typing import Any
 IMAGE = "localhost/hearth:image-test"
 HERE = Path(__file__).resolve().parents[1]
 READY_S = 120.0
-EMULATED_READY_S = 900.0
+ANSWER_S = 60.0
+EMULATED_TIMES = 8
+"""An emulator may take so many times as long."""
 STOP_S = 60.0
 QUESTIONS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {
@@ -133,11 +135,11 @@ class Buildah:
             run("buildah", "rm", container)
 
 
-def ask(port: int, path: str, body: dict[str, Any] | None = None) -> bytes:
+def ask(port: int, path: str, body: dict[str, Any] | None = None, limit_s: float = ANSWER_S) -> bytes:
     """The answer to a request; an HTTP error raises."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=EMULATED_READY_S) as answer:
+    with urllib.request.urlopen(request, timeout=limit_s) as answer:
         return bytes(answer.read())
 
 
@@ -174,11 +176,12 @@ def main() -> None:
         found = process.communicate()[0].split()
     if found != ["10001"]:
         sys.exit(f"the image is to run as user 10001 and must not write its root; it printed {found}")
+    times = EMULATED_TIMES if options.arch else 1
     with engine.started(port, []) as process:
         try:
-            ready_s = wait_until_ready(process, port, EMULATED_READY_S if options.arch else READY_S)
+            ready_s = wait_until_ready(process, port, times * READY_S)
             for path, body in QUESTIONS.items():
-                print(f"{path}: {ask(port, path, body)[:120].decode()}")
+                print(f"{path}: {ask(port, path, body, times * ANSWER_S)[:120].decode()}")
         finally:
             process.send_signal(signal.SIGTERM)
         code = process.wait(STOP_S)

@@ -33,8 +33,14 @@ def write(models_dir: Path, name: str) -> Path:
     pieces = sorted(tokenizer.get_vocab().items(), key=lambda piece: piece[1])
     (folder / "vocabulary.json").write_text(json.dumps([piece for piece, _ in pieces]))
     (folder / "chat_template.jinja").write_text(TEMPLATE)
+    describe(folder, GenerationSpec(("</s>",), "chat_template.jinja", bos_token="<s>"))  # noqa: S106
+    return folder
+
+
+def describe(folder: Path, generation: GenerationSpec) -> None:
+    """Write the manifest of a folder of random weights; the folder's name is the model's."""
     manifest = Manifest(
-        id=name,
+        id=folder.name,
         task="generation",
         family="hub",
         summary="Random weights.",
@@ -45,10 +51,9 @@ def write(models_dir: Path, name: str) -> Path:
         parameters=1,
         tokenizer=TokenizerSpec("huggingface", "tokenizer.json"),
         files=digests(folder),
-        generation=GenerationSpec(("</s>",), "chat_template.jinja", bos_token="<s>"),  # noqa: S106
+        generation=generation,
     )
     write_manifest(folder, manifest)
-    return folder
 
 
 def _tokenizer(size: int) -> Tokenizer:

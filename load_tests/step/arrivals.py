@@ -25,12 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
 
+from load_tests import stand_in
 from load_tests.section import replace_section
 from load_tests.simulator import p95
 from load_tests.step import gguf_file, shapes
 from load_tests.step.compare import RESULTS
-from models.cards import GenerationSpec, Manifest, TokenizerSpec
-from models.writing import digests, write_manifest
+from models.cards import GenerationSpec
 from server.batching.cores import usable_cores
 
 SLOTS = 8
@@ -77,21 +77,7 @@ def write_model(models_dir: Path, name: str) -> Path:
     tokenizer.decoder = decoders.WordPiece(prefix="##")
     tokenizer.add_special_tokens(["t1", "t2"])
     tokenizer.save(str(folder / "tokenizer.json"))
-    manifest = Manifest(
-        id=name,
-        task="generation",
-        family="hub",
-        summary="Random weights.",
-        license="Apache-2.0",
-        created=1,
-        context_length_tokens=1024,
-        quantization="int8_float32",
-        parameters=1,
-        tokenizer=TokenizerSpec("huggingface", "tokenizer.json"),
-        files=digests(folder),
-        generation=GenerationSpec(template=None, stop_tokens=("t2",), bos_token="t1"),  # noqa: S106
-    )
-    write_manifest(folder, manifest)
+    stand_in.describe(folder, GenerationSpec(template=None, stop_tokens=("t2",), bos_token="t1"))  # noqa: S106
     return folder
 
 

@@ -47,3 +47,10 @@ def test_no_two_arguments_become_one() -> None:
 def test_what_people_say_stays() -> None:
     messages, _ = renamed(MESSAGES, TOOLS, random.Random(1))
     assert [m.content for m in messages if m.role != "tool"] == [m.content for m in MESSAGES if m.role != "tool"]
+
+
+def test_the_types_go_with_the_names() -> None:
+    tool = Tool("FindRestaurants", ("cuisine",), ("party_size",), {"cuisine": "string", "party_size": "integer"})
+    for seed in range(50):
+        _, (found,) = renamed([], [tool], random.Random(seed))
+        assert found.types == {found.required[0]: "string", found.optional[0]: "integer"}

@@ -90,7 +90,7 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
             foreign.append((row["lang"], row["messages"][0]["content"]))
     foreign += foreign_lines(data, rng)
     spare_tools = catalogue.all_tools("sgd")
-    for source, question, answer in single_turns(data, questions, foreign, rng):
+    for source, question, answer in single_turns(data, questions, words, foreign, rng):
         messages = [Message("user", " ".join(question.split())), Message("assistant", answer)]
         tools = rng.sample(spare_tools, rng.randint(1, 5)) if rng.random() < 0.25 else []
         yield source, with_system(messages, tools, rng)
@@ -127,14 +127,17 @@ def chat_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def single_turns(
-    data: Path, questions: Sequence[str], foreign: Sequence[tuple[str, str]], rng: random.Random
+    data: Path,
+    questions: Sequence[str],
+    words: Sequence[str],
+    foreign: Sequence[tuple[str, str]],
+    rng: random.Random,
 ) -> Iterator[tuple[str, str, str]]:
     """(source, question, answer) of the conversations of one question, their answers our own."""
     for question in questions:
         if rng.random() > _QUESTION_SHARE:
             continue
         yield "fallback", question, fallback(rng)
-    words = practice_words(questions)
     for _ in range(_GENERAL_ROWS):
         yield "general", general_request(words, rng), fallback(rng)
     for language, text in foreign:

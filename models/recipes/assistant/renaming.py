@@ -145,7 +145,15 @@ def renamed(messages: Sequence[Message], tools: Sequence[Tool], rng: random.Rand
 
     return (
         [Message(m.role, content(m), tuple(map(call, m.calls))) for m in messages],
-        [Tool(names.get(t.name, t.name), keys(t.required), keys(t.optional), t.types) for t in tools],
+        [
+            Tool(
+                names.get(t.name, t.name),
+                keys(t.required),
+                keys(t.optional),
+                dict(zip(keys(tuple(t.types)), t.types.values(), strict=True)),
+            )
+            for t in tools
+        ],
     )
 
 

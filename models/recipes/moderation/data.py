@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from models.recipes.classifier.rows import Row, read_rows, write_rows
-from models.recipes.moderation.groups import about_groups
+from models.recipes.moderation import groups
 from models.recipes.moderation.harmless import Part, harmless
 
 # The other categories of the moderation API have no training rows, so no label is made for them.
@@ -50,14 +50,14 @@ def moderation_rows(data: Path, part: str) -> list[Row]:
 def training_rows(data: Path) -> list[Row]:
     """Capped annotated rows, then harmless ones, in a fixed order."""
     rng = random.Random(SEED)
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in moderation_rows(data, "train"):
         is_plain = not row.labels.get("hate") and row.labels.get("harassment")
         positive = "hate" if row.labels.get("hate") else "harassment" if is_plain else ""
-        groups[row.source, positive].append(row)
+        found[row.source, positive].append(row)
     rows: list[Row] = []
-    for key in sorted(groups):
-        group = groups[key]
+    for key in sorted(found):
+        group = found[key]
         rows += rng.sample(group, min(len(group), _MOST_ROWS.get(key, len(group))))
     return [*rows, *harmless_rows(data, "train"), *group_rows("train")]
 
@@ -71,9 +71,9 @@ def harmless_rows(data: Path, part: Part) -> list[Row]:
     ]
 
 
-def group_rows(part: Part) -> list[Row]:
+def group_rows(part: groups.Part) -> list[Row]:
     """Made-up rows about groups of people; whether a hateful one is harassment too is left open."""
-    return [Row(text, {"hate": 1} if hateful else HARMLESS, "groups") for text, hateful in about_groups(part)]
+    return [Row(text, {"hate": 1} if hateful else HARMLESS, "groups") for text, hateful in groups.about_groups(part)]
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 In the annotated data the names of groups stand mostly in insults, and a model learns the names. Here the same names
 stand in both kinds (after Dixon et al., "Measuring and Mitigating Unintended Bias in Text Classification", 2018).
-Training, dev and test share neither sentences nor, as far as there are enough, groups. Original text.
+Training and test share no sentence, and fewer than half of the groups of the test. Original text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Literal
 
-Part = Literal["train", "dev", "test"]
+Part = Literal["train", "test"]
 SEED = 41
 
 # The plural, and one of them.
@@ -28,11 +28,6 @@ _GROUPS: dict[Part, tuple[tuple[str, str], ...]] = {
         ("blind people", "blind"), ("autistic people", "autistic"), ("old people", "old"), ("feminists", "a feminist"),
         ("foreigners", "a foreigner"), ("African Americans", "African American"), ("gays", "gay"),
         ("homosexuals", "homosexual"), ("Asians", "Asian"), ("Blacks", "black"), ("whites", "white"),
-    ),
-    "dev": (
-        ("Muslims", "a Muslim"), ("Black people", "Black"), ("Jews", "a Jew"), ("women", "a woman"),
-        ("gay men", "a gay man"), ("Sikhs", "a Sikh"), ("Russians", "Russian"), ("migrants", "a migrant"),
-        ("bisexual people", "bisexual"), ("people in wheelchairs", "in a wheelchair"),
     ),
     "test": (
         ("Muslims", "a Muslim"), ("Black people", "Black"), ("Jewish people", "Jewish"), ("women", "a woman"),
@@ -92,16 +87,6 @@ _HARMLESS: dict[Part, tuple[str, ...]] = {
         "The party wants more seats in parliament for {many}.",
         "Why are {many} paid less in this company?",
     ),
-    "dev": (
-        "My cousin is {one}.",
-        "The nurse who helped us was {one}.",
-        "There is a choir for {many} in town.",
-        "{Many} deserve respect like everyone.",
-        "The report is about schools for {many}.",
-        "I met {many} on my trip.",
-        "He was fired because he is {one}, which is illegal.",
-        "{Many} have always lived here.",
-    ),
     "test": (
         "{Many} deserve equal pay.",
         "My doctor is {one}.",
@@ -142,14 +127,6 @@ _HATEFUL: dict[Part, tuple[str, ...]] = {
         "{Many} are lazy parasites.",
         "{Many} should be locked up.",
         "I wish all {many} would die.",
-    ),
-    "dev": (
-        "{Many} are scum.",
-        "Send {many} back where they came from.",
-        "{Many} are less than human.",
-        "I despise {many}.",
-        "{Many} are filthy.",
-        "Beat up {many} wherever you see them.",
     ),
     "test": (
         "{Many} are vermin.",
