@@ -1,21 +1,24 @@
 #include "likeliest.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <utility>
 
 namespace hearth::step {
 namespace {
 
 constexpr float kNoBound = std::numeric_limits<float>::infinity();
-// Where the edge of a nucleus is looked for: tokens at least e^-2 times as likely as the likeliest; then more and more.
-constexpr float kLooks[] = {2, 4, 8, 16};
-// So many tokens are rather weighed one by one than searched by halving: at least, and of the row.
+// Where the edge of a nucleus is looked for first: tokens at least e^-1 times as likely as the likeliest, and so on.
+// Beyond the last look a token weighs nothing.
+constexpr std::array<float, kLevels - 1> kLooks{1, 2, 3, 4.5f, 6.5f, 9, 13};
+constexpr float kNothing = 104;
+// So many tokens are rather weighed one by one than looked at again: at least, and of the row.
 constexpr std::size_t kFew = 1024, kFewOf = 32;
-constexpr int kHalvings = 12;
-constexpr double kNarrow = 1. / 32;   // of the nucleus: what lies in so narrow a band is weighed one by one
+constexpr int kPasses = 6;   // each narrows the edge to a ninth
 constexpr std::size_t kStretches = 96, kStretchesEach = 6;   // at least, and for each token that is wanted
 
 bool likelier(const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
@@ -31,6 +34,8 @@ std::vector<Candidate> between(const Kernels& kernels, const float* logits, int 
   for (std::size_t i = 0; i < count; ++i) out[i] = {logits[ids[i]], ids[i], 0};
   return out;
 }
+
+std::size_t segments(int padded) { return static_cast<std::size_t>((padded + kExpSegment - 1) / kExpSegment); }
 
 double weight_of(float logit, float max, float scale) {
   return std::exp(static_cast<double>(logit - max) * static_cast<double>(scale));
@@ -106,10 +111,15 @@ std::int32_t drawn(const std::vector<Candidate>& list, double place) {
   return list.back().id;
 }
 
-Masses::Masses(const Kernels& kernels, const float* logits, int padded, float max, float scale, float least)
-    : logits_(logits), padded_(padded), max_(max), scale_(scale), least_(least),
-      sums_(static_cast<std::size_t>((padded + kExpSegment - 1) / kExpSegment)) {
-  kernels.exp_sums(logits, padded, max, scale, least, sums_.data());
+Masses::Masses(const Kernels& kernels, const float* logits, int padded, float max, float scale)
+    : Masses(logits, padded, max, scale, kEverything, [&] {
+        std::vector<float> sums(segments(padded));
+        kernels.exp_sums(logits, padded, max, scale, sums.data());
+        return sums;
+      }()) {}
+
+Masses::Masses(const float* logits, int padded, float max, float scale, float least, std::vector<float> sums)
+    : logits_(logits), padded_(padded), max_(max), scale_(scale), least_(least), sums_(std::move(sums)) {
   for (const double s : sums_) sum_ += s;
 }
 
@@ -129,47 +139,48 @@ std::int32_t Masses::at(double place) const {
   return last;
 }
 
-// Few tokens are weighed one by one. Of many, the row's weights are summed from a logit inside of the nucleus and from
-// one outside of it, again and again, until what lies between is little: a flat distribution costs some passes over the
-// row, and hardly a token of it a look of its own.
+// A pass over the row sums the weights from each of eight logits on, so that the edge of the nucleus lies between two of
+// them; where too many tokens do, the next pass looks at eight logits between those. The few at the edge are weighed one
+// by one, and the token is one of them, or one of the likelier ones, whose sums the passes have left.
 std::int32_t draw_nucleus(const Kernels& kernels, const float* logits, int padded, float max, float temperature,
                           double share, double u) {
   const float scale = 1 / temperature;
-  const double enough = share * Masses(kernels, logits, padded, max, scale).sum();
-  const std::size_t most = std::max(kFew, static_cast<std::size_t>(padded) / kFewOf);
-  struct Bound {
-    float logit;
-    double mass;   // of the tokens from there on
-  };
-  Bound inside{kNoBound, 0}, outside{kEverything, std::numeric_limits<double>::infinity()};
-  const auto narrow = [&](float logit) {
-    const Bound at{logit, Masses(kernels, logits, padded, max, scale, logit).sum()};
-    (at.mass < enough ? inside : outside) = at;
-  };
-  bool few = true;
-  for (const float look : kLooks) {
-    const float logit = max - look * temperature;
-    if (few) {
-      auto found = between(kernels, logits, padded, logit, kNoBound, most);
-      few = found.size() <= most;
-      if (few) inside = {logit, weigh(found, max, temperature)};
-      if (few && inside.mass >= enough) {
-        keep_mass(found, enough);
-        return drawn(found, u * sum_of(found));
+  const double most = static_cast<double>(std::max(kFew, static_cast<std::size_t>(padded) / kFewOf));
+  std::array<float, kLevels> levels{kEverything};
+  for (std::size_t i = 1; i < kLevels; ++i) levels[i] = max - kLooks[kLevels - 1 - i] * temperature;
+  std::vector<float> sums(kLevels * segments(padded));
+  double enough = 0, outside = 0;   // of all tokens from `edge` on
+  float edge = max - kNothing * temperature;
+  Masses inside(logits, padded, max, scale, kNoBound, {});
+  float bound = kNoBound;   // from which on all are inside
+  for (int pass = 0; pass < kPasses; ++pass) {
+    kernels.exp_sums_from(logits, padded, max, scale, levels.data(), sums.data());
+    const std::size_t each = segments(padded);
+    for (std::size_t i = 0; i < kLevels; ++i) {
+      const auto begin = sums.begin() + static_cast<std::ptrdiff_t>(i * each);
+      Masses from(logits, padded, max, scale, levels[i], {begin, begin + static_cast<std::ptrdiff_t>(each)});
+      if (levels[i] == kEverything) {
+        outside = from.sum();
+        enough = share * outside;
+      } else if (from.sum() >= enough) {
+        edge = levels[i];
+        outside = from.sum();
+      } else {
+        inside = std::move(from);
+        bound = levels[i];
+        break;
       }
     }
-    if (!few) narrow(logit);
-    if (outside.logit > kEverything) break;
+    // No token from `edge` on weighs less than one there.
+    if (outside - inside.sum() <= most * weight_of(edge, max, scale)) break;
+    const float width = (std::min(bound, max) - edge) / (kLevels + 1);
+    for (std::size_t i = 0; i < kLevels; ++i) levels[i] = edge + width * static_cast<float>(i + 1);
   }
-  for (int i = 0; i < kHalvings && outside.mass - inside.mass > kNarrow * enough && outside.logit > kEverything; ++i)
-    narrow(outside.logit + (std::min(inside.logit, max) - outside.logit) / 2);
-
-  auto edge = between(kernels, logits, padded, outside.logit, inside.logit, static_cast<std::size_t>(padded));
-  weigh(edge, max, temperature);
-  keep_mass(edge, enough - inside.mass);
-  const double place = u * (inside.mass + sum_of(edge));
-  if (place < inside.mass || edge.empty()) return Masses(kernels, logits, padded, max, scale, inside.logit).at(place);
-  return drawn(edge, place - inside.mass);
+  auto found = between(kernels, logits, padded, edge, bound, static_cast<std::size_t>(padded));
+  weigh(found, max, temperature);
+  keep_mass(found, enough - inside.sum());
+  const double place = u * (inside.sum() + sum_of(found));
+  return place < inside.sum() || found.empty() ? inside.at(place) : drawn(found, place - inside.sum());
 }
 
 }  // namespace hearth::step

@@ -44,7 +44,10 @@ std::int32_t drawn(const std::vector<Candidate>& list, double place);
 // The weights of all tokens of at least a logit, summed by stretches of the row.
 class Masses {
  public:
-  Masses(const Kernels& kernels, const float* logits, int padded, float max, float scale, float least = kEverything);
+  // Of all tokens.
+  Masses(const Kernels& kernels, const float* logits, int padded, float max, float scale);
+  // Of those of at least `least`; `sums` as a kernel found them.
+  Masses(const float* logits, int padded, float max, float scale, float least, std::vector<float> sums);
   double sum() const { return sum_; }
   // The token at `place` of the weights laid end to end by id.
   std::int32_t at(double place) const;

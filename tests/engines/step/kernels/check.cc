@@ -127,11 +127,12 @@ std::vector<float> rows_of(const Kernels& k) {
   const Scan scanned = k.scan(logits.data(), 640);
   all.push_back(scanned.max);
   all.push_back(scanned.has_nan ? 1.f : 0.f);
-  std::vector<float> sums(3);
-  for (const float least : {-100.f, 3.f}) {
-    k.exp_sums(logits.data(), 640, scanned.max, 0.7f, least, sums.data());
-    all.insert(all.end(), sums.begin(), sums.end());
-  }
+  std::vector<float> sums(3), levels(3 * kLevels);
+  k.exp_sums(logits.data(), 640, scanned.max, 0.7f, sums.data());
+  all.insert(all.end(), sums.begin(), sums.end());
+  const float from[kLevels] = {-100.f, -5.f, 0.f, 3.f, 6.f, 8.f, 8.9f, 9.1f};
+  k.exp_sums_from(logits.data(), 640, scanned.max, 0.7f, from, levels.data());
+  all.insert(all.end(), levels.begin(), levels.end());
   std::vector<std::int32_t> ids(640);
   for (const float below : {8.5f, 100.f}) {
     const int found = k.collect(logits.data(), 640, 8.f, below, 640, ids.data());

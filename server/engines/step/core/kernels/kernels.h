@@ -100,14 +100,16 @@ struct Kernels {
 
   // Sampling over n floats; n is a multiple of 16 and padding is -infinity.
   Scan (*scan)(const float* x, int n);
-  // sums[i] = sum of exp((x - max) * scale) over those of the i-th 256 values that are not below `least`.
-  void (*exp_sums)(const float* x, int n, float max, float scale, float least, float* sums);
+  // sums[i] = sum of exp((x - max) * scale) over the i-th 256 values.
+  void (*exp_sums)(const float* x, int n, float max, float scale, float* sums);
+  // The same for each of kLevels levels over the values not below it; those of a level lie together, as exp_sums' do.
+  void (*exp_sums_from)(const float* x, int n, float max, float scale, const float* levels, float* sums);
   // Ids of values with least <= x < below, in order; returns how many there are, or stops soon after `most`.
   int (*collect)(const float* x, int n, float least, float below, int most, int32_t* ids);
   void (*softcap)(float* x, int n, float cap);
 };
 
-inline constexpr int kExpSegment = 256;
+inline constexpr int kExpSegment = 256, kLevels = 8;
 
 // The tables; null where the compiler could not build one for this architecture.
 const Kernels* avx512_kernels();

@@ -67,16 +67,31 @@ Scan scan(const float* x, int n) {
   return {vf_hmax(most), nan != 0};
 }
 
-void exp_sums(const float* x, int n, float max, float scale, float least, float* sums) {
-  const vf shift = vf_set(max), by = vf_set(scale), from = vf_set(least);
-  for (int s = 0; s * kExpSegment < n; ++s) {
-    const int end = (s + 1) * kExpSegment < n ? (s + 1) * kExpSegment : n;
+void exp_sums(const float* x, int n, float max, float scale, float* sums) {
+  const vf shift = vf_set(max), by = vf_set(scale);
+  for (int begin = 0; begin < n; begin += kExpSegment) {
+    const int end = begin + kExpSegment < n ? begin + kExpSegment : n;
     vf sum = vf_zero();
+    for (int i = begin; i < end; i += kLane) sum = vf_add(sum, vf_exp(vf_mul(vf_sub(vf_load(x + i), shift), by)));
+    *sums++ = vf_sum(sum);
+  }
+}
+
+void exp_sums_from(const float* x, int n, float max, float scale, const float* levels, float* sums) {
+  const vf shift = vf_set(max), by = vf_set(scale);
+  const int segments = (n + kExpSegment - 1) / kExpSegment;
+  vf from[kLevels];
+  for (int l = 0; l < kLevels; ++l) from[l] = vf_set(levels[l]);
+  for (int s = 0; s < segments; ++s) {
+    const int end = (s + 1) * kExpSegment < n ? (s + 1) * kExpSegment : n;
+    vf sum[kLevels];
+    for (int l = 0; l < kLevels; ++l) sum[l] = vf_zero();
     for (int i = s * kExpSegment; i < end; i += kLane) {
       const vf v = vf_load(x + i);
-      sum = vf_add(sum, vf_pick(vf_below(v, from), vf_zero(), vf_exp(vf_mul(vf_sub(v, shift), by))));
+      const vf weight = vf_exp(vf_mul(vf_sub(v, shift), by));
+      for (int l = 0; l < kLevels; ++l) sum[l] = vf_add(sum[l], vf_pick(vf_below(v, from[l]), vf_zero(), weight));
     }
-    sums[s] = vf_sum(sum);
+    for (int l = 0; l < kLevels; ++l) sums[l * segments + s] = vf_sum(sum[l]);
   }
 }
 
