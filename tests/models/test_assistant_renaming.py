@@ -9,6 +9,7 @@ TOOLS = [
     Tool("FindRestaurants", ("cuisine", "city"), ("price_range",)),
     Tool("ReserveRestaurant", ("restaurant_name", "city", "time"), ("party_size", "date")),
 ]
+WORDS = ["Lantern", "quartz", "meadow", "harbour"]
 MESSAGES = [
     Message("user", "A table in the city: San Jose, please."),
     Message("assistant", "", (Call("FindRestaurants", {"cuisine": "Thai", "city": "San Jose"}),)),
@@ -24,7 +25,7 @@ def keys(tools: list[Tool]) -> list[str]:
 def test_calls_use_the_names_that_are_listed() -> None:
     changed = 0
     for seed in range(200):
-        messages, tools = renamed(MESSAGES, TOOLS, random.Random(seed))
+        messages, tools = renamed(MESSAGES, TOOLS, WORDS, random.Random(seed))
         find = tools[0]
         (call,) = messages[1].calls
         assert call.name == find.name
@@ -38,19 +39,19 @@ def test_calls_use_the_names_that_are_listed() -> None:
 def test_no_two_arguments_become_one() -> None:
     before = keys(TOOLS)
     for seed in range(200):
-        _, tools = renamed(MESSAGES, TOOLS, random.Random(seed))
+        _, tools = renamed(MESSAGES, TOOLS, WORDS, random.Random(seed))
         pairs = set(zip(before, keys(tools), strict=True))
         assert len(pairs) == len(dict(pairs)) == len({new for _, new in pairs})
         assert len({tool.name for tool in tools}) == len(tools)
 
 
 def test_what_people_say_stays() -> None:
-    messages, _ = renamed(MESSAGES, TOOLS, random.Random(1))
+    messages, _ = renamed(MESSAGES, TOOLS, WORDS, random.Random(1))
     assert [m.content for m in messages if m.role != "tool"] == [m.content for m in MESSAGES if m.role != "tool"]
 
 
 def test_the_types_go_with_the_names() -> None:
     tool = Tool("FindRestaurants", ("cuisine",), ("party_size",), {"cuisine": "string", "party_size": "integer"})
     for seed in range(50):
-        _, (found,) = renamed([], [tool], random.Random(seed))
+        _, (found,) = renamed([], [tool], WORDS, random.Random(seed))
         assert found.types == {found.required[0]: "string", found.optional[0]: "integer"}

@@ -15,13 +15,14 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 from pathlib import Path
 
 from models.families.hearth_assistant import Message, Tool, chat_messages, segments, tools_from_schemas
 from models.recipes.assistant.dialogues import Catalogue, conversation_messages, read_jsonl
 from models.recipes.assistant.fallback import fallback, general_request, small_talk, system_prompt
+from models.recipes.assistant.orders import ordering
 from models.recipes.assistant.practice import practice
 from models.recipes.assistant.renaming import renamed
 from models.recipes.assistant.support import OFF_TOPIC, OTHER_LANGUAGES, REPLIES
@@ -30,13 +31,14 @@ from models.recipes.common import read_tsv_xz
 
 _MAX_TOOLS = 10
 _SMALL_TALK_ROWS = 3000
+_ORDER_ROWS = 1000
 _PRACTICE_ROWS = 12000
 # How much of a source is taken; schema-guided dialogues, which have the clearest calls, stay whole. MultiWOZ answers
 # from a database that is not there, Taskmaster-4 is mostly menus, and questions for the fallback are soon learnt.
 _SHARES = {"star": 0.35, "taskmaster4": 0.15, "multiwoz21-val": 0.0}
 _QUESTION_SHARE = 0.4
 _SWAPPED_SHARE = 0.5  # of the schema-guided dialogues: their values swapped for others
-_RENAMED_SHARE = 0.6  # of the dialogues with tools: tools and arguments called something else
+_RENAMED_SHARE = 0.85  # of the dialogues with tools: tools and arguments called something else
 _GENERAL_ROWS = 1500
 _FOREIGN_ROWS = 700  # of each language, from the sentence pairs
 
@@ -79,9 +81,9 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
             messages = with_detour(messages, rng.choice(questions), rng)
         tools = choose_tools(catalogue.of(row), catalogue.all_tools(row["source"]), rng)
         if not tools:
-            messages = until_call(messages)
+            messages = as_typed(until_call(messages), rng)
         elif rng.random() < _RENAMED_SHARE:
-            messages, tools = renamed(messages, tools, rng)
+            messages, tools = renamed(messages, tools, words, rng)
         yield row["source"], with_system(messages, tools, rng)
     for row in read_jsonl(data / "instruction" / "chitchat.train.jsonl.xz"):
         if row["lang"] == "en":
@@ -144,12 +146,15 @@ def single_turns(
         yield "other-language", text, rng.choice(OTHER_LANGUAGES[language])
     for _ in range(_SMALL_TALK_ROWS):
         yield "small-talk", *small_talk(rng)
+    for _ in range(_ORDER_ROWS):
+        yield "order", *ordering(rng)
     for name, share in (("bitext-customer-service", 0.6), ("clinc150", 0.6)):
         for text, label in read_tsv_xz(data / "intent" / f"{name}.train.tsv.xz"):
             if rng.random() > share:
                 continue
             if label in REPLIES:
-                yield name, text, rng.choice(REPLIES[label])
+                spelling = rng.choices((str, str.upper), (93, 7))[0]
+                yield name, spelling(text), rng.choice(REPLIES[label])
             elif label in OFF_TOPIC:
                 yield name, text, fallback(rng)
 
@@ -198,6 +203,12 @@ def choose_tools(own: list[Tool], others: list[Tool], rng: random.Random, share_
 def until_call(messages: Sequence[Message]) -> list[Message]:
     """What is said before the first call, for which no tool is listed."""
     return list(takewhile(lambda message: not message.calls, messages))
+
+
+def as_typed(messages: Sequence[Message], rng: random.Random) -> list[Message]:
+    """The user's turns all in capitals or all in small letters, in some conversations."""
+    spelling = rng.choices((str, str.upper, str.lower), (70, 15, 15))[0]
+    return [replace(m, content=spelling(m.content)) if m.role == "user" else m for m in messages]
 
 
 def with_detour(messages: list[Message], question: str, rng: random.Random) -> list[Message]:

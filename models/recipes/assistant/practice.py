@@ -1,8 +1,8 @@
 """Made-up conversations that practise one thing: copying what the user said into the right argument.
 
-A small model first learns which values are frequent ("San Francisco" for every city). Here names
-of tools, arguments and values are drawn at random, so only reading them off the conversation
-helps. Original text; the words of the values come from the caller.
+A small model first learns which values are frequent ("San Francisco" for every city), and which argument goes with
+them. Here names of tools, arguments and values are drawn at random, many of words that name nothing, so only reading
+them off the conversation and the list of tools helps. Original text; the words come from the caller.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ARGUMENTS = (
     "event_name", "number_of_guests", "number_of_seats", "plan", "product", "branch", "language", "teacher", "title",
     "amount", "account_type", "address", "zip_code", "model", "license_plate", "pet_name", "department", "day",
 )  # fmt: skip
-_NUMBERS = frozenset({"order_number", "number_of_guests", "number_of_seats", "amount", "zip_code", "phone"})
+_NUMBERS = ("order_number", "number_of_guests", "number_of_seats", "amount", "zip_code", "phone")
 _SAID = (
     "the {key} is {value}", "{key} {value}", "{value} for the {key}", "make the {key} {value}", "{key}: {value}",
     "as {key} please take {value}", "I'd like {value} as the {key}",
@@ -42,10 +42,11 @@ _DONE = ("Done: {facts}.", "All set, {facts}.", "I have noted {facts}.", "That's
 def practice(words: Sequence[str], rng: random.Random) -> tuple[list[Message], list[Tool]]:
     """A short conversation with one call, and the tools listed for it."""
     verb, noun = rng.choice(_VERBS), rng.choice(_NOUNS)
-    values = {key: _value(key, words, rng) for key in rng.sample(_ARGUMENTS, rng.randint(1, 4))}
-    tool = Tool(_tool_name(verb, noun, rng), tuple(values))
+    values = {key: _value(key, words, rng) for key in _keys(rng.randint(1, 4), words, rng)}
+    spare = tuple(key for key in _keys(rng.randint(0, 2), words, rng) if key not in values)  # nobody says a value
+    tool = Tool(_tool_name(verb, noun, rng), tuple(values), spare)
     others = [
-        Tool(_tool_name(rng.choice(_VERBS), rng.choice(_NOUNS), rng), tuple(rng.sample(_ARGUMENTS, 2)))
+        Tool(_tool_name(rng.choice(_VERBS), rng.choice(_NOUNS), rng), tuple(_keys(2, words, rng)))
         for _ in range(rng.randint(0, 2))
     ]
     tools = [tool, *others]
@@ -68,6 +69,21 @@ def practice(words: Sequence[str], rng: random.Random) -> tuple[list[Message], l
     ], tools
 
 
+def _keys(count: int, words: Sequence[str], rng: random.Random) -> list[str]:
+    """Different names of arguments: half of them usual, half with a word, or only of words, that no service has."""
+
+    def key(usual: str) -> str:
+        kind = rng.random()
+        if kind < 0.5:
+            return usual
+        word = rng.choice(words).lower()
+        if kind < 0.7:
+            return f"{word}_{usual}"
+        return word if kind < 0.85 else f"{word}_{rng.choice(words).lower()}"
+
+    return list(dict.fromkeys(map(key, rng.sample(_ARGUMENTS, count))))
+
+
 def _tool_name(verb: str, noun: str, rng: random.Random) -> str:
     return f"{verb}{noun}" if rng.random() < 0.7 else f"{verb}_{noun}".lower()
 
@@ -77,7 +93,7 @@ def _spoken(key: str) -> str:
 
 
 def _value(key: str, words: Sequence[str], rng: random.Random) -> str:
-    if key in _NUMBERS or rng.random() < 0.1:
+    if key.endswith(_NUMBERS) or rng.random() < 0.1:
         return str(rng.randint(1, 10 ** rng.randint(1, 5)))
     if key.endswith("time"):
         return f"{rng.randint(1, 12)}:{rng.choice(('00', '15', '30', '45'))} {rng.choice(('am', 'pm'))}"

@@ -1,8 +1,9 @@
 """Other names for a dialogue's tools and arguments, so that they can only be read off the list of tools.
 
 The schema-guided dialogues name few arguments, and a small model writes `city` because it always was `city`, though
-the tool listed has `location`. A name becomes a synonym, is spelled another way, or gets a word before or after it;
-the same everywhere in the dialogue, also where a result repeats it. Original text.
+the tool listed has `location`. A name becomes a synonym, is spelled another way, or gets a word before or after it,
+often one that no service has, so that it can't be guessed; the same everywhere in the dialogue, also where a result
+repeats it. Original text; the words come from the caller.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from models.families.hearth_assistant import Call, Message, Tool
 
-_RENAMED_SHARE = 0.7  # of the names of a dialogue
+_RENAMED_SHARE = 0.8  # of the names of a dialogue
+_STRANGE_SHARE = 0.35  # of the arguments: a word that no service has
 _CAMEL_SHARE = 0.15  # of the arguments
 _SNAKE_SHARE = 0.25  # of the tools
 # Words of names, and what else people call them.
@@ -123,11 +125,12 @@ _VERBS: Mapping[str, Sequence[str]] = {
 _WORD_OF_TOOL = re.compile(r"[A-Z][a-z]+|[a-z]+|\d+")
 
 
-def renamed(messages: Sequence[Message], tools: Sequence[Tool], rng: random.Random) -> tuple[list[Message], list[Tool]]:
-    """The dialogue and its tools with most names changed."""
-    arguments = _others(
-        [key for tool in tools for key in (*tool.required, *tool.optional)], lambda key: _other_argument(key, rng), rng
-    )
+def renamed(
+    messages: Sequence[Message], tools: Sequence[Tool], words: Sequence[str], rng: random.Random
+) -> tuple[list[Message], list[Tool]]:
+    """The dialogue and its tools with most names changed; `words` are what strange ones are made of."""
+    keys = [key for tool in tools for key in (*tool.required, *tool.optional)]
+    arguments = _others(keys, lambda key: _other_argument(key, words, rng), rng)
     names = _others([tool.name for tool in tools], lambda name: _other_tool(name, rng), rng)
     told = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, arguments))})(?=: )") if arguments else None
 
@@ -140,7 +143,7 @@ def renamed(messages: Sequence[Message], tools: Sequence[Tool], rng: random.Rand
             return message.content
         return told.sub(lambda found: arguments[found[0]], message.content)
 
-    def keys(of: Sequence[str]) -> tuple[str, ...]:
+    def others(of: Sequence[str]) -> tuple[str, ...]:
         return tuple(arguments.get(key, key) for key in of)
 
     return (
@@ -148,9 +151,9 @@ def renamed(messages: Sequence[Message], tools: Sequence[Tool], rng: random.Rand
         [
             Tool(
                 names.get(t.name, t.name),
-                keys(t.required),
-                keys(t.optional),
-                dict(zip(keys(tuple(t.types)), t.types.values(), strict=True)),
+                others(t.required),
+                others(t.optional),
+                dict(zip(others(tuple(t.types)), t.types.values(), strict=True)),
             )
             for t in tools
         ],
@@ -168,10 +171,14 @@ def _others(names: Iterable[str], other: Callable[[str], str], rng: random.Rando
     return found
 
 
-def _other_argument(name: str, rng: random.Random) -> str:
+def _other_argument(name: str, strange: Sequence[str], rng: random.Random) -> str:
     words = name.split("_")
     known = [place for place, word in enumerate(words) if word in _SYNONYMS]
-    if known and rng.random() < 0.8:
+    if rng.random() < _STRANGE_SHARE:
+        words.insert(rng.choice((0, len(words))), rng.choice(strange).lower())
+        if len(words) > 2 and rng.random() < 0.5:
+            del words[rng.choice((0, -1))]
+    elif known and rng.random() < 0.8:
         for place in known if rng.random() < 0.4 else [rng.choice(known)]:
             words[place] = rng.choice(_SYNONYMS[words[place]])
     elif rng.random() < 0.5:
