@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.tasks.text.blocks import Rules
@@ -24,6 +24,8 @@ TAGS = [
     "<!DOCTYPE html>", "<div>", "</div>", "</x", "<", "&amp;", "&copy;", "&nbsp;", "&lt;",
 ]  # fmt: skip
 documents = st.lists(st.sampled_from(WORDS + TAGS), max_size=30).map("".join)
+SIGNS = r"\{name\}|%s|https://x\.org/a|😀"
+PLACEHOLDERS = SIGNS.replace("%s", "%s(?![A-Za-z])")
 links = st.lists(
     st.tuples(*[st.integers(0, 40)] * 4).map(lambda at: Link((min(at[:2]), max(at[:2])), (min(at[2:]), max(at[2:]))))
 )
@@ -117,13 +119,15 @@ def test_whatever_a_model_says_elements_stay_balanced(said: str, pairs: list[Lin
 
 
 @no_deadline
+@example("Hello there{name}{name}&amp;%s.", "B", [Link((0, 0), (0, 0))])
 @given(documents, st.text(alphabet="ab Tom.Boston", max_size=40), links)
 def test_whatever_a_model_says_each_placeholder_is_there_once(text: str, said: str, pairs: list[Link]) -> None:
     document = take_apart(text)
     for sentence in document.sentences:
-        held = Counter(re.findall(r"\{name\}|%s(?![A-Za-z])|https://x\.org/a|😀", sentence.render()))
-        made = place(sentence, said, pairs).render()
-        assert Counter(re.findall(r"\{name\}|%s(?![A-Za-z])|https://x\.org/a|😀", made)) == held
+        held, most = (Counter(re.findall(each, sentence.render())) for each in (PLACEHOLDERS, SIGNS))
+        # A letter that the model puts behind a "%s" takes nothing from it: the signs are counted, wherever they stand.
+        made = Counter(re.findall(SIGNS, place(sentence, said, pairs).render()))
+        assert held <= made <= most
 
 
 @no_deadline
