@@ -52,6 +52,17 @@ def test_listed_tools_hold_the_called_ones_once():
         assert len(names) == len(set(names))
 
 
+def test_no_two_tools_are_listed_under_one_name():
+    own = [Tool("a", ("mine",)), Tool("b"), Tool("a", ("of the other service",))]
+    others = [Tool("a", ("v2",)), Tool("c", ("v1",)), Tool("c", ("v2",)), Tool("b", ("v2",))]
+    for seed in range(20):
+        tools = choose_tools(own, others, random.Random(seed), share_without=0.0)
+        names = [t.name for t in tools]
+        assert len(set(names)) == len(names)
+        assert Tool("a", ("mine",)) in tools
+        assert Tool("b") in tools
+
+
 def test_a_detour_stands_before_a_user_turn_and_gets_a_fallback():
     row = {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}
     messages = with_detour(list(conversation_messages(row, keep_echo=False)), "Why?", random.Random(1))

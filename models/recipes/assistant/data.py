@@ -190,12 +190,13 @@ def with_system(messages: list[Message], tools: list[Tool], rng: random.Random) 
 
 
 def choose_tools(own: list[Tool], others: list[Tool], rng: random.Random, share_without: float = 1 / 6) -> list[Tool]:
-    """The tools to list: the row's own and a few distractors, shuffled; none in some rows."""
+    """The tools to list: the row's own and a few distractors, each name once, shuffled; none in some rows."""
     if not own or rng.random() < share_without:
         return []
-    names = {tool.name for tool in own}
-    distractors = [tool for tool in rng.sample(others, min(3, len(others))) if tool.name not in names]
-    tools = own[:_MAX_TOOLS] + distractors[: rng.randint(0, 2)]
+    # Two services of a row, or two versions of one, may have a tool of the same name.
+    known = {tool.name: tool for tool in reversed(own[:_MAX_TOOLS])}
+    distractors = {tool.name: tool for tool in rng.sample(others, min(3, len(others))) if tool.name not in known}
+    tools = [*known.values(), *list(distractors.values())[: rng.randint(0, 2)]]
     rng.shuffle(tools)
     return tools
 

@@ -99,14 +99,10 @@ def perplexity(assistant: Assistant, rows: Sequence[DevRow]) -> dict[str, dict[s
 def call_matches(assistant: Assistant, rows: Sequence[DevRow], limit: int, *, trained: bool) -> dict[str, float]:
     """How often a call, the right one, and the right one with its arguments comes where the dialogue has it."""
     called = named = exact = 0
-    turns = [
-        (row, position, message.calls[0])
-        for row in rows
-        for position, message in enumerate(row.messages)
-        if row.source == "sgd-dev" and message.calls and (message.calls[0].name in row.trained) == trained
-    ][:limit]
-    for row, position, wanted in turns:
+    turns = call_turns(rows, limit, trained=trained)
+    for row, position in turns:
         got = next_turn(assistant, row, position)
+        wanted = row.messages[position].calls[0]
         called += bool(got.calls)
         if len(got.calls) == 1 and got.calls[0].name == wanted.name:
             named += 1
@@ -115,8 +111,18 @@ def call_matches(assistant: Assistant, rows: Sequence[DevRow], limit: int, *, tr
     return {"rows": len(turns), "called": called * share, "name": named * share, "exact": exact * share}
 
 
-def needless_calls(assistant: Assistant, rows: Sequence[DevRow], limit: int) -> dict[str, float]:
-    """How often the model calls where the dialogue has text after a user's turn."""
+def call_turns(rows: Sequence[DevRow], limit: int, *, trained: bool) -> list[tuple[DevRow, int]]:
+    """The first so many calls of services that training has, or has not: dialogue and position."""
+    return [
+        (row, position)
+        for row in rows
+        for position, message in enumerate(row.messages)
+        if row.source == "sgd-dev" and message.calls and (message.calls[0].name in row.trained) == trained
+    ][:limit]
+
+
+def text_turns(rows: Sequence[DevRow], limit: int) -> list[tuple[DevRow, int]]:
+    """Some of the assistant's turns that answer the user without a call: dialogue and position."""
     turns = [
         (row, position)
         for row in rows
@@ -127,7 +133,12 @@ def needless_calls(assistant: Assistant, rows: Sequence[DevRow], limit: int) -> 
         and not message.calls
         and row.messages[position - 1].role == "user"
     ]
-    turns = random.Random(4).sample(turns, min(limit, len(turns)))
+    return random.Random(4).sample(turns, min(limit, len(turns)))
+
+
+def needless_calls(assistant: Assistant, rows: Sequence[DevRow], limit: int) -> dict[str, float]:
+    """How often the model calls where the dialogue has text after a user's turn."""
+    turns = text_turns(rows, limit)
     return {
         "rows": len(turns),
         "share": sum(bool(next_turn(assistant, *turn).calls) for turn in turns) / max(len(turns), 1),
