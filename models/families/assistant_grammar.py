@@ -1,8 +1,9 @@
 """The grammar of the assistant's completions, in llguidance's Lark: text, calls of known tools, or both.
 
 Pieces of a text segment begin with a space where the model wrote them that way in training, so one is allowed before
-each name and value. Arguments of strict tools come complete and in the schema's order, as guaranteed; those of others
-in any order, each of its type. Knows no tokenizer and no engine.
+each name and value. A call has every required argument and none twice, in the order that the model likes best: of
+training it remembers an order, and held to another it says worse values (load_tests/RESULTS.md). Knows no tokenizer
+and no engine.
 """
 
 import json
@@ -19,7 +20,8 @@ _PLAIN_VALUES = {
     "boolean": r"/ ?(true|false)/",
     "null": r"/ ?null/",
 }
-
+_MOST_SETS = 1024
+"""Of arguments, of all tools together: each set has a rule of its own."""
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 
 
@@ -40,30 +42,51 @@ def call_grammar(tools: Sequence[Mapping[str, Any]], *, required: bool, several:
         lines.append(TEXT)
     functions = [tool["function"] for tool in tools]
     lines.append(f"call: {CALL} ({' | '.join(f'f{i}' for i in range(len(functions)))})")
+    counted = (_MOST_SETS // len(functions)).bit_length() - 1
     for i, function in enumerate(functions):
         parameters = function.get("parameters") or {}
-        lines += _function(f"f{i}", function["name"], parameters, strict=bool(function.get("strict")))
+        lines += _function(f"f{i}", function["name"], parameters, counted, strict=bool(function.get("strict")))
     return "\n".join(lines)
 
 
-def _function(rule: str, name: str, parameters: Mapping[str, Any], *, strict: bool) -> list[str]:
+def _function(rule: str, name: str, parameters: Mapping[str, Any], most: int, *, strict: bool) -> list[str]:
     properties = parameters.get("properties") or {}
-    required = set(parameters.get("required") or ())
     arguments = [f"{rule}a{i}" for i in range(len(properties))]
-    if strict:
-        body = "".join(
-            f" {argument}" if key in required else f" {argument}?"
-            for argument, key in zip(arguments, properties, strict=True)
-        )
-    else:
-        body = f" ({' | '.join(arguments)})*" if arguments else ""
-    lines = [f"{rule}: {_literal(name)}{body}"]
+    needed = [key in set(parameters.get("required") or ()) for key in properties]
+    body, lines = _arguments(rule, arguments, needed, most, strict=strict)
+    lines.insert(0, f"{rule}: {_literal(name)} {body}")
     for argument, (key, schema) in zip(arguments, properties.items(), strict=True):
         lines.append(f"{argument}: {ARGUMENT} {_literal(key)} {VALUE} {argument}v")
         if strict and isinstance(schema, Mapping) and (unknown := sorted(schema.keys() & {"pattern", "format"})):
             raise ValueError(f"'{unknown[0]}' of '{key}' cannot be enforced in a call")
         lines.append(f"{argument}v: {_value(schema)}")
     return lines
+
+
+def _arguments(
+    rule: str, arguments: Sequence[str], needed: Sequence[bool], most: int, *, strict: bool
+) -> tuple[str, list[str]]:
+    """What follows a tool's name, and rules for it: one for each set of arguments that have not come yet.
+
+    Of more than ``most`` arguments the sets are too many. Then only the needed ones are counted; or else those of a
+    strict tool come in the schema's order, those of another as the model likes.
+    """
+    everyone = list(range(len(arguments)))
+    counted = everyone if len(arguments) <= most else [i for i in everyone if needed[i]]
+    others = [arguments[i] for i in everyone if i not in counted]
+    if len(counted) > most or (strict and others):
+        if strict:
+            return " ".join(one if needed[i] else f"{one}?" for i, one in enumerate(arguments)), []
+        return f"({' | '.join(arguments)})*", []
+    lines = []
+    for missing in range(1 << len(counted)):
+        places = [place for place in range(len(counted)) if missing >> place & 1]
+        ways = [f"{arguments[counted[place]]} {rule}s{missing & ~(1 << place)}" for place in places]
+        ways += [f"{other} {rule}s{missing}" for other in others]
+        if not any(needed[counted[place]] for place in places):
+            ways.append('""')
+        lines.append(f"{rule}s{missing}: {' | '.join(ways)}")
+    return f"{rule}s{(1 << len(counted)) - 1}", lines
 
 
 def _value(schema: Any) -> str:

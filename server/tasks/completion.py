@@ -51,8 +51,11 @@ class CallReader:
             return cls(stop_ids=frozenset({call_id}))
         known = family.tools_from_schemas(tools)
 
+        orders = {tool["function"]["name"]: tuple(_properties(tool)) for tool in tools}
+
         def parse(text: str) -> Sequence[ToolCall]:
-            return [ToolCall(call.name, call.arguments) for call in family.parse_completion(text, known).calls]
+            calls = family.parse_completion(text, known).calls
+            return [ToolCall(call.name, _in_order(call.arguments, orders.get(call.name, ()))) for call in calls]
 
         shown = frozenset(tokenizer.id(token) for token in family.CALL_TOKENS)
         return cls(call_id, shown, parse)
@@ -67,6 +70,15 @@ class CallReader:
         control = tokenizer.special_tokens
         shown = frozenset(control[token] for token in family.CALL_TOKENS if token in control)
         return cls(None, shown, parse, marks=family.CALLS_BEGIN, only_first=family.CALLS_COME_FIRST)
+
+
+def _properties(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (tool["function"].get("parameters") or {}).get("properties") or {}
+
+
+def _in_order(arguments: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The arguments as the schema orders them, whatever order the model wrote them in."""
+    return {key: arguments[key] for key in (*(key for key in keys if key in arguments), *arguments)}
 
 
 class Completion:
