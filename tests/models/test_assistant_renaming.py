@@ -36,6 +36,13 @@ def test_calls_use_the_names_that_are_listed() -> None:
     assert changed > 100
 
 
+def test_tools_get_other_nouns_and_words_that_no_service_has() -> None:
+    names = {renamed([], TOOLS, WORDS, random.Random(seed))[1][0].name.casefold() for seed in range(200)}
+    assert [name for name in names if "diners" in name]
+    assert [name for name in names if any(word.casefold() in name for word in WORDS)]
+    assert "findrestaurants" in names
+
+
 def test_no_two_arguments_become_one() -> None:
     before = keys(TOOLS)
     for seed in range(200):

@@ -49,7 +49,7 @@ def practice(words: Sequence[str], rng: random.Random) -> tuple[list[Message], l
         Tool(_tool_name(rng.choice(_VERBS), rng.choice(_NOUNS), rng), tuple(_keys(2, words, rng)))
         for _ in range(rng.randint(0, 2))
     ]
-    tools = [tool, *others]
+    tools = [tool, *{other.name: other for other in others if other.name != tool.name}.values()]
     rng.shuffle(tools)
     opening = rng.choice(_OPENINGS).format(job=f"{verb.lower()} {'an' if noun[0] in 'AEIO' else 'a'} {noun.lower()}")
     keys = list(values)

@@ -17,6 +17,7 @@ from models.families.hearth_assistant import Call, Message, Tool
 _RENAMED_SHARE = 0.8  # of the names of a dialogue
 _STRANGE_SHARE = 0.35  # of the arguments: a word that no service has
 _CAMEL_SHARE = 0.15  # of the arguments
+_STRANGE_TOOL_SHARE = 0.25  # of the tools: likewise
 _SNAKE_SHARE = 0.25  # of the tools
 # Words of names, and what else people call them.
 _SYNONYMS: Mapping[str, Sequence[str]] = {
@@ -122,6 +123,34 @@ _VERBS: Mapping[str, Sequence[str]] = {
     "Add": ("Create", "Set", "Make"),
     "Transfer": ("Send", "Move", "Wire"),
 }
+_NOUNS: Mapping[str, Sequence[str]] = {
+    "Movie": ("Film", "Picture", "Title"),
+    "Movies": ("Films", "Titles", "Screenings"),
+    "Restaurant": ("Table", "Diner", "Dinner"),
+    "Restaurants": ("Diners", "Places", "Tables"),
+    "Hotel": ("Lodging", "Room", "Accommodation", "Stay"),
+    "House": ("Home", "Villa", "Lodging"),
+    "Apartment": ("Flat", "Home", "Rental"),
+    "Ride": ("Cab", "Taxi", "Trip"),
+    "Car": ("Vehicle", "Auto"),
+    "Cars": ("Vehicles", "Rentals"),
+    "Song": ("Track", "Music", "Tune"),
+    "Music": ("Songs", "Tracks"),
+    "Media": ("Video", "Film"),
+    "Bus": ("Coach", "Shuttle"),
+    "Flight": ("Plane", "Trip"),
+    "Flights": ("Planes", "Trips"),
+    "Appointment": ("Visit", "Slot", "Booking"),
+    "Provider": ("Specialist", "Practice", "Professional"),
+    "Event": ("Show", "Entry", "Occasion"),
+    "Events": ("Shows", "Happenings", "Entries"),
+    "Attractions": ("Sights", "Places"),
+    "Money": ("Funds", "Payment"),
+    "Balance": ("Account", "Funds"),
+    "Weather": ("Forecast", "Conditions"),
+    "Ticket": ("Seat", "Admission"),
+    "Tickets": ("Seats", "Admissions"),
+}
 _WORD_OF_TOOL = re.compile(r"[A-Z][a-z]+|[a-z]+|\d+")
 
 
@@ -131,7 +160,7 @@ def renamed(
     """The dialogue and its tools with most names changed; `words` are what strange ones are made of."""
     keys = [key for tool in tools for key in (*tool.required, *tool.optional)]
     arguments = _others(keys, lambda key: _other_argument(key, words, rng), rng)
-    names = _others([tool.name for tool in tools], lambda name: _other_tool(name, rng), rng)
+    names = _others([tool.name for tool in tools], lambda name: _other_tool(name, words, rng), rng)
     told = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, arguments))})(?=: )") if arguments else None
 
     def call(one: Call) -> Call:
@@ -192,10 +221,13 @@ def _other_argument(name: str, strange: Sequence[str], rng: random.Random) -> st
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _other_tool(name: str, rng: random.Random) -> str:
+def _other_tool(name: str, strange: Sequence[str], rng: random.Random) -> str:
     words = _WORD_OF_TOOL.findall(name)
     if words and words[0] in _VERBS and rng.random() < 0.7:
         words[0] = rng.choice(_VERBS[words[0]])
+    words = [rng.choice(_NOUNS[word]) if word in _NOUNS and rng.random() < 0.4 else word for word in words]
+    if rng.random() < _STRANGE_TOOL_SHARE:
+        words.insert(rng.randint(1, len(words)), rng.choice(strange).capitalize())
     if rng.random() < _SNAKE_SHARE:
         return "_".join(words).lower()
     return "".join(words) if name[:1].isupper() else "_".join(words)
