@@ -20,15 +20,15 @@ class CallReader:
     """How a family's tool calls are read out of a completion.
 
     A family that can make calls has ``CALL`` (the special token that begins one), ``CALL_TOKENS`` (those
-    written inside one), ``tools_from_schemas`` and ``parse_completion``; or, where a call is text like any other,
-    ``CALLS_BEGIN``, ``CALLS_COME_FIRST``, ``CALL_TOKENS`` and ``parse_calls``.
+    written inside one), ``NEVER_WRITTEN`` (those of prompts alone), ``tools_from_schemas`` and ``parse_completion``;
+    or, where a call is text like any other, ``CALLS_BEGIN``, ``CALLS_COME_FIRST``, ``CALL_TOKENS`` and ``parse_calls``.
     """
 
     call_id: int | None = None
     shown: frozenset[int] = frozenset()
     parse: Callable[[str], Sequence[ToolCall]] | None = None
     stop_ids: frozenset[int] = frozenset()
-    """Without tools a call would be nonsense: the token that begins one is banned, or else ends the completion."""
+    """Banned, or else they end the completion: tokens of prompts alone and, without tools, those of calls."""
     marks: tuple[str, ...] = ()
     """Texts that begin a call."""
     only_first: bool = False
@@ -46,9 +46,9 @@ class CallReader:
             return cls._of_text(family, tokenizer, tools) if tools else cls()
         if not hasattr(family, "parse_completion"):
             return cls()
-        call_id = tokenizer.id(family.CALL)
+        never, shown = (frozenset(map(tokenizer.id, tokens)) for tokens in (family.NEVER_WRITTEN, family.CALL_TOKENS))
         if not tools:
-            return cls(stop_ids=frozenset({call_id}))
+            return cls(stop_ids=never | shown)
         known = family.tools_from_schemas(tools)
 
         orders = {tool["function"]["name"]: tuple(_properties(tool)) for tool in tools}
@@ -57,8 +57,7 @@ class CallReader:
             calls = family.parse_completion(text, known).calls
             return [ToolCall(call.name, _in_order(call.arguments, orders.get(call.name, ()))) for call in calls]
 
-        shown = frozenset(tokenizer.id(token) for token in family.CALL_TOKENS)
-        return cls(call_id, shown, parse)
+        return cls(tokenizer.id(family.CALL), shown, parse, never)
 
     @classmethod
     def _of_text(cls, family: ModuleType, tokenizer: Tokenizer, tools: Sequence[Mapping[str, Any]]) -> "CallReader":

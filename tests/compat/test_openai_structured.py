@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import openai
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.families.hearth_assistant import CALL, NEVER_WRITTEN
+from models.registry import read_card
+from models.tokenizers import load_tokenizer
 from tests.server_process import serving
 
+TOKENIZER = load_tokenizer(read_card(Path(__file__).parents[2] / "models" / "weights" / "assistant"))
 ASK: Any = [{"role": "user", "content": "I need a table for two in San Jose tomorrow at seven."}]
 
 
@@ -104,6 +109,14 @@ def test_auto_says_something_or_makes_a_call_that_is_one(client: openai.OpenAI) 
         for call in answer.message.tool_calls or ():
             assert call.function.name in ("book_table", "cancel")
             json.loads(call.function.arguments)
+
+
+@pytest.mark.parametrize("token", [*NEVER_WRITTEN, CALL])
+def test_a_token_of_prompts_alone_is_never_written(client: openai.OpenAI, token: str) -> None:
+    number = str(TOKENIZER.id(token))
+    said = [create(client, temperature=0, logit_bias=bias).choices[0] for bias in ({}, {number: 100})]
+    assert said[0].message.content == said[1].message.content != ""
+    assert said[1].finish_reason == "stop"
 
 
 def test_a_streamed_call_is_the_whole_call(client: openai.OpenAI) -> None:

@@ -16,6 +16,7 @@ from models.families.hearth_assistant import (
     BOS,
     CALL,
     END,
+    NEVER_WRITTEN,
     SPECIAL_TOKENS,
     Completion,
     Message,
@@ -55,7 +56,7 @@ class Assistant:
             include_prompt_in_result=False,
             end_token=[END],
             return_end_token=True,
-            suppress_sequences=None if may_call else [[CALL]],
+            suppress_sequences=[[token] for token in (*NEVER_WRITTEN, *(() if may_call else (CALL,)))],
         )[0]
         return self.text(result.sequences[0]), len(result.sequences[0])
 
