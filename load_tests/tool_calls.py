@@ -27,6 +27,12 @@ from models.recipes.assistant.evaluate import as_text, call_turns, text_turns
 CALLS = 600
 CLIENTS = 8
 TITLE = "Tool calls of `assistant`, as served"
+NOTE = """\
+The calls are those of the card, which measures the bare model. "Other arguments" are one more or one less than the
+dialogue's; "too long" is a history that does not fit the context. With `--strict` the figures are the same within 0.01.
+When a strict call's arguments had to come in the schema's order, 0.600 and 0.403 were exact (with the weights before,
+which have 0.865 and 0.500 now): the model has learnt an order of its own, and what it says out of that order is worse.
+They come in any order now and are put into the schema's afterwards."""
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -141,7 +147,7 @@ def main() -> None:
     print(report)
     if options.write:
         command = "`python -m load_tests.tool_calls --data DIR --write`"
-        replace_section(RESULTS, TITLE, f"{command}, {describe()}. {(__doc__ or '').splitlines()[2]}\n\n{report}")
+        replace_section(RESULTS, TITLE, f"{command}, {describe()}.\n\n{report}\n\n{NOTE}")
 
 
 if __name__ == "__main__":
