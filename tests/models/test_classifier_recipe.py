@@ -103,3 +103,11 @@ def test_the_best_threshold_parts_true_from_false():
     threshold = best_f1_threshold(scores, truths)
     assert threshold == pytest.approx(0.55)
     assert precision_recall(scores >= threshold, truths) == (1.0, 1.0)
+
+
+def test_where_f1_is_flat_the_lowest_threshold_is_taken():
+    scores, truths = np.array([0.9, 0.8, 0.7, 0.3, 0.2]), np.array([1.0, 1.0, 0.0, 1.0, 0.0])
+    # F1 at 2, 3, 4 and 5 rows: 0.8, 0.67, 0.86, 0.75
+    assert best_f1_threshold(scores, truths, 0.05) == pytest.approx(0.25)
+    assert best_f1_threshold(scores, truths, 0.12) == pytest.approx(0.2)
+    assert best_f1_threshold(scores, np.array([1.0, 1.0, 0.0, 0.0, 0.0]), 0.1) == pytest.approx(0.75)

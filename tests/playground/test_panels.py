@@ -53,7 +53,8 @@ def test_what_is_wrong_with_a_translation_is_said(visit: Visit) -> None:
 @pytest.mark.parametrize("model", ["sentiment", "moderation", "embed"])
 def test_every_classifier_has_its_bars(visit: Visit, model: str) -> None:
     page = visit.open("classify")
-    labels = {"sentiment": ["negative", "neutral", "positive"], "moderation": ["harassment", "hate"]}
+    moderation = ["harassment", "hate", "sexual", "violence", "self-harm"]
+    labels = {"sentiment": ["negative", "neutral", "positive"], "moderation": moderation}
     page.get_by_role("combobox", name="Model").select_option(model)
     if model == "embed":
         page.get_by_role("textbox", name="Labels").fill("praise, <b>complaint</b>")

@@ -13,6 +13,7 @@ import pytest
 import sacrebleu
 
 from models.recipes.classifier.metrics import area_under_curve
+from models.recipes.moderation.written import CATEGORIES, written
 
 HERE = Path(__file__).parent
 TRANSLATION = [line.split("\t") for line in (HERE / "translation.tsv").read_text("utf-8").splitlines()]
@@ -84,6 +85,20 @@ def test_moderation_is_above_its_floors(
     assert area_under_curve(scores, truths) > area_floor
     # At the operating point, of the true rows and of the others alike: few are true of hate.
     assert np.mean([np.mean(flagged[truths == truth] == truth) for truth in (0, 1)]) > right_floor
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_moderation_knows_the_categories_that_it_has_seen_in_written_sentences_alone(
+    client: httpx.Client, category: str
+) -> None:
+    rows = list(written("test"))
+    truths = np.array([row.has_it and row.category == category for row in rows])
+    answer = client.post("/v1/moderations", json={"input": [row.text for row in rows]}).json()
+    scores = np.array([result["category_scores"][category] for result in answer["results"]])
+    flagged = np.array([result["categories"][category] for result in answer["results"]])
+    assert area_under_curve(scores, truths) > 0.93
+    assert np.mean(flagged[truths]) > 0.6
+    assert np.mean(flagged[~truths]) < 0.1
 
 
 def test_embeddings_are_those_of_the_original(client: httpx.Client) -> None:

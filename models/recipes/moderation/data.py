@@ -1,8 +1,8 @@
 """Step 1, data: `python -m models.recipes.moderation.data --data DIR --work DIR`.
 
-Contract: maps the data sets' labels to the two categories they support, adds harmless text, and
-writes WORK/train.jsonl and WORK/dev.jsonl. Only sources that may be shipped are read. It knows
-nothing of models.
+Contract: maps the data sets' labels to the two categories they support, adds harmless text and the
+sentences written for groups of people and for the other categories, and writes WORK/train.jsonl and
+WORK/dev.jsonl. Only sources that may be shipped are read. It knows nothing of models.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.recipes.classifier.rows import Row, read_rows, write_rows
-from models.recipes.moderation import groups
+from models.recipes.classifier.rows import Row, one_label, read_rows, write_rows
+from models.recipes.moderation import groups, written
 from models.recipes.moderation.harmless import Part, harmless
 
 # The other categories of the moderation API have no training rows, so no label is made for them.
-LABELS = ("harassment", "hate")
-HARMLESS = {"harassment": 0, "hate": 0}
+LABELS = ("harassment", "hate", *written.CATEGORIES)
+HARMLESS = dict.fromkeys(LABELS, 0)
 _MEANT_AS_HARASSMENT = ("harassment", "offensive", "toxic")
 # The largest sources would drown the others; cursing alone is the bulk of the tweets.
 _MOST_ROWS = {
@@ -28,12 +28,14 @@ _MOST_ROWS = {
     ("vicomtech-forum", ""): 6000,
     ("germeval2018", ""): 2000,
 }
+# Training reads the first 96 tokens of a row; what it says must be among them.
+_AROUND_CHARACTERS = 110
 SEED = 31
 
 
 def mapped(labels: Mapping[str, int]) -> dict[str, int]:
-    """The two categories, as far as the row's annotation says anything of them."""
-    known = {name: labels[name] for name in ("hate",) if name in labels}
+    """Our categories, as far as the row's annotation says anything of them."""
+    known = {name: labels[name] for name in ("hate", *written.CATEGORIES) if name in labels}
     said = [labels[name] for name in _MEANT_AS_HARASSMENT if name in labels]
     if said:
         known["harassment"] = max(said)
@@ -59,11 +61,16 @@ def training_rows(data: Path) -> list[Row]:
     for key in sorted(found):
         group = found[key]
         rows += rng.sample(group, min(len(group), _MOST_ROWS.get(key, len(group))))
-    return [*rows, *harmless_rows(data, "train"), *group_rows("train")]
+    return [*rows, *harmless_rows(data, "train"), *group_rows("train"), *written_rows("train", data)]
+
+
+def development_rows(data: Path) -> list[Row]:
+    """What the operating points are chosen on."""
+    return [*moderation_rows(data, "dev"), *harmless_rows(data, "dev"), *written_rows("dev")]
 
 
 def harmless_rows(data: Path, part: Part) -> list[Row]:
-    """Rows that are annotated as neither."""
+    """Rows that are annotated as none of the categories."""
     return [
         Row(text, HARMLESS, f"{source} (as harmless)")
         for source, texts in harmless(data, part).items()
@@ -76,6 +83,21 @@ def group_rows(part: groups.Part) -> list[Row]:
     return [Row(text, {"hate": 1} if hateful else HARMLESS, "groups") for text, hateful in groups.about_groups(part)]
 
 
+def written_rows(part: Part, data: Path | None = None) -> list[Row]:
+    """Rows of the written sentences, some of them among harmless ones of the data; whether one that has a category is
+    hate or harassment too is left open."""
+    around = [] if data is None else [text for text in _texts_around(data, part) if len(text) <= _AROUND_CHARACTERS]
+    return [
+        Row(row.text, one_label(written.CATEGORIES, row.category) if row.has_it else HARMLESS, "written")
+        for row in written.written(part, around)
+    ]
+
+
+def _texts_around(data: Path, part: Part) -> list[str]:
+    chosen = harmless(data, part)
+    return [text for source in ("sst3", "mt-geneval", "clinc150", "stories") for text in chosen[source]]
+
+
 def main() -> None:
     """Read the options and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -85,9 +107,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     rows = training_rows(arguments.data)
     write_rows(arguments.work / "train.jsonl", rows)
-    write_rows(
-        arguments.work / "dev.jsonl", [*moderation_rows(arguments.data, "dev"), *harmless_rows(arguments.data, "dev")]
-    )
+    write_rows(arguments.work / "dev.jsonl", development_rows(arguments.data))
     for key, count in sorted(Counter((row.source, str(dict(row.labels))) for row in rows).items()):
         print(*key, count)
 

@@ -20,7 +20,7 @@ from models.recipes.classifier.recipe import Calibration
 from models.recipes.classifier.report import Figure
 from models.recipes.classifier.rows import Row, sampled, targets_of
 from models.recipes.classifier.steps import evaluate_command
-from models.recipes.moderation.data import LABELS, group_rows, moderation_rows
+from models.recipes.moderation.data import LABELS, group_rows, moderation_rows, written_rows
 from models.recipes.moderation.harmless import harmless
 from models.recipes.moderation.recipe import RECIPE
 
@@ -30,7 +30,7 @@ Numbers = NDArray[np.floating[Any]]
 def measure(classifier: EngineClassifier, calibration: Calibration, data: Path, sample: int | None) -> list[Figure]:
     """OpenAI's samples first: they alone are labelled with the very categories."""
     by_source: dict[str, list[Row]] = {}
-    for row in [*moderation_rows(data, "test"), *group_rows("test")]:
+    for row in [*moderation_rows(data, "test"), *group_rows("test"), *written_rows("test")]:
         by_source.setdefault(row.source, []).append(row)
     order = sorted(by_source, key=lambda source: (not source.startswith("openai"), source))
     thresholds = calibration.thresholds

@@ -56,11 +56,22 @@ def paragraphs(name: str) -> Reader:
     return read
 
 
+def joined(read: Reader, texts: int) -> Reader:
+    """Several texts in a row as one: longer reviews are not in the data."""
+
+    def read_joined(data: Path) -> Iterator[str]:
+        every = list(read(data))
+        yield from (" ".join(every[start : start + texts]) for start in range(0, len(every) - texts + 1, texts))
+
+    return read_joined
+
+
 # Sharp criticism and praise with strong words are in here on purpose: neither is harassment.
 _READERS: dict[Part, dict[str, tuple[int, Reader]]] = {
     "train": {
         "goemotions": (2500, column("sentiment/en.train.tsv.xz", label="positive", source="goemotions")),
         "sst3": (1500, column("sentiment/en.train.tsv.xz", source="sst3")),
+        "sst3 (joined)": (1500, joined(column("sentiment/en.train.tsv.xz", source="sst3"), 4)),
         "customer-reviews": (1000, column("sentiment/en.train.tsv.xz", source="customer-reviews")),
         "mt-geneval": (1500, column("translation/en-de.train.tsv.xz", source="mt-geneval")),
         "mlqe-pe": (700, column("translation/en-de.train.tsv.xz", source="mlqe-pe")),
@@ -79,7 +90,9 @@ _READERS: dict[Part, dict[str, tuple[int, Reader]]] = {
         "clinc150": (600, column("intent/clinc150.dev.tsv.xz")),
         "dolly": (400, turns("instruction/dolly.dev.jsonl.xz", "user")),
         "flores": (600, column("translation/en-de.dev.tsv.xz", source="flores200-dev")),
+        "tatoeba": (600, column("translation/en-de.dev.tsv.xz", source="tatoeba")),
         "sst3": (600, column("sentiment/en.dev.tsv.xz", source="sst3-dev")),
+        "sst3 (joined)": (250, joined(column("sentiment/en.dev.tsv.xz", source="sst3-dev"), 4)),
         "stories": (300, paragraphs("stories/dev.jsonl.xz")),
     },
     "test": {

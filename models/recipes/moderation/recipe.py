@@ -10,10 +10,16 @@ from models.recipes.classifier.infer import EngineClassifier
 from models.recipes.classifier.metrics import best_f1_threshold, fitted_sigmoid_temperature
 from models.recipes.classifier.recipe import Calibration, Recipe, SourceTerms
 from models.recipes.classifier.rows import targets_of
-from models.recipes.moderation.data import LABELS, harmless_rows, moderation_rows
+from models.recipes.moderation.data import LABELS, development_rows
+from models.recipes.moderation.written import CATEGORIES
 
-# At its operating point a category may flag this share of harmless text, whatever F1 would like.
-MOST_FALSE_ALARMS = 0.01
+# At its operating point a category may flag this share of harmless text, whatever F1 would like: there are five.
+MOST_FALSE_ALARMS = 0.005
+# F1 is flat over a wide range of thresholds. The lowest of them finds most.
+F1_SLACK = 0.01
+# Of the categories with written sentences F1 says little, as dev's are as easy as training's: they flag this share,
+# neither more nor less.
+WRITTEN_FALSE_ALARMS = 0.002
 
 _HARMLESS = "taken as harmless"
 
@@ -54,6 +60,10 @@ SOURCES = {
     "groups": SourceTerms(
         "CC-BY-SA-4.0", "sentences about groups of people, harmless and hateful, written for this model"
     ),
+    "written": SourceTerms(
+        "CC-BY-SA-4.0",
+        "sentences of sexual content, violence and self-harm, and such as look like it, written for this model",
+    ),
     "dolly": SourceTerms(
         "CC-BY-SA-3.0", f"answers of databricks-dolly-15k, {_HARMLESS}: nayohan/dolly-15k-analysis @5797d87"
     ),
@@ -61,17 +71,20 @@ SOURCES = {
 
 
 def calibrate(classifier: EngineClassifier, data: Path) -> Calibration:
-    """One temperature; a category's threshold is where F1 is best, but above 99 % of harmless text."""
-    rows = [*moderation_rows(data, "dev"), *harmless_rows(data, "dev")]
+    """One temperature; thresholds by F1 on dev, but above 99.5 % of harmless text, or by harmless text alone."""
+    rows = development_rows(data)
     truths = targets_of(rows, LABELS)
     logits = classifier.logits([row.text for row in rows])
     temperature = fitted_sigmoid_temperature(logits, truths)
     probabilities = 1.0 / (1.0 + np.exp(-logits / temperature))
-    harmless = np.array([row.source.endswith("(as harmless)") for row in rows])
+    harmless = probabilities[[row.source.endswith("(as harmless)") for row in rows]]
     thresholds = {}
     for place, label in enumerate(LABELS):
-        floor = float(np.quantile(probabilities[harmless, place], 1.0 - MOST_FALSE_ALARMS))
-        thresholds[label] = max(floor, best_f1_threshold(probabilities[:, place], truths[:, place]))
+        if label in CATEGORIES:
+            thresholds[label] = float(np.quantile(harmless[:, place], 1.0 - WRITTEN_FALSE_ALARMS))
+        else:
+            floor = float(np.quantile(harmless[:, place], 1.0 - MOST_FALSE_ALARMS))
+            thresholds[label] = max(floor, best_f1_threshold(probabilities[:, place], truths[:, place], F1_SLACK))
     return Calibration(temperature, thresholds)
 
 
@@ -80,11 +93,12 @@ RECIPE = Recipe(
     head="moderation",
     labels=LABELS,
     kind="sigmoid",
-    summary="English moderation: harassment and hate, the two categories with training data; no other is judged.",
+    summary="English moderation: harassment, hate, sexual content, violence, self-harm; no other category is judged.",
     license="CC-BY-SA-4.0",
     created_s=1795453200,
     sources=SOURCES,
     calibrate=calibrate,
     # Names of groups alone raise both, and few of the texts flagged in OpenAI's samples are harassment by its policy.
-    experimental=("harassment", "hate"),
+    # The other three have seen written sentences alone.
+    experimental=LABELS,
 )
