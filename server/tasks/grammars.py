@@ -5,10 +5,13 @@ token by token. Knows no models.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from server.errors import InvalidValue
 
+KEPT, KEPT_CHARACTERS = 64, 100_000
+"""So many grammars, none longer than that, need not be read again."""
 JSON_OPTIONS: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """Free space between tokens would let a small model fill its whole answer with it."""
 
@@ -39,12 +42,22 @@ def checked(grammar: str, field: str) -> str:
     Raises:
         InvalidValue: it is none; the message says why.
     """
+    flaw = (_kept_flaw if len(grammar) <= KEPT_CHARACTERS else _flaw)(grammar)
+    if flaw:
+        raise InvalidValue(f"The schema cannot be enforced: {flaw}", field)
+    return grammar
+
+
+def _flaw(grammar: str) -> str:
+    """Why a grammar is none, if it is none."""
     from llguidance import LLMatcher
 
     is_error, messages = LLMatcher.validate_grammar_with_warnings(grammar)
-    if is_error:
-        raise InvalidValue(f"The schema cannot be enforced: {_first_line(messages[0])}", field)
-    return grammar
+    return _first_line(messages[0]) if is_error else ""
+
+
+# The requests of a client mostly have the same one, and reading it takes milliseconds.
+_kept_flaw = lru_cache(maxsize=KEPT)(_flaw)
 
 
 def _first_line(message: str) -> str:
