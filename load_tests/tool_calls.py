@@ -34,8 +34,8 @@ When a strict call's arguments had to come in the schema's order, 0.600 and 0.40
 which have 0.865 and 0.500 now): the model has learnt an order of its own, and what it says out of that order is worse.
 They come in any order now and are put into the schema's afterwards.
 
-Counting which arguments have come costs a request with tools 5 to 6 % where they were seen before, 13 to 16 % where each
-brings others (the server before and after, in turn, 1 and 16 clients, 400 calls a round)."""
+Counting which arguments have come costs a request with tools 5 to 6 % where they were seen before, 13 to 16 % where
+each brings others (the server before and after, in turn, 1 and 16 clients, 400 calls a round)."""
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
