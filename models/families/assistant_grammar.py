@@ -1,9 +1,8 @@
 """The grammar of the assistant's completions, in llguidance's Lark: text, calls of known tools, or both.
 
 Pieces of a text segment begin with a space where the model wrote them that way in training, so one is allowed before
-each name and value. A call has every required argument and none twice, in the order that the model likes best: of
-training it remembers an order, and held to another it says worse values (load_tests/RESULTS.md). Knows no tokenizer
-and no engine.
+each name and value. A call has every required argument once, in the order that the model likes best: of training it
+remembers an order, and held to another it says worse values (load_tests/RESULTS.md). Knows no tokenizer and no engine.
 """
 
 import json
@@ -68,16 +67,13 @@ def _arguments(
 ) -> tuple[str, list[str]]:
     """What follows a tool's name, and rules for it: one for each set of arguments that have not come yet.
 
-    Of more than ``most`` arguments the sets are too many. Then only the needed ones are counted; or else those of a
-    strict tool come in the schema's order, those of another as the model likes.
+    Of more than ``most`` arguments the sets are too many. Then only the needed ones are counted, and the others come as
+    often as the model likes; or, where a tool is strict or needs too many, all come in the schema's order.
     """
-    everyone = list(range(len(arguments)))
-    counted = everyone if len(arguments) <= most else [i for i in everyone if needed[i]]
-    others = [arguments[i] for i in everyone if i not in counted]
+    counted = [i for i, is_needed in enumerate(needed) if is_needed or len(arguments) <= most]
+    others = [one for i, one in enumerate(arguments) if i not in counted]
     if len(counted) > most or (strict and others):
-        if strict:
-            return " ".join(one if needed[i] else f"{one}?" for i, one in enumerate(arguments)), []
-        return f"({' | '.join(arguments)})*", []
+        return " ".join(one if needed[i] else f"{one}?" for i, one in enumerate(arguments)), []
     lines = []
     for missing in range(1 << len(counted)):
         places = [place for place in range(len(counted)) if missing >> place & 1]

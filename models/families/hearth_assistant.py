@@ -37,7 +37,7 @@ CALL, VALUE, END = "<|call|>", "<|value|>", "<|end|>"
 CONTROL_TOKENS = (SYSTEM, USER, ASSISTANT, RESULT, TOOL, ARGUMENT, OPTION, CALL, VALUE, END)
 SPECIAL_TOKENS = (BOS, *CONTROL_TOKENS)
 CALL_TOKENS = (CALL, ARGUMENT, VALUE)  # written inside a call: `parse_completion` needs them in the text
-NEVER_WRITTEN = (BOS, SYSTEM, USER, ASSISTANT, RESULT, TOOL, OPTION)  # prompts have them, completions never
+NEVER_WRITTEN = tuple(t for t in SPECIAL_TOKENS if t not in (*CALL_TOKENS, END))  # prompts have them, completions never
 
 _SPECIAL = re.compile("(" + "|".join(re.escape(token) for token in SPECIAL_TOKENS) + ")")
 _TYPES: dict[str, tuple[type, ...]] = {  # JSON types whose values are not written as text

@@ -180,6 +180,9 @@ class Generation:
             self._model.require_fits(prompts, field)
         reader = CallReader.of(self._family, self._model.tokenizer, tools)
         banned = reader.stop_ids if "logit_bias" in self._model.engine.honours else frozenset()
+        for id in sorted(banned & options.logit_bias.keys()):
+            if options.logit_bias[id] > 0:
+                raise InvalidValue("This token is never written in such a completion.", f"logit_bias.{id}")
         if options.grammar is not None and options.ignore_eos:
             raise UnsupportedParameter("ignore_eos", "an answer that obeys a grammar ends where the grammar does.")
         stop_ids = frozenset() if options.ignore_eos else self._stop_ids | reader.stop_ids

@@ -114,9 +114,21 @@ def test_auto_says_something_or_makes_a_call_that_is_one(client: openai.OpenAI) 
 @pytest.mark.parametrize("token", [*NEVER_WRITTEN, CALL])
 def test_a_token_of_prompts_alone_is_never_written(client: openai.OpenAI, token: str) -> None:
     number = str(TOKENIZER.id(token))
-    said = [create(client, temperature=0, logit_bias=bias).choices[0] for bias in ({}, {number: 100})]
-    assert said[0].message.content == said[1].message.content != ""
-    assert said[1].finish_reason == "stop"
+    with pytest.raises(openai.BadRequestError, match="never written") as refused:
+        create(client, logit_bias={number: 1})
+    assert refused.value.param == f"logit_bias.{number}"
+    assert create(client, logit_bias={number: -100}).choices[0].message.content
+
+
+def test_an_answer_is_not_made_of_tokens_of_prompts(client: openai.OpenAI) -> None:
+    ask: Any = [{"role": "user", "content": "I want to check the balance of my savings account."}]
+    answer = client.chat.completions.create(
+        model="assistant", messages=ask, temperature=0, max_tokens=60, logprobs=True
+    ).choices[0]
+    assert answer.finish_reason == "stop"
+    assert answer.message.content
+    assert answer.logprobs
+    assert not {token.token for token in answer.logprobs.content or ()} & {*NEVER_WRITTEN, CALL}
 
 
 def test_a_streamed_call_is_the_whole_call(client: openai.OpenAI) -> None:

@@ -84,7 +84,7 @@ async def test_ids_that_are_none_never_reach_the_engine(services: Services, ids:
 async def test_what_the_engine_cannot_do_is_refused_by_name(services: Services) -> None:
     task = services.generator("assistant")
     honoured = services.models["assistant"].engine.honours
-    for name, value in {"seed": 1, "logit_bias": {5: 1.0}, "presence_penalty": 0.5, "min_tokens": 3}.items():
+    for name, value in {"seed": 1, "logit_bias": {500: 1.0}, "presence_penalty": 0.5, "min_tokens": 3}.items():
         options = GenerationOptions(max_tokens=4, **{name: value})  # type: ignore[arg-type]
         if name in honoured:
             await (await task.chat(HELLO, options)).whole()
