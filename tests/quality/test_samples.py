@@ -96,9 +96,9 @@ def test_moderation_knows_the_categories_that_it_has_seen_in_written_sentences_a
     answer = client.post("/v1/moderations", json={"input": [row.text for row in rows]}).json()
     scores = np.array([result["category_scores"][category] for result in answer["results"]])
     flagged = np.array([result["categories"][category] for result in answer["results"]])
-    assert area_under_curve(scores, truths) > 0.93
-    assert np.mean(flagged[truths]) > 0.6
-    assert np.mean(flagged[~truths]) < 0.1
+    assert area_under_curve(scores, truths) > 0.97
+    assert np.mean(flagged[truths]) > 0.85
+    assert np.mean(flagged[~truths]) < 0.05
 
 
 def test_embeddings_are_those_of_the_original(client: httpx.Client) -> None:

@@ -63,13 +63,13 @@ def precision_recall(flagged: NDArray[np.bool_], truths: Numbers) -> tuple[float
 
 
 def best_f1_threshold(probabilities: Numbers, truths: Numbers, slack: float = 0.0) -> float:
-    """The threshold between two scores where F1 is highest; with slack, the lowest where it is at most so much less."""
+    """The lowest threshold between two scores where F1 is the highest, or at most ``slack`` less."""
     known = ~np.isnan(truths)
     order = np.argsort(-probabilities[known])
     scores, true = probabilities[known][order], truths[known][order] > 0.5
     hits = np.cumsum(true)
     f1 = 2.0 * hits / (np.arange(1, len(true) + 1) + true.sum())
-    place = int(np.flatnonzero(f1 >= f1.max() - slack)[-1]) if slack else int(f1.argmax())
+    place = int(np.flatnonzero(f1 >= f1.max() - slack)[-1])
     after = scores[place + 1] if place + 1 < len(scores) else scores[place]
     return float((scores[place] + after) / 2.0)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from models.recipes.classifier.rows import Row, one_label, read_rows, write_rows
@@ -61,21 +61,18 @@ def training_rows(data: Path) -> list[Row]:
     for key in sorted(found):
         group = found[key]
         rows += rng.sample(group, min(len(group), _MOST_ROWS.get(key, len(group))))
-    return [*rows, *harmless_rows(data, "train"), *group_rows("train"), *written_rows("train", data)]
+    texts = harmless(data, "train")
+    return [*rows, *harmless_rows(texts), *group_rows("train"), *written_rows("train", texts_around(texts))]
 
 
 def development_rows(data: Path) -> list[Row]:
     """What the operating points are chosen on."""
-    return [*moderation_rows(data, "dev"), *harmless_rows(data, "dev"), *written_rows("dev")]
+    return [*moderation_rows(data, "dev"), *harmless_rows(harmless(data, "dev")), *written_rows("dev")]
 
 
-def harmless_rows(data: Path, part: Part) -> list[Row]:
+def harmless_rows(texts: Mapping[str, Sequence[str]]) -> list[Row]:
     """Rows that are annotated as none of the categories."""
-    return [
-        Row(text, HARMLESS, f"{source} (as harmless)")
-        for source, texts in harmless(data, part).items()
-        for text in texts
-    ]
+    return [Row(text, HARMLESS, f"{source} (as harmless)") for source, chosen in texts.items() for text in chosen]
 
 
 def group_rows(part: groups.Part) -> list[Row]:
@@ -83,19 +80,19 @@ def group_rows(part: groups.Part) -> list[Row]:
     return [Row(text, {"hate": 1} if hateful else HARMLESS, "groups") for text, hateful in groups.about_groups(part)]
 
 
-def written_rows(part: Part, data: Path | None = None) -> list[Row]:
-    """Rows of the written sentences, some of them among harmless ones of the data; whether one that has a category is
-    hate or harassment too is left open."""
-    around = [] if data is None else [text for text in _texts_around(data, part) if len(text) <= _AROUND_CHARACTERS]
+def written_rows(part: Part, around: Sequence[str] = ()) -> list[Row]:
+    """Rows of the written sentences, some of them among harmless ones; whether one that has a category is hate or
+    harassment too is left open."""
     return [
         Row(row.text, one_label(written.CATEGORIES, row.category) if row.has_it else HARMLESS, "written")
         for row in written.written(part, around)
     ]
 
 
-def _texts_around(data: Path, part: Part) -> list[str]:
-    chosen = harmless(data, part)
-    return [text for source in ("sst3", "mt-geneval", "clinc150", "stories") for text in chosen[source]]
+def texts_around(texts: Mapping[str, Sequence[str]]) -> list[str]:
+    """Harmless texts that are short enough to stand beside a written sentence."""
+    chosen = (text for source in ("sst3", "mt-geneval", "clinc150", "stories") for text in texts[source])
+    return [text for text in chosen if len(text) <= _AROUND_CHARACTERS]
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from models.recipes.classifier.train import Settings
 from models.recipes.moderation.data import LABELS
 
 # Rows are cut early: comments are long, and time is better spent on more of them.
-SETTINGS = Settings(labels=LABELS, kind="sigmoid", epochs=2, limit_tokens=96)
+SETTINGS = Settings(labels=LABELS, kind="sigmoid", epochs=2, limit_tokens=96, consistency=1.0)
 
 if __name__ == "__main__":
     train_command(SETTINGS, __doc__ or "")

@@ -12,9 +12,9 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-Part = Literal["train", "dev", "test"]
+from models.recipes.moderation.harmless import Part
+
 CATEGORIES = ("sexual", "violence", "self-harm")
 SENTENCES = Path(__file__).with_name("written.toml")
 MOST_FORMS = 24

@@ -11,7 +11,7 @@ from models.recipes.classifier.command import train_command
 from models.recipes.classifier.train import Settings
 from models.recipes.sentiment.data import LABELS
 
-SETTINGS = Settings(labels=LABELS, kind="softmax", epochs=3)
+SETTINGS = Settings(labels=LABELS, kind="softmax", epochs=2, consistency=1.0)
 
 if __name__ == "__main__":
     train_command(SETTINGS, __doc__ or "")
