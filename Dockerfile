@@ -35,7 +35,9 @@ COPY models/weights /opt/hearth/models/weights
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/hearth /opt/hearth
 # A container's own loopback is reached by nobody: the server has to listen on all of its addresses, and it refuses to
-# without API keys unless told so. Who reaches the container is decided by what publishes its port.
+# without API keys unless told so. Who reaches the container is decided by what publishes its port. Under which names it
+# answers is another question: without keys those of a local machine, so that no web page in a browser of this host reads
+# it, until HEARTH_ALLOWED_HOSTS names others.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

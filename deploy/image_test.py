@@ -1,12 +1,12 @@
 """Builds the image and tries it as an operator runs it: `make image-test`.
 
-Asserts that the image serves each task, as an ordinary user, on a read-only root file system, with no capability, and
-that SIGTERM ends it with exit code 0. Prints the size and how long it took to be ready. Needs Docker, or (as root)
-Debian's buildah; where no container can be started, as inside another sandbox, the image's file system is entered by
-chroot with the same user, environment and command. BASE= names the base image; with buildah and mmdebstrap and no way
-to pull one, `--make-base` makes a Debian base here. `--arch arm64` does all of it for Arm; on another machine the
-kernel has to hand Arm's programs to an emulator (Debian's qemu-user-static), and it takes long. Only the standard
-library is used.
+Asserts that the image serves each task, as an ordinary user, on a read-only root file system, with no capability, that
+it refuses the names of web pages, and that SIGTERM ends it with exit code 0. Prints the size and how long it took to be
+ready. Needs Docker, or (as root) Debian's buildah; where no container can be started, as inside another sandbox, the
+image's file system is entered by chroot with the same user, environment and command. BASE= names the base image; with
+buildah and mmdebstrap and no way to pull one, `--make-base` makes a Debian base here. `--arch arm64` does all of it for
+Arm; on another machine the kernel has to hand Arm's programs to an emulator (Debian's qemu-user-static), and it takes
+long. Only the standard library is used.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,12 +136,26 @@ class Buildah:
             run("buildah", "rm", container)
 
 
-def ask(port: int, path: str, body: dict[str, Any] | None = None, limit_s: float = ANSWER_S) -> bytes:
+def ask(
+    port: int, path: str, body: dict[str, Any] | None = None, limit_s: float = ANSWER_S, host: str = "localhost"
+) -> bytes:
     """The answer to a request; an HTTP error raises."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"content-type": "application/json"})
+    headers = {"content-type": "application/json", "host": host}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers)
     with urllib.request.urlopen(request, timeout=limit_s) as answer:
         return bytes(answer.read())
+
+
+def require_guard(port: int) -> None:
+    """End the test unless a web page's name that is made to point here (DNS rebinding) is refused."""
+    try:
+        ask(port, "/v1/models", host="page.example")
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 403:
+                return
+    sys.exit("a request under the name of a web page was answered")
 
 
 def wait_until_ready(process: "subprocess.Popen[str]", port: int, limit_s: float) -> float:
@@ -180,6 +195,7 @@ def main() -> None:
     with engine.started(port, []) as process:
         try:
             ready_s = wait_until_ready(process, port, times * READY_S)
+            require_guard(port)
             for path, body in QUESTIONS.items():
                 print(f"{path}: {ask(port, path, body, times * ANSWER_S)[:120].decode()}")
         finally:

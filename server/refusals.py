@@ -2,7 +2,7 @@
 
 ServerError
 ├── ModelNotAllowed   403  the key is known, the model is not for it
-├── HostNotAllowed    403  asked under another machine's name: a web page would reach a server for this machine
+├── HostNotAllowed    403  asked under another machine's name: a web page would reach a server without keys
 ├── TooSlow           408  head or body did not arrive in time
 ├── RateLimited       429  the key has used up its rate; ``retry_after_s``
 └── HeadTooLarge      431  request line and headers are over their limits
@@ -33,11 +33,14 @@ class ModelNotAllowed(ServerError, status=403, kind="permission_error", code="mo
 
 @dataclass(eq=False)
 class HostNotAllowed(ServerError, status=403, kind="permission_error", code="host_not_allowed"):
-    """A server for this machine alone was asked under the name of another one."""
+    """A server without keys was asked under a name that is not its machine's."""
 
     @property
     def message(self) -> str:
-        return "This server answers under names of its own machine. Ask localhost, or name the host in allowed_hosts."
+        return (
+            "A server without keys answers under names of its own machine. "
+            "Ask localhost, or name the host in allowed_hosts."
+        )
 
 
 @dataclass(eq=False)

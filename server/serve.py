@@ -157,13 +157,13 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
             access_log=False,
             server_header=False,
             proxy_headers=False,  # nothing asks for the client's address
-            timeout_keep_alive=int(settings.keep_alive_s),
+            timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # for loop.call_later: no need to cut it
             timeout_graceful_shutdown=5,
         )
 
     metrics = None
     if settings.metrics_port:
-        metrics = config(api.metrics_only(app.state.metrics), settings.metrics_host, settings.metrics_port)
+        metrics = config(api.metrics_only(settings, app.state.metrics), settings.metrics_host, settings.metrics_port)
     main = config(app, settings.host, settings.port)
     pages = [("playground", "/")] if settings.playground else []
     pages += [("API", "/docs")] + ([("metrics", "/metrics")] if metrics is None else [])

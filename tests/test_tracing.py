@@ -16,7 +16,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from server import tracing
-from server.settings import SettingsError, load_settings
+from server.configuration import load_settings
+from server.settings import SettingsError
 from tests.api import conftest as api
 
 pytestmark = pytest.mark.anyio

@@ -74,7 +74,7 @@ def install(
     if not settings.metrics_port:
         app.router.routes.extend(ops.scraping.routes)
     # The last one added is the outermost.
-    if not needs_keys and not settings.allow_public:
+    if not needs_keys:
         app.add_middleware(Hosts, allowed=settings.allowed_hosts)
     if app.state.keyring is not None:
         app.add_middleware(Keys, keyring=app.state.keyring, refuse=_refuse)
@@ -89,13 +89,14 @@ def install(
     app.add_middleware(Observe, metrics=metrics, spans=spans)
 
 
-def metrics_only(metrics: Metrics) -> FastAPI:
-    """An application for a port of its own: it has ``/metrics`` and nothing else."""
+def metrics_only(settings: Settings, metrics: Metrics) -> FastAPI:
+    """An application for a port of its own: it has ``/metrics`` and nothing else, and asks for no key."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.metrics = metrics
     app.router.redirect_slashes = False
     problems.install(app)
     app.router.routes.extend(ops.scraping.routes)
+    app.add_middleware(Hosts, allowed=settings.allowed_hosts)
     app.add_middleware(Observe, metrics=metrics)
     return app
 

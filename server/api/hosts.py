@@ -1,7 +1,9 @@
 """Under which names a server without keys answers.
 
-One that listens on this machine alone is reached by every web page its user opens, once the page's own name has been
-made to point here (DNS rebinding): to the browser they are then one site. The name is what gives it away.
+A server that asks for no key is reached by every web page that somebody on its network opens, once the page's own name
+has been made to point at the server (DNS rebinding): to the browser they are then one site. The name gives it away. On
+which address the server listens says nothing here: a container listens on all of its addresses, and its port may be
+published on the host's loopback only.
 """
 
 import ipaddress
@@ -17,14 +19,16 @@ from server.refusals import HostNotAllowed
 
 PRIVATE = (".localhost", ".local", ".internal")
 """Ends of names that nobody can register."""
+ANY = "*"
+"""Among the allowed names: the operator's word that every name is."""
 
 
 class Hosts:
-    """Refuses names that could be a web page's own. Not installed where there are keys, or the operator's word."""
+    """Refuses names that could be a web page's own; for an application that asks for no key."""
 
     def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:
         self._app = app
-        self._allowed = {name.lower() for name in (*allowed, socket.gethostname())}
+        self._allowed = {name.lower().removesuffix(".") for name in (*allowed, socket.gethostname())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at one request's Host."""
@@ -41,7 +45,7 @@ class Hosts:
         name = name.removesuffix(".")
         if "." not in name and ":" not in name:  # no page on the web has such a name
             return True
-        return name in self._allowed or name.endswith(PRIVATE) or _is_address(name)
+        return ANY in self._allowed or name in self._allowed or name.endswith(PRIVATE) or _is_address(name)
 
 
 def _is_address(name: str) -> bool:

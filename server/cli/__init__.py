@@ -4,6 +4,7 @@ Exit codes: 0 good, 1 failed, 2 wrong usage.
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from server import logs
-from server.settings import SettingsError, load_settings, table
+from server.configuration import flag, load_settings, suggestion
+from server.settings import Settings, SettingsError, table
 
 EXAMPLES = """examples:
   hearth serve --port 9000
@@ -32,10 +34,38 @@ CLASSIFIER = "Labels of your own on an embedding model's vectors, within a minut
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code."""
-    options = vars(_parser().parse_args(arguments))
+    parser = _parser()
+    known, unknown = parser.parse_known_args(arguments)
+    options = vars(known)
     command = options.pop("command")
+    if unknown:
+        words = " ".join(unknown)
+        near = suggestion(unknown[0].lstrip("-").replace("-", "_"), flag) if command == "serve" else ""
+        parser.error(f"unrecognized arguments: {words}.{near}" if near else f"unrecognized arguments: {words}")
+    try:
+        code = _run(command, options)
+        sys.stdout.flush()  # a reader that has left (`hearth list | head -1`) is to be noticed here
+        return code
+    except SettingsError as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's own flush at exit fails
+        return 1
+    except KeyboardInterrupt:
+        return 1
+
+
+def _run(command: str, options: dict[str, Any]) -> int:
+    """Run one command.
+
+    Raises:
+        SettingsError: the flags, the environment or the configuration file are wrong.
+    """
     if command == "serve":
         return _serve(options.pop("config"), options)
+    if "models_dir" in options:
+        options["settings"] = _settings(options.pop("models_dir"))
     if command == "completion":
         from shtab import complete
 
@@ -63,16 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
         "bench": bench.bench,
     }
     try:
-        code = commands[command](**options)
-        sys.stdout.flush()  # a reader that has left (`hearth list | head -1`) is to be noticed here
-        return code
+        return commands[command](**options)
     except CallFailed as error:
         print(f"hearth: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's own flush at exit fails
-        return 1
-    except KeyboardInterrupt:
         return 1
 
 
@@ -112,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     completion.add_argument("shell", choices=("bash", "zsh", "fish", "tcsh", "powershell"))
     _model_arguments(command)
     doctor = command("doctor", "say what this machine and these model folders can do, and why not more")
-    doctor.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER")
+    _folder_argument(doctor)
     key = command("key", "make an API key, and print it with its hash")
     key.add_argument("--name", default="", metavar="NAME", help="print a table for api_keys_file, with this name")
     return parser
@@ -121,8 +144,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serve_arguments(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
     for name, default, about in table():
-        flag = "--" + name.replace("_", "-")
-        serve.add_argument(flag, dest=name, metavar="VALUE", help=f"{about} (default: {default or 'none'})")
+        serve.add_argument(flag(name), dest=name, metavar="VALUE", help=f"{about} (default: {default or 'none'})")
 
 
 def _bulk_arguments(command: argparse.ArgumentParser, model: str | None) -> None:
@@ -166,7 +188,7 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
     remove.add_argument("name", metavar="NAME")
     remove.add_argument("--force", action="store_true", help="even one that ships with Hearth")
     for each in (pull, convert, remove):
-        each.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="the folder of all models")
+        _folder_argument(each)
         each.add_argument("--json", dest="as_json", action="store_true", help="as JSON, for scripts")
 
 
@@ -177,7 +199,7 @@ def _classifier_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--name", required=True, metavar="NAME", help="the id of the new model")
     command.add_argument("--text-column", default="text", metavar="NAME", help="the text's column (default: text)")
     command.add_argument("--label-column", default="label", metavar="NAME", help="the label's column (default: label)")
-    command.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="default: the shipped models'")
+    _folder_argument(command)
     command.add_argument("--encoder", default="embed", metavar="NAME", help="whose vectors are used (default: embed)")
 
 
@@ -193,6 +215,15 @@ def _bench_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--to", default="de", metavar="LANGUAGE", help="translators: from English to (default: de)")
     command.add_argument("--json", dest="as_json", action="store_true", help="as JSON, for scripts")
     _server_arguments(command)
+
+
+def _folder_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--models-dir",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder of all models (default: HEARTH_MODELS_DIR, models_dir in HEARTH_CONFIG, or the shipped)",
+    )
 
 
 def _labels(text: str) -> tuple[str, ...]:
@@ -213,15 +244,27 @@ def _server_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--api-key", default="", metavar="KEY")
 
 
-def _serve(file: Path | None, flags: dict[str, Any]) -> int:
-    try:
-        settings = load_settings(flags, file=file)
-        from server.app import create_app  # loaded late: help and wrong settings need none of it
-        from server.serve import serve
+def _settings(models_dir: Path | None) -> Settings:
+    """The settings for a command that works on model folders: its flag, else the environment and the file.
 
-        logs.configure(settings.log_level, settings.log_format)
-        app = create_app(settings)
-    except SettingsError as error:
-        print(f"hearth: {error}", file=sys.stderr)
-        return 2
-    return serve(app, settings)
+    Raises:
+        SettingsError: the environment or the file is wrong.
+    """
+    # Such a command listens nowhere, so whom a server there would answer is not asked.
+    return load_settings({"models_dir": models_dir, "host": Settings().host}, warn=_remark)
+
+
+def _remark(sentence: str) -> None:
+    print(f"hearth: {sentence}", file=sys.stderr)
+
+
+def _serve(file: Path | None, flags: dict[str, Any]) -> int:
+    remarks: list[str] = []
+    settings = load_settings(flags, file=file, warn=remarks.append)
+    from server.app import create_app  # loaded late: help and wrong settings need none of it
+    from server.serve import serve
+
+    logs.configure(settings.log_level, settings.log_format)
+    for remark in remarks:
+        logging.getLogger(__name__).warning("%s", remark)
+    return serve(create_app(settings), settings)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from server.cli.client import Client
+from server.settings import Settings
 
 COLUMNS = ("id", "task", "state", "memory", "quantization", "context", "engine", "knows", "license")
 KNOWS_CHARACTERS = 32
@@ -57,26 +58,34 @@ def show_model(name: str, as_json: bool, url: str, api_key: str) -> int:
     return 0
 
 
-def doctor(models_dir: Path | None) -> int:
-    """Say which engine serves which model folder and why; exit code 1 when one cannot be served."""
-    from models.registry import ManifestError, find_models, verify
+def doctor(settings: Settings) -> int:
+    """Say which engine would serve which model folder and why; exit code 1 when one cannot be served."""
+    from models.registry import MANIFEST, ManifestError, read_card, verify
     from models.tokenizers import load_tokenizer
     from server.batching.cores import usable_cores
     from server.residents.build import engine_for
-    from server.settings import SHIPPED_MODELS
 
-    cores = usable_cores()
+    cores = settings.cores or usable_cores()
     print(f"machine   {platform.machine()}, {cores} usable cores, Python {platform.python_version()}")
-    good = True
-    for card in find_models(models_dir or SHIPPED_MODELS):
+    files = sorted(settings.models_dir.glob(f"*/{MANIFEST}"))
+    if not files:
+        print(f"there is no model in {settings.models_dir}")
+    good = bool(files)
+    seen: dict[str, Path] = {}
+    for file in files:
+        name = file.parent.name
         try:
-            spec, _, why = engine_for(card, cores, 32)
+            card = read_card(file.parent)
+            name = card.id
+            if seen.setdefault(name, file.parent) != file.parent:
+                raise ManifestError(file, f"id '{name}' is already taken by {seen[name]}")
+            spec, _, why = engine_for(card, cores, settings.batch_rows)
             verify(card)
             load_tokenizer(card)
         except (ManifestError, ValueError) as error:
-            print(f"{card.id:<12}  cannot be served: {error}")
+            print(f"{name:<12}  cannot be served: {error}")
             good = False
             continue
-        print(f"{card.id:<12}  ok")
+        print(f"{name:<12}  ok")
         print(f"              engine {spec.kind}, {spec.lanes} lanes of {spec.lane_threads} threads: {why}")
     return 0 if good else 1

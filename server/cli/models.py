@@ -17,7 +17,7 @@ from models.convert.make import UNFINISHED, require_name
 from models.convert.source import SourceError
 from models.convert.table import converter_for
 from models.registry import MANIFEST, ManifestError, read_card
-from server.settings import SHIPPED_MODELS, SettingsError, load_settings
+from server.settings import SHIPPED_MODELS, Settings
 
 NEEDED = ("huggingface_hub", "safetensors", "torch", "transformers")
 _NO_NAME = re.compile(r"LABEL_\d+")
@@ -54,12 +54,12 @@ def convert_model(source: str, name: str | None, **how: Any) -> int:
     return pull(source, None, name, False, None, **how)
 
 
-def remove(name: str, models_dir: Path | None, force: bool, as_json: bool) -> int:
+def remove(name: str, settings: Settings, force: bool, as_json: bool) -> int:
     """Remove a model's folder.
 
     No path is made of the name: the folders that are there are asked for theirs.
     """
-    root = _models_dir(models_dir)
+    root = settings.models_dir
     folders = {_id_of(file.parent): file.parent for file in root.glob(f"*/{MANIFEST}") if not file.parent.is_symlink()}
     folder = folders.get(name)
     if folder is None:
@@ -83,11 +83,11 @@ def _make(
     quantization: Quantization,
     context_tokens: int | None,
     labels: tuple[str, ...],
-    models_dir: Path | None,
+    settings: Settings,
     as_json: bool,
 ) -> int:
     try:
-        root = _models_dir(models_dir)
+        root = settings.models_dir
         if name is not None:
             require_name(root, name)
         source = read()
@@ -99,7 +99,7 @@ def _make(
 
         request = Request(quantization, context_tokens, labels, open_served, report=_report)
         made = convert(source, root, name, request)
-    except (CannotConvert, CannotFetch, ManifestError, SourceError, SettingsError, OSError, _Refused) as error:
+    except (CannotConvert, CannotFetch, ManifestError, SourceError, OSError, _Refused) as error:
         print(f"hearth: {error}", file=sys.stderr)
         return 1
     _tell(made, as_json)
@@ -125,11 +125,6 @@ def _tell(folder: Path, as_json: bool) -> None:
     if all(_NO_NAME.fullmatch(label) for head in card.heads for label in head.labels) and card.heads:
         print("Its labels have no names; --labels gives them some, in their order: --labels negative,positive")
     print(f"licence: {card.license}; context: {card.context_length_tokens} tokens; {card.quantization}")
-
-
-def _models_dir(given: Path | None) -> Path:
-    """The folder of all models: the flag's, else the settings' (``HEARTH_MODELS_DIR``)."""
-    return load_settings({"models_dir": given}).models_dir
 
 
 def _id_of(folder: Path) -> str:

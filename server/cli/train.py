@@ -6,30 +6,28 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from models.registry import ModelCard, find_models
+from models.registry import ManifestError, ModelCard, find_models
 from server.batching.cores import usable_cores
 from server.cli.files import FileProblem, read
 from server.learn.fit import CannotFit, fit, require_library
 from server.learn.folder import confusion_table, require_free, write_folder
 from server.learn.vectors import Vectors
-from server.settings import SHIPPED_MODELS
+from server.settings import SHIPPED_MODELS, Settings
 
 SHOWN = 5
 """So many lines that cannot be used are named one by one."""
 
 
-def classifier(
-    data: Path, name: str, text_column: str, label_column: str, models_dir: Path | None, encoder: str
-) -> int:
+def classifier(data: Path, name: str, text_column: str, label_column: str, settings: Settings, encoder: str) -> int:
     """Fit a head, say how good it is, and write its model folder."""
     began_s = time.perf_counter()
     try:
-        folder = models_dir or SHIPPED_MODELS
+        folder = settings.models_dir
         require_free(folder, name)
         require_library()
         card = _encoder(folder, encoder)
         texts, labels = _rows(data, text_column, label_column)
-        vectors = Vectors(card, usable_cores())
+        vectors = Vectors(card, settings.cores or usable_cores())
         rows = vectors.rows(texts)
         known = [i for i, row in enumerate(rows) if row is not None]
         if len(known) < len(rows):
@@ -39,7 +37,7 @@ def classifier(
             encoded = vectors.encode([row for row in rows if row is not None], bar.update)
         fitted = fit(encoded, [labels[i] for i in known])
         made = write_folder(folder, name, card, fitted, data.name)
-    except (CannotFit, FileProblem) as error:
+    except (CannotFit, FileProblem, ManifestError) as error:
         print(f"hearth: {error}", file=sys.stderr)
         return 1
     print(confusion_table(fitted))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from server.api import ops
+from server.configuration import load_settings
 from server.metrics import TABLE
 from server.settings import Settings
 
@@ -106,9 +108,26 @@ def test_every_metric_of_the_server_has_a_place_on_the_dashboard() -> None:
 
 @pytest.mark.parametrize("name", re.findall(r"HEARTH_(\w+)=", (ROOT / "Dockerfile").read_text()))
 def test_the_image_sets_only_settings_that_there_are(name: str) -> None:
-    assert name.lower() in Settings.__dataclass_fields__
+    assert name.lower() in Settings.model_fields
 
 
 def test_a_stopping_container_is_given_the_time_to_drain() -> None:
     grace = COMPOSE["services"]["hearth"]["stop_grace_period"]
     assert float(grace.removesuffix("s")) > Settings().drain_s
+
+
+def test_the_pod_of_the_documentation_is_one_that_the_server_can_live_in() -> None:
+    [text] = re.findall(r"```yaml\n(spec:.+?)```", (ROOT / "docs/operations.md").read_text("utf-8"), re.DOTALL)
+    pod = yaml.safe_load(text)["spec"]
+    [container] = pod["containers"]
+    image = dict(re.findall(r"(HEARTH_\w+)=(\S+)", (ROOT / "Dockerfile").read_text("utf-8")))
+    warned: list[str] = []
+    settings = load_settings({}, image | {each["name"]: each["value"] for each in container["env"]}, warn=warned.append)
+    assert not warned
+    assert pod["enableServiceLinks"] is False
+    assert pod["terminationGracePeriodSeconds"] > settings.drain_s
+    assert {port["containerPort"] for port in container["ports"]} == {settings.port}
+    probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")]
+    assert {probe["port"] for probe in probes} == {settings.port}
+    assert {probe["path"] for probe in probes} <= {route.path for route in ops.router.routes}  # type: ignore[attr-defined]
+    assert container["volumeMounts"] == [{"name": pod["volumes"][0]["name"], "mountPath": "/tmp"}]  # noqa: S108

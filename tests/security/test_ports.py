@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from server.settings import Settings, SettingsError
 from tests.server_process import LIMIT_S
 
 pytestmark = pytest.mark.anyio
@@ -48,9 +47,3 @@ def test_the_server_ends_when_the_port_for_metrics_is_taken(free_port: int) -> N
     assert done.returncode == 1
     assert f"metrics cannot be served on 127.0.0.1:{free_port}" in done.stderr
     assert "listens" not in done.stdout
-
-
-@pytest.mark.parametrize("name", ["metrics_port", "port"])
-def test_a_port_that_is_none_is_an_error(name: str) -> None:
-    with pytest.raises(SettingsError, match=name):
-        Settings(**{name: 70_000})  # type: ignore[arg-type]

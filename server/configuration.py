@@ -1,0 +1,162 @@
+"""Reads settings: the only module that reads the environment and the configuration file.
+
+A flag wins over the environment, the environment over the file. Every value is checked where it stands, also one that
+another wins over. An unknown name is an error in the file and among the flags. In the environment it is a warning:
+others write there too, Kubernetes for one.
+"""
+
+import difflib
+import logging
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from server.settings import Settings, SettingsError, allowed
+
+log = logging.getLogger(__name__)
+
+ENVIRONMENT_PREFIX = "HEARTH_"
+
+_SERVICE_LINK = re.compile(r"HEARTH(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
+"""What Kubernetes sets for a Service named hearth or hearth-…, in the form of Docker's old links."""
+_SECRET = ("api_keys",)
+"""Settings whose values are never shown: where a hash belongs, the key itself may stand by mistake."""
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Settings from one place."""
+
+    values: Mapping[str, Any]
+    called: Callable[[str], str]
+    """What a setting is called there, so that a person finds it."""
+    spelled: Callable[[str], str]
+    """How another setting is written there."""
+
+    def problems(self) -> Iterator[str]:
+        """Everything that is wrong with these values, a sentence or two each."""
+        try:
+            Settings(**self.values)
+        except SettingsError:
+            return  # how settings go together is asked of all layers at once
+        except ValidationError as error:
+            kinds = {str(each["loc"][0]): each["type"] for each in error.errors(include_url=False)}
+            for name, kind in kinds.items():
+                if kind == "extra_forbidden":
+                    yield f"{self.called(name)} is no setting.{suggestion(name, self.spelled)}"
+                else:
+                    yield f"{self.called(name)} is {_shown_value(name, self.values[name])}; it must be {allowed(name)}."
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+    warn: Callable[[str], object] = log.warning,
+) -> Settings:
+    """Settings from flags, environment and TOML file.
+
+    Args:
+        flags: values as text or already of their type; None means not given.
+        environment: ``os.environ`` when not given.
+        file: the TOML file; else the one named by ``HEARTH_CONFIG``, if any.
+        warn: is given a sentence about names in the environment that begin as ours do and are no settings.
+
+    Raises:
+        SettingsError: an unknown name in the file or the flags, or values that their settings cannot have: all of
+            them, a line each.
+    """
+    environment = os.environ if environment is None else environment
+    if file is None and (named := environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")):
+        file = Path(named)
+    layers = [] if file is None else [_file(file)]
+    layers += [_opentelemetrys(environment), _environment(environment, warn), _flags(flags or {})]
+    if problems := [problem for layer in layers for problem in layer.problems()]:
+        raise SettingsError("\n".join(problems))
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values |= layer.values
+    return Settings(**values)
+
+
+def _file(file: Path) -> _Layer:
+    try:
+        text = file.read_text("utf-8")
+        values = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}") from error
+
+    def called(name: str) -> str:
+        begins = re.compile(rf"""\s*(\[\s*)?["']?{re.escape(name)}["']?\s*[.=\]]""")
+        lines = (number for number, line in enumerate(text.splitlines(), 1) if begins.match(line))
+        return f"{file}, line {number}: {name}" if (number := next(lines, 0)) else f"{file}: {name}"
+
+    return _Layer(values, called, str)
+
+
+def _opentelemetrys(environment: Mapping[str, str]) -> _Layer:
+    """Where spans go by OpenTelemetry's own names; the rest of them its library reads itself."""
+    values = {}
+    if environment.get("OTEL_SDK_DISABLED", "").lower() != "true":
+        if endpoint := environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+            values = {"otlp_endpoint": endpoint}
+        elif endpoint := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+            values = {"otlp_endpoint": endpoint.rstrip("/") + "/v1/traces"}
+    return _Layer(values, str, str)
+
+
+def _environment(environment: Mapping[str, str], warn: Callable[[str], object]) -> _Layer:
+    """The settings in the environment; names that look like settings and are none are warned of and left out."""
+
+    def variable(name: str) -> str:
+        return f"{ENVIRONMENT_PREFIX}{name.upper()}"
+
+    ours = {variable(name): name for name in Settings.model_fields}
+    values, linked = {}, []
+    for name, value in sorted(environment.items()):
+        is_address = name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value) is not None
+        if not name.startswith(ENVIRONMENT_PREFIX) or name == variable("config"):
+            continue
+        if is_address or _SERVICE_LINK.fullmatch(name):
+            linked.append(name)
+        elif name in ours:
+            values[ours[name]] = value
+        else:
+            hint = suggestion(name.removeprefix(ENVIRONMENT_PREFIX).lower(), variable)
+            warn(f"{name} in the environment is no setting; it is passed over.{hint}")
+    if linked:
+        warn(
+            f"Kubernetes has set {', '.join(linked)} for a Service of this name. They are no settings; they are "
+            "passed over. `enableServiceLinks: false` in the pod's spec keeps them away."
+        )
+    return _Layer(values, lambda name: f"{variable(name)} in the environment", variable)
+
+
+def flag(name: str) -> str:
+    """How a setting is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def _flags(flags: Mapping[str, Any]) -> _Layer:
+    return _Layer({name: value for name, value in flags.items() if value is not None}, flag, flag)
+
+
+def suggestion(name: str, spelled: Callable[[str], str]) -> str:
+    """A question after the nearest setting to a name that is none; nothing where none is near."""
+    near = difflib.get_close_matches(name, Settings.model_fields, 1)
+    return f" Did you mean {spelled(near[0])}?" if near else ""
+
+
+def _shown_value(name: str, value: Any) -> str:
+    if name in _SECRET:
+        return "not shown here"
+    shown = repr(str(value) if isinstance(value, Path) else value)
+    return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}…"
