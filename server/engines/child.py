@@ -1,4 +1,4 @@
-"""The engine process: one model, its engine, and a pipe a lane. Run as ``python -m server.engines.child NAME FD…``;
+"""The engine process: one model, its engine, and a pipe a lane. Run as ``python -P -m server.engines.child NAME FD…``;
 the name is for people who look at the list of processes.
 
 It knows the engine contract and nothing of requests. The parent's frames on a lane's pipe:

@@ -51,7 +51,8 @@ def begin(spec: EngineSpec, silence_s: float) -> Life:
     ours, theirs = zip(*(Pipe() for _ in range(spec.lanes + 1)), strict=True)
     fds = [pipe.fileno() for pipe in theirs]
     process = subprocess.Popen(  # noqa: S603  our own module, our own arguments
-        [sys.executable, "-m", "server.engines.child", spec.name, *map(str, fds)],
+        # -P: no module comes from the working directory, whatever files lie there.
+        [sys.executable, "-P", "-m", "server.engines.child", spec.name, *map(str, fds)],
         pass_fds=fds,
         stdin=subprocess.DEVNULL,
         env=MALLOC | os.environ,
