@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from server.api.record import Record
+from server.extras import how_to_install
 from server.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def start(endpoint: str, version: str) -> "Tracer":
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"otlp_endpoint is {endpoint}, and {error.name} is not installed: pip install 'hearth-server[tracing]'."
+            f"otlp_endpoint is {endpoint}, and {error.name} is not installed; to install: {how_to_install('tracing')}"
         ) from error
     resource = Resource.create({SERVICE_VERSION: version})
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):

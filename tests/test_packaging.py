@@ -1,8 +1,10 @@
 """What is installed, and from what: the lock files and the packages they bring."""
 
+import ast
 import importlib.metadata
 import importlib.util
 import re
+import shlex
 import sys
 import tomllib
 from pathlib import Path
@@ -10,6 +12,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from server.extras import how_to_install
+from tests.test_repository import texts
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("build", "run", "dev", "convert", "train")
@@ -54,6 +59,52 @@ def test_no_module_of_ours_has_a_name_of_the_standard_library(package: str) -> N
 def test_the_hearth_command_is_installed() -> None:
     [command] = importlib.metadata.entry_points(group="console_scripts", name="hearth")
     assert callable(command.load())
+
+
+def imported() -> set[str]:
+    """The packages of others that a server or a command imports, anywhere in a module."""
+    files = [file for folder in ("server", "models") for file in (ROOT / folder).rglob("*.py")]
+    nodes = [
+        node for file in files if "recipes" not in file.parts for node in ast.walk(ast.parse(file.read_text("utf-8")))
+    ]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"server", "models"}
+
+
+def test_every_package_that_is_imported_is_asked_for() -> None:
+    """And does not come along with another one, until that one drops it."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    lines = [*PROJECT["project"]["dependencies"], *(line for extra in extras for line in extra)]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    distributions = importlib.metadata.packages_distributions()
+    where_not_installed = {"eldc": ["eldc"], "torch": ["torch"], "transformers": ["transformers"]}
+    for package in imported():
+        names = distributions.get(package) or where_not_installed[package]
+        assert {canonicalize_name(name) for name in names} & declared, package
+
+
+@pytest.mark.parametrize("package", ["h11", "uvicorn"])
+def test_what_is_subclassed_keeps_to_the_versions_that_were_tried(package: str) -> None:
+    [asked] = [each for each in asked_for("run") if each.name == package]
+    major, minor = (int(part) for part in importlib.metadata.version(package).split(".")[:2])
+    assert asked.specifier.contains(f"{major}.{minor}.99")
+    assert not asked.specifier.contains(f"{major}.{minor + 1}")
+
+
+OUR_NAME = re.compile(r"""(pip|pipx|uv)\b[^\n`]*\s['"]?hearth-server\b""")
+
+
+def test_nobody_is_told_to_install_a_name_that_is_not_ours() -> None:
+    """`hearth-server` is on no package index: what somebody puts there under that name would be installed."""
+    assert OUR_NAME.search("pip install 'hearth-server[convert]'")
+    assert [name for name, text in texts() if name != "tests/test_packaging.py" and OUR_NAME.search(text)] == []
+
+
+@pytest.mark.parametrize("extra", PROJECT["project"]["optional-dependencies"])
+def test_what_to_install_for_an_extra_is_what_it_asks_for(extra: str) -> None:
+    words = shlex.split(how_to_install(extra))
+    assert words == ["pip", "install", *PROJECT["project"]["optional-dependencies"][extra]]
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -23,7 +23,7 @@ FILES = (
 )
 SAFE_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
-"""Pickles: for repositories that have nothing else. transformers reads them without executing what they hold."""
+"""Pickles: for repositories that have nothing else; read for their tensors only (`models.convert.original`)."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -32,7 +32,8 @@ def load(kind: str, source: Source, dispensable: Sequence[str] = (), **options: 
             str(source.folder),
             dtype=float32,
             local_files_only=True,
-            trust_remote_code=False,
+            trust_remote_code=False,  # code of the repository is not run
+            weights_only=True,  # of a pickle tensors are made, and what else is in it is an error
             output_loading_info=True,
             **options,
         )

@@ -18,7 +18,11 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """A repository on disk. Nothing in it is ever executed or unpickled."""
+    """A repository on disk. Nothing in it is ever executed.
+
+    Old repositories have their weights as pickles only: torch reads these with a reader of its own that makes tensors
+    and refuses everything else (`models.convert.original`).
+    """
 
     folder: Path
     repository: str

@@ -17,6 +17,7 @@ from models.convert.make import UNFINISHED, require_name
 from models.convert.source import SourceError
 from models.convert.table import converter_for
 from models.registry import MANIFEST, ManifestError, read_card
+from server.extras import how_to_install
 from server.settings import SHIPPED_MODELS, Settings
 
 NEEDED = ("huggingface_hub", "safetensors", "torch", "transformers")
@@ -137,4 +138,4 @@ def _id_of(folder: Path) -> str:
 def _require(packages: Sequence[str]) -> None:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        raise _Refused(f"this needs {', '.join(missing)}: pip install 'hearth-server[convert]'")
+        raise _Refused(f"this needs {', '.join(missing)}; to install: {how_to_install('convert')}")

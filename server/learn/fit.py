@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from server.extras import how_to_install
+
 Floats = npt.NDArray[np.float32]
 
 FOLDS = 5
@@ -108,10 +110,7 @@ def _regression(strength: float) -> Any:
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError:
-        raise CannotFit(
-            "scikit-learn is not installed. Install it with: pip install 'hearth-server[classifier]' "
-            "(or: pip install scikit-learn)"
-        ) from None
+        raise CannotFit(f"scikit-learn is not installed; to install: {how_to_install('classifier')}") from None
     return LogisticRegression(C=strength / 100, max_iter=300, tol=1e-3)
 
 

@@ -103,7 +103,7 @@ def test_without_the_library_the_command_to_install_it_is_said(
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert train(tmp_path) == 1
-    assert "pip install 'hearth-server[classifier]'" in capsys.readouterr().err
+    assert "to install: pip install 'scikit-learn>=1.6'" in capsys.readouterr().err
 
 
 def test_the_head_takes_vectors_as_they_are() -> None:

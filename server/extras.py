@@ -1,0 +1,21 @@
+"""What some commands want beyond what a server runs on, and the command that installs it."""
+
+import re
+import shlex
+from importlib.metadata import PackageNotFoundError, requires
+
+_OF_EXTRA = re.compile(r"(?P<package>[^;]+?)\s*;.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra's packages into this environment.
+
+    It names the packages themselves, as our own metadata lists them. `hearth-server` is on no package index: whoever
+    takes the name there could be installed by a command with it.
+    """
+    try:
+        lines = requires("hearth-server") or []
+    except PackageNotFoundError:  # the code was put here by other means than an installer
+        return f"what pyproject.toml lists as the extra '{extra}'"
+    found = [match["package"] for line in lines if (match := _OF_EXTRA.match(line)) and match["extra"] == extra]
+    return f"pip install {shlex.join(found)}"
