@@ -6,7 +6,6 @@ is room for. Bodies that come slowly are the routes' business (``server/api/read
 
 import asyncio
 import logging
-import resource
 import sys
 import uuid
 from dataclasses import dataclass
@@ -203,7 +202,14 @@ class Connection(H11Protocol):
 
 
 def room_for(wanted: int) -> int:
-    """How many connections the limit on open files leaves room for, ``wanted`` at most. Raises the soft limit."""
+    """How many connections the limit on open files leaves room for, ``wanted`` at most. Raises the soft limit.
+
+    Where there is no such limit to ask for (`server.machine.lacks` says so), all of them.
+    """
+    try:
+        import resource
+    except ModuleNotFoundError:  # a module of POSIX systems
+        return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted

@@ -134,7 +134,8 @@ def serve(app: FastAPI, settings: Settings) -> int:
     server = make_server(app, settings)
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, server.handle_exit)
-    signal.signal(signal.SIGHUP, server.handle_hangup)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, server.handle_hangup)
     # Lanes hand over batches between two steps of the event loop: the usual 5 ms would leave an engine idle meanwhile.
     sys.setswitchinterval(0.0005)
     server.run()

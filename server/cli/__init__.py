@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from server import logs
+from server import logs, machine
 from server.configuration import flag, load_settings, suggestion
 from server.settings import Settings, SettingsError, table
 
@@ -261,10 +261,13 @@ def _remark(sentence: str) -> None:
 def _serve(file: Path | None, flags: dict[str, Any]) -> int:
     remarks: list[str] = []
     settings = load_settings(flags, file=file, warn=remarks.append)
+    if problem := machine.why_not_served():
+        print(f"hearth: {problem}", file=sys.stderr)
+        return 1
     from server.app import create_app  # loaded late: help and wrong settings need none of it
     from server.serve import serve
 
     logs.configure(settings.log_level, settings.log_format)
-    for remark in remarks:
+    for remark in (*remarks, *machine.lacks()):
         logging.getLogger(__name__).warning("%s", remark)
     return serve(create_app(settings), settings)

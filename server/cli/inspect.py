@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from server import machine
 from server.cli.client import Client
 from server.settings import Settings
 
@@ -67,10 +68,13 @@ def doctor(settings: Settings) -> int:
 
     cores = settings.cores or usable_cores()
     print(f"machine   {platform.machine()}, {cores} usable cores, Python {platform.python_version()}")
+    problem = machine.why_not_served()
+    for sentence in [problem] if problem else machine.lacks():
+        print(f"          {sentence}")
     files = sorted(settings.models_dir.glob(f"*/{MANIFEST}"))
     if not files:
         print(f"there is no model in {settings.models_dir}")
-    good = bool(files)
+    good = bool(files) and problem is None
     seen: dict[str, Path] = {}
     for file in files:
         name = file.parent.name
