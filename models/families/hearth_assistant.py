@@ -14,9 +14,9 @@ Arguments are not JSON inside the model: a value that is a segment of its own ha
 pieces as in the user's sentence (copying is what a small model does best), needs no escapes
 and can't be malformed. `parse_completion` turns them into JSON types of the tool's schema.
 
-A server's way: `chat_messages` and `tools_from_schemas` read a request, `template_messages` and
-`template_tools` feed the template, `split_special` makes its output segments for the tokenizer,
-`parse_completion` reads what came back. Knows text only: nothing of tensors, HTTP or the engine.
+A server's way: `chat_messages` and `tools_from_schemas` read a request, `template_messages` feeds the template,
+`parse_completion` reads what came back. Training's way: `segments`. Knows text only: nothing of
+tensors, HTTP or the engine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.families.assistant_grammar import call_grammar as call_grammar
-from models.tokenizers import Segment, Special
 
 BOS = "<s>"
 SYSTEM, USER, ASSISTANT, RESULT = "<|system|>", "<|user|>", "<|assistant|>", "<|result|>"
@@ -171,22 +170,6 @@ def template_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     ]
 
 
-def template_tools(tools: Sequence[Tool]) -> list[dict[str, Any]]:
-    """Tools as chat_template.jinja reads them, names escaped."""
-    return [
-        {
-            "function": {
-                "name": escape(tool.name),
-                "parameters": {
-                    "properties": {escape(name): {} for name in (*tool.required, *tool.optional)},
-                    "required": [escape(name) for name in tool.required],
-                },
-            }
-        }
-        for tool in tools
-    ]
-
-
 def tools_from_schemas(schemas: Sequence[Mapping[str, Any]]) -> list[Tool]:
     """OpenAI `tools` as signatures; names beyond the schema's `properties` are left out."""
     out = []
@@ -224,12 +207,6 @@ def result_text(content: str) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{key}: {value_text(item)}" for key, item in value.items())
     return content
-
-
-def split_special(rendered: str) -> list[Segment]:
-    """A rendered template as special tokens and the plain text between them."""
-    parts = (part for part in _SPECIAL.split(rendered) if part)
-    return [Special(part) if part in SPECIAL_TOKENS else part for part in parts]
 
 
 def escape(text: str) -> str:

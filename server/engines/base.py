@@ -71,10 +71,6 @@ class Outbox(Protocol[RowT, PieceT_contra, ResultT_contra]):
 class Engine(Protocol[RowT, PieceT_co, ResultT_co]):
     """One model. ``run`` is never called on the event loop and may run in ``lanes`` threads at once."""
 
-    @property
-    def honours(self) -> frozenset[str]:
-        """Names of the request parameters this engine can serve exactly; others are refused by name."""
-
     def run(self, rows: Sequence[RowT], out: Outbox[RowT, PieceT_co, ResultT_co]) -> None:
         """Work on the rows until each has an outcome.
 

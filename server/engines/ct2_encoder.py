@@ -14,8 +14,6 @@ from server.engines.rows import Encoded, EncoderRow
 class EncoderEngine:
     """One encoder model; ``spec.lanes`` replicas share its weights."""
 
-    honours: frozenset[str] = frozenset()
-
     def __init__(self, spec: EngineSpec) -> None:
         self._encoder = open_model(ctranslate2.Encoder, spec)
 

@@ -15,14 +15,12 @@ from models.vocabulary import read_vocabulary
 from server.engines.base import Outbox
 from server.engines.ct2_decode import Decode, sampling_options
 from server.engines.ct2_open import open_model
-from server.engines.kinds import GENERATOR_PARAMETERS, EngineSpec
+from server.engines.kinds import EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
 
 
 class GeneratorEngine:
     """One decoder model; ``spec.lanes`` replicas share its weights."""
-
-    honours: frozenset[str] = GENERATOR_PARAMETERS
 
     def __init__(self, spec: EngineSpec) -> None:
         self._vocabulary = read_vocabulary(Path(spec.folder))

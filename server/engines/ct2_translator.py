@@ -14,8 +14,6 @@ from server.engines.rows import Hypothesis, Translated, TranslationRow
 class TranslatorEngine:
     """One encoder-decoder model; ``spec.lanes`` replicas share its weights."""
 
-    honours: frozenset[str] = frozenset()
-
     def __init__(self, spec: EngineSpec) -> None:
         self._translator = open_model(ctranslate2.Translator, spec)
 

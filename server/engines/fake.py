@@ -42,8 +42,6 @@ class FakeEngine:
     ``broken`` (str): fail to start with this message; ``fatal`` (bool): die at the start.
     """
 
-    honours: frozenset[str] = frozenset()
-
     def __init__(self, spec: EngineSpec) -> None:
         if spec.options.get("fatal"):
             os.kill(os.getpid(), signal.SIGKILL)

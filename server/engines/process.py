@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from server.engines import frames
 from server.engines.base import Outbox, State
-from server.engines.kinds import KINDS, EngineSpec
+from server.engines.kinds import EngineSpec
 from server.engines.life import Life, Problem, begin, epitaph, hang_up, load
 from server.errors import EngineFailed, Unavailable
 
@@ -88,7 +88,6 @@ class ProcessEngine:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
-        self.honours = KINDS[spec.kind].honours
         self.state: State = "loading"
         self.reason = "The model is loading."
         self._watcher = watcher

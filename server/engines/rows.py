@@ -70,11 +70,6 @@ class Token:
     """The likeliest at this position, likeliest first: their ids as int32, then their log-probabilities as float32.
     Bytes, since a token may have twenty: as objects they would take longer than a small model's step."""
 
-    @property
-    def likeliest(self) -> list[tuple[int, float]]:
-        """``top``, read."""
-        return list(zip(*read_top(self.top), strict=True))
-
 
 def write_top(ids: npt.ArrayLike, logprobs: npt.ArrayLike) -> bytes:
     """``Token.top`` of these."""

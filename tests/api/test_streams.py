@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -105,7 +106,8 @@ def record() -> Record:
     return Record("req_1", "POST", time.perf_counter())
 
 
-async def sent_by(stream: events.EventStream) -> str:
+async def sent_by(stream: events.EventStream, pinged: asyncio.Event | None = None) -> str:
+    """All that a stream sends; the event is set with each ping."""
     sent: list[bytes] = []
     never = asyncio.Event()
 
@@ -114,6 +116,8 @@ async def sent_by(stream: events.EventStream) -> str:
 
     async def send(message: Any) -> None:
         sent.append(message.get("body", b""))
+        if pinged is not None and sent[-1] == events.PING:
+            pinged.set()
 
     async with asyncio.timeout(10):
         await stream({"type": "http"}, receive, send)
@@ -124,16 +128,14 @@ async def test_an_idle_stream_gets_pings_also_before_its_first_event() -> None:
     pinged = asyncio.Event()
 
     async def slow() -> Any:
-        await asyncio.sleep(0.05)
-        yield b"data: 1\n\n"
-        await asyncio.sleep(0.05)
-        pinged.set()
-        yield b"data: 2\n\n"
+        """Two events, each only once a ping has been sent."""
+        for number in (1, 2):
+            await pinged.wait()
+            pinged.clear()
+            yield b"data: %d\n\n" % number
 
-    text = await sent_by(await events.begin(slow(), record(), 10, ping_s=0.01))
-    assert text.startswith(": ping\n\n")
-    assert text.endswith("data: 2\n\ndata: [DONE]\n\n")
-    assert text.count(": ping") >= 2
+    text = await sent_by(await events.begin(slow(), record(), 10, ping_s=0.01), pinged)
+    assert re.fullmatch(r"(: ping\n\n)+data: 1\n\n(: ping\n\n)+data: 2\n\ndata: \[DONE\]\n\n", text)
 
 
 async def test_a_stream_over_its_deadline_ends_with_an_error_event() -> None:
@@ -141,9 +143,8 @@ async def test_a_stream_over_its_deadline_ends_with_an_error_event() -> None:
 
     async def endless() -> Any:
         try:
-            while True:
-                yield b"data: 1\n\n"
-                await asyncio.sleep(0.01)
+            yield b"data: 1\n\n"
+            await asyncio.Event().wait()
         finally:
             closed.set()
 

@@ -63,8 +63,17 @@ def test_cores_are_granted_in_the_order_of_asking() -> None:
 
 
 def test_more_than_the_machine_has_counts_as_all_of_it() -> None:
-    with CoreBudget(2).grant(16):
-        pass
+    budget, order = CoreBudget(2), list[str]()
+    asked = budget.grant(16)
+    taken = threading.Thread(target=asked.__enter__, daemon=True)
+    taken.start()
+    taken.join(10)
+    assert not taken.is_alive(), "it waits for cores that there are not"
+    other = waiter(budget, 1, "other", order)
+    assert order == [], "there are cores that it has not taken"
+    asked.__exit__(None, None, None)
+    other.join(10)
+    assert order == ["other"]
 
 
 def test_giving_way_lets_those_in_line_go_first() -> None:
@@ -83,4 +92,7 @@ def test_cores_come_back_when_a_batch_fails() -> None:
     budget = CoreBudget(1)
     with pytest.raises(RuntimeError), budget.grant(1):
         raise RuntimeError
-    budget.acquire(1)
+    again = threading.Thread(target=budget.acquire, args=(1,), daemon=True)
+    again.start()
+    again.join(10)
+    assert not again.is_alive(), "the core has not come back"

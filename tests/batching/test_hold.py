@@ -3,7 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -12,6 +12,11 @@ from server.engines.fake import FakeRow
 from server.errors import Overloaded, Unavailable
 
 pytestmark = pytest.mark.anyio
+
+
+async def at_work(gate: Path) -> BinaryIO:
+    """Wait until a row that holds on this named pipe has begun; it goes on once what this gives is closed."""
+    return await asyncio.to_thread(gate.open, "wb")
 
 
 async def test_rows_wait_while_the_line_is_held_and_run_once_it_is_released(serving: Any) -> None:
@@ -32,11 +37,10 @@ async def test_nobody_joins_a_run_while_the_line_is_held(serving: Any, tmp_path:
     os.mkfifo(gate)
     async with serving(refill=True) as (batcher, engine):
         first = batcher.submit([FakeRow("first", hold=gate)])
-        while not engine.ran:  # noqa: ASYNC110  the lane's thread has no event for it
-            await asyncio.sleep(0)
+        held = await at_work(gate)
         batcher.hold()
         second = batcher.submit([FakeRow("second")])
-        await asyncio.to_thread(gate.write_bytes, b"")
+        held.close()
         assert await first.results() == ["first"]
         batcher.release()
         assert await second.results() == ["second"]
@@ -88,14 +92,13 @@ async def test_the_owner_hears_of_work_and_of_its_end(serving: Any) -> None:
 async def test_a_lane_that_still_computes_for_nobody_is_not_idle(serving: Any, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    async with serving() as (batcher, engine):
+    async with serving() as (batcher, _):
         idle = asyncio.Event()
         batcher.on_idle = idle.set
         job = batcher.submit([FakeRow("a", hold=gate)])
-        while not engine.ran:  # noqa: ASYNC110  the lane's thread has no event for it
-            await asyncio.sleep(0)
+        held = await at_work(gate)
         job.cancel()
         assert not batcher.idle
-        await asyncio.to_thread(gate.write_bytes, b"")
+        held.close()
         await idle.wait()
         assert batcher.idle

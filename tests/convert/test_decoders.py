@@ -1,5 +1,6 @@
 """Decoders from a hub: every family computes what the original does, through the engine that serves it."""
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,8 +18,8 @@ from models.convert.probe import open_loop
 from models.registry import read_card, verify
 from models.tokenizers import load_tokenizer
 from server.cli.probes import open_served
+from server.engines.step import support
 from server.engines.step.support import core
-from server.residents import build
 from server.residents.build import engine_for
 from server.tasks.text.templates import ChatTemplate
 from tests.convert.decoder_repositories import CHAT_ML, KINDS, POSITIONS, WINDOWED, change, write
@@ -108,7 +109,7 @@ def test_a_window_is_not_left_to_an_engine_that_forgets_it(
 ) -> None:
     card = made(repository("mistral with a window"), tmp_path)
     assert engine_for(card, 1, 1)[0].kind == "step"
-    monkeypatch.setattr(build, "supports", lambda folder: "it is not compiled")
+    monkeypatch.setitem(sys.modules, support.CORE, None)  # as where nothing was compiled
     with pytest.raises(ValueError, match="for 48 tokens only"):
         engine_for(card, 1, 1)
 
@@ -116,16 +117,17 @@ def test_a_window_is_not_left_to_an_engine_that_forgets_it(
 def test_a_broken_tensor_is_refused_with_its_figure(
     repository: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.convert import decoders
+    from ctranslate2.converters.transformers import _MODEL_LOADERS, LlamaLoader
 
-    whole = decoders._specification
+    class Broken(LlamaLoader):
+        """A converter of the library's that gets one row of one matrix wrong."""
 
-    def broken(*arguments: Any) -> Any:
-        spec = whole(*arguments)
-        spec.decoder.layer[1].ffn.linear_1.weight.data[3] *= -1
-        return spec
+        def get_model_spec(self, model: Any) -> Any:
+            spec = super().get_model_spec(model)
+            spec.decoder.layer[1].ffn.linear_1.weight.data[3] *= -1
+            return spec
 
-    monkeypatch.setattr(decoders, "_specification", broken)
+    monkeypatch.setitem(_MODEL_LOADERS, "LlamaConfig", Broken())
     with pytest.raises(Mismatch, match=r"the largest difference of a float32 logit is \d") as refused:
         made(repository("llama"), tmp_path)
     assert refused.value.found > 0.01

@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 
 import openai
 
-from models.convert import CannotConvert, Mismatch, Request, convert, read_source, t5
+from models.convert import CannotConvert, Mismatch, Request, convert, read_source
 from models.registry import read_card
 from tests.convert.decoder_repositories import change
 from tests.convert.hub import Hub, open_hub
@@ -86,14 +86,17 @@ def test_each_kind_computes_what_the_original_does(tmp_path: Path, kind: str, fa
 
 
 def test_a_last_layer_that_is_scaled_wrongly_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    specification = t5._specification
+    from ctranslate2.converters.transformers import _MODEL_LOADERS, T5Loader
 
-    def scaled(model: Any, *others: Any) -> Any:
-        spec = specification(model, *others)
-        spec.decoder.scale_outputs = np.float32(model.config.d_model**-0.5)
-        return spec
+    class Scaled(T5Loader):
+        """A converter of the library's that scales once more."""
 
-    monkeypatch.setattr(t5, "_specification", scaled)
+        def get_model_spec(self, model: Any) -> Any:
+            spec = super().get_model_spec(model)
+            spec.decoder.projection.weight.data *= model.config.d_model**-0.5
+            return spec
+
+    monkeypatch.setitem(_MODEL_LOADERS, "T5Config", Scaled())
     with pytest.raises(Mismatch, match="log-probability in float32"):
         convert(read_source(write(tmp_path / "hub")), tmp_path / "models", "mine", Request())
     assert not (tmp_path / "models" / "mine").exists()

@@ -66,7 +66,7 @@ def processes() -> Iterator[Callable[..., ProcessEngine]]:
     started: list[ProcessEngine] = []
 
     def start(spec: EngineSpec, **kwargs: Any) -> ProcessEngine:
-        engine = ProcessEngine(spec, kwargs.pop("watcher", None), backoff_s=lambda n: 0.0, **kwargs)
+        engine = ProcessEngine(spec, kwargs.pop("watcher", None), **{"backoff_s": lambda n: 0.0} | kwargs)
         engine.start()
         started.append(engine)
         return engine

@@ -73,22 +73,22 @@ def test_an_engine_that_dies_at_every_start_is_marked_failed(processes: Any, sin
 
 
 def test_a_hung_engine_is_killed_and_its_rows_run_again(processes: Any, sink: Any, watch: Any, tmp_path: Path) -> None:
-    """The named pipe is never opened for writing: the row would wait for ever. It exists only the first time."""
+    """The named pipe is never opened for writing: the row would wait for ever. It is gone before the next start."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    engine = processes(FAKE, watcher=watch, stall_s=0.2)
-    assert engine.wait_ready()
-    pid = engine.pid
+
+    def before_the_next_start(failures: int) -> float:
+        gate.unlink(missing_ok=True)
+        gate.write_bytes(b"")
+        return 0.0
+
+    engine = processes(FAKE, watcher=watch, stall_s=1.0, backoff_s=before_the_next_start)
+    pid = pid_of(engine)
     out = sink()
-    runner = threading.Thread(target=engine.run, args=([FakeRow("a", hold=gate)], out))
-    runner.start()
-    while engine.pid == pid:
-        pass
-    gate.unlink()
-    gate.write_bytes(b"")
-    runner.join(20)
-    assert out.outcomes == {0: "a"} or isinstance(out.outcomes[0], EngineFailed)
-    assert watch.restarts >= 1
+    engine.run([FakeRow("a", hold=gate)], out)
+    assert out.outcomes == {0: "a"}
+    assert engine.pid != pid
+    assert watch.restarts == 1
 
 
 def test_closing_leaves_no_process_and_no_thread(processes: Any, sink: Any) -> None:

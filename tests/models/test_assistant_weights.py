@@ -5,10 +5,10 @@ from pathlib import Path
 import ctranslate2
 import pytest
 
-from models.families.hearth_assistant import END, Message, Tool, parse_completion, segments, split_special
+from models.families.hearth_assistant import END, SPECIAL_TOKENS, Message, Tool, parse_completion, segments
 from models.recipes.assistant.fallback import is_fallback
 from models.registry import ModelCard, read_card, verify
-from models.tokenizers import Tokenizer, load_tokenizer
+from models.tokenizers import Special, Tokenizer, load_tokenizer
 
 FOLDER = Path(__file__).parents[2] / "models" / "weights" / "assistant"
 TOOLS = (
@@ -29,8 +29,9 @@ class Shipped:
         """The assistant's turn after these, the user's first, special tokens literal."""
         roles = ("user", "assistant")
         messages = [Message(roles[i % 2], turn) for i, turn in enumerate(turns)]
-        row = "".join(segments(messages, tools, add_generation_prompt=True))
-        prompt = self.tokenizer.tokens(self.tokenizer.encode_with_specials(split_special(row)))
+        row = segments(messages, tools, add_generation_prompt=True)
+        marked = [Special(part) if part in SPECIAL_TOKENS else part for part in row if part]
+        prompt = self.tokenizer.tokens(self.tokenizer.encode_with_specials(marked))
         result = self.generator.generate_batch(
             [prompt], max_length=80, include_prompt_in_result=False, end_token=[END], return_end_token=True
         )[0]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from server.engines.base import Outbox
-from server.engines.kinds import STEP_PARAMETERS, EngineSpec
+from server.engines.kinds import EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
 from server.engines.step.grammar import Grammars
 from server.engines.step.schedule import Live, Share, plan, room
@@ -44,8 +44,6 @@ class StepEngine:
     Raises:
         ValueError: the model is one that this engine cannot serve; the message says why.
     """
-
-    honours: frozenset[str] = STEP_PARAMETERS
 
     def __init__(self, spec: EngineSpec) -> None:
         compiled = core()

@@ -9,7 +9,7 @@ import pytest
 
 from server.engines.base import NO_ROOM, Room, Turn
 from server.engines.kinds import EngineSpec
-from server.engines.rows import Generated, GenerationRow, Sampling
+from server.engines.rows import Generated, GenerationRow, Sampling, read_top
 from server.engines.step.engine import StepEngine
 from server.errors import EngineFailed
 from tests.engines.step import tiny
@@ -130,7 +130,9 @@ def test_logprobs_come_with_their_tokens(engine_of: EngineOf, sink: Any) -> None
     plain, chosen, top = (out.pieces[i] for i in range(3))
     assert all(token.logprob is None and not token.top for token in plain)
     assert all(token.logprob < 0 and not token.top for token in chosen)
-    assert all(token.likeliest[0] == (token.id, token.logprob) and len(token.likeliest) == 3 for token in top)
+    for token in top:
+        ids, logprobs = read_top(token.top)
+        assert (ids[0], logprobs[0], len(ids)) == (token.id, token.logprob, 3)
 
 
 def test_a_long_prompt_does_not_stall_the_others(engine_of: EngineOf, sink: Any, monkeypatch: Any) -> None:

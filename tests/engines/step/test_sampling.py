@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from load_tests.step import shapes
-from server.engines.rows import Token
+from server.engines.rows import read_top
 from server.engines.step.support import config
 from tests.engines.step import tiny
 from tests.engines.step.conftest import logits, prompt
@@ -30,7 +30,7 @@ def choose(one: Any, ids: list[int] = PROMPT, masks: Any = None, **options: Any)
     assert one.reserve(row, len(ids))
     (token,), reports = one.step([row], [one.pending(row)], *(() if masks is None else ({0: masks.tobytes()},)))
     one.close(row)
-    return token, (reports[0][0], Token(token, *reports[0]).likeliest) if reports else None
+    return token, (reports[0][0], list(zip(*read_top(reports[0][1]), strict=True))) if reports else None
 
 
 def generate(one: Any, steps: int, **options: Any) -> list[int]:

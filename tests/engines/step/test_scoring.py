@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.engines.rows import Generated, GenerationRow, Sampling
+from server.engines.rows import Generated, GenerationRow, Sampling, read_top
 from server.engines.step.scoring import Scored, Scoring, portions
 from tests.engines.step.conftest import EngineOf, prompt
 
@@ -27,7 +27,7 @@ def test_given_tokens_score_as_they_did_when_they_were_made(engine_of: EngineOf,
     result = scored(engine, sink, GenerationRow(whole, 0, logprobs=3, score_from=40))
     assert [token.id for token in result.prompt] == [token.id for token in made]
     assert [token.logprob for token in result.prompt] == pytest.approx([token.logprob for token in made], abs=1e-5)
-    likeliest = [[[i for i, _ in token.likeliest] for token in tokens] for tokens in (result.prompt, made)]
+    likeliest = [[read_top(token.top)[0] for token in tokens] for tokens in (result.prompt, made)]
     assert likeliest[0] == likeliest[1]
     assert result.cached_tokens > 0
 
