@@ -38,6 +38,11 @@ async def test_metrics_can_have_a_port_of_their_own_and_are_then_nowhere_else(li
         assert "/metrics" not in described["paths"]
 
 
+async def test_an_idle_connection_is_kept_for_a_fraction_of_a_second_too(listening: Any) -> None:
+    async with listening(keep_alive_s=0.5) as server:
+        assert server.server.config.timeout_keep_alive == 0.5
+
+
 def test_the_server_ends_when_the_port_for_metrics_is_taken(free_port: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", free_port))
