@@ -38,7 +38,6 @@ Forward::Forward(const Weights& weights, const Kernels& kernels, KvCache& cache,
     m.inverse = Aligned<float>(kAlone);
     m.normed = Aligned<float>(width_);
     m.scores = Aligned<float>(static_cast<std::size_t>(kernels.query_tile) * scores_stride_);
-    m.heads = Aligned<float>(static_cast<std::size_t>(round_up(shape_.head_dim, kPanel)));
   }
 }
 

@@ -89,7 +89,7 @@ class Forward {
   std::size_t width_, qkv_width_, context_width_, inner_width_, logits_stride_, quantised_stride_, scores_stride_;
   struct Member {
     Aligned<std::uint8_t> quantised;
-    Aligned<float> inverse, normed, scores, heads;
+    Aligned<float> inverse, normed, scores;
   };
   std::vector<Member> members_;
   Aligned<float> x_, qkv_, context_, inner_, branch_, logits_, inverse_;

@@ -85,7 +85,6 @@ struct Kernels {
   const char* name;
   int activation_offset;       // added to a quantised activation to make it unsigned; the correction takes it back
   int query_tile;
-  int row_tile;
 
   // out[rows row0..row0+rows) of panels panel0..panel0+panels). Columns are padded to 16 and written as zeros there.
   void (*gemm)(const LinearView&, const ActivationView&, int row0, int rows, int panel0, int panels, float* out,
