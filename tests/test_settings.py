@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
 
 from server.configuration import load_settings
 from server.settings import SHIPPED_MODELS, Settings, SettingsError, table
@@ -157,6 +160,36 @@ def test_no_setting_has_a_name_that_kubernetes_takes() -> None:
     numbers = {name: ours[f"HEARTH_{name.upper()}"] for name in NUMBERS}
     read = load({}, {f"HEARTH_{name.upper()}": value for name, value in numbers.items()})
     assert read.model_fields_set == set(NUMBERS)
+
+
+TOML = st.recursive(
+    st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.dates()
+    | st.sampled_from(["1", "0", "yes", "1e3", "a=b"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@effort(max_examples=500, deadline=None, database=None, derandomize=True)
+@given(st.sampled_from(sorted(Settings.model_fields)), TOML)
+def test_whatever_a_file_says_is_a_setting_as_it_stands_or_an_error_that_names_it(name: str, value: Any) -> None:
+    said, settings = "", Settings()
+    try:
+        settings = load({name: value})
+    except SettingsError as error:
+        said = str(error)
+    assert (
+        not said
+        or said.startswith(f"--{name.replace('_', '-')} is ")
+        or (name == "host" and said.startswith("host is "))
+    )
+    if name in NUMBERS and not said:
+        assert not isinstance(value, bool)
+        assert getattr(settings, name) == float(value)
 
 
 def test_pairs_are_text_or_a_table(file: Path) -> None:
