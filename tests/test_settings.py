@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from server.configuration import load_settings
 from server.settings import SHIPPED_MODELS, Settings, SettingsError, table
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 NUMBERS = [name for name, about in Settings.model_fields.items() if about.annotation in (int, float)]
 
 
