@@ -87,10 +87,19 @@ class Served:
 
 
 @contextmanager
-def serving(*flags: str, models_dir: Path | None = None) -> Iterator[Served]:
-    """Serve on a free port until the block ends; waits until every model has loaded or failed."""
+def serving(
+    *flags: str, models_dir: Path | None = None, python: str = "", cwd: Path = Path(__file__).parents[1]
+) -> Iterator[Served]:
+    """Serve on a free port until the block ends; waits until every model has loaded or failed.
+
+    Args:
+        flags: of `hearth serve`.
+        models_dir: its setting.
+        python: the interpreter that has the server; the tests' own by default.
+        cwd: the folder that the server starts in.
+    """
     # Clients that cannot share an environment with the server run the tests in one of their own.
-    python = os.environ.get("SERVER_PYTHON", sys.executable)
+    python = python or os.environ.get("SERVER_PYTHON", sys.executable)
     bound = [python, "-c", BOUND, str(os.getpid())] if sys.platform == "linux" else []
     command = [*bound, python, "-m", "server", "serve", "--port", "0", *flags]
     if models_dir is not None:
@@ -102,7 +111,7 @@ def serving(*flags: str, models_dir: Path | None = None) -> Iterator[Served]:
         stderr=subprocess.STDOUT,
         text=True,
         env=environment,
-        cwd=Path(__file__).parents[1],
+        cwd=cwd,
     )
     served = Served(process)
 
