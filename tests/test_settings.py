@@ -218,7 +218,7 @@ def test_a_public_address_needs_keys_or_an_explicit_word(host: str) -> None:
 
 
 def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
-    section = README.read_text("utf-8").split("| setting |")[1].split("\n\n")[0]
+    section = PAGE.read_text("utf-8").split("| setting |")[1].split("\n\n")[0]
     rows = [
         [cell.strip("` ") for cell in line.split("|")[1:4]] for line in section.splitlines() if line.startswith("| `")
     ]
