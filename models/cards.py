@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from models.tables import Table
+
 Task = Literal["generation", "translation", "classification", "embedding"]
 Pooling = Literal["mean", "cls"]
 Activation = Literal["tanh", "relu"]
 
 
 @dataclass(frozen=True, slots=True)
-class TokenizerSpec:
+class TokenizerSpec(Table):
     """Which library reads the tokenizer's file."""
 
     kind: Literal["sentencepiece", "sentencepiece-vocabulary", "huggingface"]
@@ -26,7 +28,7 @@ class TokenizerSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class FillSpec:
+class FillSpec(Table):
     """The tokens around which a model fills a gap: it reads ``prefix``, the text before, ``suffix``, the text after,
     and ``middle``, and goes on with what belongs between."""
 
@@ -38,7 +40,7 @@ class FillSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationSpec:
+class GenerationSpec(Table):
     """How a prompt is written and what ends a completion."""
 
     stop_tokens: tuple[str, ...]
@@ -61,7 +63,7 @@ class GenerationSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class TranslationSpec:
+class TranslationSpec(Table):
     """The directions one pass serves, and how a source row is made."""
 
     languages: tuple[str, ...]
@@ -88,7 +90,7 @@ class TranslationSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddingSpec:
+class EmbeddingSpec(Table):
     """How hidden states become one vector."""
 
     dimensions: int
@@ -99,7 +101,7 @@ class EmbeddingSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadSpec:
+class HeadSpec(Table):
     """A classifier on the pooled vector."""
 
     name: str
@@ -118,7 +120,7 @@ class HeadSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Source(Table):
     """Training data."""
 
     name: str
@@ -128,7 +130,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Table):
     """The hub repository that a model was converted from."""
 
     repository: str
@@ -137,7 +139,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Table):
     """One measured quality."""
 
     name: str
@@ -147,7 +149,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Table):
     """The whole of ``model.toml``."""
 
     id: str

@@ -1,4 +1,4 @@
-"""What the machine tells of itself: memory of processes, energy of processors; and what it cannot do for a server."""
+"""Facts of the machine: the memory of processes, the energy of processors, and what it lacks for a server."""
 
 import importlib.util
 import os
@@ -7,8 +7,9 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 POWERCAP = Path("/sys/class/powercap")
-PROC = Path("/proc")
 
 
 def why_not_served() -> str | None:
@@ -23,11 +24,6 @@ def why_not_served() -> str | None:
 
 def lacks() -> Iterator[str]:
     """What a server does without on this machine, a sentence each; on Linux nothing."""
-    if not (PROC / "self" / "statm").exists():
-        yield (
-            "The memory of models is not measured: there is no /proc. memory_mb goes by the size of their files, "
-            "and hearth_model_memory_bytes is 0."
-        )
     if not hasattr(os, "sched_getaffinity"):
         yield "This process's affinity is not known: every core of the machine counts, unless cores says less."
     if importlib.util.find_spec("resource") is None:
@@ -37,19 +33,22 @@ def lacks() -> Iterator[str]:
 
 
 def resident_bytes(pid: int | None) -> int:
-    """The memory a process holds, 0 when there is none or no way to tell. Pages that several processes share (the
-    interpreter's, the libraries') count in part for each, where the kernel says so, so that a sum is true."""
-    try:
-        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        pages = int((PROC / str(pid) / "statm").read_text().split()[1])
-    except (OSError, IndexError):
+    """The memory that a process holds; 0 when there is no such process or its memory may not be read.
+
+    Pages that several processes share (the interpreter's, the libraries') count in part for each where the kernel says
+    so (Linux), so that the sum over processes is true. Elsewhere each counts them whole.
+    """
+    if pid is None:
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    try:
+        process = psutil.Process(pid)
+        try:
+            shared_once = getattr(process.memory_full_info(), "pss", 0)
+        except psutil.AccessDenied:
+            shared_once = 0
+        return int(shared_once or process.memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def energy_joules(root: Path = POWERCAP) -> Iterator[tuple[str, float]]:

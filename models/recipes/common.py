@@ -5,7 +5,6 @@ Knows nothing about any one model, its data or its network.
 
 from __future__ import annotations
 
-import json
 import lzma
 import os
 import signal
@@ -15,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from models.registry import MANIFEST
-from models.writing import digests, toml_value
+from models import writing
+from models.writing import digests
 
 Table = Mapping[str, Any]
 
@@ -30,17 +29,7 @@ def read_tsv_xz(path: Path) -> Iterator[list[str]]:
 
 def write_manifest(folder: Path, top: Table, tables: Mapping[str, Table | Sequence[Table]]) -> None:
     """Write `model.toml`: top-level keys, tables, lists of tables, then every file's checksum."""
-    lines = _assignments(top)
-    for name, value in tables.items():
-        single = isinstance(value, Mapping)
-        for table in [value] if isinstance(value, Mapping) else value:
-            lines += ["", f"[{name}]" if single else f"[[{name}]]", *_assignments(table)]
-    files = (f"{json.dumps(name)} = {json.dumps(digest)}" for name, digest in digests(folder).items())
-    (folder / MANIFEST).write_text("\n".join([*lines, "", "[files]", *files]) + "\n", encoding="utf-8")
-
-
-def _assignments(table: Table) -> list[str]:
-    return [f"{name} = {toml_value(value)}" for name, value in table.items()]
+    writing.write_manifest(folder, {**top, **tables, "files": digests(folder)})
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 from tqdm import tqdm
 
-from server.cli.client import CallFailed, Client
+from server.cli.client import CallFailed, Client, message
+from server.cli.client import event as read_event
 
 SENTENCES = (
     "The train to the coast leaves at half past nine.",
@@ -188,33 +189,17 @@ async def _ask(http: httpx.AsyncClient, workload: Workload, body: dict[str, Any]
     async with http.stream("POST", workload.path, json=body) as answer:
         if answer.status_code != 200:
             await answer.aread()
-            raise CallFailed(_message(answer), answer.status_code)
-        if not workload.is_streamed:
-            await answer.aread()
-        async for line in _lines(answer, workload.is_streamed):
-            event = json.loads(line)
-            if "error" in event:
-                raise CallFailed(event["error"]["message"])
+            raise CallFailed(message(answer), answer.status_code)
+        async for line in answer.aiter_lines():
+            event = read_event(line) if workload.is_streamed else None
+            if event is None:
+                continue
             if event["choices"] and sample.first_s is None:
                 sample.first_s = time.perf_counter() - began_s
             if event.get("usage"):
                 sample.tokens = event["usage"]["completion_tokens"]
     sample.total_s = time.perf_counter() - began_s
     return sample
-
-
-async def _lines(answer: httpx.Response, is_streamed: bool) -> Any:
-    if is_streamed:
-        async for line in answer.aiter_lines():
-            if line.startswith("data: ") and line != "data: [DONE]":
-                yield line.removeprefix("data: ")
-
-
-def _message(answer: httpx.Response) -> str:
-    try:
-        return str(answer.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"the server answered {answer.status_code}"
 
 
 def _row(clients: int, samples: Sequence[Sample], spent_s: float) -> dict[str, float | int | None]:

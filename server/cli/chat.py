@@ -1,6 +1,5 @@
 """``hearth chat``: a conversation in the terminal, streamed."""
 
-import json
 import sys
 from typing import Any
 
@@ -34,13 +33,8 @@ def _talk(client: Client, model: str, beginning: list[dict[str, Any]]) -> int:
 
 def _answer(client: Client, model: str, messages: list[dict[str, Any]]) -> str:
     said = ""
-    with client.stream("/v1/chat/completions", {"model": model, "messages": messages, "stream": True}) as lines:
-        for line in lines:
-            if not line.startswith("data: ") or line == "data: [DONE]":
-                continue
-            event = json.loads(line.removeprefix("data: "))
-            if "error" in event:
-                raise CallFailed(event["error"]["message"])
+    with client.stream("/v1/chat/completions", {"model": model, "messages": messages, "stream": True}) as events:
+        for event in events:
             for choice in event["choices"]:
                 text = choice["delta"].get("content") or ""
                 said += text

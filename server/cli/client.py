@@ -1,5 +1,6 @@
 """A running server, as the commands see it: one call, one answer, one kind of failure."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,28 @@ class CallFailed(Exception):
     def is_refusal(self) -> bool:
         """Whether this very request is wrong: another one may be good."""
         return self.status in (400, 413, 422)
+
+
+def event(line: str) -> Any:
+    """The JSON of one line of a stream of server-sent events; None for a line without an event of ours.
+
+    Raises:
+        CallFailed: the event is an error.
+    """
+    if not line.startswith("data: ") or line == "data: [DONE]":
+        return None
+    said = json.loads(line.removeprefix("data: "))
+    if "error" in said:
+        raise CallFailed(said["error"]["message"])
+    return said
+
+
+def message(answer: httpx.Response) -> str:
+    """The sentence of an error."""
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {answer.status_code}"
 
 
 class Client:
@@ -56,13 +79,13 @@ class Client:
         raise CallFailed("the server stays busy")
 
     @contextmanager
-    def stream(self, path: str, body: Any) -> Iterator[Iterator[str]]:
-        """Call and give the lines of a stream as they come."""
+    def stream(self, path: str, body: Any) -> Iterator[Iterator[Any]]:
+        """Call and give the events of a stream as they come; an error among them is a ``CallFailed``."""
         with self._problems(), self._http.stream("POST", path, json=body) as answer:
             if answer.status_code != 200:
                 answer.read()
                 self._require_good(answer)
-            yield answer.iter_lines()
+            yield filter(None, map(event, answer.iter_lines()))
 
     @contextmanager
     def _problems(self) -> Iterator[None]:
@@ -76,8 +99,4 @@ class Client:
     def _require_good(self, answer: httpx.Response) -> None:
         if answer.status_code < 400:
             return
-        try:
-            message = answer.json()["error"]["message"]
-        except (ValueError, KeyError, TypeError):
-            message = f"the server answered {answer.status_code}"
-        raise CallFailed(message, answer.status_code)
+        raise CallFailed(message(answer), answer.status_code)
