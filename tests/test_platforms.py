@@ -13,7 +13,7 @@ from server.cli import main
 from server.machine import lacks
 
 ELSEWHERE = """
-import os, signal, sys
+import os, psutil, signal, sys
 sys.modules["resource"] = None
 del signal.SIGHUP, os.sched_getaffinity
 from server.cli import main
