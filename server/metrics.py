@@ -48,6 +48,7 @@ TABLE: Sequence[Spec] = (
     Spec("request_success_total", "counter", ("model", "finished_reason"), "Answers, by why each choice ended."),
     Spec("request_failure_total", "counter", ("model", "code"), "Requests that got no whole answer, by error code."),
     Spec("requests_rejected_total", "counter", ("reason",), "Requests refused before any work, by error code."),
+    Spec("ignored_fields_total", "counter", ("endpoint",), "Unknown fields of requests that were ignored."),
     Spec("client_disconnected_total", "counter", ("endpoint",), "Requests whose client left before the end."),
     Spec("e2e_request_latency_seconds", "histogram", ("model", "endpoint"), "From the request to its last byte."),
     Spec("request_queue_time_seconds", "histogram", ("model", "endpoint"), "From the queue to the first batch."),

@@ -105,6 +105,9 @@ class Settings(BaseModel):
     otlp_endpoint: str = _setting("", "URL for spans, http://HOST:4318/v1/traces; also from OTEL_EXPORTER_OTLP_*.")
     cors_origins: Names = _setting((), "Web origins whose pages may ask; '*' allows all.")
     playground: bool = _setting(True, "Serve the playground, a page to try the models, at /.")
+    unknown_fields: Literal["refuse", "ignore"] = _setting(
+        "refuse", "Fields of requests that are not known here: refused with 400, or ignored and named in a header."
+    )
     models_dir: Folder = _setting(SHIPPED_MODELS, "Folder with a folder for each model.")
     models: Names = _setting((), "Ids of the models to serve; none named: all there are.")
     aliases: Pairs = _setting((), "Other names of models, NAME=ID each; in TOML a table.")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from server.api import describe, docs, ops, pages, playground, problems
@@ -15,7 +15,6 @@ from server.api.observe import Observe, Spans
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.own import sentiment, tokens, translations
 from server.api.rates import Clock
-from server.errors import ServerError
 from server.metrics import Metrics
 from server.settings import Settings
 from server.tasks.services import Services
@@ -77,14 +76,14 @@ def install(
     if not needs_keys:
         app.add_middleware(Hosts, allowed=settings.allowed_hosts)
     if app.state.keyring is not None:
-        app.add_middleware(Keys, keyring=app.state.keyring, refuse=_refuse)
+        app.add_middleware(Keys, keyring=app.state.keyring)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "retry-after"],
+            expose_headers=["x-request-id", "x-ignored-fields", "retry-after"],
         )
     app.add_middleware(Observe, metrics=metrics, spans=spans)
 
@@ -99,8 +98,3 @@ def metrics_only(settings: Settings, metrics: Metrics) -> FastAPI:
     app.add_middleware(Hosts, allowed=settings.allowed_hosts)
     app.add_middleware(Observe, metrics=metrics)
     return app
-
-
-def _refuse(path: str, error: ServerError) -> Response:
-    """The answer to a request that is not let in."""
-    return deepl.DeeplRoute.answer(error) if path.startswith("/v2/") else problems.response_of(error)

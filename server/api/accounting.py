@@ -18,6 +18,8 @@ def account(metrics: Metrics, record: Record, spent_s: float) -> None:
         metrics.count("client_disconnected_total", 1, record.endpoint)
     elif error is not None and error.status in REFUSALS:
         metrics.count("requests_rejected_total", 1, error.code)
+    if record.ignored:
+        metrics.count("ignored_fields_total", len(record.ignored), record.endpoint)
     if record.model is None:
         return
     if error is not None:

@@ -1,13 +1,14 @@
 """Who may call: the one place where a request's key is looked up, admitted and charged for what it used."""
 
 import math
-from collections.abc import Callable
 
-from fastapi import Request, Response
+from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.api import problems
 from server.api.keys import Holder, Keyring
+from server.api.peers import peer_of
 from server.api.record import KEY, Record
 from server.errors import NotAuthenticated, ServerError
 
@@ -17,25 +18,14 @@ OPEN = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json", "/language
 OPEN_FOLDER = "/static/"
 """The files of the pages, which a browser fetches without one."""
 
-BODY_KEYED = frozenset({"/translate", "/detect"})
-"""Paths whose clients may send the key in the body: their routes call ``require_key``."""
-
 SCHEMES = frozenset({"bearer", "deepl-auth-key"})
 
 
 class Keys:
     """Lets requests with a known key pass, within its rates; others get 401 or 429. Not installed without keys."""
 
-    def __init__(self, app: ASGIApp, keyring: Keyring, refuse: Callable[[str, ServerError], Response]) -> None:
-        """Guard an application.
-
-        Args:
-            app: what is guarded.
-            keyring: the keys there are.
-            refuse: makes the answer to a (path, error): peers' paths have shapes of their own.
-        """
+    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
         self._app = app
-        self._refuse = refuse
         self._keyring = keyring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,11 +44,11 @@ class Keys:
             holder = self._keyring.find(_sent(Headers(scope=scope)))
             if holder is not None:
                 _enter(record, holder)
-            elif scope["path"] not in BODY_KEYED:
+            elif scope["path"] not in peer_of(scope["path"]).body_keyed:
                 raise NotAuthenticated
         except ServerError as error:
             record.fail(error)
-            await self._refuse(scope["path"], error)(scope, receive, answer)
+            await problems.response_of(error, scope["path"])(scope, receive, answer)
             return
         try:
             await self._app(scope, receive, answer)
@@ -68,7 +58,7 @@ class Keys:
 
 
 def require_key(request: Request, keyring: Keyring | None, key: str) -> None:
-    """Check the key in a body, for routes of ``BODY_KEYED``.
+    """Check the key in a body, for the routes of ``Peer.body_keyed``.
 
     Raises:
         NotAuthenticated: keys are needed, and neither the header nor the body has a known one.

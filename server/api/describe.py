@@ -1,11 +1,12 @@
 """``/openapi.json``: FastAPI's description with our errors in it, for its own are never sent."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
+
+from server.api.peers import OPENAI, Peer, peer_of
 
 NEVER_SENT = ("HTTPValidationError", "ValidationError")
 STATUSES: Mapping[str, str] = {
@@ -21,14 +22,6 @@ STATUSES: Mapping[str, str] = {
     "503": "Not now: loading, restarting or shutting down; `retry-after` says when to come back.",
     "504": "The request took longer than the server allows.",
 }
-
-
-PEERS: Sequence[tuple[re.Pattern[str], Sequence[str], Mapping[str, str]]] = (
-    (re.compile("/(translate|translate_file|detect|languages|frontend/settings)"), ("error",), {}),
-    (re.compile("/v2/.*"), ("message",), {"401": "403"}),
-    (re.compile("/predict"), ("error", "error_type"), {"400": "422"}),
-)
-"""Routes whose errors have the shape of another server: its fields, all texts, and its statuses for ours."""
 
 
 class Problem(BaseModel):
@@ -62,27 +55,24 @@ def with_problems(api: dict[str, Any]) -> dict[str, Any]:
         "title": "ProblemBody",
         "type": "object",
         "description": "Every error of every route.",
-        "properties": {"error": {"$ref": "#/components/schemas/Problem"}},
-        "required": ["error"],
+        "properties": dict(OPENAI.properties),
+        "required": list(OPENAI.properties),
     }
     for path, methods in api["paths"].items():
-        schema, statuses = _errors_of(path)
-        content = {"application/json": {"schema": schema}}
+        peer = peer_of(path)
+        content = {"application/json": {"schema": _schema_of(peer)}}
         for route in methods.values():
             replaced = route["responses"].pop("422", None)
             if replaced is not None and "requestBody" in route:
                 for status, about in STATUSES.items():
                     told = {"description": about, "content": content}
-                    route["responses"].setdefault(statuses.get(status, status), told)
+                    route["responses"].setdefault(str(peer.statuses.get(int(status), status)), told)
             elif replaced is not None:
                 route["responses"].setdefault("404", {"description": STATUSES["404"], "content": content})
     return api
 
 
-def _errors_of(path: str) -> tuple[dict[str, Any], Mapping[str, str]]:
-    """The schema of a route's errors, and its statuses where they are not ours."""
-    for pattern, fields, statuses in PEERS:
-        if pattern.fullmatch(path):
-            properties = {field: {"type": "string"} for field in fields}
-            return {"type": "object", "properties": properties, "required": list(fields)}, statuses
-    return {"$ref": "#/components/schemas/ProblemBody"}, {}
+def _schema_of(peer: Peer) -> dict[str, Any]:
+    if peer is OPENAI:
+        return {"$ref": "#/components/schemas/ProblemBody"}
+    return {"type": "object", "properties": dict(peer.properties), "required": list(peer.properties)}

@@ -16,7 +16,7 @@ from fastapi import Response
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from server.api import problems
+from server.api.peers import OPENAI
 from server.api.reading import left, stop
 from server.api.record import Record
 from server.errors import ClientLeft, DeadlinePassed, ServerError
@@ -120,7 +120,7 @@ class EventStream(Response):
         last = self._last
         if error is not None:
             self._record.error = error
-            last = b"data: " + json.dumps(problems.body_of(error)).encode() + b"\n\n" + last
+            last = b"data: " + json.dumps(OPENAI.write(error)).encode() + b"\n\n" + last
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _ping(self, send: Send) -> None:

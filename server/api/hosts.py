@@ -35,7 +35,7 @@ class Hosts:
         if scope["type"] == "http" and not self._is_ours(Headers(scope=scope).get("host", "")):
             error = HostNotAllowed()
             scope[KEY].fail(error)
-            await problems.response_of(error)(scope, receive, send)
+            await problems.response_of(error, scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -24,6 +24,9 @@ log = logging.getLogger("server.access")
 problem_log = logging.getLogger(__name__)
 
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+UNNAMEABLE = re.compile(r"[^A-Za-z0-9._-]")
+MOST_NAMES, MOST_CHARACTERS = 32, 64
+"""Of ``x-ignored-fields``."""
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 OPENAI_VERSION = b"2020-10-01"
 """The version of OpenAI's API whose shapes these are: its only one."""
@@ -66,7 +69,7 @@ class Observe:
             record.error = ServerError()
             if record.status:
                 raise  # the answer has begun: the server underneath must break the connection off
-            await problems.response_of(record.error)(scope, receive, answer)
+            await problems.response_of(record.error, scope["path"])(scope, receive, answer)
         finally:
             self._close(scope, record)
             logs.request_id.reset(token)
@@ -108,6 +111,12 @@ def _id(scope: Scope) -> str:
     return f"req_{uuid.uuid4().hex}"
 
 
+def _names(fields: Iterable[str]) -> bytes:
+    """Names of a client's own making as a header: without what a header cannot hold, and not without end."""
+    names = sorted({UNNAMEABLE.sub("?", field[:MOST_CHARACTERS]) for field in fields})
+    return ", ".join(names[:MOST_NAMES]).encode("ascii")
+
+
 def _headers(record: Record) -> list[tuple[bytes, bytes]]:
     total_s = time.perf_counter() - record.received_s
     headers = [
@@ -115,6 +124,8 @@ def _headers(record: Record) -> list[tuple[bytes, bytes]]:
         (b"openai-version", OPENAI_VERSION),
         (b"openai-processing-ms", str(round(total_s * 1000)).encode()),
     ]
+    if record.ignored:
+        headers.append((b"x-ignored-fields", _names(record.ignored)))
     if record.model is None:
         return headers
     times_s = {

@@ -1,4 +1,4 @@
-"""Errors as a client sees them: one shape on every route, whoever raised.
+"""Errors as a client sees them: one shape on every path (``peers``), whoever raised.
 
 Our own errors carry everything; what the framework raises (no route, wrong method, a body that does not
 fit its schema) is translated into one of ours first. A foreign exception's text never reaches a client.
@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from server.api.peers import peer_of
 from server.api.record import KEY, Record
 from server.errors import (
     BadRequest,
@@ -22,15 +23,8 @@ from server.errors import (
     NotAuthenticated,
     RouteNotFound,
     ServerError,
-    TooLarge,
     UnsupportedParameter,
 )
-
-
-def body_of(error: ServerError) -> dict[str, Any]:
-    """OpenAI's error object."""
-    facts = {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}
-    return {"error": facts}
 
 
 def headers_of(error: ServerError) -> dict[str, str]:
@@ -49,9 +43,10 @@ def headers_of(error: ServerError) -> dict[str, str]:
     return headers
 
 
-def response_of(error: ServerError) -> JSONResponse:
-    """The whole answer."""
-    return JSONResponse(body_of(error), error.status, headers_of(error))
+def response_of(error: ServerError, path: str = "") -> JSONResponse:
+    """The whole answer on a path; before a path is known, OpenAI's."""
+    peer = peer_of(path)
+    return JSONResponse(peer.write(error), peer.status(error), headers_of(error))
 
 
 def install(app: FastAPI) -> None:
@@ -66,7 +61,7 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     record: Record | None = request.scope.get(KEY)
     if record is not None:
         record.fail(error)
-    return response_of(error)
+    return response_of(error, request.scope["path"])
 
 
 async def _the_frameworks(request: Request, error: Exception) -> JSONResponse:
@@ -76,8 +71,6 @@ async def _the_frameworks(request: Request, error: Exception) -> JSONResponse:
         ours = RouteNotFound(request.url.path[:200])
     elif error.status_code == 405:
         ours = MethodNotAllowed(request.method, (error.headers or {}).get("Allow", "another method"))
-    elif error.status_code == 413:
-        ours = TooLarge("The body", 0, 0)
     else:
         ours = BadRequest("The request is malformed.")
     return await _ours(request, ours)

@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from server.api import bodies
+from server.api.record import KEY, Record
+from server.api.schemas.base import ignored
 from server.errors import ClientLeft, DeadlinePassed, TooLarge, UnsupportedMediaType
 from server.refusals import TooSlow
 
@@ -90,13 +92,20 @@ class JsonRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             settings = request.app.state.settings
+            record: Record = request.scope[KEY]
+            if settings.unknown_fields == "ignore":
+                record.ignored = set()
             request = self.request_class(request.scope, request.receive, settings.max_body_bytes)
             try:
                 async with asyncio.timeout(settings.body_timeout_s):
                     await request.body()
             except TimeoutError:
                 raise TooSlow("The body", settings.body_timeout_s) from None
-            return await attended(original(request), request.receive, settings.request_timeout_s)
+            token = ignored.set(record.ignored)
+            try:
+                return await attended(original(request), request.receive, settings.request_timeout_s)
+            finally:
+                ignored.reset(token)
 
         return handle
 

@@ -42,6 +42,8 @@ class Record:
     """Streams: the times between two pieces of one choice."""
     translated_characters: dict[tuple[str, str], int] = field(default_factory=dict)
     """Characters read for each pair of source and target."""
+    ignored: set[str] | None = None
+    """Names of fields that were ignored, in the client's own words; None where unknown fields are refused."""
     error: ServerError | None = None
     holder: Holder | None = None
     """Who holds the key it came with; None where keys are not needed."""

@@ -9,25 +9,11 @@ from pydantic import Field, PlainValidator
 from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now, require_items
 from server.api.reading import JsonRoute
-from server.api.schemas.base import ModelName, RequestBody, Texts, Usage, as_list, invalid
-from server.errors import ServerError
+from server.api.schemas.base import ModelName, RequestBody, Texts, Usage, as_list, shape_error
+from server.api.schemas.inert import ANYTHING, HINTS
 from server.tasks.results import Scores
 
-
-class InferenceRoute(PeerRoute):
-    """Errors are ``{"error": …, "error_type": …}``."""
-
-    statuses: ClassVar[dict[int, int]] = {400: 422}
-
-    @staticmethod
-    def shape(error: ServerError) -> dict[str, Any]:
-        """The body of an error."""
-        kinds = {413: "Validation", 429: "Overloaded", 503: "Unhealthy"}
-        kind = kinds.get(error.status, "Validation" if error.status < 500 else "Backend")
-        return {"error": error.message, "error_type": kind}
-
-
-predicting = APIRouter(route_class=InferenceRoute, tags=["text-embeddings-inference"])
+predicting = APIRouter(route_class=PeerRoute, tags=["text-embeddings-inference"])
 classifying = APIRouter(route_class=JsonRoute, tags=["vLLM"])
 
 
@@ -35,12 +21,12 @@ def _inputs(value: Any) -> str | list[list[str]]:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        raise invalid("inputs", 'is a pair of texts; this model scores single texts: send [["a"], ["b"]]')
+        raise shape_error('is a pair of texts; this model scores single texts: send [["a"], ["b"]]')
     single = isinstance(value, list) and all(
         isinstance(item, list) and len(item) == 1 and isinstance(item[0], str) for item in value
     )
     if not single or not value:
-        raise invalid("inputs", "must be a text, or a list of lists of one text each")
+        raise shape_error("must be a text, or a list of lists of one text each")
     texts: list[list[str]] = value
     return texts
 
@@ -48,9 +34,9 @@ def _inputs(value: Any) -> str | list[list[str]]:
 class PredictBody(PeerBody):
     """Texts to score, in text-embeddings-inference's form."""
 
-    neutral = {  # noqa: RUF012  a table of the base class
-        "truncate": (False,),
-        "truncation_direction": ("Right", "right"),
+    inert: ClassVar = {
+        "options": {"use_cache": ANYTHING, "wait_for_model": ANYTHING},
+        "parameters": {"function_to_apply": (), "top_k": ()},
         "raw_scores": (False,),
     }
 
@@ -63,7 +49,7 @@ class PredictBody(PeerBody):
 class ClassifyBody(RequestBody):
     """Texts to score, in vLLM's form."""
 
-    neutral = {"truncate_prompt_tokens": (), "priority": (0,), "activation": (True,)}  # noqa: RUF012  as above
+    inert: ClassVar = {**HINTS, "activation": (True,), "use_activation": (True,), "add_special_tokens": (True,)}
 
     model: ModelName = Field(examples=["sentiment"])
     input: Texts = Field(description="A text or a list of texts.", examples=["I love it."])

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, Field, model_validator
 
+from server.api.auth import require_key
 from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import MetricsDep, RecordDep, ServicesDep, SettingsDep, require_items
 from server.api.schemas.base import Texts, as_list, refuse
-from server.errors import InvalidValue, ServerError
+from server.errors import InvalidValue, UnsupportedParameter
 from server.tasks.text.blocks import Rules
 from server.tasks.text.markup import cut
 from server.tasks.text.names import english_name
@@ -19,18 +20,7 @@ UNLIMITED_CHARACTERS = 10**12
 """What ``/v2/usage`` states as the limit: its clients need a number."""
 
 
-class DeeplRoute(PeerRoute):
-    """Errors are ``{"message": …}``."""
-
-    statuses: ClassVar[dict[int, int]] = {401: 403}
-
-    @staticmethod
-    def shape(error: ServerError) -> dict[str, Any]:
-        """The body of an error."""
-        return {"message": error.message}
-
-
-router = APIRouter(route_class=DeeplRoute, tags=["DeepL"])
+router = APIRouter(route_class=PeerRoute, tags=["DeepL"])
 
 
 def _tag_names(value: Any) -> Any:
@@ -47,15 +37,15 @@ TagNames = Annotated[tuple[str, ...], BeforeValidator(_tag_names)]
 class DeeplBody(PeerBody):
     """Texts to translate."""
 
-    neutral = {  # noqa: RUF012  a table of the base class
+    inert: ClassVar = {
         "preserve_formatting": ("0", "1", False, True),  # spacing and paragraphs are always kept
-        "formality": ("default",),
+        "formality": ("default", "prefer_more", "prefer_less"),  # preferred where a language has it; none has here
         "model_type": ("latency_optimized", "prefer_quality_optimized"),
-        "glossary_id": (),
         "tag_handling_version": ("v1", "v2"),
         "context": ("",),
-        "auth_key": (),
+        "custom_instructions": ([], ""),
     }
+    neutral: ClassVar = {"glossary_id": ("",), "style_id": ("",), "translation_memory_id": ("",)}
 
     text: Texts = Field(description="The texts.", examples=[["Good morning."]])
     target_lang: str = Field(description="The language to translate to.", examples=["DE"])
@@ -75,6 +65,7 @@ class DeeplBody(PeerBody):
     splitting_tags: TagNames = Field((), description="Tags that split sentences.", examples=[["par"]])
     non_splitting_tags: TagNames = Field((), description="Tags that do not.", examples=[["em"]])
     ignore_tags: TagNames = Field((), description="Tags whose content is not translated.", examples=[["code"]])
+    auth_key: str = Field("", description="The API key, where one is needed.", examples=[""])
     enable_beta_languages: Literal[False] = Field(False, description="There are none.", examples=[False])
 
     @model_validator(mode="after")
@@ -110,8 +101,11 @@ class DeeplBody(PeerBody):
 
 
 @router.post("/v2/translate")
-async def translate(body: DeeplBody, services: ServicesDep, settings: SettingsDep, record: RecordDep) -> JSONResponse:
+async def translate(
+    request: Request, body: DeeplBody, services: ServicesDep, settings: SettingsDep, record: RecordDep
+) -> JSONResponse:
     """Translate as DeepL does. Regional targets (``EN-US``, ``PT-BR``) give the language itself."""
+    require_key(request, request.app.state.keyring, body.auth_key)
     texts = as_list(body.text)
     require_items(len(texts), settings, "text")
     source = _plain(body.source_lang) if body.source_lang else None
@@ -145,6 +139,20 @@ async def languages(services: ServicesDep, type: Literal["source", "target"] = "
             language["supports_formality"] = False
         listed.append(language)
     return JSONResponse(listed)
+
+
+@router.get("/v2/glossaries")
+@router.get("/v3/glossaries", include_in_schema=False)
+async def glossaries() -> JSONResponse:
+    """List the glossaries: there are none. `/v1/translations` takes one with each request."""
+    return JSONResponse({"glossaries": []})
+
+
+@router.post("/v2/glossaries", include_in_schema=False)
+@router.post("/v3/glossaries", include_in_schema=False)
+async def make_glossary() -> None:
+    """Refuse glossaries by name."""
+    raise UnsupportedParameter("glossaries", "none are kept; /v1/translations takes a glossary with each request.")
 
 
 @router.get("/v2/usage")

@@ -1,6 +1,6 @@
 """LibreTranslate's routes: ``/translate``, ``/detect``, ``/languages``, ``/frontend/settings``; JSON and forms."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -10,7 +10,7 @@ from server.api.auth import require_key
 from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items
 from server.api.schemas.base import Texts, as_list
-from server.errors import ServerError, UnsupportedParameter
+from server.errors import UnsupportedParameter
 from server.tasks.results import Translation
 from server.tasks.text.blocks import Rules
 from server.tasks.text.language import detect
@@ -18,19 +18,7 @@ from server.tasks.text.names import english_name
 from server.tasks.translation_options import TranslationOptions
 from server.tasks.translators import Translators
 
-
-class LibreRoute(PeerRoute):
-    """Errors are ``{"error": message}``."""
-
-    statuses: ClassVar[dict[int, int]] = {401: 403, 413: 400}
-
-    @staticmethod
-    def shape(error: ServerError) -> dict[str, Any]:
-        """The body of an error."""
-        return {"error": error.message}
-
-
-router = APIRouter(route_class=LibreRoute, tags=["LibreTranslate"])
+router = APIRouter(route_class=PeerRoute, tags=["LibreTranslate"])
 
 
 class TranslateBody(PeerBody):

@@ -1,52 +1,111 @@
 """What all bodies on the wire have in common: strictness, neutral fields, and inputs of several shapes."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from server.api.schemas.inert import ANYTHING, Neutral, Table
 from server.tasks import results
 
 MAX_ID = 2**31 - 1
 
 
+ignored: ContextVar[set[str] | None] = ContextVar("ignored", default=None)
+"""Where the names of fields go that are ignored; None: unknown fields are refused."""
+
+
 class RequestBody(BaseModel):
-    """A JSON object a client sends. No field is ever ignored: unknown ones are refused."""
+    """A JSON object a client sends. Unknown fields are refused, or, where the operator wants it so, ignored."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
-    """Fields of the peer's API that are accepted only where they ask for nothing: with one of these values.
-    They are refused by name otherwise, and no part of our schema."""
+    inert: ClassVar[Table] = {}
+    """Fields that are taken where they ask for nothing, and no part of our schema. For a field that is part of it:
+    more values that stand for not given."""
+
+    neutral: ClassVar[Table] = {}
+    """The same, for what an answer is about: it is never ignored where it asks for something."""
 
     @model_validator(mode="before")
     @classmethod
     def _check_names(cls, data: Any) -> Any:
-        """Drop what is null (not given) and neutral; refuse what is neither known nor neutral."""
-        if not isinstance(data, dict):
-            return data
-        kept = {}
-        for name, value in data.items():
-            if name in cls.neutral:
-                _require_neutral(name, value, cls.neutral[name])
-            elif name not in cls.model_fields:
-                known = [*cls.model_fields, *cls.neutral]
-                raise PydanticCustomError("extra_forbidden", "unknown field", {"field": name, "known": known})
-            elif value is not None:
+        return screen(data, cls.model_fields, cls.inert, cls.neutral) if isinstance(data, dict) else data
+
+
+def screen(
+    data: Mapping[str, Any],
+    known: Collection[str],
+    inert: Table = MappingProxyType({}),
+    neutral: Table = MappingProxyType({}),
+    where: str = "",
+) -> dict[str, Any]:
+    """The fields of an object that say something: without those that are null or neutral.
+
+    Args:
+        data: what a client sent.
+        known: names of the fields that are honoured.
+        inert, neutral: as in ``RequestBody``.
+        where: goes before a field's name where an error names it.
+
+    Raises:
+        PydanticCustomError: a field is neither known nor asks for nothing.
+    """
+    kept = {}
+    for name, value in data.items():
+        if value is None:
+            continue
+        if name in known:
+            if not (_is_off(value, inert.get(name)) or _is_off(value, neutral.get(name))):
                 kept[name] = value
-        return kept
+        elif name in neutral:
+            _require_neutral(where + name, value, neutral[name])
+        elif (names := ignored.get()) is not None:
+            if name not in inert or _asking(name, value, inert[name]) is not None:
+                names.add(name)
+        elif name in inert:
+            _require_neutral(where + name, value, inert[name])
+        else:
+            facts = {"field": where + name, "known": [*known, *inert, *neutral]}
+            raise PydanticCustomError("extra_forbidden", "unknown field", facts)
+    return kept
 
 
-def _require_neutral(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value is None or any(type(value) is type(one) and value == one for one in allowed):
-        return
-    only = f"only {' or '.join(map(_literal, allowed))} is accepted." if allowed else "leave it out."
-    refuse(name, f"no model here can honour it; {only}")
+def _is_off(value: Any, allowed: Neutral | None) -> bool:
+    """Whether a value of a field that is honoured stands for not given."""
+    return isinstance(allowed, tuple) and any(_same(value, one) for one in allowed)
+
+
+def _require_neutral(name: str, value: Any, allowed: Neutral) -> None:
+    if (found := _asking(name, value, allowed)) is not None:
+        field, values = found
+        only = f"only {' or '.join(map(_literal, values))} is accepted." if values else "leave it out."
+        refuse(field, f"no model here can honour it; {only}")
+
+
+def _asking(name: str, value: Any, allowed: Neutral) -> tuple[str, Sequence[Any]] | None:
+    """The field that asks for something, with its neutral values; of an object, the first within."""
+    if value is None or allowed is ANYTHING:
+        return None
+    if isinstance(allowed, Mapping):
+        if not isinstance(value, dict):
+            return name, ()
+        found = (_asking(f"{name}.{inner}", one, allowed.get(inner, ())) for inner, one in value.items())
+        return next((each for each in found if each is not None), None)
+    return None if any(_same(value, one) for one in allowed) else (name, allowed)
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Equality as in JSON: 1 and 1.0 are one number, true is none."""
+    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 
 def _literal(value: Any) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    return json.dumps(value) if isinstance(value, bool) else repr(value)
 
 
 def refuse(field: str, why: str) -> None:
@@ -83,7 +142,8 @@ class Usage(ResponseBody):
         return cls(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens, total_tokens=total)
 
 
-def _error(message: str) -> PydanticCustomError:
+def shape_error(message: str) -> PydanticCustomError:
+    """Make the error for a field's own value, which its location names."""
     return PydanticCustomError("input_shape", "{message}", {"message": message})
 
 
@@ -91,12 +151,12 @@ def _texts(value: Any) -> str | list[str]:
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
-        raise _error("send a string or a list of strings")
+        raise shape_error("send a string or a list of strings")
     if not value:
-        raise _error("the list is empty")
+        raise shape_error("the list is empty")
     for i, item in enumerate(value):
         if not isinstance(item, str):
-            raise _error(f"item {i} is not a string")
+            raise shape_error(f"item {i} is not a string")
     return value
 
 
@@ -106,11 +166,11 @@ def _prompts(value: Any) -> str | list[str] | list[int] | list[list[int]]:
     if isinstance(value, list) and value and isinstance(value[0], list):
         for i, item in enumerate(value):
             if not isinstance(item, list) or not item:
-                raise _error(f"item {i} is not a list of token ids with at least one id")
+                raise shape_error(f"item {i} is not a list of token ids with at least one id")
             token_ids(item, f"item {i}, id")
         return value
     if not isinstance(value, str | list):
-        raise _error("send a string, a list of strings, token ids, or a list of lists of token ids")
+        raise shape_error("send a string, a list of strings, token ids, or a list of lists of token ids")
     return _texts(value)
 
 
@@ -122,7 +182,7 @@ def token_ids(value: list[Any], what: str) -> list[int]:
     """
     for i, item in enumerate(value):
         if type(item) is not int or not 0 <= item <= MAX_ID:
-            raise _error(f"{what} {i} is not a token id")
+            raise shape_error(f"{what} {i} is not a token id")
     return value
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from server.api.schemas import base
-from server.api.schemas.base import ModelName, ResponseBody, invalid
+from server.api.schemas.base import ModelName, ResponseBody, invalid, screen
 from server.api.schemas.logprobs import Logprobs
 from server.api.schemas.messages import Message, Tool
 from server.api.schemas.sampling import SamplingBody
@@ -19,20 +19,28 @@ MAX_CHOICES = 128
 class ChatRequest(SamplingBody):
     """A conversation to continue."""
 
+    inert: ClassVar = {
+        **SamplingBody.inert,
+        "add_special_tokens": (False,),
+        "best_of": (1,),
+        "echo": (False,),
+        "max_completion_tokens": (-1,),
+        "max_tokens": (-1,),
+        "n_predict": (-1,),
+        "response_format": ({},),
+        "tools": ([],),
+        "verbosity": ("medium",),
+    }
     neutral: ClassVar = {
         "audio": (),
+        "file_ids": ([],),
+        "files": ([],),
+        "function_call": ("auto", "none"),
+        "functions": ([],),
         "modalities": (["text"],),
         "moderation": (),
         "prediction": (),
         "web_search_options": (),
-        "functions": (),
-        "function_call": (),
-        "prompt_cache_options": (),
-        "prompt_cache_retention": (),
-        "reasoning_effort": ("none",),
-        "verbosity": ("medium",),
-        "store": (False,),
-        "service_tier": ("auto", "default"),
     }
 
     model: ModelName = Field(examples=["assistant"])
@@ -52,7 +60,7 @@ class ChatRequest(SamplingBody):
     top_logprobs: int = Field(
         0, ge=0, le=20, description="With `logprobs`: also those of so many of the likeliest tokens.", examples=[5]
     )
-    tools: list[Tool] | None = Field(None, min_length=1, description="Functions that the model may call.")
+    tools: list[Tool] | None = Field(None, description="Functions that the model may call.")
     tool_choice: str | dict[str, Any] = Field(
         "auto",
         description="`auto`; `none` to make no call; `required`, or a function, to make one.",
@@ -67,6 +75,15 @@ class ChatRequest(SamplingBody):
     metadata: dict[str, str] | None = Field(None, description="Accepted and not used.", examples=[{"team": "a"}])
     safety_identifier: str | None = Field(None, description="Accepted and not used.", examples=["u-1"])
     prompt_cache_key: str | None = Field(None, description="Accepted and not used.", examples=["chat-1"])
+
+    @field_validator("response_format")
+    @classmethod
+    def _screen_format(cls, wanted: dict[str, Any]) -> dict[str, Any]:
+        wanted = screen(wanted, ("type", "json_schema", "schema"))
+        if isinstance(described := wanted.get("json_schema"), dict):
+            names = ("name", "schema", "strict", "description")
+            wanted["json_schema"] = screen(described, names, where="json_schema.")
+        return wanted
 
     @model_validator(mode="after")
     def _check(self) -> "ChatRequest":

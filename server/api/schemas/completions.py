@@ -1,7 +1,7 @@
 """``/v1/completions``: OpenAI's shapes."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,8 @@ MAX_TOKENS = 16
 class CompletionRequest(SamplingBody):
     """Text to continue."""
 
+    inert: ClassVar = {**SamplingBody.inert, "add_special_tokens": (True,), "suffix": ("",)}
+
     model: ModelName = Field(examples=["assistant"])
     prompt: Prompts = Field(
         description="A text, its token ids, or a list of either.", examples=["The sky is", ["The sky is", "Grass is"]]
@@ -28,8 +30,9 @@ class CompletionRequest(SamplingBody):
         examples=[""],
     )
     max_tokens: int = Field(
-        MAX_TOKENS, ge=0, le=MAX_ID, description="At most so many tokens; 0 only with `echo`.", examples=[16]
-    )
+        MAX_TOKENS, ge=-1, le=MAX_ID, examples=[16],
+        description="At most so many tokens; 0 only with `echo`; -1: as many as there is room for.",
+    )  # fmt: skip
     n: int = Field(1, ge=1, le=MAX_CHOICES, description="How many completions of each prompt to send.", examples=[1])
     best_of: int | None = Field(
         None, ge=1, le=MAX_CHOICES, description="Make so many and send the `n` likeliest a token.", examples=[1]
@@ -84,7 +87,7 @@ class CompletionRequest(SamplingBody):
         """What the task is asked."""
         logprobs = self.logprobs if self.made == self.n else self.logprobs or 0
         return GenerationOptions(
-            max_tokens=self.max_tokens,
+            max_tokens=None if self.max_tokens < 0 else self.max_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,

@@ -1,10 +1,11 @@
 """``/v1/decisions``: OpenAI's shapes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from server.api.schemas.base import RequestBody, ResponseBody, invalid
+from server.api.schemas.inert import ANYTHING, HINTS, PART, SAID
 from server.tasks import results
 from server.tasks.decisions import Option, Question, certainty
 
@@ -14,7 +15,7 @@ MAX_QUESTIONS = 400
 class TextPart(RequestBody):
     """A part of text."""
 
-    neutral = {"prompt_cache_breakpoint": ({"mode": "explicit"},)}  # noqa: RUF012  a table of the base class
+    inert: ClassVar = PART
 
     type: Literal["input_text", "output_text"] = Field(description="What kind of part.", examples=["input_text"])
     text: str = Field(description="The text.", examples=["I was charged twice."])
@@ -23,7 +24,7 @@ class TextPart(RequestBody):
 class Message(RequestBody):
     """A message whose text is part of the input."""
 
-    neutral = {"phase": ("commentary", "final_answer")}  # noqa: RUF012  as above
+    inert: ClassVar = {**SAID, "phase": ("commentary", "final_answer"), "status": ANYTHING}
 
     type: Literal["message"] = Field("message", description="Always `message`.", examples=["message"])
     role: Literal["user", "developer", "system", "assistant"] = Field(description="Who speaks.", examples=["user"])
@@ -142,7 +143,7 @@ AnyQuestion = Annotated[PredicateBody | ChoiceBody | ScoreBody, Field(discrimina
 class DecisionRequest(RequestBody):
     """Questions about one input."""
 
-    neutral = {"prompt_cache_options": ({"mode": "implicit"}, {})}  # noqa: RUF012  a table of the base class
+    inert: ClassVar = HINTS
 
     model: str = Field(description="A classifier, an embedding model or a generator.", examples=["embed"])
     input: str | list[Message] = Field(description="A text or messages.", examples=["I was charged twice."])

@@ -1,14 +1,17 @@
 """``/v1/embeddings``: OpenAI's shapes."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from server.api.schemas.base import ModelName, Prompts, RequestBody, ResponseBody
+from server.api.schemas.inert import HINTS, VECTORS
 
 
 class EmbeddingRequest(RequestBody):
     """Texts to embed."""
+
+    inert: ClassVar = {**HINTS, **VECTORS}
 
     model: ModelName = Field(examples=["embed"])
     input: Prompts = Field(description="A text, its token ids, or a list of either.", examples=["Good morning."])

@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.api.schemas.base import RequestBody, invalid, refuse
+from server.api.schemas.base import RequestBody, invalid, refuse, screen
+from server.api.schemas.inert import CALL, PART, SAID, TOOL
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -21,8 +22,8 @@ def _text(value: Any) -> Any:
             raise PydanticCustomError("content_part", "part {i} is not an object with a 'type'", {"i": i})
         if part["type"] != "text":
             refuse(str(i), "only content parts of type 'text' are read here.")
-        if set(part) - {"type", "text"} or not isinstance(part.get("text"), str):
-            raise PydanticCustomError("content_part", "part {i} must have a 'text' and nothing else", {"i": i})
+        if not isinstance(screen(part, ("type", "text"), PART, where=f"{i}.").get("text"), str):
+            raise PydanticCustomError("content_part", "part {i} must have a 'text'", {"i": i})
         texts.append(part["text"])
     if not texts:
         raise PydanticCustomError("content_part", "the list of parts is empty")
@@ -38,6 +39,8 @@ CONTENT = "Text: a string or a list of parts of type `text`."
 class SystemMessage(RequestBody):
     """What the model is to be."""
 
+    inert: ClassVar = SAID
+
     role: Literal["system", "developer"] = Field(description="Who speaks.", examples=["system"])
     content: Text = Field(description=CONTENT, examples=["You are brief."])
     name: str | None = Field(None, description="The speaker's name.", examples=["rules"])
@@ -45,6 +48,8 @@ class SystemMessage(RequestBody):
 
 class UserMessage(RequestBody):
     """What the user says."""
+
+    inert: ClassVar = SAID
 
     role: Literal["user"] = Field(description="Who speaks.", examples=["user"])
     content: Text = Field(description=CONTENT, examples=["Good morning."])
@@ -54,12 +59,16 @@ class UserMessage(RequestBody):
 class CalledFunction(RequestBody):
     """A function and what it was called with."""
 
+    inert: ClassVar = CALL
+
     name: str = Field(description="Which function.", examples=["get_weather"])
     arguments: str = Field(description="A JSON object, as text.", examples=['{"city": "Bern"}'])
 
 
 class Call(RequestBody):
     """A call the assistant made."""
+
+    inert: ClassVar = CALL
 
     id: str = Field(description="What a tool message refers to.", examples=["call_1"])
     type: Literal["function"] = Field(description="Always `function`.", examples=["function"])
@@ -69,8 +78,9 @@ class Call(RequestBody):
 class AssistantMessage(RequestBody):
     """What the model said before."""
 
-    # What the official client's own answer objects carry along when they are sent back.
-    neutral: ClassVar = {"refusal": (), "audio": (), "function_call": (), "annotations": ([],)}
+    # A message that only calls may have no text in any form.
+    inert: ClassVar = {**SAID, "content": ([],)}
+    neutral: ClassVar = {"audio": (), "function_call": ()}
 
     role: Literal["assistant"] = Field(description="Who speaks.", examples=["assistant"])
     content: Text | None = Field(None, description=CONTENT, examples=["Good morning!"])
@@ -87,9 +97,12 @@ class AssistantMessage(RequestBody):
 class ToolMessage(RequestBody):
     """What a call gave back."""
 
+    inert: ClassVar = SAID
+
     role: Literal["tool"] = Field(description="Who speaks.", examples=["tool"])
     content: Text = Field(description=CONTENT, examples=['{"degrees": 21}'])
     tool_call_id: str = Field(description="The call it answers.", examples=["call_1"])
+    name: str | None = Field(None, description="The function that was called.", examples=["get_weather"])
 
 
 Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
@@ -97,6 +110,8 @@ Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage
 
 class Function(RequestBody):
     """A function the model may call."""
+
+    inert: ClassVar = TOOL
 
     name: str = Field(description="Its name.", examples=["get_weather"])
     strict: bool | None = Field(None, description="Arguments come complete and as the schema says.", examples=[True])
@@ -128,6 +143,8 @@ class Function(RequestBody):
 
 class Tool(RequestBody):
     """A tool; only functions are known here."""
+
+    inert: ClassVar = TOOL
 
     type: Literal["function"] = Field(description="Always `function`.", examples=["function"])
     function: Function = Field(description="The function.")

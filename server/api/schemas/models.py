@@ -1,6 +1,6 @@
 """``/v1/models``: OpenAI's shape, and what else a client may want to know."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -68,6 +68,8 @@ class ModelList(ResponseBody):
 
 class ModelNamed(RequestBody):
     """A model to load or unload."""
+
+    inert: ClassVar = {"extra_args": ([],)}
 
     model: str = Field(description="Its id or an alias.", examples=["assistant"])
 

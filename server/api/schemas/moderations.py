@@ -1,11 +1,11 @@
 """``/v1/moderations``: OpenAI's shapes and category names."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainValidator
-from pydantic_core import PydanticCustomError
 
-from server.api.schemas.base import ModelName, RequestBody, ResponseBody, refuse
+from server.api.schemas.base import ModelName, RequestBody, ResponseBody, refuse, screen, shape_error
+from server.api.schemas.inert import HINTS, PART
 
 CATEGORIES = (
     "harassment",
@@ -30,27 +30,26 @@ def _inputs(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list) or not value:
-        raise _shape("send a string, a list of strings, or a list of text parts")
+        raise shape_error("send a string, a list of strings, or a list of text parts")
     if all(isinstance(item, str) for item in value):
         return value
     texts = []
     for i, item in enumerate(value):
         if not isinstance(item, dict):
-            raise _shape(f"item {i} is neither like the others nor a text part")
+            raise shape_error(f"item {i} is neither like the others nor a text part")
         if item.get("type") == "image_url":
             refuse(str(i), "images are not read here.")
-        if item.get("type") != "text" or not isinstance(item.get("text"), str) or set(item) != {"type", "text"}:
-            raise _shape(f"item {i} is not a text part")
+        if item.get("type") != "text" or not isinstance(item.get("text"), str):
+            raise shape_error(f"item {i} is not a text part")
+        screen(item, ("type", "text"), PART, where=f"{i}.")
         texts.append(item["text"])
     return ["\n".join(texts)]  # parts are one input, which gets one result
 
 
-def _shape(message: str) -> PydanticCustomError:
-    return PydanticCustomError("input_shape", "{message}", {"message": message})
-
-
 class ModerationRequest(RequestBody):
     """Texts to judge."""
+
+    inert: ClassVar = HINTS
 
     model: ModelName = Field(examples=["moderation"])
     input: Annotated[

@@ -9,15 +9,20 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from server.api.schemas.base import RequestBody, refuse
+from server.api.schemas.base import RequestBody, refuse, screen
+from server.api.schemas.inert import ANYTHING, CALL, PART, SAID, Table
 
 Status = Literal["in_progress", "completed", "incomplete"]
 
 SENT_BACK = "Accepted and not used: what an answer's items carry."
+STORED = (
+    "no items are stored here, so none can be referred to. Send the items themselves; a client that sends references "
+    "does so no longer with the option 'store': false."
+)
 KINDS = ("message", "function_call", "function_call_output")
 
 
-def _joined(value: Any, kind: str, extra: dict[str, Any]) -> Any:
+def _joined(value: Any, kind: str, inert: Table) -> Any:
     """The text of parts of one kind; anything but a list is left to the type to refuse."""
     if not isinstance(value, list):
         return value
@@ -27,11 +32,8 @@ def _joined(value: Any, kind: str, extra: dict[str, Any]) -> Any:
             raise PydanticCustomError("content_part", "part {i} is not an object with a 'type'", {"i": i})
         if part["type"] != kind:
             refuse(str(i), f"only content parts of type '{kind}' are read here.")
-        if not isinstance(part.get("text"), str):
+        if not isinstance(screen(part, ("type", "text"), inert, where=f"{i}.").get("text"), str):
             raise PydanticCustomError("content_part", "part {i} must have a 'text'", {"i": i})
-        for name in sorted(part.keys() - {"type", "text"}):
-            if name not in extra or (part[name] and not isinstance(part[name], extra[name])):
-                refuse(f"{i}.{name}", "leave it out.")
         texts.append(part["text"])
     if not texts:
         raise PydanticCustomError("content_part", "the list of parts is empty")
@@ -39,12 +41,11 @@ def _joined(value: Any, kind: str, extra: dict[str, Any]) -> Any:
 
 
 def _input_text(value: Any) -> Any:
-    return _joined(value, "input_text", {})
+    return _joined(value, "input_text", PART)
 
 
 def _output_text(value: Any) -> Any:
-    # Annotations point at files and pages, which no model here reads: an empty list asks for nothing.
-    return _joined(value, "output_text", {"annotations": (), "logprobs": list})
+    return _joined(value, "output_text", {**PART, "logprobs": ANYTHING})
 
 
 Parts = str | list[dict[str, Any]]
@@ -54,6 +55,8 @@ OutputText = Annotated[str, BeforeValidator(_output_text, json_schema_input_type
 
 class InputMessage(RequestBody):
     """What the user or the application says."""
+
+    inert: ClassVar = SAID
 
     type: Literal["message"] = Field("message", description="May be left out.", examples=["message"])
     role: Literal["user", "system", "developer"] = Field(description="Who speaks.", examples=["user"])
@@ -65,7 +68,7 @@ class InputMessage(RequestBody):
 class OutputMessage(RequestBody):
     """What the model said before."""
 
-    neutral: ClassVar = {"phase": ("final_answer",)}
+    inert: ClassVar = {**SAID, "phase": ("commentary", "final_answer")}
 
     type: Literal["message"] = Field("message", description="May be left out.", examples=["message"])
     role: Literal["assistant"] = Field(description="Who speaks.", examples=["assistant"])
@@ -77,7 +80,7 @@ class OutputMessage(RequestBody):
 class FunctionCall(RequestBody):
     """A call the model made before."""
 
-    neutral: ClassVar = {"namespace": (), "caller": (), "async": (False,)}
+    inert: ClassVar = {**CALL, "async": (False,), "namespace": ("",)}
 
     type: Literal["function_call"] = Field(description="Always `function_call`.", examples=["function_call"])
     call_id: str = Field(description="What its output refers to.", examples=["call_1"])
@@ -90,7 +93,7 @@ class FunctionCall(RequestBody):
 class FunctionCallOutput(RequestBody):
     """What a call gave back."""
 
-    neutral: ClassVar = {"namespace": (), "caller": ()}
+    inert: ClassVar = {**CALL, "is_error": (False,), "namespace": ("",)}
 
     type: Literal["function_call_output"] = Field(
         description="Always `function_call_output`.", examples=["function_call_output"]
@@ -106,14 +109,16 @@ def _known(value: Any) -> Any:
     """Refuse kinds of items that are OpenAI's and not ours."""
     if not isinstance(value, dict):
         raise PydanticCustomError("input_item", "an item is an object")
-    kind = value.get("type", "message")
+    kind = value.get("type") or "message"
+    if kind == "item_reference":
+        refuse("type", STORED)
     if not isinstance(kind, str) or kind not in KINDS:
         refuse("type", f"items here are of type {', '.join(KINDS)}.")
     return value
 
 
 def _tag(value: Any) -> str:
-    kind = value.get("type", "message") if isinstance(value, dict) else getattr(value, "type", "message")
+    kind = (value.get("type") or "message") if isinstance(value, dict) else getattr(value, "type", "message")
     role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)
     return "answer" if kind == "message" and role == "assistant" else str(kind)
 

@@ -5,9 +5,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from server.api.schemas import base
-from server.api.schemas.base import ModelName, RequestBody, invalid, refuse
+from server.api.schemas.base import ModelName, RequestBody, invalid, refuse, screen
+from server.api.schemas.inert import STREAM
 from server.api.schemas.messages import Function
 from server.api.schemas.response_items import Item, as_messages
+from server.api.schemas.sampling import SamplingBody
 from server.api.schemas.tool_choice import ToolChoice
 from server.tasks import grammars
 from server.tasks.options import GenerationOptions
@@ -19,13 +21,6 @@ INCLUDED = (LOGPROBS, "reasoning.encrypted_content")
 
 class FunctionTool(Function):
     """A function the model may call."""
-
-    neutral: ClassVar = {
-        "allowed_callers": (["direct"],),
-        "async": (False,),
-        "defer_loading": (False,),
-        "output_schema": (),
-    }
 
     type: Literal["function"] = Field(description="Always `function`.", examples=["function"])
 
@@ -44,7 +39,7 @@ class FunctionTool(Function):
 class TextOptions(RequestBody):
     """What the text is to be."""
 
-    neutral: ClassVar = {"verbosity": ("medium",)}
+    inert: ClassVar = {"verbosity": ("medium",), "format": ({},)}
 
     format: dict[str, Any] = Field(
         default_factory=lambda: {"type": "text"},
@@ -55,6 +50,7 @@ class TextOptions(RequestBody):
     @field_validator("format")
     @classmethod
     def _check_format(cls, form: dict[str, Any]) -> dict[str, Any]:
+        form = screen(form, ("type", "name", "schema", "strict", "description"))
         known = {"type"}
         if form.get("type") == "json_schema":
             known |= {"name", "schema", "strict", "description"}
@@ -85,43 +81,26 @@ class TextOptions(RequestBody):
         return None
 
 
-class Reasoning(RequestBody):
-    """No model here reasons before it answers: only what asks for none is accepted."""
-
-    neutral: ClassVar = {
-        "effort": ("none",),
-        "summary": (),
-        "generate_summary": (),
-        "context": ("auto",),
-        "mode": ("standard",),
-    }
-
-
-class ResponseStreamOptions(RequestBody):
-    """Nothing of it can be asked for here."""
-
-    neutral: ClassVar = {"include_obfuscation": (False,)}
-
-
 class ResponseRequest(RequestBody):
     """A question with all that was said before it: nothing is stored between requests."""
 
-    neutral: ClassVar = {
+    inert: ClassVar = {
+        **SamplingBody.inert,
         "access_programs": (),
+        "max_output_tokens": (-1,),
+        "max_tool_calls": (),
+        "stream_options": STREAM,
+        "truncation": ("disabled",),
+    }
+    neutral: ClassVar = {
         "background": (False,),
         "background_options": (),
         "context_management": (),
         "conversation": (),
         "image": (),
-        "max_tool_calls": (),
         "moderation": (),
-        "previous_response_id": (),
+        "previous_response_id": ("",),
         "prompt": (),
-        "prompt_cache_options": (),
-        "prompt_cache_retention": (),
-        "service_tier": ("auto", "default"),
-        "store": (False,),
-        "truncation": ("disabled",),
     }
 
     model: ModelName = Field(examples=["assistant"])
@@ -156,8 +135,6 @@ class ResponseRequest(RequestBody):
         examples=[5],
     )  # fmt: skip
     stream: bool = Field(False, description="Send the answer as events as it is made.", examples=[True])
-    stream_options: ResponseStreamOptions | None = Field(None, description="Only with `stream`.")
-    reasoning: Reasoning | None = Field(None, description="Only what asks for none.")
     metadata: dict[str, str] | None = Field(
         None, max_length=16, description="Given back and not used.", examples=[{"team": "a"}]
     )
@@ -172,8 +149,6 @@ class ResponseRequest(RequestBody):
                 refuse("include", f"only {' and '.join(INCLUDED)} can be asked for.")
         if self.top_logprobs and not self.logprobs:
             raise invalid("top_logprobs", f"only goes with '{LOGPROBS}' in 'include'")
-        if self.stream_options is not None and not self.stream:
-            raise invalid("stream_options", "only goes with 'stream': true")
         self._check_tools()
         return self
 
@@ -208,9 +183,9 @@ class ResponseRequest(RequestBody):
         Raises:
             PydanticCustomError: it is malformed.
         """
-        value = self.tool_choice
-        if isinstance(value, str):
-            return ToolChoice(value == "required")
+        if isinstance(self.tool_choice, str):
+            return ToolChoice(self.tool_choice == "required")
+        value = screen(self.tool_choice, ("type", "name", "mode", "tools"), where="tool_choice.")
         if value.keys() == {"type", "name"} and value["type"] == "function" and isinstance(value["name"], str):
             return ToolChoice(True, (value["name"],))
         if value.keys() == {"type", "mode", "tools"} and value["type"] == "allowed_tools":

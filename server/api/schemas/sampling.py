@@ -5,16 +5,20 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from server.api.schemas.base import MAX_ID, RequestBody, invalid
+from server.api.schemas.inert import HINTS, ROUTING, SAMPLERS, STREAM, TEMPLATE, THINKING
+
+MAX_STOPS = 16
+"""Four are OpenAI's limit; other local servers have none, and completions of code come with a dozen."""
 
 StopString = Annotated[str, Field(min_length=1, max_length=1000)]
-Stop = StopString | Annotated[list[StopString], Field(min_length=1, max_length=4)]
+Stop = StopString | Annotated[list[StopString], Field(min_length=1, max_length=MAX_STOPS)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
 class StreamOptions(RequestBody):
     """What a stream also tells."""
 
-    neutral: ClassVar = {"include_obfuscation": (False,)}
+    inert: ClassVar = STREAM
 
     include_usage: bool = Field(
         False, description="Send one more chunk at the end, with the tokens of the whole request.", examples=[True]
@@ -26,6 +30,8 @@ class StreamOptions(RequestBody):
 
 class SamplingBody(RequestBody):
     """How tokens are chosen and when a completion ends."""
+
+    inert: ClassVar = {**HINTS, **THINKING, **TEMPLATE, **SAMPLERS, **ROUTING}
 
     temperature: float = Field(
         1.0, ge=0, le=2, description="Randomness; 0 always takes the likeliest token.", examples=[0.7]
@@ -61,7 +67,7 @@ class SamplingBody(RequestBody):
         examples=[7],
     )  # fmt: skip
     stop: Stop | None = Field(
-        None, description="One to four strings at which a completion ends; they are not part of it.", examples=[["\n"]]
+        None, description="Up to 16 strings at which a completion ends; they are not part of it.", examples=[["\n"]]
     )
     min_tokens: int = Field(
         0, ge=0, le=MAX_ID, description="Do not end before so many tokens (an extension).", examples=[8]

@@ -1,10 +1,11 @@
 """``/v1/sentiment``: our own shapes."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list
+from server.api.schemas.inert import HINTS
 from server.tasks.results import Scores
 
 MOODS = ("negative", "neutral", "positive")
@@ -12,6 +13,8 @@ MOODS = ("negative", "neutral", "positive")
 
 class SentimentRequest(RequestBody):
     """Texts to score."""
+
+    inert: ClassVar = HINTS
 
     model: ModelName = Field(examples=["sentiment"])
     input: Texts = Field(description="A text or a list of texts.", examples=["I love it."])

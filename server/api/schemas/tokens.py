@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, PlainValidator, model_validator
 
 from server.api.schemas.base import RequestBody, ResponseBody, invalid, token_ids
+from server.api.schemas.inert import HINTS, TEMPLATE
 from server.api.schemas.messages import Message, Tool
 
 ModelId = Annotated[
@@ -28,12 +29,12 @@ def _token_ids(value: Any) -> list[int]:
 class TokenizeRequest(RequestBody):
     """A text or a conversation to count."""
 
-    neutral: ClassVar = {"add_generation_prompt": (True,), "continue_final_message": (False,)}
+    inert: ClassVar = {**HINTS, **TEMPLATE, "tools": ([],), "with_pieces": (False,), "parse_special": (False,)}
 
     model: ModelId
     prompt: str | None = Field(None, description="A text.", examples=["Good morning."])
     messages: list[Message] | None = Field(None, min_length=1, description="A conversation, instead of a text.")
-    tools: list[Tool] | None = Field(None, min_length=1, description="With `messages`: functions it may call.")
+    tools: list[Tool] | None = Field(None, description="With `messages`: functions it may call.")
     add_special_tokens: bool = Field(True, description="With the tokens the model wants around a text.")
     return_token_strs: bool = Field(False, description="Also as strings.", examples=[True])
 
@@ -57,6 +58,8 @@ class TokenizeResponse(ResponseBody):
 
 class DetokenizeRequest(RequestBody):
     """Tokens to read."""
+
+    inert: ClassVar = HINTS
 
     model: ModelId
     tokens: Annotated[list[int], PlainValidator(_token_ids, json_schema_input_type=list[int])] = Field(

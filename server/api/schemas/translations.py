@@ -1,10 +1,11 @@
 """``/v1/translations``: our own shapes."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list, invalid
+from server.api.schemas.inert import HINTS
 from server.tasks import results
 from server.tasks.text.blocks import Rules
 from server.tasks.text.glossary import Term
@@ -20,6 +21,8 @@ class GlossaryEntry(RequestBody):
 
 class TranslationRequest(RequestBody):
     """Texts to translate."""
+
+    inert: ClassVar = HINTS
 
     model: ModelName = Field(examples=["translate"])
     input: Texts = Field(description="A text or a list of texts.", examples=["Good morning."])
