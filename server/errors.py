@@ -4,12 +4,13 @@
     ├── BadRequest                  400
     │   ├── InvalidValue            400  a field has a value it cannot have
     │   ├── UnsupportedParameter    400  this model's engine cannot honour the field exactly
-    │   ├── ContextLengthExceeded   400  prompt plus completion do not fit the context
+    │   ├── ContextLengthExceeded   400  the prompt leaves no room for a completion
     │   └── InputTooLong            400  one text has more tokens than the model reads
     ├── NotAuthenticated            401
     ├── RouteNotFound               404
     ├── ModelNotFound               404  lists the models there are
     ├── MethodNotAllowed            405
+    ├── ModelBusy                   409  it is not unloaded now; ``retry_after_s``
     ├── TooLarge                    413  body or list over its limit
     ├── UnsupportedMediaType        415
     ├── Overloaded                  429  the line is full; ``retry_after_s``
@@ -27,6 +28,9 @@ client sees, ``kind`` and ``code`` are the ``type`` and ``code`` of OpenAI's err
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
+
+LOG_SAYS_MORE = "The server's log says more."
+"""Ends a reason whose details (files, exceptions) are for the operator alone."""
 
 
 @dataclass(eq=False)
@@ -104,7 +108,7 @@ class UnsupportedParameter(ServerError, status=400, kind="invalid_request_error"
 
 @dataclass(eq=False)
 class ContextLengthExceeded(ServerError, status=400, kind="invalid_request_error", code="context_length_exceeded"):
-    """The prompt and the completion asked for do not fit the context together."""
+    """The prompt leaves no room for the least completion that was asked for. Libraries know it by OpenAI's words."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -113,9 +117,11 @@ class ContextLengthExceeded(ServerError, status=400, kind="invalid_request_error
 
     @property
     def message(self) -> str:
+        part = self.field.partition(".")[0]
         return (
-            f"This model's context is {self.context_tokens} tokens. The prompt has {self.prompt_tokens} and "
-            f"{self.completion_tokens} were asked for the completion. Shorten one of them."
+            f"This model's maximum context length is {self.context_tokens} tokens. However, you requested "
+            f"{self.prompt_tokens + self.completion_tokens} tokens ({self.prompt_tokens} in the {part}, "
+            f"{self.completion_tokens} in the completion). Please reduce the length of the {part}."
         )
 
 
@@ -131,8 +137,8 @@ class InputTooLong(ServerError, status=400, kind="invalid_request_error", code="
     @property
     def message(self) -> str:
         return (
-            f"Input {self.index} has {self.tokens} tokens and this model reads at most {self.context_tokens}. "
-            "Shorten it or split it."
+            f"This model's maximum context length is {self.context_tokens} tokens. However, input {self.index} has "
+            f"{self.tokens} tokens. Please reduce its length, or split it."
         )
 
 
@@ -166,7 +172,10 @@ class ModelNotFound(ServerError, status=404, kind="invalid_request_error", code=
 
     @property
     def message(self) -> str:
-        there = ", ".join(self.known) or "none"
+        there = ", ".join(self.known)
+        if not self.name:
+            return f"Name a model for {self.task}: {there}." if there else f"There is no model for {self.task}."
+        there = there or "none"
         return f"There is no model '{self.name}' for {self.task}. Models for it: {there}."
 
     @property
@@ -184,6 +193,18 @@ class MethodNotAllowed(ServerError, status=405, kind="invalid_request_error", co
     @property
     def message(self) -> str:
         return f"{self.method} is not allowed here; use {self.allowed}."
+
+
+@dataclass(eq=False)
+class ModelBusy(ServerError, status=409, kind="conflict_error", code="model_busy"):
+    """A model with work, or one on its way into memory, is not unloaded."""
+
+    name: str
+    wait_s: float = 1.0
+
+    @property
+    def message(self) -> str:
+        return f"The model '{self.name}' has work or is being loaded, so it is not unloaded now."
 
 
 @dataclass(eq=False)

@@ -10,7 +10,7 @@ from server.batching.cores import CoreBudget, usable_cores
 from server.engines.loadable import LoadableEngine
 from server.metrics import Metrics
 from server.residents.build import build_model, estimate_bytes
-from server.residents.folders import Folders
+from server.residents.folders import Folders, NoRoom
 from server.residents.keeper import Keeper, Resident
 from server.settings import Settings, SettingsError
 from server.tasks.offered import Broken, Offered
@@ -76,7 +76,7 @@ class House:
         """Have a model unloaded.
 
         Raises:
-            Unavailable: it has work.
+            ModelBusy: it has work.
         """
         self._keeper.unload(self._residents[name])
 
@@ -105,7 +105,7 @@ class House:
         needs = estimate_bytes(card)
         if 0 < self._budget_bytes < needs:
             room = f"memory_mb is {self._settings.memory_mb}"
-            raise ManifestError(card.folder / "model.bin", f"it needs about {needs / MB:.0f} MB and {room}")
+            raise NoRoom(f"it needs about {needs / MB:.0f} MB and {room}")
         return Offered.of(build_model(card, self._settings, self._cores, self._metrics))
 
     def _check_names(self, aliases: Mapping[str, str]) -> None:

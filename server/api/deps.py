@@ -13,9 +13,11 @@ from server.settings import Settings
 from server.tasks.services import Services
 
 
-async def _services(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
+    """The services as the holder of the request's key may use them."""
     services: Services = request.app.state.services
-    return services
+    holder = (await record_of(request)).holder
+    return services if holder is None else services.only(holder.allows)
 
 
 async def _settings(request: Request) -> Settings:
@@ -28,7 +30,7 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
+ServicesDep = Annotated[Services, Depends(services_of)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 RecordDep = Annotated[Record, Depends(record_of)]

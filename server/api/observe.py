@@ -77,7 +77,7 @@ class Observe:
     def _close(self, scope: Scope, record: Record) -> None:
         spent_s = time.perf_counter() - record.received_s
         if (route := scope.get("route")) is not None:
-            record.endpoint = getattr(route, "path", record.endpoint)
+            record.endpoint = getattr(route, "path_format", record.endpoint)
         if isinstance(record.error, ClientLeft):
             record.status = record.error.status
         account(self._metrics, record, spent_s)

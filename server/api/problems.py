@@ -26,6 +26,19 @@ from server.errors import (
     UnsupportedParameter,
 )
 
+QUOTE = "'"
+TYPES: Mapping[str, str] = {
+    "bool_type": "true or false",
+    "dict_type": "an object",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_attributes_type": "an object",
+    "model_type": "an object",
+    "string_type": "a string",
+}
+"""Pydantic's errors that say of which type a value is not."""
+
 
 def headers_of(error: ServerError) -> dict[str, str]:
     """What tells a client whether and when to come back."""
@@ -101,15 +114,28 @@ def from_validation(errors: Sequence[Any], body: Any) -> ServerError:
         return InvalidValue(f"There is no parameter '{field}'.{_hint(field, context)}", field)
     if kind == "missing":
         return InvalidValue(f"'{field}' is missing.", field)
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        field = f"{field}.{str(context['discriminator']).strip(QUOTE)}" if field else None
+        one_of = f"must be one of {context['expected_tags']}" if "expected_tags" in context else "is missing"
+        return InvalidValue(f"'{field}' {one_of}.", field)
     message = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
     return InvalidValue(f"'{field}': {message}." if field else f"{message}.", field)
 
 
 def _clearest(errors: Sequence[Any], body: Any) -> Any:
-    """The first error; where a field may have several types, that of the type it came closest to."""
+    """The first error; where a field may have several types, that of the type it came closest to.
+
+    This is the one that is furthest within the value; as far as another, the one that blames no type, for it is of the
+    type that was sent. Where all blame the type, they are one error that names each.
+    """
     field = errors[0]["loc"][:2]
     same = [error for error in errors if error["loc"][:2] == field]
-    return max(same, key=lambda error: (_field(error["loc"][1:], body, error["type"], {}) or "").count("."))
+    depths = [(_field(error["loc"][1:], body, error["type"], {}) or "").count(".") for error in same]
+    deepest = [error for error, depth in zip(same, depths, strict=True) if depth == max(depths)]
+    if (fits := next((error for error in deepest if error["type"] not in TYPES), None)) is not None:
+        return fits
+    wanted = dict.fromkeys(TYPES[error["type"]] for error in deepest if error["loc"][:-1] == deepest[0]["loc"][:-1])
+    return deepest[0] | {"msg": f"must be {' or '.join(wanted)}"}
 
 
 def _field(where: Sequence[int | str], body: Any, kind: str, context: Mapping[str, Any]) -> str | None:

@@ -22,8 +22,16 @@ class Problem(NamedTuple):
     """Why a process did not come to serve, or does no longer."""
 
     what: str
+    """For the log: may quote an exception or name a file."""
     is_final: bool = False
     """Whether another try would end the same way."""
+    kind: str = ""
+    """For clients, in our own words; empty: the same as for the log."""
+
+    @property
+    def told(self) -> str:
+        """What a client is told."""
+        return self.kind or self.what
 
 
 @dataclass(slots=True)
@@ -74,7 +82,9 @@ def load(life: Life, spec: EngineSpec, limit_s: float) -> Problem | None:
         word, problem = life.control.recv()
     except (EOFError, OSError):
         return Problem(epitaph(life.process.wait()))
-    return None if word == "ready" else Problem(str(problem), word == "refused")
+    if word == "refused":
+        return Problem(str(problem), True, "its files are damaged, or not what its manifest says")
+    return None if word == "ready" else Problem(str(problem), False, "its files could not be loaded")
 
 
 def hang_up(pipe: Connection) -> None:

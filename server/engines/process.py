@@ -22,7 +22,7 @@ from server.engines import frames
 from server.engines.base import Outbox, State
 from server.engines.kinds import EngineSpec
 from server.engines.life import Life, Problem, begin, epitaph, hang_up, load
-from server.errors import EngineFailed, Unavailable
+from server.errors import LOG_SAYS_MORE, EngineFailed, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -225,14 +225,14 @@ class ProcessEngine:
                 first = False
                 life.process.wait()
                 problem = Problem(epitaph(life.process.returncode))
-            self._bury(life, problem.what)
+            self._bury(life, problem.told)
             if self._closing.is_set():
                 return
             failures += 1
             log.error("the engine process for %s died: %s", self.spec.name, problem.what)
             if problem.is_final or failures >= STARTS:
                 with self._changed:
-                    self._set("failed", f"The model's engine does not start: {problem.what}.")
+                    self._set("failed", f"The model's engine does not start: {problem.told}. {LOG_SAYS_MORE}")
                 return
             self._closing.wait(self._backoff_s(failures))
 

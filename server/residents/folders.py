@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.registry import MANIFEST, ManifestError, ModelCard, read_card, verify
+from server.errors import LOG_SAYS_MORE
 from server.tasks.offered import Broken, Offered
 
 log = logging.getLogger(__name__)
 
 Stamp = Mapping[str, tuple[int, int]]
 """Size and time of change of each file: what tells that a folder has changed."""
+
+DAMAGED = "Its files are damaged, or not what its manifest says."
+UNREADABLE = "Its files could not be read."
+"""What clients are told: the log has the file and the exception."""
+
+
+class NoRoom(Exception):
+    """A model is larger than all memory there is for models; the message is for the log."""
 
 
 @dataclass(slots=True)
@@ -38,7 +47,8 @@ class Folders:
         root: the folder of model folders.
         wanted: ids to serve; empty: all.
         taken: names that no model may have.
-        build: makes what serves a model; raises ``ManifestError`` or ``ValueError`` when it cannot be served.
+        build: makes what serves a model; raises ``NoRoom``, ``ManifestError`` or ``ValueError`` when it cannot be
+            served.
     """
 
     def __init__(
@@ -104,12 +114,14 @@ class Folders:
         try:
             verify(card, weights=whole)
             return self._build(card)
+        except NoRoom as error:
+            problem, kind = str(error), "It needs more memory than memory_mb allows."
         except ManifestError as error:
-            problem = f"{error.file.name}: {error.problem}"
+            problem, kind = f"{error.file.name}: {error.problem}", f"{DAMAGED} {LOG_SAYS_MORE}"
         except Exception as error:  # whatever is in a folder, it must not keep others from being served
-            problem = f"{type(error).__name__}: {error}"
+            problem, kind = f"{type(error).__name__}: {error}", f"{UNREADABLE} {LOG_SAYS_MORE}"
         log.error("the model %s is not served: %s", card.id, problem)
-        return Broken(card, problem)
+        return Broken(card, kind)
 
 
 def _stamp(folder: Path) -> Stamp:

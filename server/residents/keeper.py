@@ -14,7 +14,7 @@ from typing import Any
 
 from server.batching.batcher import Batcher
 from server.engines.loadable import LoadableEngine
-from server.errors import Unavailable
+from server.errors import ModelBusy, Unavailable
 from server.machine import resident_bytes
 
 log = logging.getLogger(__name__)
@@ -118,12 +118,12 @@ class Keeper:
         """Unload a model because somebody says so.
 
         Raises:
-            Unavailable: it has work.
+            ModelBusy: it has work, or is being loaded.
         """
         if resident.can_go:
             self._unload(resident)
-        elif resident.engine.state != "unloaded":
-            raise Unavailable(f"The model '{resident.id}' has work, or is not ready yet.")
+        elif resident.engine.state in ("loading", "ready", "restarting"):
+            raise ModelBusy(resident.id)
 
     async def remove(self, resident: Resident) -> None:
         """End a model once it has no work left."""

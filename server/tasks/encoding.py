@@ -6,6 +6,7 @@ probabilities are pooled.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
@@ -30,6 +31,18 @@ CHUNK_LANGUAGE = "en"
 Row = list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """How much of each input is read, where it is longer."""
+
+    tokens: int | None = None
+    """At most so many, the tokens around a text included; None: as many as the model reads."""
+    keeps_end: bool = False
+    """What is cut off is the beginning."""
+    field: str = "truncate_prompt_tokens"
+    """What the request calls it."""
+
+
 class Classification:
     """Scores for texts from one head of a classifier."""
 
@@ -49,12 +62,13 @@ class Classification:
         """The head that scores."""
         return self._head
 
-    async def classify(self, texts: Sequence[str]) -> Done[Scores]:
+    async def classify(self, texts: Sequence[str], truncation: Truncation | None = None) -> Done[Scores]:
         """Classify texts independently.
 
         Args:
             texts: n texts, each non-empty. One with more tokens than the model's context is read in chunks,
                 whose probabilities become one by ``Head.pool``.
+            truncation: read no more of each text than this, and never in chunks.
 
         Returns:
             Scores in the order of ``texts``, labels as in the manifest.
@@ -67,7 +81,8 @@ class Classification:
         chunks: list[list[Row]] = []
 
         def prepare() -> list[Row]:
-            chunks.extend(self._rows(text, index) for index, text in enumerate(texts))
+            cut = None if truncation is None else _Cut(self._model, truncation)
+            chunks.extend(self._rows(text, index, cut) for index, text in enumerate(texts))
             return [row for rows in chunks for row in rows]
 
         done = await _encode(self._model, prepare, sum(map(len, texts)), self._head.spec.pooling)
@@ -80,9 +95,9 @@ class Classification:
         ]
         return Done(items, done.usage, done.timing, done.tokenization_s)
 
-    def _rows(self, text: str, index: int) -> list[Row]:
+    def _rows(self, text: str, index: int, cut: "_Cut | None") -> list[Row]:
         """The text's row, or those of its chunks."""
-        row, limit = _row(self._model, text, index), self._model.card.context_length_tokens
+        row, limit = _row(self._model, text, index, cut), self._model.card.context_length_tokens
         if len(row) <= limit:
             return [row]
         tokenizer = self._model.tokenizer
@@ -107,8 +122,12 @@ class Embedding:
         """The model's card."""
         return self._model.card
 
-    async def embed(self, inputs: Sequence[str | Sequence[int]]) -> Done[Floats]:
+    async def embed(self, inputs: Sequence[str | Sequence[int]], truncation: Truncation | None = None) -> Done[Floats]:
         """Embed texts or token ids independently.
+
+        Args:
+            inputs: n texts, or the ids of n rows.
+            truncation: read no more of each than this.
 
         Raises:
             InputTooLong: an input has more tokens than the model's context. Otherwise as
@@ -116,7 +135,8 @@ class Embedding:
         """
 
         def prepare() -> list[Row]:
-            rows = [_row(self._model, item, index) for index, item in enumerate(inputs)]
+            cut = None if truncation is None else _Cut(self._model, truncation)
+            rows = [_row(self._model, item, index, cut) for index, item in enumerate(inputs)]
             self._model.require_fits(rows)
             return rows
 
@@ -149,15 +169,53 @@ async def _encode(
     return Done([result.vector for result in results], usage, job.timing, tokenization_s)
 
 
-def _row(model: Model, item: str | Sequence[int], index: int) -> Row:
+class _Cut:
+    """Cuts the rows of one model.
+
+    Raises:
+        InvalidValue: the model never reads that much, or nothing of a text would be left.
+    """
+
+    def __init__(self, model: Model, truncation: Truncation) -> None:
+        self._tokenizer = model.tokenizer
+        self._keeps_end = truncation.keeps_end
+        context = model.card.context_length_tokens
+        self._limit = context if truncation.tokens is None else truncation.tokens
+        least = len(model.tokenizer.encode_row("")) + 1
+        if not least <= self._limit <= context:
+            raise InvalidValue(
+                f"'{truncation.field}' is {self._limit}; for '{model.id}' it must be {least} to {context}, or -1.",
+                truncation.field,
+            )
+
+    def text(self, row: Row, text: str) -> Row:
+        """The row of a text, cut within the tokens that stand around it."""
+        if len(row) <= self._limit:
+            return row
+        plain = self._tokenizer.encode(text)
+        around = len(row) - len(plain)
+        begin = next((i for i in range(around + 1) if row[i : i + len(plain)] == plain), 0)
+        kept = self._kept(plain, self._limit - around)
+        return [*row[:begin], *kept, *row[begin + len(plain) :]]
+
+    def ids(self, row: Row) -> Row:
+        """A row that came as ids."""
+        return self._kept(row, self._limit)
+
+    def _kept(self, ids: Row, most: int) -> Row:
+        return ids[max(0, len(ids) - most) :] if self._keeps_end else ids[:most]
+
+
+def _row(model: Model, item: str | Sequence[int], index: int, cut: _Cut | None = None) -> Row:
     if not isinstance(item, str):
         if not item:
             raise InvalidValue(f"Input {index} is empty.", "input")
         model.require_ids([item], "input")
-        return list(item)
+        return list(item) if cut is None else cut.ids(list(item))
     if not item.strip():
         raise InvalidValue(f"Input {index} is empty.", "input")
     try:
-        return model.tokenizer.encode_row(item)
+        row = model.tokenizer.encode_row(item)
     except ValueError as error:
         raise InvalidValue(f"Input {index}: {error}", "input") from None
+    return row if cut is None else cut.text(row, item)

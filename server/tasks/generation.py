@@ -176,6 +176,7 @@ class Generation:
         self._model.require_ready()
         self._require_honoured(options)
         self._model.require_ids(prompts, field)
+        self._model.require_ids([tuple(options.logit_bias)], "logit_bias")
         if self._most_made is not None:
             self._model.require_fits(prompts, field)
         reader = CallReader.of(self._family, self._model.tokenizer, tools)
@@ -191,7 +192,7 @@ class Generation:
         rows = [
             GenerationRow(
                 prompt=tuple(prompt),
-                max_tokens=self._max_tokens(len(prompt), options.max_tokens, field),
+                max_tokens=self._max_tokens(len(prompt), options.max_tokens, options.min_tokens, field),
                 stop_ids=stop_ids,
                 min_tokens=options.min_tokens,
                 sampling=_sampling(options, choice, banned),
@@ -227,18 +228,19 @@ class Generation:
             raise InvalidValue(f"The messages cannot be written for this model: {error}", "messages") from None
         return adapted
 
-    def _max_tokens(self, prompt_tokens: int, asked: int | None, field: str) -> int:
+    def _max_tokens(self, prompt_tokens: int, asked: int | None, at_least: int, field: str) -> int:
+        """The most tokens that a row makes: as many as were asked for, as far as there is room."""
         context = self.card.context_length_tokens
         if prompt_tokens == 0:
             raise InvalidValue("The prompt has no tokens; send at least one.", field)
-        least = 1 if asked is None else asked
-        if self._most_made is not None:
-            if least > self._most_made:
-                raise InvalidValue(f"'{self.card.id}' makes at most {self._most_made} tokens.", "max_tokens")
-            return self._most_made if asked is None else asked
-        if prompt_tokens + least > context:
+        room = context - prompt_tokens if self._most_made is None else self._most_made
+        least = 0 if asked == 0 else 1
+        if room < least:
             raise ContextLengthExceeded(prompt_tokens, least, context, field)
-        return context - prompt_tokens if asked is None else asked
+        most = room if asked is None else min(asked, room)
+        if at_least > most:
+            raise InvalidValue(f"At least {at_least} tokens are asked for, but {most} at most.", "min_tokens")
+        return most
 
     def _require_honoured(self, options: GenerationOptions) -> None:
         for name in sorted(options.asked() - self._model.engine.honours):

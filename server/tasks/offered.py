@@ -17,7 +17,7 @@ from server.tasks.translation import TranslationTask
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A model folder that cannot be served, and why."""
+    """A model folder that cannot be served, and why, in words for clients."""
 
     card: ModelCard
     reason: str

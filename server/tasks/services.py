@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, cast
 
@@ -66,7 +67,7 @@ class Catalog(Protocol):
         """Have a model loaded, by its id."""
 
     def unload(self, name: str) -> None:
-        """Have a model unloaded, by its id; raises ``Unavailable`` while it has work."""
+        """Have a model unloaded, by its id; raises ``ModelBusy`` while it has work."""
 
 
 class Services:
@@ -91,6 +92,8 @@ class Services:
         self._aliases = dict(aliases or {})
         self._entries: dict[str, Offered | Broken] = {model.id: Offered.of(model) for model in models}
         self._entries |= {each.card.id: each for each in broken}
+        self._whole: Services | None = None
+        self._allows: Callable[[str], bool] | None = None
         self._leaving: list[Model] = []
         """Models that are served no longer and may still have work."""
 
@@ -98,6 +101,12 @@ class Services:
     def models(self) -> Mapping[str, Model]:
         """The models that can be served, by id."""
         return {name: each.model for name, each in self._entries.items() if isinstance(each, Offered)}
+
+    def only(self, allows: Callable[[str], bool]) -> "Services":
+        """The same services, where lookups without a name choose among the models of which ``allows`` is true."""
+        view = copy(self)
+        view._whole, view._allows = self, allows
+        return view
 
     def generator(self, name: str | None) -> Generation:
         """The generator of this name; without one, the only one there is."""
@@ -114,8 +123,7 @@ class Services:
 
     def translators(self) -> Translators:
         """All translators there are."""
-        entries = [each for each in self._entries.values() if isinstance(each, Offered)]
-        return Translators([each.translator for each in entries if each.translator is not None])
+        return Translators([each.translator for each in self._choice if each.translator is not None])
 
     def classifier(self, name: str | None, head: str | None = None) -> Classification:
         """The model of this name with this head, or with its first; without a name, the only one there is."""
@@ -125,8 +133,7 @@ class Services:
 
     def scorer(self, name: str | None) -> Classification:
         """The classifier of this name; without one, the only one of sentiment, or the only one there is."""
-        offered = (each for each in self._entries.values() if isinstance(each, Offered))
-        with_head = [each for each in offered if _SENTIMENT in each.classifiers]
+        with_head = [each for each in self._choice if _SENTIMENT in each.classifiers]
         head = _SENTIMENT if name is None and len(with_head) == 1 else None
         return self.classifier(name, head)
 
@@ -141,6 +148,10 @@ class Services:
     def model(self, name: str | None) -> Model:
         """Any model, for what needs only its tokenizer; without a name, the only one there is."""
         return self._pick(name, "anything", lambda offered: offered.model)
+
+    def knows(self, name: str) -> bool:
+        """Whether this is a name of a model that there was at the last look."""
+        return self._aliases.get(name, name) in self._entries
 
     def served(self) -> Sequence[Served]:
         """Every model, by id, the broken ones too."""
@@ -168,7 +179,7 @@ class Services:
         """Have a model give its memory back.
 
         Raises:
-            Unavailable: it has work.
+            ModelBusy: it has work.
         """
         if self._catalog is not None:
             self._catalog.unload(self.model(name).id)
@@ -186,13 +197,19 @@ class Services:
 
     def discover(self) -> None:
         """Take in models that have come or changed since the last look, and let go of those that have vanished."""
-        if self._catalog is not None:
+        if self._whole is not None:
+            self._whole.discover()
+            self._entries = self._whole._entries
+        elif self._catalog is not None:
             self._catalog.look()
             self._take_over(self._catalog)
 
     async def refresh(self) -> None:
         """The same, with the reading of files off the event loop."""
-        if self._catalog is not None:
+        if self._whole is not None:
+            await self._whole.refresh()
+            self._entries = self._whole._entries
+        elif self._catalog is not None:
             await asyncio.to_thread(self._catalog.look)
             self._take_over(self._catalog)
 
@@ -209,6 +226,12 @@ class Services:
                 new.model.batcher.refuse(self.refusal)
                 catalog.admit(new)
 
+    @property
+    def _choice(self) -> Sequence[Offered]:
+        """The models to choose from where none is named."""
+        offered = [each for each in self._entries.values() if isinstance(each, Offered)]
+        return [each for each in offered if self._allows is None or self._allows(each.card.id)]
+
     def _entry(self, name: str) -> Offered | Broken | None:
         """The entry of this name; one that is not known may have come since the last look."""
         name = self._aliases.get(name, name)
@@ -223,11 +246,7 @@ class Services:
                 raise Unavailable(f"The model '{name}' cannot be served: {entry.reason}", 60.0)
             if entry is not None and (found := get(entry)) is not None:
                 return found
-        able = {
-            each.model.id: found
-            for each in self._entries.values()
-            if isinstance(each, Offered) and (found := get(each)) is not None
-        }
+        able = {each.model.id: found for each in self._choice if (found := get(each)) is not None}
         if name is None and len(able) == 1:
             return next(iter(able.values()))
         names = [*able, *(alias for alias, root in self._aliases.items() if root in able)]

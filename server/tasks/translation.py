@@ -10,6 +10,7 @@ from types import ModuleType
 
 from models.cards import TranslationSpec
 from models.registry import ModelCard
+from models.tokenizer_base import Tokenizer
 from server.errors import InvalidValue
 from server.tasks.aside import aside
 from server.tasks.model import Model
@@ -18,6 +19,7 @@ from server.tasks.text.blocks import Rules
 from server.tasks.text.documents import build, plain_text, read_runs, untouched
 from server.tasks.text.glossary import Glossary
 from server.tasks.text.language import detect, prepare
+from server.tasks.text.names import served_code
 from server.tasks.translation_options import TranslationOptions
 from server.tasks.translation_rows import Rows
 from server.tasks.translation_run import Text, TranslationRun
@@ -40,6 +42,11 @@ class TranslationTask:
     def card(self) -> ModelCard:
         """The model's card."""
         return self._model.card
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        return self._model.tokenizer
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -79,7 +86,7 @@ class TranslationTask:
         Args:
             texts: n texts; those with nothing to translate come back unchanged.
             source: their language, or None to detect it for each.
-            target: the language to translate to.
+            target: the language to translate to; of both, a region that is not served does not count.
             options: how to.
 
         Raises:
@@ -88,8 +95,10 @@ class TranslationTask:
         """
         began_s = time.perf_counter()
         self._model.require_ready()
+        target = served_code(target, self.languages)
         self._require_language(target, "target")
         if source is not None:
+            source = served_code(source, self.languages)
             self._require_language(source, "source")
         prepared = await aside(lambda: self._prepare_all(texts, source, target, options), sum(map(len, texts)))
         run = TranslationRun(prepared, target, options, self._model.batcher, self._rows)

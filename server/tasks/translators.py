@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from server.errors import InvalidValue, ModelNotFound
 from server.tasks.text.language import detect
+from server.tasks.text.names import served_code
 from server.tasks.translation import TranslationTask
 
 
@@ -44,6 +45,8 @@ class Translators:
         """
         if len(self._tasks) == 1:
             return self._tasks[0]
+        target = served_code(target, self.languages)
+        source = None if source is None else served_code(source, self.languages)
         writing = [task for task in self._tasks if any(task.translates(each, target) for each in task.languages)]
         if not writing:
             known = ", ".join(sorted({code for code in self.languages if self._is_target(code)}))

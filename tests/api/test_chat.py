@@ -222,3 +222,24 @@ async def test_others_are_answered_while_a_long_prompt_is_tokenised(
     assert (await served.http.get("/health")).status_code == 200
     answered.set()
     assert (await asking).json()["error"]["code"] == "context_length_exceeded"
+
+
+async def test_a_translator_keeps_to_the_limit_of_tokens(served: Any) -> None:
+    said = "Translate to German: Where is the station? I have a dog. It is late now."
+    messages = [{"role": "user", "content": said}]
+    whole = await chat(served, model="translate", messages=messages, max_tokens=100)
+    text = whole["choices"][0]["message"]["content"]
+    assert text.startswith("Where is the station?")
+    assert whole["choices"][0]["finish_reason"] == "stop"
+    assert whole["usage"]["completion_tokens"] <= 100
+    tokenizer = served.tokenizers["translate"]
+    for limit in (1, 4, 9):
+        cut = await chat(served, model="translate", messages=messages, max_tokens=limit)
+        begin = cut["choices"][0]["message"]["content"]
+        assert cut["choices"][0]["finish_reason"] == "length"
+        assert text.startswith(begin.strip())
+        assert 0 < len(tokenizer.encode(begin)) <= limit
+        assert cut["usage"]["completion_tokens"] == limit
+        chunks = await stream(served, model="translate", messages=messages, max_tokens=limit)
+        assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks) == begin
+        assert reasons(chunks) == ["length"]

@@ -119,3 +119,24 @@ async def test_a_pivot_is_said(served: Any) -> None:
 async def test_a_copy_of_the_source_is_tried_again_and_flagged(served: Any) -> None:
     answer = await translate(served, ["We like to go there.", "OK."])
     assert [item["flags"] for item in answer["data"]] == [["untranslated"], []]
+
+
+@pytest.mark.parametrize("target", ["de-DE", "de_AT", "DE", "de"])
+async def test_a_region_that_is_not_served_does_not_count(served: Any, target: str) -> None:
+    answer = await translate(served, target=target, source="en-GB")
+    assert answer["data"][0]["target"] == "de"
+    assert answer["data"][0]["source"] == "en"
+    libre = await served.post("/translate", q=TEXT, source="en-US", target=target)
+    assert libre.status_code == 200, libre.text
+    for unknown in ("dex", "de2-DE", "-de", "pt-BR"):
+        refused = await served.post("/v1/translations", input=TEXT, source="en", target=unknown)
+        assert refused.json()["error"]["param"] == "target"
+        assert unknown in refused.json()["error"]["message"]
+
+
+async def test_deepl_clients_are_told_that_there_are_no_glossaries(served: Any) -> None:
+    for version in ("v2", "v3"):
+        listed = await served.http.get(f"/{version}/glossaries")
+        assert (listed.status_code, listed.json()) == (200, {"glossaries": []})
+        assert "glossaries" in (await served.post(f"/{version}/glossaries", name="x")).json()["message"]
+        assert set((await served.http.get(f"/{version}/glossaries/some-id")).json()) == {"message"}

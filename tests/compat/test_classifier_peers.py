@@ -33,10 +33,11 @@ def test_predict_refuses_what_it_cannot_score(client: httpx.Client, inputs: obje
     assert answer.json()["error_type"] == "Validation"
 
 
-def test_predict_refuses_to_truncate(client: httpx.Client) -> None:
-    answer = client.post("/predict", json={"inputs": "x", "truncate": True})
-    assert answer.status_code == 422
-    assert "truncate" in answer.json()["error"]
+def test_predict_truncates_where_it_is_asked_to(client: httpx.Client) -> None:
+    begins, ends = "I love it. " * 80, "I hate it. " * 80
+    for direction, label in (("Right", "positive"), ("Left", "negative")):
+        body = {"inputs": begins + ends, "truncate": True, "truncation_direction": direction}
+        assert client.post("/predict", json=body).json()[0]["label"] == label
 
 
 def test_classify_gives_probabilities_in_the_order_of_labels(client: httpx.Client) -> None:

@@ -197,9 +197,11 @@ def test_a_translator_answers_too(client: OpenAI) -> None:
             -1
         ].response.output_text
     )
+    cut = create(client, model="translate", instructions="Translate to German.", max_output_tokens=2)
+    assert (cut.status, cut.incomplete_details.reason) == ("incomplete", "max_output_tokens")
     with pytest.raises(openai.BadRequestError) as refused:
-        create(client, model="translate", instructions="Translate to German.", max_output_tokens=5)
-    assert refused.value.param == "max_output_tokens"
+        create(client, model="translate", instructions="Translate to German.", top_p=0.5)
+    assert refused.value.param == "top_p"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_a_translator_answers_too(client: OpenAI) -> None:
         ("text.format", {"tools": [CANCEL], "text": {"format": {"type": "json_object"}}}),
         ("include", {"include": ["web_search_call.action.sources"]}),
         ("top_logprobs", {"top_logprobs": 3}),
-        ("stream_options", {"stream_options": {"include_obfuscation": False}}),
+        ("stream_options.include_obfuscation", {"stream": True, "stream_options": {"include_obfuscation": True}}),
         ("tools.0.type", {"tools": [{"type": "web_search"}]}),
         ("tools", {"tools": [CANCEL, CANCEL]}),
         ("tool_choice", {"tool_choice": "required"}),
@@ -227,7 +229,7 @@ def test_a_translator_answers_too(client: OpenAI) -> None:
         ("input.0.type", {"input": [{"type": "item_reference", "id": "x"}]}),
         ("input.0.content.0", {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}),
         ("temprature", {"extra_body": {"temprature": 1}}),
-        ("input", {"max_output_tokens": 100_000}),
+        ("input", {"input": "hi " * 3000}),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(client: OpenAI, param: str, kwargs: Any) -> None:
@@ -257,5 +259,5 @@ def test_other_errors_have_their_classes(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="assistant"):
         create(client, model="gpt-6")
     with pytest.raises(openai.BadRequestError) as refused:
-        create(client, max_output_tokens=100_000, stream=True)
+        create(client, input="hi " * 3000, stream=True)
     assert refused.value.code == "context_length_exceeded"

@@ -116,7 +116,7 @@ def test_deepl_lists_languages_and_usage(translator: deepl.Translator) -> None:
 def test_deepl_gets_its_own_exceptions(server: Served, translator: deepl.Translator) -> None:
     with pytest.raises(deepl.AuthorizationException):
         deepl.Translator("wrong", server_url=server.url).translate_text("Hello", target_lang="DE")
-    with pytest.raises(deepl.DeepLException, match="xx"):
+    with pytest.raises(deepl.DeepLException, match="XX"):
         translator.translate_text("Hello", target_lang="XX")
     with pytest.raises(deepl.DeepLException, match="formality"):
         translator.translate_text("Hello", target_lang="DE", formality="more")

@@ -63,11 +63,15 @@ def test_an_idle_engine_that_is_killed_comes_back(processes: Any, sink: Any) -> 
 
 
 @pytest.mark.parametrize("options", [{"fatal": True}, {"broken": "no weights"}])
-def test_an_engine_that_dies_at_every_start_is_marked_failed(processes: Any, sink: Any, options: Any) -> None:
+def test_an_engine_that_dies_at_every_start_is_marked_failed(
+    processes: Any, sink: Any, options: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     engine = processes(EngineSpec("fake", options=options))
     assert not engine.wait_ready()
     assert engine.state == "failed"
-    assert options.get("broken", "killed by signal 9") in engine.reason
+    assert any(options.get("broken", "killed by signal 9") in record.message for record in caplog.records)
+    assert ("could not be loaded" if "broken" in options else "killed by signal 9") in engine.reason
+    assert "no weights" not in engine.reason, "an exception's text is for the log"
     with pytest.raises(Unavailable):
         engine.run([FakeRow("a")], sink())
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.engines.fake import FakeRow
-from server.errors import Unavailable
+from server.errors import ModelBusy, Unavailable
 from tests.residents.conftest import SIZE, Make
 
 pytestmark = pytest.mark.anyio
@@ -238,7 +238,7 @@ async def test_by_hand_a_model_is_loaded_and_unloaded_but_not_from_under_its_wor
         kept.keeper.load(kept.residents["a"])
         await kept.until("ready", "unloaded", "unloaded")
         job = kept.ask("a", FakeRow("a", hold=gate))
-        with pytest.raises(Unavailable, match="has work"):
+        with pytest.raises(ModelBusy, match="has work"):
             kept.keeper.unload(kept.residents["a"])
         await opened(gate)
         await job.results()

@@ -74,16 +74,67 @@ async def test_a_key_sees_and_uses_its_own_models_only(serving: Any, write: Any)
             await served.http.get("/tokenizer_info?model=assistant", headers=headers),
             await served.http.post("/tokenize", json={"model": "assistant", "prompt": "a"}, headers=headers),
             await served.http.post("/v1/completions", json={"model": "assistant", "prompt": "a"}, headers=headers),
-            await served.http.post("/v1/completions", json={"prompt": "a", "stream": True}, headers=headers),
         ]
         for response in refused:
             error = response.json()["error"]
             assert (response.status_code, error["code"], error["param"]) == (403, "model_not_allowed", "model")
             assert "'assistant'" in error["message"]
         assert not served.engines["assistant"].began.is_set()
+        # Where none is named, the models of others are as if they were not there.
+        unnamed = await served.http.post("/v1/completions", json={"prompt": "a", "stream": True}, headers=headers)
+        assert (unnamed.status_code, unnamed.json()["error"]["code"]) == (404, "model_not_found")
+        assert "assistant" not in unnamed.text
         deepl = await served.http.post("/v2/translate", json={"text": ["a"], "target_lang": "DE"}, headers=headers)
-        assert deepl.status_code == 403
-        assert "'translate'" in deepl.json()["message"]
+        assert deepl.status_code == 404
+        assert "translate" not in deepl.json()["message"]
+
+
+async def test_a_key_that_names_no_model_gets_one_of_its_own(serving: Any, write: Any) -> None:
+    """Several models could serve the task for everybody, one for this key."""
+    async with serving(api_keys_file=write({"name": "a", "models": ["moderation"]}, {"name": "b"})) as served:
+        for path in ("/predict", "/classify"):
+            body = {"inputs": "Hi", "input": "Hi"}
+            del body["input" if path == "/predict" else "inputs"]
+            answer = await served.http.post(path, json=body, headers=bearer("sk-a"))
+            assert answer.status_code == 200, answer.text
+        assert served.metrics.value("prompt_tokens_total", "moderation") > 0
+        assert served.metrics.value("prompt_tokens_total", "sentiment") == 0
+        counted = await served.http.post("/tokenize", json={"prompt": "Hi"}, headers=bearer("sk-a"))
+        assert counted.status_code == 200, "the only model this key has"
+
+
+async def test_a_key_unloads_the_models_it_may_use_and_no_others(serving: Any, write: Any) -> None:
+    async with serving(api_keys_file=write({"name": "a", "models": ["embed"]})) as served:
+        for path in ("/models/load", "/models/unload"):
+            mine = await served.http.post(path, json={"model": "embed"}, headers=bearer("sk-a"))
+            other = await served.http.post(path, json={"model": "assistant"}, headers=bearer("sk-a"))
+            assert (mine.status_code, other.status_code) == (200, 403)
+
+
+async def test_deepls_older_clients_send_the_key_as_a_field(serving: Any, write: Any) -> None:
+    async with serving(api_keys_file=write({"name": "a", "models": ["translate"]})) as served:
+        body = {"text": "Hi", "target_lang": "DE"}
+        for key, status in (("sk-a", 200), ("sk-b", 403), ("", 403)):
+            for sent in ({"data": {**body, "auth_key": key}}, {"params": {**body, "auth_key": key}}):
+                assert (await served.http.post("/v2/translate", **sent)).status_code == status
+        assert (await served.http.get("/v2/usage")).status_code == 403
+    async with serving() as served:
+        assert (await served.http.post("/v2/translate", data={**body, "auth_key": "any"})).status_code == 200
+
+
+async def test_libretranslates_fields_may_stand_in_the_query(serving: Any, write: Any) -> None:
+    """As deep-translator sends them: a POST without a body."""
+    query = {"q": "Hello.", "source": "en", "target": "de", "format": "text"}
+    async with serving() as served:
+        answer = await served.http.post("/translate", params=query)
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == (await served.http.post("/translate", json=query)).json()
+        assert (await served.http.post("/translate")).json()["error"] == "'q' is missing."
+        untyped = await served.http.post("/translate", content=b"q=Hello")
+        assert untyped.status_code == 415
+    async with serving(api_keys_file=write({"name": "a"})) as served:
+        assert (await served.http.post("/translate", params={**query, "api_key": "sk-a"})).status_code == 200
+        assert (await served.http.post("/translate", params={**query, "api_key": "sk-b"})).status_code == 403
 
 
 async def test_an_unknown_model_does_not_name_those_of_others(serving: Any, write: Any) -> None:

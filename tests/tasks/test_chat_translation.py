@@ -40,9 +40,29 @@ def chat(tokenizer: SentencePieceTokenizer) -> ChatTranslation:
     ],
 )
 def test_a_language_is_found_by_its_name_before_its_code(chat: ChatTranslation, said: str, language: str) -> None:
-    assert chat._target([said]) == language
+    assert chat._asked([said], "Text: more") == (language, "Text: more")
 
 
 def test_no_language_is_an_error(chat: ChatTranslation) -> None:
-    with pytest.raises(InvalidValue, match="name the target language"):
-        chat._target(["Translate."])
+    for text in ("Text", "Note to the German team: hello", "Translate it: hello", "Translate to German:", "a" * 5000):
+        with pytest.raises(InvalidValue, match="name the target language"):
+            chat._asked(["Translate."], text)
+
+
+@pytest.mark.parametrize(
+    ("said", "language", "text"),
+    [
+        ("Translate to German: Where is the station?", "de", "Where is the station?"),
+        (
+            "Please translate the following text from English into Chinese:\n\nOne: two.\nThree.",
+            "zh",
+            "One: two.\nThree.",
+        ),
+        ("Übersetze auf Deutsch\nHello: there", "de", "Hello: there"),
+    ],
+)
+def test_an_instruction_before_the_text_names_the_language_and_is_not_translated(
+    chat: ChatTranslation, said: str, language: str, text: str
+) -> None:
+    assert chat._asked([], said) == (language, text)
+    assert chat._asked(["Translate to Italian."], said) == ("it", said), "a system message says it"

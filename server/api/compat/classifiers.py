@@ -1,6 +1,6 @@
 """Classifier routes: text-embeddings-inference's ``/predict`` and vLLM's ``/classify``, on any classifier."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -10,7 +10,9 @@ from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now, require_items
 from server.api.reading import JsonRoute
 from server.api.schemas.base import ModelName, RequestBody, Texts, Usage, as_list, shape_error
+from server.api.schemas.embeddings import Side, Truncated, truncation
 from server.api.schemas.inert import ANYTHING, HINTS
+from server.tasks.encoding import Truncation
 from server.tasks.results import Scores
 
 predicting = APIRouter(route_class=PeerRoute, tags=["text-embeddings-inference"])
@@ -41,6 +43,10 @@ class PredictBody(PeerBody):
     }
 
     model: ModelName = Field(None, description="Which classifier; not part of the peer's form.", examples=["sentiment"])
+    truncate: bool = Field(False, description="Read no more of a text than the model does at once.", examples=[False])
+    truncation_direction: Literal["Left", "Right", "left", "right"] = Field(
+        "Right", description="With `truncate`: which end is cut off.", examples=["Right"]
+    )
     inputs: Annotated[str | list[list[str]], PlainValidator(_inputs, json_schema_input_type=str | list[list[str]])] = (
         Field(description="A text, or a batch: a list of lists of one text.", examples=["I love it."])
     )
@@ -53,6 +59,8 @@ class ClassifyBody(RequestBody):
 
     model: ModelName = Field(examples=["sentiment"])
     input: Texts = Field(description="A text or a list of texts.", examples=["I love it."])
+    truncate_prompt_tokens: Truncated = None
+    truncation_side: Side = "right"
 
 
 @predicting.post("/predict")
@@ -62,7 +70,8 @@ async def predict(body: PredictBody, services: ServicesDep, settings: SettingsDe
     require_items(len(texts), settings, "inputs")
     task = services.scorer(body.model)
     record.serve(task.card.id)
-    done = await task.classify(texts)
+    cut = Truncation(keeps_end=body.truncation_direction.lower() == "left", field="truncate") if body.truncate else None
+    done = await task.classify(texts, cut)
     record.finish(done.usage, done.timing)
     predictions = [_sorted(item) for item in done.items]
     return JSONResponse(predictions[0] if isinstance(body.inputs, str) else predictions)
@@ -75,7 +84,7 @@ async def classify(body: ClassifyBody, services: ServicesDep, settings: Settings
     require_items(len(texts), settings, "input")
     task = services.scorer(body.model)
     record.serve(task.card.id)
-    done = await task.classify(texts)
+    done = await task.classify(texts, truncation(body.truncate_prompt_tokens, body.truncation_side))
     record.finish(done.usage, done.timing)
     data = [
         {"index": i, "label": item.label, "probs": list(item.scores.values()), "num_classes": len(item.scores)}

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from server.api.auth import require_key
 from server.api.compat.peer import PeerBody, PeerRoute
-from server.api.deps import MetricsDep, RecordDep, ServicesDep, SettingsDep, require_items
+from server.api.deps import MetricsDep, RecordDep, ServicesDep, SettingsDep, require_items, services_of
 from server.api.schemas.base import Texts, as_list, refuse
 from server.errors import InvalidValue, UnsupportedParameter
 from server.tasks.text.blocks import Rules
@@ -106,10 +106,10 @@ async def translate(
 ) -> JSONResponse:
     """Translate as DeepL does. Regional targets (``EN-US``, ``PT-BR``) give the language itself."""
     require_key(request, request.app.state.keyring, body.auth_key)
+    services = await services_of(request)
     texts = as_list(body.text)
     require_items(len(texts), settings, "text")
-    source = _plain(body.source_lang) if body.source_lang else None
-    target = _plain(body.target_lang)
+    source, target = body.source_lang, body.target_lang
     task = services.translators().pick(texts, source, target)
     record.serve(task.card.id)
     rules = body.rules
@@ -176,8 +176,3 @@ def require_balanced(text: str, field: str) -> None:
             raise InvalidValue(f"Tag handling parsing failed: '{each.raw}' closes nothing.", field)
     if names:
         raise InvalidValue(f"Tag handling parsing failed: '<{names[-1]}>' is never closed.", field)
-
-
-def _plain(code: str) -> str:
-    """DeepL's code as ours: ``EN-US`` is ``en``."""
-    return code.partition("-")[0].lower()

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from server.api.auth import require_key
 from server.api.compat.peer import PeerBody, PeerRoute
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items
+from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items, services_of
 from server.api.schemas.base import Texts, as_list
 from server.errors import UnsupportedParameter
 from server.tasks.results import Translation
@@ -45,6 +45,7 @@ async def translate(
 ) -> JSONResponse:
     """Translate as LibreTranslate does: a text gives a text, a list gives a list."""
     require_key(request, request.app.state.keyring, body.api_key)
+    services = await services_of(request)
     texts = as_list(body.q)
     require_items(len(texts), settings, "q")
     source = None if body.source == "auto" else body.source
@@ -74,6 +75,7 @@ async def translate_file() -> None:
 async def detect_language(request: Request, body: DetectBody, services: ServicesDep) -> JSONResponse:
     """Tell the language of a text; confidence in percent."""
     require_key(request, request.app.state.keyring, body.api_key)
+    services = await services_of(request)
     found = detect(body.q, services.translators().languages)
     return JSONResponse([{"confidence": round(found[1] * 100, 1), "language": found[0]}] if found else [])
 

@@ -24,7 +24,7 @@ async def create_embeddings(
     length = task.card.embedding.dimensions if task.card.embedding is not None else 0
     if body.dimensions not in (None, length):
         raise UnsupportedParameter("dimensions", f"'{task.card.id}' was trained for vectors of {length} numbers only.")
-    done = await task.embed(body.inputs)
+    done = await task.embed(body.inputs, body.truncation)
     record.finish(done.usage, done.timing)
     tokens = done.usage.prompt_tokens
     data = [

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from server.api.deps import RecordDep, ServicesDep
 from server.api.reading import JsonRoute
 from server.api.schemas.models import ModelInfo, ModelList, ModelNamed, ModelTold
+from server.errors import RouteNotFound
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
@@ -20,9 +21,11 @@ async def list_models(services: ServicesDep, record: RecordDep) -> ModelList:
     return ModelList(object="list", data=data)
 
 
-@router.get("/v1/models/{name}")
+@router.get("/v1/models/{name:path}")
 async def get_model(name: str, services: ServicesDep, record: RecordDep) -> ModelInfo:
-    """Describe one model."""
+    """Describe one model. Slashes in its id may be sent as they are, or percent-encoded."""
+    if not name:
+        raise RouteNotFound("/v1/models/")
     await services.refresh()
     served = services.find(name)
     if record.holder is not None:
@@ -38,9 +41,9 @@ async def load_model(body: ModelNamed, services: ServicesDep, record: RecordDep)
     return ModelTold(success=True)
 
 
-@router.post("/models/unload")
+@router.post("/models/unload", responses={409: {"description": "It has work, or is being loaded."}})
 async def unload_model(body: ModelNamed, services: ServicesDep, record: RecordDep) -> ModelTold:
-    """Have a model give its memory back; the next request loads it again. While it has work this is a 503."""
+    """Have a model give its memory back; the next request loads it again. While it has work this is a 409."""
     record.serve(services.find(body.model).root)
     services.unload(body.model)
     return ModelTold(success=True)

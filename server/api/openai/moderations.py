@@ -10,6 +10,8 @@ from server.tasks.results import Scores
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
+LATEST = frozenset({"omni-moderation-latest", "text-moderation-latest", "text-moderation-stable"})
+"""OpenAI's names for whichever model moderates now; clients send them without asking. An alias may say otherwise."""
 THRESHOLD = 0.5
 """The operating point of a label for which the manifest has none."""
 
@@ -20,7 +22,8 @@ async def create_moderation(
 ) -> ModerationResponse:
     """Judge whether texts are harmful, and how."""
     require_items(len(body.input), settings, "input")
-    task = services.classifier(body.model, "moderation")
+    name = None if body.model in LATEST and not services.knows(body.model) else body.model
+    task = services.classifier(name, "moderation")
     record.serve(task.card.id)
     done = await task.classify(body.input)
     record.finish(done.usage, done.timing)

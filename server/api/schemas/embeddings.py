@@ -1,11 +1,32 @@
 """``/v1/embeddings``: OpenAI's shapes."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from server.api.schemas.base import ModelName, Prompts, RequestBody, ResponseBody
 from server.api.schemas.inert import HINTS, VECTORS
+from server.tasks.encoding import Truncation
+
+Truncated = Annotated[
+    int | None,
+    Field(
+        ge=-1,
+        le=2**31 - 1,
+        examples=[256],
+        description="Read at most so many tokens of each input, those around a text included, and cut the rest off; "
+        "-1: as many as the model reads (an extension).",
+    ),
+]
+Side = Annotated[
+    Literal["left", "right"],
+    Field(description="With `truncate_prompt_tokens`: which end is cut off (an extension).", examples=["right"]),
+]
+
+
+def truncation(tokens: int | None, side: str) -> Truncation | None:
+    """What vLLM's two fields say."""
+    return None if tokens is None else Truncation(None if tokens == -1 else tokens, side == "left")
 
 
 class EmbeddingRequest(RequestBody):
@@ -21,7 +42,14 @@ class EmbeddingRequest(RequestBody):
     dimensions: int | None = Field(
         None, ge=1, le=2**31 - 1, description="Only the model's own number is accepted.", examples=[384]
     )
+    truncate_prompt_tokens: Truncated = None
+    truncation_side: Side = "right"
     user: str | None = Field(None, description="Accepted and not used.", examples=["u-1"])
+
+    @property
+    def truncation(self) -> Truncation | None:
+        """How much of each input is read; None: all of it."""
+        return truncation(self.truncate_prompt_tokens, self.truncation_side)
 
     @property
     def inputs(self) -> list[str] | list[list[int]]:

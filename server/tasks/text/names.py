@@ -1,5 +1,7 @@
 """English names of languages, as translation peers list them and people write them. Knows nothing of models."""
 
+from collections.abc import Collection
+
 ENGLISH_NAMES = {
     "af": "Afrikaans", "am": "Amharic", "ar": "Arabic", "ast": "Asturian", "az": "Azerbaijani", "ba": "Bashkir",
     "be": "Belarusian", "bg": "Bulgarian", "bn": "Bengali", "br": "Breton", "bs": "Bosnian", "ca": "Catalan",
@@ -20,6 +22,16 @@ ENGLISH_NAMES = {
     "tt": "Tatar", "uk": "Ukrainian", "ur": "Urdu", "uz": "Uzbek", "vi": "Vietnamese", "wo": "Wolof", "xh": "Xhosa",
     "yi": "Yiddish", "yo": "Yoruba", "zh": "Chinese", "zu": "Zulu",
 }  # fmt: skip
+
+
+def served_code(code: str, languages: Collection[str]) -> str:
+    """A language's code as it is served: without its region where only the language itself is (``de`` for ``de-AT``).
+
+    Letters count in any case, and ``_`` as ``-``. A code that is served in no form comes back as it is.
+    """
+    known = {each.casefold(): each for each in languages}
+    wanted = code.casefold().replace("_", "-")
+    return known.get(wanted) or known.get(wanted.partition("-")[0]) or code
 
 
 def english_name(code: str) -> str:
