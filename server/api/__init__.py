@@ -13,6 +13,7 @@ from server.api.hosts import Hosts
 from server.api.keys import Keyring
 from server.api.observe import Observe, Spans
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
+from server.api.openai.token_json import TokenJson
 from server.api.own import sentiment, tokens, translations
 from server.api.rates import Clock
 from server.metrics import Metrics
@@ -60,6 +61,7 @@ def install(
     app.state.services = services
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.token_json = TokenJson()
     needs_keys = bool(settings.api_keys or settings.api_keys_file)
     app.state.keyring = Keyring(settings.api_keys, settings.api_keys_file, clock) if needs_keys else None
     app.router.redirect_slashes = False  # a redirect would be an answer in another shape

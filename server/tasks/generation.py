@@ -3,6 +3,7 @@
 Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anything is queued.
 """
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -224,6 +225,8 @@ class Generation:
             return messages
         try:
             adapted: Sequence[Mapping[str, Any]] = self._family.template_messages(self._family.chat_messages(messages))
+        except json.JSONDecodeError:
+            raise InvalidValue("The arguments of a call in the messages are not JSON.", "messages") from None
         except ValueError as error:
             raise InvalidValue(f"The messages cannot be written for this model: {error}", "messages") from None
         return adapted

@@ -247,3 +247,26 @@ async def test_names_of_ignored_fields_do_not_swell_the_answer(serving: Any) -> 
         assert response.status_code == 200
         assert len(response.headers["x-ignored-fields"]) < 32 * 66
         assert served.metrics.value("ignored_fields_total", "/v1/sentiment") == 500
+
+
+async def test_what_langchain_and_others_send_back_of_a_call_is_taken(served: Any) -> None:
+    """A name on the tool's message, an index on the call, no arguments for a function that takes none."""
+    call = {"id": "c", "type": "function", "index": 0, "function": {"name": "weather", "arguments": ""}}
+    messages = [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": [], "tool_calls": [call], "reasoning_content": None},
+        {"role": "tool", "name": "weather", "tool_call_id": "c", "content": "Sun."},
+    ]
+    answer = await served.post("/v1/chat/completions", model="assistant", messages=messages, tools=CHAT["tools"])
+    assert answer.status_code == 200, answer.text
+    items = [
+        {"role": "user", "content": "Weather?"},
+        {"type": "function_call", "call_id": "c", "name": "weather", "arguments": ""},
+        {"type": "function_call_output", "call_id": "c", "output": "Sun."},
+    ]
+    assert (await served.post("/v1/responses", model="assistant", input=items)).status_code == 200
+    call["function"] = {"name": "weather", "arguments": "{half"}
+    error = (await served.post("/v1/chat/completions", model="assistant", messages=messages)).json()["error"]
+    assert error["param"] == "messages"
+    assert "not JSON" in error["message"]
+    assert "Expecting" not in error["message"], "the words of a library"

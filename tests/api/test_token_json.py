@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from models.registry import read_card
 from models.tokenizers import load_tokenizer
-from server.api.openai.token_json import content, filled
+from server.api.openai.token_json import TokenJson, filled
 from server.api.schemas.chat import Answer, ChatChoice
 from server.api.schemas.logprobs import ChosenLogprob, Logprobs, chosen_logprobs
 from server.engines.rows import Token, write_top
@@ -39,13 +39,13 @@ def told(texts: TokenTexts, *tops: int) -> Told:
 @pytest.mark.parametrize("tops", [(20,) * 307, (0,), (0, 0, 3), (3, 0, 0, 1), (1,)])
 def test_tokens_are_written_as_their_schema_writes_them(texts: TokenTexts, tops: tuple[int, ...], top: int) -> None:
     tokens = told(texts, *tops)
-    assert b"[%b]" % content(tokens, top) == SCHEMA.dump_json(chosen_logprobs(tokens, top))
+    assert b"[%b]" % TokenJson().content(tokens, top) == SCHEMA.dump_json(chosen_logprobs(tokens, top))
 
 
 def test_what_is_kept_of_a_model_goes_with_it() -> None:
     texts = TokenTexts(load_tokenizer(read_card(Path("models/weights/assistant"))))
-    gone = ref(texts)
-    content(told(texts, 3), 3)
+    gone, kept = ref(texts), TokenJson()
+    kept.content(told(texts, 3), 3)
     del texts
     gc.collect()
     assert gone() is None
@@ -64,6 +64,8 @@ def test_no_text_is_taken_for_the_place_of_the_tokens(texts: TokenTexts) -> None
     ]
     encoded = TypeAdapter(list[ChatChoice]).dump_json(choices)
     tokens = told(texts, 2)
-    back = json.loads(filled(encoded, [content(tokens, 2), content(NONE, 2), content(tokens, 2)]))
+    back = json.loads(
+        filled(encoded, [TokenJson().content(tokens, 2), TokenJson().content(NONE, 2), TokenJson().content(tokens, 2)])
+    )
     assert [choice["message"]["content"] for choice in back] == list(places)
     assert [len(choice["logprobs"]["content"]) for choice in back] == [1, 0, 1]

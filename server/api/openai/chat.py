@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from server.api import events
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now
-from server.api.openai import token_json
 from server.api.openai.fingerprint import fingerprint
 from server.api.openai.pace import Deltas, Pace
 from server.api.openai.text_chunks import TextChunks
+from server.api.openai.token_json import TokenJson, filled
 from server.api.reading import JsonRoute
 from server.api.record import Record
 from server.api.schemas.chat import (
@@ -31,9 +32,17 @@ from server.tasks.results import Choice, Delta, ToolCall
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 
+async def _token_json(request: Request) -> TokenJson:
+    kept: TokenJson = request.app.state.token_json
+    return kept
+
+
+TokenJsonDep = Annotated[TokenJson, Depends(_token_json)]
+
+
 @router.post("/v1/chat/completions", response_model=ChatResponse, response_model_exclude_unset=True)
 async def create_chat_completion(
-    body: ChatRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep
+    body: ChatRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep, token_json: TokenJsonDep
 ) -> ChatResponse | Response:
     """Continue a conversation."""
     task = services.chat(body.model)
@@ -45,7 +54,7 @@ async def create_chat_completion(
         call_required=body.choice().required,
         several_calls=body.parallel_tool_calls,
     )
-    answer = _Answers(body, body.model or task.card.id, fingerprint(task.card))
+    answer = _Answers(body, body.model or task.card.id, fingerprint(task.card), token_json)
     if body.stream:
         return await events.begin(answer.stream(deltas, record), record, settings.request_timeout_s)
     choices = await deltas.whole()
@@ -56,7 +65,8 @@ async def create_chat_completion(
 class _Answers:
     """Writes the answers to one request, whole or as a stream: same id, time and model throughout."""
 
-    def __init__(self, body: ChatRequest, model: str, system_fingerprint: str) -> None:
+    def __init__(self, body: ChatRequest, model: str, system_fingerprint: str, token_json: TokenJson) -> None:
+        self._token_json = token_json
         self._logprobs = body.logprobs
         self._top = body.top_logprobs
         self._n = body.n
@@ -79,8 +89,8 @@ class _Answers:
         if not self._logprobs:
             return response
         encoded = response.model_dump_json(exclude_unset=True).encode()
-        contents = [token_json.content(choice.tokens, self._top) for choice in choices]
-        return Response(token_json.filled(encoded, contents), media_type="application/json")
+        contents = [self._token_json.content(choice.tokens, self._top) for choice in choices]
+        return Response(filled(encoded, contents), media_type="application/json")
 
     def _choice(self, choice: Choice) -> ChatChoice:
         message = Answer(role="assistant", content=choice.text, refusal=None)
@@ -112,8 +122,8 @@ class _Answers:
                     reasons.append(delta.finish_reason)
                 for chunk in self._chunks(delta, begun, deltas):
                     told = [delta.tokens for choice in chunk.choices if choice.logprobs is not None]
-                    contents = [token_json.content(tokens, self._top) for tokens in told]
-                    yield token_json.filled(events.encode(chunk), contents)
+                    contents = [self._token_json.content(tokens, self._top) for tokens in told]
+                    yield filled(events.encode(chunk), contents)
             if self._options is not None and self._options.include_usage:
                 yield events.encode(self._chunk([], deltas, last=True))
         finally:

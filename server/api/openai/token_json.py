@@ -34,7 +34,7 @@ class _Writer:
     """Writes one model's tokens: between two pieces stands a log-probability."""
 
     def __init__(self, texts: TokenTexts) -> None:
-        texts = proxy(texts)  # of which this is kept for as long as it lives: a model that is unloaded goes whole
+        texts = proxy(texts)  # a writer is kept as long as its texts, which it must not keep alive itself
         self._before = _Pieces(lambda id: b'},{"token":%b,"logprob":' % to_json(texts.read(id)[0]))
         self._after = _Pieces(lambda id: b',"bytes":%b' % to_json(list(texts.read(id)[1])))
 
@@ -66,16 +66,19 @@ class _Writer:
         return b"".join((*parts, b"}"))
 
 
-_writers: WeakKeyDictionary[TokenTexts, _Writer] = WeakKeyDictionary()
+class TokenJson:
+    """Writes the tokens of all models of one application. What it keeps of a model goes with the model."""
 
+    def __init__(self) -> None:
+        self._writers: WeakKeyDictionary[TokenTexts, _Writer] = WeakKeyDictionary()
 
-def content(told: Told, top: int) -> bytes:
-    """The items of ``Logprobs.content``, each token with ``top`` of the likeliest at its place."""
-    if not told.tokens or told.texts is None:
-        return b""
-    if (writer := _writers.get(told.texts)) is None:
-        writer = _writers[told.texts] = _Writer(told.texts)
-    return writer.write(told, top)
+    def content(self, told: Told, top: int) -> bytes:
+        """The items of ``Logprobs.content``, each token with ``top`` of the likeliest at its place."""
+        if not told.tokens or told.texts is None:
+            return b""
+        if (writer := self._writers.get(told.texts)) is None:
+            writer = self._writers[told.texts] = _Writer(told.texts)
+        return writer.write(told, top)
 
 
 def filled(encoded: bytes, contents: Iterable[bytes]) -> bytes:

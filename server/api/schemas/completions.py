@@ -18,7 +18,7 @@ MAX_TOKENS = 16
 class CompletionRequest(SamplingBody):
     """Text to continue."""
 
-    inert: ClassVar = {**SamplingBody.inert, "add_special_tokens": (True,), "suffix": ("",)}
+    inert: ClassVar = {**SamplingBody.inert, "add_special_tokens": (True,), "logprobs": (False,), "suffix": ("",)}
 
     model: ModelName = Field(examples=["assistant"])
     prompt: Prompts = Field(

@@ -31,6 +31,7 @@ HINTS: Table = {
     **CACHE,
     "user": ANYTHING,
     "metadata": ANYTHING,
+    "client_metadata": ANYTHING,
     "safety_identifier": ANYTHING,
     "request_id": ANYTHING,
     "prompt_cache_key": ANYTHING,

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.schemas.base import RequestBody, invalid, refuse, screen
@@ -32,6 +32,9 @@ def _text(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | list[dict[str, str]])]
 """A string, or a list of text parts."""
+
+Arguments = Annotated[str, AfterValidator(lambda text: text if text.strip() else "{}")]
+"""The arguments of a call, as text; clients write none for a function that takes none."""
 
 CONTENT = "Text: a string or a list of parts of type `text`."
 
@@ -62,7 +65,7 @@ class CalledFunction(RequestBody):
     inert: ClassVar = CALL
 
     name: str = Field(description="Which function.", examples=["get_weather"])
-    arguments: str = Field(description="A JSON object, as text.", examples=['{"city": "Bern"}'])
+    arguments: Arguments = Field(description="A JSON object, as text.", examples=['{"city": "Bern"}'])
 
 
 class Call(RequestBody):

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from server.api.schemas.base import RequestBody, refuse, screen
 from server.api.schemas.inert import ANYTHING, CALL, PART, SAID, Table
+from server.api.schemas.messages import Arguments
 
 Status = Literal["in_progress", "completed", "incomplete"]
 
@@ -85,7 +86,7 @@ class FunctionCall(RequestBody):
     type: Literal["function_call"] = Field(description="Always `function_call`.", examples=["function_call"])
     call_id: str = Field(description="What its output refers to.", examples=["call_1"])
     name: str = Field(description="Which function.", examples=["get_weather"])
-    arguments: str = Field(description="A JSON object, as text.", examples=['{"city": "Bern"}'])
+    arguments: Arguments = Field(description="A JSON object, as text.", examples=['{"city": "Bern"}'])
     id: str | None = Field(None, description=SENT_BACK, examples=["fc_1"])
     status: Status | None = Field(None, description=SENT_BACK, examples=["completed"])
 
