@@ -52,3 +52,11 @@ def test_texts_are_embedded(server: Served) -> None:
 def test_a_refusal_is_its_bad_request(server: Served) -> None:
     with pytest.raises(litellm.BadRequestError, match="context is"):
         litellm.completion(**place(server, "assistant"), messages=ASK, max_tokens=100_000)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_is_too_long_is_litellms_own_error(server: Served, stream: bool) -> None:
+    """By which it falls back on a model with a longer context."""
+    long: Any = [{"role": "user", "content": "hi " * 3000}]
+    with pytest.raises(litellm.ContextWindowExceededError):
+        litellm.completion(**place(server, "assistant"), messages=long, stream=stream)

@@ -83,7 +83,8 @@ def _is_off(value: Any, allowed: Neutral | None) -> bool:
 def _require_neutral(name: str, value: Any, allowed: Neutral) -> None:
     if (found := _asking(name, value, allowed)) is not None:
         field, values = found
-        only = f"only {' or '.join(map(_literal, values))} is accepted." if values else "leave it out."
+        telling = [_literal(each) for each in values if each not in ("", [], {})]
+        only = f"only {' or '.join(telling)} is accepted." if telling else "leave it out."
         refuse(field, f"no model here can honour it; {only}")
 
 
