@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,19 @@ def test_by_hand_a_model_is_unloaded_and_loaded_as_with_llama_cpps_router() -> N
         wait_for(client, "sentiment", "ready")
         assert told(client, "sentiment")["memory_bytes"] > 20_000_000
         assert client.post("/models/load", json={"model": "none"}).status_code == 404
+
+
+def test_a_model_with_work_is_not_unloaded_and_that_is_a_conflict() -> None:
+    with serving("--models", "sentiment") as served, served.client() as client, ThreadPoolExecutor(1) as others:
+        with served.frozen("sentiment"):
+            asked = others.submit(sentiment, client)
+            while 'num_requests_running{model="sentiment"} 1.0' not in client.get("/metrics").text:
+                pass
+            refused = client.post("/models/unload", json={"model": "sentiment"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "model_busy")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert asked.result().status_code == 200
+        assert client.post("/models/unload", json={"model": "sentiment"}).status_code == 200
 
 
 def test_a_folder_that_changes_is_reloaded_and_one_that_vanishes_is_served_no_longer(tmp_path: Path) -> None:

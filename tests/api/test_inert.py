@@ -28,6 +28,7 @@ from server.api.schemas.messages import (
     ToolMessage,
     UserMessage,
 )
+from server.api.schemas.models import ModelNamed
 from server.api.schemas.moderations import ModerationRequest
 from server.api.schemas.responses import FunctionTool, ResponseRequest, TextOptions
 from server.api.schemas.sampling import StreamOptions
@@ -151,6 +152,12 @@ PLACES = [
     place("/classify", {"input": "Hi"}, "", ClassifyBody),
     place("/v2/translate", {"text": ["Hi"], "target_lang": "DE"}, "", DeeplBody),
     Place("/translate", {"q": "Hi", "source": "en", "target": "de"}, "", {}),
+    Place("/detect", {"q": "Guten Morgen."}, "", {}),
+    place("/models/load", {"model": "embed"}, "", ModelNamed),
+    place("/models/unload", {"model": "embed"}, "", ModelNamed),
+    Place("/v1/decisions", DECISION, "questions.0", {}),
+    Place("/v1/translations", {"input": "Hi", "target": "de", "glossary": [{"source": "a", "target": "b"}]},
+          "glossary.0", {}),
 ]  # fmt: skip
 ASKING = ("asks", 7.5, ["asks"], {"asks": "something"})
 

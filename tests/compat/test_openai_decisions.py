@@ -80,7 +80,7 @@ def test_messages_are_read_as_one_text(client: openai.OpenAI) -> None:
         ("sentiment", TOPIC, "questions.0"),
         ("sentiment", {"type": "predicate", "instructions": "It rains."}, "questions.0.instructions"),
         ("embed", {"type": "choice", "instructions": "?", "choices": [{"value": "a"}]}, "questions.0.choices"),
-        ("embed", {"type": "guess", "instructions": "?"}, "questions.0"),
+        ("embed", {"type": "guess", "instructions": "?"}, "questions.0.type"),
         ("embed", {**TOPIC, "choices": [{"value": "a"}, {"value": "a"}]}, "questions.0.choices"),
     ],
 )

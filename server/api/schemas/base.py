@@ -60,7 +60,9 @@ def screen(
         if value is None:
             continue
         if name in known:
-            if not (_is_off(value, inert.get(name)) or _is_off(value, neutral.get(name))):
+            if not (
+                (name in inert and _is_off(value, inert[name])) or (name in neutral and _is_off(value, neutral[name]))
+            ):
                 kept[name] = value
         elif name in neutral:
             _require_neutral(where + name, value, neutral[name])
@@ -75,7 +77,7 @@ def screen(
     return kept
 
 
-def _is_off(value: Any, allowed: Neutral | None) -> bool:
+def _is_off(value: Any, allowed: Neutral) -> bool:
     """Whether a value of a field that is honoured stands for not given."""
     return isinstance(allowed, tuple) and any(_same(value, one) for one in allowed)
 
