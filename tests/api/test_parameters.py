@@ -170,6 +170,22 @@ async def test_completions_refuse_what_they_cannot_do(served: Any, fields: dict[
     assert error_of(await served.post("/v1/completions", **COMPLETION, **fields))["param"] == param
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("seed", -1), ("top_k", -1), ("max_tokens", -1), ("stop", []), ("logit_bias", [])]
+)
+async def test_a_value_that_stands_for_not_given_is_none(served: Any, field: str, value: Any) -> None:
+    given, plain = (ChatRequest.model_validate(body) for body in ({**CHAT, field: value}, CHAT))
+    assert given.options() == plain.options()
+
+
+async def test_an_empty_name_of_a_model_is_no_name(served: Any) -> None:
+    for path, body in (("/v1/chat/completions", CHAT), ("/v1/completions", COMPLETION)):
+        given = await served.post(path, **{**body, "model": ""})
+        left_out = await served.post(path, **{name: value for name, value in body.items() if name != "model"})
+        assert given.status_code == left_out.status_code
+        assert given.json().get("model") == left_out.json().get("model")
+
+
 async def test_null_is_the_default_of_every_optional_field(served: Any) -> None:
     optional = {name: None for name, field in ChatRequest.model_fields.items() if not field.is_required()}
     optional |= dict.fromkeys(ChatRequest.neutral)

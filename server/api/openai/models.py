@@ -1,6 +1,7 @@
 """``GET /v1/models``: what is served. ``POST /models/load`` and ``/models/unload``, as llama.cpp's router has them."""
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter
 
@@ -10,6 +11,11 @@ from server.api.schemas.models import ModelInfo, ModelList, ModelNamed, ModelTol
 from server.errors import RouteNotFound
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
+
+BUSY: dict[str, Any] = {
+    "description": "It has work, or is being loaded; `retry-after` says when to come back.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+}
 
 
 @router.get("/v1/models")
@@ -41,7 +47,7 @@ async def load_model(body: ModelNamed, services: ServicesDep, record: RecordDep)
     return ModelTold(success=True)
 
 
-@router.post("/models/unload", responses={409: {"description": "It has work, or is being loaded."}})
+@router.post("/models/unload", responses={409: BUSY})
 async def unload_model(body: ModelNamed, services: ServicesDep, record: RecordDep) -> ModelTold:
     """Have a model give its memory back; the next request loads it again. While it has work this is a 409."""
     record.serve(services.find(body.model).root)

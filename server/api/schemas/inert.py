@@ -29,6 +29,7 @@ CACHE: Table = {"cache_control": ANYTHING, "prompt_cache_breakpoint": ANYTHING}
 
 HINTS: Table = {
     **CACHE,
+    "model": ("",),
     "user": ANYTHING,
     "metadata": ANYTHING,
     "client_metadata": ANYTHING,
@@ -84,6 +85,7 @@ THINKING: Table = {
 SAMPLERS: Table = {
     # What is known here has more than one value that is off.
     "logit_bias": ([],),
+    "seed": (-1,),
     "stop": ([],),
     "top_k": (-1,),
     "repeat_penalty": (1,),
