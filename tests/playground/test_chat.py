@@ -98,11 +98,11 @@ def test_stop_ends_the_answer_here_and_on_the_server(visit: Visit, served: Serve
 
 def test_a_refusal_is_in_the_apis_words_and_gives_the_message_back(visit: Visit) -> None:
     page = visit.open("chat")
-    page.locator("#chat-tokens").fill("5000")
-    say(page, "Hello")
-    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("This model's context is 1024 tokens.")
+    long = "Hello " * 2000
+    say(page, long)
+    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("maximum context length is 1024 tokens.")
     expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("400 · context_length_exceeded")
-    expect(page.get_by_label("Message")).to_have_value("Hello")
+    expect(page.get_by_label("Message")).to_have_value(long)
     expect(page.locator(".turn.you")).to_have_count(0)
     assert visit.refused == [(400, "/v1/chat/completions")]
     visit.refused.clear()
