@@ -182,7 +182,7 @@ def test_the_sampling_that_it_honours(world: SimpleNamespace) -> None:
         ({"extra_body": {"repetition_penalty": 1.2}}, "repetition_penalty"),
         ({"logprobs": 2}, "top_logprobs"),
         ({"echo": True, "logprobs": 0}, "echo"),
-        ({"max_tokens": 97}, "max_tokens"),
+        ({"extra_body": {"min_tokens": 5}, "max_tokens": 4}, "min_tokens"),
         ({"prompt": "a long way " * 60}, "prompt"),
     ],
 )
@@ -190,6 +190,11 @@ def test_what_it_cannot_do_is_refused_by_name(world: SimpleNamespace, fields: di
     with pytest.raises(openai.BadRequestError) as refused:
         world.client.completions.create(**{"model": "flan-tiny", "prompt": TEXT, "max_tokens": 4, **fields})
     assert refused.value.param == param
+
+
+def test_a_limit_over_what_it_ever_makes_is_kept_by_what_it_makes(world: SimpleNamespace) -> None:
+    made = world.client.completions.create(model="flan-tiny", prompt=TEXT, max_tokens=5000, temperature=0)
+    assert made.usage.completion_tokens <= 96
 
 
 def test_it_calls_no_tools(world: SimpleNamespace) -> None:
