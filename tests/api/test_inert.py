@@ -277,3 +277,14 @@ async def test_what_langchain_and_others_send_back_of_a_call_is_taken(served: An
     assert error["param"] == "messages"
     assert "not JSON" in error["message"]
     assert "Expecting" not in error["message"], "the words of a library"
+
+
+async def test_fields_of_a_large_body_are_ignored_as_well(serving: Any) -> None:
+    """It may be checked in a thread."""
+    async with serving(unknown_fields="ignore") as served:
+        response = await served.post("/v1/sentiment", input="Hi", unheard_of="x" * 500_000)
+        assert response.status_code == 200, response.text
+        assert response.headers["x-ignored-fields"] == "unheard_of"
+    async with serving() as served:
+        response = await served.post("/v1/sentiment", input="Hi", unheard_of="x" * 500_000)
+        assert response.json()["error"]["param"] == "unheard_of"
