@@ -25,6 +25,9 @@ NAMES = {
 }
 """Beside the English ones."""
 
+_WORD = re.compile(r"[^\W\d_]+")
+_TWO_WORDS = re.compile(r"(?<![^\W\d_])[^\W\d_]+-[^\W\d_]+")
+
 
 class ChatTranslation:
     """The chat face of a translation task."""
@@ -72,7 +75,7 @@ class ChatTranslation:
     def _target(self, instructions: Sequence[str]) -> str:
         """The language that is named last in the system messages."""
         said = " ".join(instructions).casefold()
-        words = [*re.findall(r"[^\W\d_]+", said), *re.findall(r"[^\W\d_]+-[^\W\d_]+", said)]
+        words = [*_WORD.findall(said), *_TWO_WORDS.findall(said)]
         named = {name: code for code in self._task.languages for name in _names(code)}
         codes = {code.casefold(): code for code in self._task.languages}
         for table in (named, codes):  # names first: "it" and "no" are words, and codes as well

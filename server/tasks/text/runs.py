@@ -6,6 +6,7 @@ back as it was: entities, white space, comments. Knows nothing of sentences.
 
 import html
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,7 +16,9 @@ from server.tasks.text.placeholders import Protected, find_protected
 HELD = "\ufffc"
 """Stands in a run's text for something that is held back, one character each."""
 
-_ENTITY_OR_SPACE = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);?|\s+")
+_ENTITY_OR_SPACE = re.compile(
+    r"&(?:#\d{1,8}(?!\d)|#[xX][0-9a-fA-F]{1,7}(?![0-9a-fA-F])|[a-zA-Z][a-zA-Z0-9]{0,31});?|\s+"
+)
 _TAG_NAME = re.compile(r"</?([^\s/>]+)")
 _WORDLIKE = "&<>\"'‘’“”«»‹›–—…-.,;:!?()/"
 """Signs that belong to the sentence, so a model may see them; other signs written as entities are held back."""
@@ -118,7 +121,8 @@ def hold_protected(run: Run, *, tags: bool) -> Run:
 
 def hold(run: Run, stretches: Sequence[Protected]) -> Run:
     """The run with these stretches held back, but for those that have a tag within or are held back already."""
-    found = [each for each in stretches if not _is_held(run, each.start, each.end)]
+    places = [mark.at for mark in run.marks]
+    found = [each for each in stretches if not _is_held(run, places, each.start, each.end)]
     if not found:
         return run
     made = Run()
@@ -153,12 +157,12 @@ def hold(run: Run, stretches: Sequence[Protected]) -> Run:
     return made
 
 
-def _is_held(run: Run, start: int, end: int) -> bool:
+def _is_held(run: Run, places: Sequence[int], start: int, end: int) -> bool:
     """Whether a tag is within the stretch, or it is held back already: then it stays as it is."""
     already = HELD in run.text[start:end] and any(
         run.text[i] == HELD and run.written[i] != HELD for i in range(start, end)
     )
-    return already or any(start < mark.at < end for mark in run.marks)
+    return already or bisect_right(places, start) < bisect_left(places, end)
 
 
 def words_of(runs: Sequence["Run | str"]) -> Iterator[str]:
