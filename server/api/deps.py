@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from server.api.reading import JsonRequest
 from server.api.record import Record, record_of
 from server.errors import TooLarge
 from server.metrics import Metrics
@@ -14,7 +15,11 @@ from server.tasks.services import Services
 
 
 async def _services(request: Request) -> Services:
+    """The services, which have looked for the model that the request names."""
     services: Services = request.app.state.services
+    name = request.named_model if isinstance(request, JsonRequest) else request.query_params.get("model")
+    if name is not None:
+        await services.look_for(name)
     return services
 
 

@@ -18,6 +18,7 @@ from starlette.types import Receive
 from server.api import bodies
 from server.errors import ClientLeft, DeadlinePassed, TooLarge, UnsupportedMediaType
 from server.refusals import TooSlow
+from server.tasks.aside import SMALL_BYTES, aside
 
 T = TypeVar("T")
 
@@ -33,6 +34,13 @@ class JsonRequest(Request):
         super().__init__(scope, receive)
         self._limit_bytes = limit_bytes
 
+    @property
+    def named_model(self) -> str | None:
+        """The model that the request asks for, once its body is parsed; None where it names none."""
+        body = getattr(self, "_json", None)
+        named = body.get("model") if isinstance(body, dict) else None
+        return named if isinstance(named, str) else None
+
     async def body(self) -> bytes:
         """Read the body, within the limit before and after decompression.
 
@@ -45,13 +53,16 @@ class JsonRequest(Request):
             self._require_json()
             raw = await self._read()
             encoding = self.headers.get("content-encoding", "identity").strip().lower()
-            self._body = bodies.unpack(raw, encoding, self._limit_bytes)
+            size = 0 if encoding == "identity" else DRAINED * len(raw)
+            self._body = await aside(lambda: bodies.unpack(raw, encoding, self._limit_bytes), size, SMALL_BYTES)
         return self._body
 
     async def json(self) -> Any:
         """Parse the body, strictly."""
         try:
-            return bodies.parse(await self.body())
+            raw = await self.body()
+            self._json = await aside(lambda: bodies.parse(raw), len(raw), SMALL_BYTES)
+            return self._json
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from None
 

@@ -99,12 +99,11 @@ class TranslationStream:
 
     def __init__(self, run: TranslationRun) -> None:
         self._run = run
-        self.preparation_s = run.tokenization_s
 
     @property
     def usage(self) -> Usage:
         """Tokens read and made so far."""
-        return self._run.done().usage
+        return self._run.usage
 
     @property
     def timing(self) -> Timing:

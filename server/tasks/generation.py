@@ -3,7 +3,6 @@
 Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anything is queued.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 from models.registry import ModelCard
 from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
-from server.tasks.aside import aside
+from server.tasks.aside import ITEM_CHARACTERS, aside, size_of
 from server.tasks.completion import CallReader
 from server.tasks.filling import Filling
 from server.tasks.grammars import checked
@@ -68,8 +67,7 @@ class Generation:
         def write() -> list[list[int]]:
             return [self.text_prompt(prompt) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
 
-        characters = sum(len(prompt) for prompt in prompts if isinstance(prompt, str))
-        return await aside(write, characters)
+        return await aside(write, size_of([prompt for prompt in prompts if isinstance(prompt, str)]))
 
     async def gap_prompts(self, befores: Sequence[str], after: str) -> list[list[int]]:
         """The ids that ask for what belongs between each of the texts and the one after.
@@ -81,10 +79,9 @@ class Generation:
         fill = self._filling
         if fill is None:
             raise UnsupportedParameter("suffix", f"'{self.card.id}' has no tokens to fill a gap with; leave it out.")
-        characters = sum(map(len, befores)) + len(after) * len(befores)
         return await aside(
             lambda: [self._bos + self._encode(partial(fill.prompt, before, after), "prompt") for before in befores],
-            characters,
+            size_of(befores) + len(after) * len(befores),
         )
 
     def text_prompt(self, text: str) -> list[int]:
@@ -122,7 +119,7 @@ class Generation:
         """
         if tools:
             options = self._with_calls(options, tools, required=call_required, several=several_calls)
-        prompt = await aside(lambda: self.chat_prompt(messages, tools), _characters(messages))
+        prompt = await aside(lambda: self.chat_prompt(messages, tools), characters(messages) + characters(tools))
         return self.begin([prompt], options, "messages", tools)
 
     def _with_calls(
@@ -172,7 +169,6 @@ class Generation:
             UnsupportedParameter: the model's engine cannot honour a parameter exactly.
             ContextLengthExceeded, InvalidValue: a prompt is too long, empty or has ids that are none.
         """
-        began_s = time.perf_counter()
         self._model.require_ready()
         self._require_honoured(options)
         self._model.require_ids(prompts, field)
@@ -214,7 +210,6 @@ class Generation:
             logprobs=options.logprobs is not None,
             reader=reader,
             continues_text=field == "prompt" and self._most_made is None,
-            preparation_s=time.perf_counter() - began_s,
         )
 
     def _read(self, messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -259,13 +254,13 @@ class Generation:
         return ids
 
 
-def _characters(value: Any) -> int:
-    """The length of all texts in JSON-like data."""
+def characters(value: Any) -> int:
+    """How large JSON-like data is, for ``aside``: all of its texts and items."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
-        return sum(map(_characters, value.values()))
-    return sum(map(_characters, value)) if isinstance(value, list | tuple) else 0
+        return ITEM_CHARACTERS + sum(map(characters, value.values()))
+    return sum(map(characters, value)) if isinstance(value, list | tuple) else 0
 
 
 def _sampling(options: GenerationOptions, choice: int, banned: Iterable[int]) -> Sampling:

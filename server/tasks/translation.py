@@ -4,20 +4,19 @@ Sentences of all requests are batched together. Pairs that no single pass serves
 language. Knows no HTTP; every refusal comes from ``begin``, before anything is queued.
 """
 
-import time
 from collections.abc import Sequence
 from types import ModuleType
 
 from models.cards import TranslationSpec
 from models.registry import ModelCard
 from server.errors import InvalidValue
-from server.tasks.aside import aside
+from server.tasks.aside import aside, size_of
 from server.tasks.model import Model
 from server.tasks.results import Done, Translation
 from server.tasks.text.blocks import Rules
 from server.tasks.text.documents import build, plain_text, read_runs, untouched
 from server.tasks.text.glossary import Glossary
-from server.tasks.text.language import detect, prepare
+from server.tasks.text.language import detect, effort, prepare
 from server.tasks.translation_options import TranslationOptions
 from server.tasks.translation_rows import Rows
 from server.tasks.translation_run import Text, TranslationRun
@@ -86,22 +85,27 @@ class TranslationTask:
             InvalidValue: a language or direction that the model does not know.
             Unavailable, Overloaded, TooLarge: not now, or not so much at once.
         """
-        began_s = time.perf_counter()
         self._model.require_ready()
         self._require_language(target, "target")
         if source is not None:
             self._require_language(source, "source")
-        prepared = await aside(lambda: self._prepare_all(texts, source, target, options), sum(map(len, texts)))
-        run = TranslationRun(prepared, target, options, self._model.batcher, self._rows)
-        run.tokenization_s = time.perf_counter() - began_s
+        size = size_of(texts) + size_of(term.source for term in options.glossary)
+        size += effort(texts) if source is None else 0
+        run = await aside(lambda: self._prepare_all(texts, source, target, options), size)
         run.submit()
         return run
 
     def _prepare_all(
         self, texts: Sequence[str], source: str | None, target: str, options: TranslationOptions
-    ) -> list[Text]:
+    ) -> TranslationRun:
         glossary = Glossary(options.glossary)
-        return [self._prepare(text, source, target, options.rules, glossary) for text in texts]
+        prepared: list[Text] = []
+        sentences = 0
+        for text in texts:
+            prepared.append(self._prepare(text, source, target, options.rules, glossary))
+            sentences += len(prepared[-1].document.sentences)
+            self._model.batcher.require_room(sentences)
+        return TranslationRun(prepared, target, options, self._model.batcher, self._rows)
 
     def _prepare(self, text: str, source: str | None, target: str, rules: Rules | None, glossary: Glossary) -> Text:
         runs = read_runs(text, rules)

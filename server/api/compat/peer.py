@@ -16,6 +16,7 @@ from server.api.reading import JsonRequest, JsonRoute
 from server.api.record import KEY
 from server.api.schemas.base import RequestBody
 from server.errors import BadRequest, ServerError
+from server.tasks.aside import SMALL_BYTES, aside
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -34,11 +35,9 @@ class FormRequest(JsonRequest):
         raw = await super().body()
         if self._is_form():
             try:
-                fields = parse_qs(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=10_000)
+                self._body = await aside(lambda: _as_json(raw), len(raw), SMALL_BYTES)
             except ValueError:
                 raise BadRequest("The form is malformed.") from None
-            plain = {name: values if len(values) > 1 else values[0] for name, values in fields.items()}
-            self._body = json.dumps(plain).encode()
             self._headers = Headers({**self.headers, "content-type": "application/json"})  # FastAPI looks there
         return self._body
 
@@ -48,6 +47,16 @@ class FormRequest(JsonRequest):
     def _require_json(self) -> None:
         if not self._is_form():
             super()._require_json()
+
+
+def _as_json(form: bytes) -> bytes:
+    """A form as the JSON object it stands for.
+
+    Raises:
+        ValueError: it is no form, or has more fields than anybody needs.
+    """
+    fields = parse_qs(form.decode("utf-8"), keep_blank_values=True, max_num_fields=10_000)
+    return json.dumps({name: values if len(values) > 1 else values[0] for name, values in fields.items()}).encode()
 
 
 class PeerRoute(JsonRoute):
