@@ -42,6 +42,8 @@ class Record:
     """Streams: the times between two pieces of one choice."""
     translated_characters: dict[tuple[str, str], int] = field(default_factory=dict)
     """Characters read for each pair of source and target."""
+    body_bytes: int = 0
+    """Of its body, unpacked."""
     error: ServerError | None = None
     holder: Holder | None = None
     """Who holds the key it came with; None where keys are not needed."""

@@ -12,7 +12,7 @@ from typing import Any
 from models.registry import ModelCard
 from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
-from server.tasks.aside import ITEM_CHARACTERS, aside, size_of
+from server.tasks.aside import ITEM_CHARACTERS, SMALL_CHARACTERS, aside, size_of
 from server.tasks.completion import CallReader
 from server.tasks.filling import Filling
 from server.tasks.grammars import checked
@@ -118,8 +118,11 @@ class Generation:
             several_calls: it may be several.
         """
         if tools:
-            options = self._with_calls(options, tools, required=call_required, several=several_calls)
-        prompt = await aside(lambda: self.chat_prompt(messages, tools), characters(messages) + characters(tools))
+            plain, called = options, tools
+            options = await aside(
+                lambda: self._with_calls(plain, called, required=call_required, several=several_calls), size_in(tools)
+            )
+        prompt = await aside(lambda: self.chat_prompt(messages, tools), size_in([messages, tools]))
         return self.begin([prompt], options, "messages", tools)
 
     def _with_calls(
@@ -254,13 +257,19 @@ class Generation:
         return ids
 
 
-def characters(value: Any) -> int:
-    """How large JSON-like data is, for ``aside``: all of its texts and items."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, Mapping):
-        return ITEM_CHARACTERS + sum(map(characters, value.values()))
-    return sum(map(characters, value)) if isinstance(value, list | tuple) else 0
+def size_in(value: Any) -> int:
+    """How large JSON-like data is, for ``aside``: all of its texts and items, as far as it takes to find it large."""
+    size = 0
+    inner = [value]
+    for each in inner:  # it grows meanwhile
+        size += len(each) if isinstance(each, str) else ITEM_CHARACTERS
+        if size > SMALL_CHARACTERS:
+            break
+        if isinstance(each, Mapping):
+            inner.extend(each.values())
+        elif isinstance(each, list | tuple):
+            inner.extend(each)
+    return size
 
 
 def _sampling(options: GenerationOptions, choice: int, banned: Iterable[int]) -> Sampling:
