@@ -84,6 +84,7 @@ class Classification:
         row, limit = _row(self._model, text, index), self._model.card.context_length_tokens
         if len(row) <= limit:
             return [row]
+        self._model.batcher.require_room(len(row) // CHUNK_TOKENS)  # so many chunks at least
         tokenizer = self._model.tokenizer
         parts = chunk(text, CHUNK_LANGUAGE, lambda part: len(tokenizer.encode(part)), self._chunk_tokens)
         return [tokenizer.encode_row(part) for part in parts]

@@ -4,7 +4,7 @@ Sentences of all requests are batched together. Pairs that no single pass serves
 language. Knows no HTTP; every refusal comes from ``begin``, before anything is queued.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from models.cards import TranslationSpec
@@ -100,14 +100,25 @@ class TranslationTask:
     ) -> TranslationRun:
         glossary = Glossary(options.glossary)
         prepared: list[Text] = []
-        sentences = 0
+        before = 0
+
+        def require_room(sentences: int) -> None:
+            self._model.batcher.require_room(before + sentences)
+
         for text in texts:
-            prepared.append(self._prepare(text, source, target, options.rules, glossary))
-            sentences += len(prepared[-1].document.sentences)
-            self._model.batcher.require_room(sentences)
+            prepared.append(self._prepare(text, source, target, options.rules, glossary, require_room))
+            before += len(prepared[-1].document.sentences)
         return TranslationRun(prepared, target, options, self._model.batcher, self._rows)
 
-    def _prepare(self, text: str, source: str | None, target: str, rules: Rules | None, glossary: Glossary) -> Text:
+    def _prepare(
+        self,
+        text: str,
+        source: str | None,
+        target: str,
+        rules: Rules | None,
+        glossary: Glossary,
+        require_room: Callable[[int], None],
+    ) -> Text:
         runs = read_runs(text, rules)
         detected = None
         if source is None:
@@ -123,6 +134,7 @@ class TranslationTask:
             glossary=glossary,
             count_tokens=self._rows.count_tokens,
             limit_tokens=self._model.card.context_length_tokens - 2,
+            require_room=require_room,
         )
         return Text(source, detected, document, route)
 

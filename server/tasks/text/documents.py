@@ -7,6 +7,7 @@ import html
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from server.tasks.text.blocks import Rules, runs_of
 from server.tasks.text.glossary import Glossary
@@ -60,6 +61,7 @@ def build(
     glossary: Glossary,
     count_tokens: Callable[[str], int],
     limit_tokens: int,
+    require_room: Callable[[int], None] = lambda sentences: None,
 ) -> Document:
     """The sentences of runs.
 
@@ -70,6 +72,7 @@ def build(
         glossary: terms that have a translation of their own.
         count_tokens: how many tokens a text has.
         limit_tokens: the most tokens that a sentence may have; longer ones are split.
+        require_room: told how many sentences there are so far; raises where those are too many.
     """
     sentences: list[Marked] = []
     gaps: list[list[str]] = [[]]
@@ -83,7 +86,8 @@ def build(
             continue
         stays = [Protected("copy", term.start, term.end) for term in glossary.find(run.text) if term.stays]
         run = hold(run, stays)
-        skeleton = split(run.text, language, count, limit_tokens)
+        room = partial(_require_more, require_room, len(sentences))
+        skeleton = split(run.text, language, count, limit_tokens, room)
         places = [mark.at for mark in run.marks]
         at = start = given = 0
         for gap, sentence in zip(skeleton.gaps, skeleton.sentences, strict=False):
@@ -97,6 +101,10 @@ def build(
             given = after
         gaps[-1].append(run.raw(at, len(run.text), run.marks[given:]))
     return Document(tuple(sentences), tuple("".join(gap) for gap in gaps), is_markup)
+
+
+def _require_more(require_room: Callable[[int], None], before: int, more: int) -> None:
+    require_room(before + more)
 
 
 def _escape(text: str) -> str:

@@ -8,7 +8,8 @@ import html
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from server.tasks.text.placeholders import Protected, find_protected
@@ -127,10 +128,10 @@ def hold(run: Run, stretches: Sequence[Protected]) -> Run:
         return run
     made = Run()
     parts: list[str] = []
-    moved: dict[int, int] = {}
+    after: list[int] = []
+    """Where the text goes on after each stretch."""
     length = at = 0
     for each in found:
-        moved |= {i: length + i - at for i in range(at, each.start + 1)}
         parts.append(run.text[at : each.start])
         made.written += run.written[at : each.start]
         length += each.start - at
@@ -147,14 +148,23 @@ def hold(run: Run, stretches: Sequence[Protected]) -> Run:
             parts.append(HELD)
             made.written.append(raw)
             length += 1
+        after.append(length)
         at = each.end
-    moved |= {i: length + i - at for i in range(at, len(run.text) + 1)}
     made.text = "".join([*parts, run.text[at:]])
     made.written += run.written[at:]
-    made.marks += [Mark(moved[mark.at], mark.raw, mark.kind, mark.name) for mark in run.marks]
-    made.points |= {moved[i] for i in run.points if i in moved}
-    made.ordered |= {moved[i] for i in run.ordered if i in moved}
+    moved = partial(_moved, [each.start for each in found], [each.end for each in found], after)
+    made.marks += [replace(mark, at=place) for mark in run.marks if (place := moved(mark.at)) is not None]
+    made.points |= {place for i in run.points if (place := moved(i)) is not None}
+    made.ordered |= {place for i in run.ordered if (place := moved(i)) is not None}
     return made
+
+
+def _moved(starts: Sequence[int], ends: Sequence[int], after: Sequence[int], at: int) -> int | None:
+    """Where a character is once stretches before it are held back; None where it is in one of them."""
+    i = bisect_left(starts, at) - 1
+    if i < 0:
+        return at
+    return after[i] + at - ends[i] if at >= ends[i] else None
 
 
 def _is_held(run: Run, places: Sequence[int], start: int, end: int) -> bool:
