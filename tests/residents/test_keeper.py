@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,30 @@ async def test_a_model_that_is_taken_for_too_large_is_loaded_where_it_would_be_a
     async with keeping(budget_bytes=SIZE) as kept:
         kept.residents["a"].estimate_bytes = 2 * SIZE
         await kept.answer("a")
+
+
+async def test_waiting_for_models_takes_no_thread(keeping: Make) -> None:
+    async with keeping() as kept:
+        for name in "abc":
+            kept.keeper.begin(kept.residents[name])
+        before = threading.active_count()
+        waiting = [asyncio.create_task(kept.keeper.settled()) for _ in range(20)]
+        await asyncio.sleep(0)
+        assert threading.active_count() == before
+        await asyncio.gather(*waiting)
+        assert kept.states == "ready ready ready"
+
+
+async def test_memory_is_weighed_off_the_event_loop(keeping: Make) -> None:
+    weighed: list[int] = []
+
+    def measure(pid: int | None) -> int:
+        weighed.append(threading.get_ident())
+        return SIZE
+
+    async with keeping(budget_bytes=3 * SIZE, measure=measure) as kept:
+        await kept.answer("a")
+        await kept.keeper.tick()
+        await kept.keeper.tick()
+    assert len(weighed) >= 2
+    assert threading.get_ident() not in weighed
