@@ -44,6 +44,11 @@ _WORD_BEFORE = re.compile(rf"\w[\w./-]{{0,{_LONGEST_WORD - 1}}}$")
 _WORD_AFTER = re.compile(rf"(?:[./-]?\w){{1,{_LONGEST_WORD}}}")
 
 
+STRETCH = 50_000
+EDGE = 9_000
+"""Longer than what a pattern looks at to tell that nothing begins at a place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Protected:
     """A stretch of text that is not to be translated.
@@ -76,8 +81,27 @@ def find_protected(text: str, *, tags: bool = True) -> list[Protected]:
     return found
 
 
+def in_stretches(
+    pattern: re.Pattern[str], text: str, stretch: int = STRETCH, edge: int = EDGE
+) -> Iterator[re.Match[str]]:
+    """The matches that ``finditer`` finds, but for some longer than ``edge``; none may be empty. They are looked for a
+    stretch at a time, since ``re`` holds the interpreter from one match to the next.
+    """
+    at = 0
+    while at < len(text):
+        end = min(len(text), at + stretch)
+        match = pattern.search(text, at, end)
+        if match is not None and match.end() > end - edge and end < len(text):
+            match = pattern.search(text, match.start())  # more text may make it another one
+        if match is not None:
+            yield match
+            at = match.end()
+        else:
+            at = end if end == len(text) else end - edge
+
+
 def _candidates(text: str, tags: bool) -> Iterator[Protected]:
-    for match in _COPY.finditer(text):
+    for match in in_stretches(_COPY, text):
         start, end = match.span()
         before = _WORD_BEFORE.search(text[max(0, start - _LONGEST_WORD) : start])
         after = _WORD_AFTER.match(text, end)
