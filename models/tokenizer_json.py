@@ -9,6 +9,7 @@ import tokenizers
 from models.pieces import piece_bytes
 from models.tokenizer_base import Common, Segment, Special, require_unicode
 
+_LONG_CHARACTERS = 10_000
 _FIRST = re.compile(r'("prepend_scheme"\s*:\s*)"first"')
 
 
@@ -70,7 +71,11 @@ class HuggingFaceTokenizer(Common):
     def _encode(self, text: str, around: bool, first: bool = True) -> list[int]:
         require_unicode(text)
         model = self._model if first else self._later
-        ids: list[int] = model.encode(text, add_special_tokens=around).ids
+        if len(text) > _LONG_CHARACTERS:  # for one text the library holds the interpreter until it is done
+            [encoding] = model.encode_batch([text], add_special_tokens=around)
+        else:
+            encoding = model.encode(text, add_special_tokens=around)
+        ids: list[int] = encoding.ids
         return ids
 
 

@@ -59,7 +59,7 @@ async def _tend(house: House, services: Services) -> None:
     for turn in itertools.count(1):
         await asyncio.sleep(TICK_S)
         try:
-            house.tick()
+            await house.tick()
             if turn % LOOK_TICKS == 0:
                 await services.refresh()
         except Exception:  # the next turn may go better

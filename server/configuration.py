@@ -95,11 +95,15 @@ def _file(file: Path) -> _Layer:
         raise SettingsError(f"{file} cannot be read: {error}") from error
 
     def called(name: str) -> str:
-        begins = re.compile(rf"""\s*(\[\s*)?["']?{re.escape(name)}["']?\s*[.=\]]""")
-        lines = (number for number, line in enumerate(text.splitlines(), 1) if begins.match(line))
-        return f"{file}, line {number}: {name}" if (number := next(lines, 0)) else f"{file}: {name}"
+        number = next((number for number, line in enumerate(text.splitlines(), 1) if _key(line) == name), 0)
+        return f"{file}, line {number}: {name}" if number else f"{file}: {name}"
 
     return _Layer(values, called, str)
+
+
+def _key(line: str) -> str:
+    """The setting that a line of TOML begins with, as a key or as a table's name; empty where it begins with none."""
+    return line.partition("=")[0].strip().removeprefix("[").partition("]")[0].partition(".")[0].strip().strip("\"'")
 
 
 def _opentelemetrys(environment: Mapping[str, str]) -> _Layer:

@@ -4,7 +4,7 @@ import re
 import shlex
 from importlib.metadata import PackageNotFoundError, requires
 
-_OF_EXTRA = re.compile(r"(?P<package>[^;]+?)\s*;.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
+_EXTRA = re.compile(r"\bextra == ['\"]([\w-]{1,100})['\"]")
 
 
 def how_to_install(extra: str) -> str:
@@ -17,5 +17,6 @@ def how_to_install(extra: str) -> str:
         lines = requires("hearth-server") or []
     except PackageNotFoundError:  # the code was put here by other means than an installer
         return f"what pyproject.toml lists as the extra '{extra}'"
-    found = [match["package"] for line in lines if (match := _OF_EXTRA.match(line)) and match["extra"] == extra]
+    parts = [line.partition(";") for line in lines]
+    found = [package.strip() for package, _, marker in parts if extra in _EXTRA.findall(marker)]
     return f"pip install {shlex.join(found)}"

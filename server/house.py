@@ -80,15 +80,19 @@ class House:
         """
         self._keeper.unload(self._residents[name])
 
+    async def settled(self) -> None:
+        """Wait until no model is being loaded or restarted."""
+        await self._keeper.settled()
+
     def open(self) -> None:
         """Start every line, and load what is to be loaded at the start. Called on the event loop."""
         self._is_open = True
         for resident in self._residents.values():
             self._start(resident)
 
-    def tick(self) -> None:
+    async def tick(self) -> None:
         """To be called every second or so."""
-        self._keeper.tick()
+        await self._keeper.tick()
 
     async def close(self) -> None:
         """End every line and every engine."""

@@ -85,8 +85,7 @@ class Server(uvicorn.Server):
 
     async def _announce(self) -> None:
         """Say what is served once every model has loaded or failed."""
-        engines = [model.engine for model in self._services.models.values()]
-        await asyncio.gather(*(asyncio.to_thread(engine.wait_ready) for engine in engines))
+        await self._services.settled()
         for served in self._services.served():
             state = "" if served.state == "ready" else f"  [{served.state}{served.reason and f': {served.reason}'}]"
             print(f"  {served.id:<12} {served.task:<15} {served.card.summary}{state}", flush=True)

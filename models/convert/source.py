@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
+_CODE = re.compile(r"[A-Za-z]{2,}(?:[_-][A-Za-z]+)*")
 _LANGUAGES = re.compile(r"^language:(.*(?:\n[ \t]*- .*)*)", re.MULTILINE)
 
 
@@ -66,7 +67,7 @@ class Source:
     def languages(self) -> tuple[str, ...]:
         """The languages that the repository's README lists, as it writes them."""
         match = _LANGUAGES.search(self._front_matter)
-        return tuple(re.findall(r"[A-Za-z]{2,}(?:[_-][A-Za-z]+)*", match[1])) if match else ()
+        return tuple(_CODE.findall(match[1])) if match else ()
 
     @cached_property
     def _front_matter(self) -> str:

@@ -19,6 +19,7 @@ _PLAIN_VALUES = {
     "boolean": r"/ ?(true|false)/",
     "null": r"/ ?null/",
 }
+_SIGN = re.compile(r"([^\w ])")
 _MOST_SETS = 1024
 """Of arguments, of all tools together: each set has a rule of its own."""
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
@@ -108,5 +109,5 @@ def _string(least: Any, most: Any) -> str:
 
 def _literal(text: str) -> str:
     """The text, with or without a space before it."""
-    escaped = re.sub(r"([^\w ])", lambda match: f"\\x{{{ord(match[1]):x}}}", text)
+    escaped = _SIGN.sub(lambda match: f"\\x{{{ord(match[1]):x}}}", text)
     return f"/ ?{escaped}/"

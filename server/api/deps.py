@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from server.api.reading import JsonRequest
 from server.api.record import Record, record_of
 from server.errors import TooLarge
 from server.metrics import Metrics
@@ -14,8 +15,11 @@ from server.tasks.services import Services
 
 
 async def services_of(request: Request) -> Services:
-    """The services as the holder of the request's key may use them."""
+    """The services as the holder of the request's key may use them; they have looked for the model that is named."""
     services: Services = request.app.state.services
+    name = request.named_model if isinstance(request, JsonRequest) else request.query_params.get("model")
+    if name is not None:
+        await services.look_for(name)
     holder = (await record_of(request)).holder
     return services if holder is None else services.only(holder.allows)
 

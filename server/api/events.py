@@ -83,11 +83,12 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until they end, the client leaves or the deadline passes."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        pump = asyncio.ensure_future(self._pump(send))
-        gone = asyncio.ensure_future(left(receive))
-        pings = asyncio.ensure_future(self._ping(send))
+        running: list[asyncio.Future[None]] = []
         try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            pump, gone, pings = running = [
+                asyncio.ensure_future(each) for each in (self._pump(send), left(receive), self._ping(send))
+            ]
             limit_s = max(0.0, self._deadline_s - time.perf_counter())
             await asyncio.wait({pump, gone}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if pump.done():
@@ -99,7 +100,7 @@ class EventStream(Response):
             else:
                 await self._end(send, DeadlinePassed(limit_s))
         finally:
-            await stop(pump, gone, pings, self._first)
+            await stop(*running, self._first)
             await _close(self._events)
 
     async def _pump(self, send: Send) -> None:

@@ -156,5 +156,5 @@ def _field(where: Sequence[int | str], body: Any, kind: str, context: Mapping[st
 
 
 def _hint(field: str | None, context: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches((field or "").rsplit(".", 1)[-1], context.get("known", ()), 1)
+    close = difflib.get_close_matches((field or "").rsplit(".", 1)[-1][:100], context.get("known", ()), 1)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -8,9 +8,11 @@ handler would otherwise carry on with.
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -20,6 +22,7 @@ from server.api.record import KEY, Record
 from server.api.schemas.base import ignored
 from server.errors import ClientLeft, DeadlinePassed, TooLarge, UnsupportedMediaType
 from server.refusals import TooSlow
+from server.tasks.aside import SMALL_BYTES, aside
 
 T = TypeVar("T")
 
@@ -34,6 +37,14 @@ class JsonRequest(Request):
     def __init__(self, scope: Any, receive: Receive, limit_bytes: int) -> None:
         super().__init__(scope, receive)
         self._limit_bytes = limit_bytes
+        self._json: Any = None
+        """The body as JSON, or as the model that it has been checked against."""
+
+    @property
+    def named_model(self) -> str | None:
+        """The model that the request asks for, once its body is parsed; None where it names none."""
+        named = self._json.get("model") if isinstance(self._json, dict) else getattr(self._json, "model", None)
+        return named if isinstance(named, str) else None
 
     async def body(self) -> bytes:
         """Read the body, within the limit before and after decompression.
@@ -47,15 +58,36 @@ class JsonRequest(Request):
             self._require_json()
             raw = await self._read()
             encoding = self.headers.get("content-encoding", "identity").strip().lower()
-            self._body = bodies.unpack(raw, encoding, self._limit_bytes)
+            size = 0 if encoding == "identity" else DRAINED * len(raw)
+            self._body = await aside(lambda: bodies.unpack(raw, encoding, self._limit_bytes), size, SMALL_BYTES)
         return self._body
 
     async def json(self) -> Any:
         """Parse the body, strictly."""
+        if self._json is not None:
+            return self._json
         try:
-            return bodies.parse(await self.body())
+            raw = await self.body()
+            self._json = await aside(lambda: bodies.parse(raw), len(raw), SMALL_BYTES)
+            return self._json
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from None
+
+    async def check(self, field: Any) -> None:
+        """Parse a large body and check it, in a thread. FastAPI, which would do so on the event loop, finds it done.
+
+        Raises:
+            RequestValidationError: as FastAPI would.
+        """
+        size = self.scope[KEY].body_bytes = len(await self.body())
+        if size <= SMALL_BYTES:
+            return
+        with suppress(json.JSONDecodeError):  # FastAPI comes to it again
+            plain = await self.json()
+            checked, errors = await aside(lambda: field.validate(plain, loc=("body",)), size, SMALL_BYTES)
+            if errors:
+                raise RequestValidationError(errors, body=plain)
+            self._json = checked
 
     def _require_json(self) -> None:
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -87,8 +119,13 @@ class JsonRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
         original = super().get_route_handler()
-        if self.body_field is None:
+        field = self.body_field
+        if field is None:
             return original  # such a route has no work that would take time
+
+        async def answer(request: JsonRequest) -> Response:
+            await request.check(field)
+            return await original(request)
 
         async def handle(request: Request) -> Response:
             settings = request.app.state.settings
@@ -103,7 +140,7 @@ class JsonRoute(APIRoute):
                 raise TooSlow("The body", settings.body_timeout_s) from None
             token = ignored.set(record.ignored)
             try:
-                return await attended(original(request), request.receive, settings.request_timeout_s)
+                return await attended(answer(request), request.receive, settings.request_timeout_s)
             finally:
                 ignored.reset(token)
 

@@ -44,6 +44,8 @@ class Record:
     """Characters read for each pair of source and target."""
     ignored: set[str] | None = None
     """Names of fields that were ignored, in the client's own words; None where unknown fields are refused."""
+    body_bytes: int = 0
+    """Of its body, unpacked."""
     error: ServerError | None = None
     holder: Holder | None = None
     """Who holds the key it came with; None where keys are not needed."""

@@ -12,6 +12,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Generic
 
 from server.batching import policy
@@ -96,16 +98,15 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             TooLarge: the request alone is more than the line holds.
             Unavailable: the server is draining.
         """
+        self.require_room(len(rows))
         seats = [Seat(row, i, self._kind.key(row), self._kind.tokens(row)) for i, row in enumerate(rows)]
         tokens = sum(seat.tokens for seat in seats)
-        if len(seats) > self._most_rows:
-            raise TooLarge("The request", len(seats), self._most_rows, "rows")
         if tokens > self._most_tokens:
             raise TooLarge("The request", tokens, self._most_tokens, "tokens")
         job: Job[RowT, PieceT, ResultT] = Job(seats, time.perf_counter(), lambda: self._left(job))
         with self._changed:
             if self._refusal is not None:
-                raise self._refusal
+                raise replace(self._refusal)  # one raised again and again would collect a traceback of all of them
             if self._rows + len(seats) > self._most_rows or self._tokens + tokens > self._most_tokens:
                 raise Overloaded(max(1.0, self._tokens / self._tokens_per_s))
             if seats:
@@ -117,6 +118,11 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         if seats and self.on_work is not None:
             self.on_work()
         return job
+
+    def require_room(self, rows: int) -> None:
+        """Raise ``TooLarge`` for more rows than the line ever holds; to be asked before they are made."""
+        if rows > self._most_rows:
+            raise TooLarge("The request", rows, self._most_rows, "rows")
 
     @property
     def waiting(self) -> tuple[int, int, int]:
@@ -148,12 +154,13 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._changed.notify_all()
 
     def fail_waiting(self, error: ServerError) -> None:
-        """End every request in line with this error; rows at work are not stopped by it."""
+        """End every request in line with this error. Those of its rows that are at work stop at their next step."""
         with self._changed:
             jobs = [job for job, _ in self._line]
             self._line.clear()
             self._rows = self._tokens = 0
-        self._fail(jobs, error)
+        for job in jobs:
+            job.fail(replace(error), time.perf_counter())
 
     def refuse(self, error: ServerError | None) -> None:
         """From now on every ``submit`` raises this; None opens the line again."""
@@ -175,7 +182,8 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._rows = self._tokens = 0
             jobs = list(self._jobs)
             self._changed.notify_all()
-        self._fail(jobs, Unavailable(reason))
+        for job in jobs:
+            job.fail(Unavailable(reason), time.perf_counter())
         for thread in self._threads:
             if thread.is_alive():
                 await asyncio.to_thread(thread.join)
@@ -191,11 +199,6 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
                         del self._line[i]
                     break
         if job.over:
-            self._forget(job)
-
-    def _fail(self, jobs: Iterable[Job[RowT, PieceT, ResultT]], error: ServerError) -> None:
-        for job in jobs:
-            job.fail(error, time.perf_counter())
             self._forget(job)
 
     def _forget(self, job: Job[RowT, PieceT, ResultT]) -> None:
@@ -286,10 +289,8 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         loop = self._loop
         if loop is None or loop.is_closed():
             return
-        try:
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
             loop.call_soon_threadsafe(news)
-        except RuntimeError:  # the loop is closed: nobody is left to tell
-            log.debug("news after the end of the event loop")
 
     def _hand_over(self, events: Sequence[tuple[Job[RowT, PieceT, ResultT], Any]]) -> None:
         now_s = time.perf_counter()

@@ -124,9 +124,12 @@ class Job(Generic[RowT, PieceT, ResultT]):
             await waiter
 
     def fail(self, error: ServerError, now_s: float) -> None:
-        """End every open row with this error."""
+        """End every open row with this error: nobody wants it any longer."""
         for seat in self.seats:
-            self.deliver(Outcome(seat.index, error), now_s)
+            if seat.index not in self._ended:
+                seat.wanted = False
+                self.deliver(Outcome(seat.index, error), now_s)
+        self._left()
 
     def drop(self, index: int) -> None:
         """Nobody wants this row any longer: it is taken out of the line, or stopped at its next step."""

@@ -5,6 +5,7 @@ never was are ignored, and a row without an outcome at the end fails alone.
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import Any, Generic
 
 from server.batching.cores import Grant
@@ -84,7 +85,7 @@ class Run(Generic[RowT, PieceT, ResultT]):
     def end(self, forgotten: ServerError) -> None:
         """The engine is back: rows without an outcome end with this error."""
         for row in sorted(self._seats):
-            self.done(row, forgotten)
+            self.done(row, replace(forgotten))  # each is raised where its row is read
         self._flush()
 
     def _flush(self) -> None:

@@ -89,11 +89,6 @@ class LoadableEngine:
         self._end.start()
         self.on_change()
 
-    def wait_ready(self) -> bool:
-        """Wait while it loads; True when it is ready then, False when it is not, unloaded included."""
-        process = self._process
-        return process is not None and process.wait_ready()
-
     def close(self) -> None:
         """End the process for good; runs under way fail."""
         self._closed = True

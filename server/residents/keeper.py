@@ -83,6 +83,9 @@ class Keeper:
         self._residents: list[Resident] = []
         self._waiting: list[Resident] = []
         """Who wants to be loaded and has found no memory, in the order of asking."""
+        self._news: asyncio.Future[None] | None = None
+        """Done at the next change of any engine, where somebody waits for one."""
+        self._weighing: set[asyncio.Task[None]] = set()
 
     def add(self, resident: Resident) -> None:
         """Take care of a model from now on; its line is started, its engine is not."""
@@ -142,9 +145,9 @@ class Keeper:
         if stops:
             await asyncio.wait(stops, timeout=5.0)
         await asyncio.gather(*(asyncio.to_thread(resident.engine.close) for resident in residents))
-        await asyncio.gather(*stops)
+        await asyncio.gather(*stops, *self._weighing)
 
-    def tick(self) -> None:
+    async def tick(self) -> None:
         """What time brings: waits that are over, models that nobody uses, engines that have grown."""
         now_s = self._clock()
         for resident in [each for each in self._waiting if now_s - each.waits_since_s >= self._wait_s]:
@@ -159,7 +162,14 @@ class Keeper:
             elif self._idle_unload_s and resident.can_go and now_s - resident.used_s >= self._idle_unload_s:
                 self._unload(resident)
         if self._budget_bytes:
+            await asyncio.gather(*(self._weigh(each) for each in self._residents if each.engine.state == "ready"))
             self._shrink()
+
+    async def settled(self) -> None:
+        """Wait until no model is being loaded or restarted."""
+        while any(resident.engine.state in ("loading", "restarting") for resident in self._residents):
+            self._news = self._news or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._news)
 
     # --- what engines and lines tell -----------------------------------------------------------------------
 
@@ -174,13 +184,29 @@ class Keeper:
             resident.batcher.release()
         else:
             resident.batcher.hold()
+        if self._news is not None:
+            self._news.set_result(None)
+            self._news = None
         if state == "ready":
-            resident.measured_bytes = self._measure(resident.engine.pid)
             resident.used_s = self._clock()
-            log.info("%s is loaded: %.0f MB", resident.id, resident.measured_bytes / 1e6)
+            weighing = asyncio.create_task(self._loaded(resident))
+            self._weighing.add(weighing)
+            weighing.add_done_callback(self._weighing.discard)
         elif state == "unloaded" and not resident.batcher.idle:
             self._want(resident)  # a request came while it went
         self._make_room()
+
+    async def _loaded(self, resident: Resident) -> None:
+        await self._weigh(resident)
+        log.info("%s is loaded: %.0f MB", resident.id, resident.measured_bytes / 1e6)
+        self._make_room()
+
+    async def _weigh(self, resident: Resident) -> None:
+        """Look at what a model takes: the kernel needs a millisecond or more to add it up."""
+        pid = resident.engine.pid
+        measured_bytes = await asyncio.to_thread(self._measure, pid)
+        if pid is not None and resident.engine.pid == pid:
+            resident.measured_bytes = measured_bytes
 
     # --- decisions -----------------------------------------------------------------------------------------
 
@@ -223,8 +249,6 @@ class Keeper:
     def _shrink(self) -> None:
         """Engines grow with their work: back under the budget, as long as more than one is loaded."""
         loaded = [each for each in self._residents if each.engine.state == "ready"]
-        for resident in loaded:
-            resident.measured_bytes = self._measure(resident.engine.pid)
         over = sum(each.holds_bytes for each in self._residents) - self._budget_bytes
         idle = sorted((each for each in loaded if each.can_go), key=lambda each: each.used_s)
         if over > 0 and idle and len(loaded) > 1:

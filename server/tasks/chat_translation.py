@@ -33,6 +33,9 @@ VERBS = ("translat", "übersetz", "tradu")
 
 MOST_INSTRUCTION_CHARACTERS = 200
 
+_WORD = re.compile(r"[^\W\d_]+")
+_TWO_WORDS = re.compile(r"(?<![^\W\d_])[^\W\d_]+-[^\W\d_]+")
+
 
 class ChatTranslation:
     """The chat face of a translation task."""
@@ -96,7 +99,7 @@ class ChatTranslation:
     def _named(self, instructions: str, *, codes: bool = True) -> str | None:
         """The language that is named last; by its code only where ``codes`` says so."""
         said = instructions.casefold()
-        words = [*re.findall(r"[^\W\d_]+", said), *re.findall(r"[^\W\d_]+-[^\W\d_]+", said)]
+        words = [*_WORD.findall(said), *_TWO_WORDS.findall(said)]
         named = {name: code for code in self._task.languages for name in _names(code)}
         by_code = {code.casefold(): code for code in self._task.languages}
         for table in (named, by_code) if codes else (named,):  # names first: "it" and "no" are words, and codes as well
@@ -124,12 +127,11 @@ class TranslationStream:
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
         self._sent_tokens = 0
-        self.preparation_s = run.tokenization_s
 
     @property
     def usage(self) -> Usage:
         """Tokens read and made so far; where they are limited, those of the text that was sent."""
-        usage = self._run.done().usage
+        usage = self._run.usage
         return usage if self._max_tokens is None else replace(usage, completion_tokens=self._sent_tokens)
 
     @property

@@ -103,7 +103,7 @@ class ZeroShot:
                 cosines = np.array([float(subject @ vectors[option.text]) for option in question.options])
                 powers = np.exp(CHOICE_SHARPNESS * (cosines - cosines.max()))
                 answers.append([float(p) for p in powers / powers.sum()])
-        return Done(answers, done.usage, done.timing, done.tokenization_s)
+        return Done(answers, done.usage, done.timing)
 
 
 class ByHead:
@@ -128,7 +128,7 @@ class ByHead:
             probabilities = [scores[label] for label in labels]
             total = sum(probabilities) if not question.is_predicate else 1.0
             answers.append([p / total if total else 1 / len(labels) for p in probabilities])
-        return Done(answers, done.usage, done.timing, done.tokenization_s)
+        return Done(answers, done.usage, done.timing)
 
     def _asked(self, question: Question, place: str) -> Sequence[str]:
         known = ", ".join(self._labels.values())

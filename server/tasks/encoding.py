@@ -4,7 +4,6 @@ A text that is longer than the model reads is an error to embeddings; to a class
 probabilities are pooled.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,7 +14,7 @@ import numpy as np
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
 from server.errors import InvalidValue
-from server.tasks.aside import SMALL_PRODUCTS, aside
+from server.tasks.aside import ITEM_CHARACTERS, SMALL_PRODUCTS, aside, size_of
 from server.tasks.heads import Floats, Head
 from server.tasks.model import Model
 from server.tasks.results import Done, Scores, Usage
@@ -85,7 +84,7 @@ class Classification:
             chunks.extend(self._rows(text, index, cut) for index, text in enumerate(texts))
             return [row for rows in chunks for row in rows]
 
-        done = await _encode(self._model, prepare, sum(map(len, texts)), self._head.spec.pooling)
+        done = await _encode(self._model, prepare, size_of(texts), self._head.spec.pooling)
         vectors = np.stack(list(done.items))
         products = len(vectors) * self._head.products
         probabilities = await aside(lambda: self._head.probabilities(vectors), products, SMALL_PRODUCTS)
@@ -93,13 +92,14 @@ class Classification:
         items = [
             self._score(probabilities[end - len(rows) : end], rows) for rows, end in zip(chunks, ends, strict=True)
         ]
-        return Done(items, done.usage, done.timing, done.tokenization_s)
+        return Done(items, done.usage, done.timing)
 
     def _rows(self, text: str, index: int, cut: "_Cut | None") -> list[Row]:
         """The text's row, or those of its chunks."""
         row, limit = _row(self._model, text, index, cut), self._model.card.context_length_tokens
         if len(row) <= limit:
             return [row]
+        self._model.batcher.require_room(len(row) // CHUNK_TOKENS)  # so many chunks at least
         tokenizer = self._model.tokenizer
         parts = chunk(text, CHUNK_LANGUAGE, lambda part: len(tokenizer.encode(part)), self._chunk_tokens)
         return [tokenizer.encode_row(part) for part in parts]
@@ -140,10 +140,10 @@ class Embedding:
             self._model.require_fits(rows)
             return rows
 
-        done = await _encode(self._model, prepare, sum(map(len, inputs)), self._pooling)
+        done = await _encode(self._model, prepare, sum(len(each) + ITEM_CHARACTERS for each in inputs), self._pooling)
         if not self._normalize:
             return done
-        return Done([unit(v) for v in done.items], done.usage, done.timing, done.tokenization_s)
+        return Done([unit(v) for v in done.items], done.usage, done.timing)
 
 
 def unit(vector: Floats) -> Floats:
@@ -156,17 +156,15 @@ async def _encode(
     model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Literal["mean", "cls"]
 ) -> Done[Floats]:
     """Pooled vectors of shape (d,) for the rows that ``prepare`` makes of so many characters."""
-    began_s = time.perf_counter()
     model.require_ready()
     rows = await aside(prepare, characters)
-    tokenization_s = time.perf_counter() - began_s
     job = model.batcher.submit([EncoderRow(row, pooling) for row in rows])
     try:
         results = await job.results()
     finally:
         job.cancel()
     usage = Usage(sum(len(row) for row in rows))
-    return Done([result.vector for result in results], usage, job.timing, tokenization_s)
+    return Done([result.vector for result in results], usage, job.timing)
 
 
 class _Cut:

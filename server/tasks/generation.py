@@ -4,7 +4,6 @@ Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anyth
 """
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,7 @@ from typing import Any
 from models.registry import ModelCard
 from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
-from server.tasks.aside import aside
+from server.tasks.aside import ITEM_CHARACTERS, SMALL_CHARACTERS, aside, size_of
 from server.tasks.completion import CallReader
 from server.tasks.filling import Filling
 from server.tasks.grammars import checked
@@ -69,8 +68,7 @@ class Generation:
         def write() -> list[list[int]]:
             return [self.text_prompt(prompt) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
 
-        characters = sum(len(prompt) for prompt in prompts if isinstance(prompt, str))
-        return await aside(write, characters)
+        return await aside(write, size_of([prompt for prompt in prompts if isinstance(prompt, str)]))
 
     async def gap_prompts(self, befores: Sequence[str], after: str) -> list[list[int]]:
         """The ids that ask for what belongs between each of the texts and the one after.
@@ -82,10 +80,9 @@ class Generation:
         fill = self._filling
         if fill is None:
             raise UnsupportedParameter("suffix", f"'{self.card.id}' has no tokens to fill a gap with; leave it out.")
-        characters = sum(map(len, befores)) + len(after) * len(befores)
         return await aside(
             lambda: [self._bos + self._encode(partial(fill.prompt, before, after), "prompt") for before in befores],
-            characters,
+            size_of(befores) + len(after) * len(befores),
         )
 
     def text_prompt(self, text: str) -> list[int]:
@@ -122,8 +119,11 @@ class Generation:
             several_calls: it may be several.
         """
         if tools:
-            options = self._with_calls(options, tools, required=call_required, several=several_calls)
-        prompt = await aside(lambda: self.chat_prompt(messages, tools), _characters(messages))
+            plain, called = options, tools
+            options = await aside(
+                lambda: self._with_calls(plain, called, required=call_required, several=several_calls), size_in(tools)
+            )
+        prompt = await aside(lambda: self.chat_prompt(messages, tools), size_in([messages, tools]))
         return self.begin([prompt], options, "messages", tools)
 
     def _with_calls(
@@ -173,7 +173,6 @@ class Generation:
             UnsupportedParameter: the model's engine cannot honour a parameter exactly.
             ContextLengthExceeded, InvalidValue: a prompt is too long, empty or has ids that are none.
         """
-        began_s = time.perf_counter()
         self._model.require_ready()
         self._require_honoured(options)
         self._model.require_ids(prompts, field)
@@ -216,7 +215,6 @@ class Generation:
             logprobs=options.logprobs is not None,
             reader=reader,
             continues_text=field == "prompt" and self._most_made is None,
-            preparation_s=time.perf_counter() - began_s,
         )
 
     def _read(self, messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -264,13 +262,19 @@ class Generation:
         return ids
 
 
-def _characters(value: Any) -> int:
-    """The length of all texts in JSON-like data."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, Mapping):
-        return sum(map(_characters, value.values()))
-    return sum(map(_characters, value)) if isinstance(value, list | tuple) else 0
+def size_in(value: Any) -> int:
+    """How large JSON-like data is, for ``aside``: all of its texts and items, as far as it takes to find it large."""
+    size = 0
+    inner = [value]
+    for each in inner:  # it grows meanwhile
+        size += len(each) if isinstance(each, str) else ITEM_CHARACTERS
+        if size > SMALL_CHARACTERS:
+            break
+        if isinstance(each, Mapping):
+            inner.extend(each.values())
+        elif isinstance(each, list | tuple):
+            inner.extend(each)
+    return size
 
 
 def _sampling(options: GenerationOptions, choice: int, banned: Iterable[int]) -> Sampling:

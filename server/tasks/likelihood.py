@@ -4,8 +4,6 @@ The answers' tokens are scored where the assistant's turn begins, never decoded,
 the same one each time. ``docs/decisions.md`` says how and why. Knows no HTTP.
 """
 
-import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +13,7 @@ from models.registry import ModelCard
 from server.batching.job import Timing
 from server.engines.rows import Generated, GenerationRow
 from server.errors import ContextLengthExceeded, InvalidValue, UnsupportedParameter
+from server.tasks.aside import aside, size_of
 from server.tasks.decisions import Question
 from server.tasks.generation import Generation
 from server.tasks.model import Model
@@ -60,13 +59,13 @@ class ByLikelihood:
             UnsupportedParameter: the model's engine cannot score what it is given.
             ContextLengthExceeded: an input with a question and an answer is longer than the context.
         """
-        began_s = time.perf_counter()
         self._model.require_ready()
         if "prompt_logprobs" not in self._model.engine.honours:
             why = f"'{self.card.id}' runs on an engine that cannot score answers exactly; another model can."
             raise UnsupportedParameter("model", why)
-        scored = await asyncio.to_thread(lambda: [self._rows(text, q, i) for i, q in enumerate(questions)])
-        tokenization_s = time.perf_counter() - began_s
+        asked = [_asked(question) for question in questions]
+        size = size_of(asked) + len(text) * len(questions)
+        scored = await aside(lambda: [self._rows(text, q, i) for i, q in enumerate(questions)], size)
         logprobs: dict[Row, float] = {}
         timings: list[Timing] = []
         read = cached = 0
@@ -77,7 +76,7 @@ class ByLikelihood:
                 logprobs[row] = sum(token.logprob or 0.0 for token in result.prompt) / len(result.prompt)
                 read, cached = read + len(row[0]), cached + result.cached_tokens
         answers = [_answer(question, rows, logprobs) for question, rows in zip(questions, scored, strict=True)]
-        return Done(answers, Usage(read, 0, cached), _together(timings), tokenization_s)
+        return Done(answers, Usage(read, 0, cached), _together(timings))
 
     async def _score(self, rows: Sequence[Row]) -> tuple[Sequence[Generated], Timing]:
         job = self._model.batcher.submit([GenerationRow(ids, max_tokens=0, score_from=start) for ids, start in rows])

@@ -26,9 +26,6 @@ class Supervised(Protocol):
     def pid(self) -> int | None:
         """Its process."""
 
-    def wait_ready(self) -> bool:
-        """Block until it is ready, failed or closed; True when it is ready."""
-
     @property
     def honours(self) -> frozenset[str]:
         """Request parameters that it serves exactly."""
@@ -80,6 +77,6 @@ class Model:
         """
         size = self.tokenizer.vocab_size
         for row in rows:
-            for token_id in row:
-                if not 0 <= token_id < size:
-                    raise InvalidValue(f"Token id {token_id} is not in the vocabulary; ids are 0 to {size - 1}.", field)
+            if row and not (min(row) >= 0 and max(row) < size):
+                bad = next(token_id for token_id in row if not 0 <= token_id < size)
+                raise InvalidValue(f"Token id {bad} is not in the vocabulary; ids are 0 to {size - 1}.", field)

@@ -93,4 +93,3 @@ class Done(Generic[ItemT]):
     items: Sequence[ItemT]
     usage: Usage
     timing: Timing
-    tokenization_s: float = 0.0

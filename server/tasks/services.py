@@ -14,6 +14,7 @@ from server.tasks.chat_translation import ChatTranslation
 from server.tasks.decisions import Decider
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.generation import Generation
+from server.tasks.looks import Looks
 from server.tasks.model import Model
 from server.tasks.offered import Broken, Offered
 from server.tasks.translation import TranslationTask
@@ -69,6 +70,9 @@ class Catalog(Protocol):
     def unload(self, name: str) -> None:
         """Have a model unloaded, by its id; raises ``ModelBusy`` while it has work."""
 
+    async def settled(self) -> None:
+        """Wait until no model is being loaded or restarted."""
+
 
 class Services:
     """All tasks of all models. Lookups raise ``ModelNotFound``, which lists the models there are.
@@ -96,6 +100,7 @@ class Services:
         self._allows: Callable[[str], bool] | None = None
         self._leaving: list[Model] = []
         """Models that are served no longer and may still have work."""
+        self._looks = Looks(self._look)
 
     @property
     def models(self) -> Mapping[str, Model]:
@@ -196,20 +201,35 @@ class Services:
             await model.batcher.drained()
 
     def discover(self) -> None:
-        """Take in models that have come or changed since the last look, and let go of those that have vanished."""
-        if self._whole is not None:
-            self._whole.discover()
-            self._entries = self._whole._entries
-        elif self._catalog is not None:
+        """Take in models that have come or changed since the last look, and let go of those that have vanished. Reads
+        files: only for before the event loop runs.
+        """
+        if self._catalog is not None:
             self._catalog.look()
             self._take_over(self._catalog)
 
     async def refresh(self) -> None:
-        """The same, with the reading of files off the event loop."""
+        """The same, with the reading of files off the event loop. Whoever asks while one look is under way shares the
+        next.
+        """
         if self._whole is not None:
             await self._whole.refresh()
             self._entries = self._whole._entries
         elif self._catalog is not None:
+            await self._looks.fresh()
+
+    async def look_for(self, name: str) -> None:
+        """Look for a model of this name, where none is known: its folder may have come since the last look."""
+        if self._catalog is not None and self._aliases.get(name, name) not in self._entries:
+            await self._looks.unknown()
+
+    async def settled(self) -> None:
+        """Wait until no model is being loaded or restarted."""
+        if self._catalog is not None:
+            await self._catalog.settled()
+
+    async def _look(self) -> None:
+        if self._catalog is not None:
             await asyncio.to_thread(self._catalog.look)
             self._take_over(self._catalog)
 
@@ -233,11 +253,7 @@ class Services:
         return [each for each in offered if self._allows is None or self._allows(each.card.id)]
 
     def _entry(self, name: str) -> Offered | Broken | None:
-        """The entry of this name; one that is not known may have come since the last look."""
-        name = self._aliases.get(name, name)
-        if name not in self._entries:
-            self.discover()
-        return self._entries.get(name)
+        return self._entries.get(self._aliases.get(name, name))
 
     def _pick(self, name: str | None, task: str, get: Callable[[Offered], TaskT | None]) -> TaskT:
         if name is not None:

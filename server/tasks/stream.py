@@ -26,7 +26,6 @@ class GenerationStream:
         logprobs: bool,
         reader: CallReader,
         continues_text: bool,
-        preparation_s: float,
     ) -> None:
         self._job = job
         self._texts = texts
@@ -34,7 +33,6 @@ class GenerationStream:
         """With ``prompt_logprobs``, by choice and once the choice has ended: its prompt's tokens but the first."""
         self._prompt_tokens = prompt_tokens
         self._cached_tokens = 0
-        self.preparation_s = preparation_s
         self._completions = [
             Completion(
                 seat.index,

@@ -4,21 +4,20 @@ Sentences of all requests are batched together. Pairs that no single pass serves
 language. Knows no HTTP; every refusal comes from ``begin``, before anything is queued.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from models.cards import TranslationSpec
 from models.registry import ModelCard
 from models.tokenizer_base import Tokenizer
 from server.errors import InvalidValue
-from server.tasks.aside import aside
+from server.tasks.aside import aside, size_of
 from server.tasks.model import Model
 from server.tasks.results import Done, Translation
 from server.tasks.text.blocks import Rules
 from server.tasks.text.documents import build, plain_text, read_runs, untouched
 from server.tasks.text.glossary import Glossary
-from server.tasks.text.language import detect, prepare
+from server.tasks.text.language import detect, effort, prepare
 from server.tasks.text.names import served_code
 from server.tasks.translation_options import TranslationOptions
 from server.tasks.translation_rows import Rows
@@ -93,26 +92,42 @@ class TranslationTask:
             InvalidValue: a language or direction that the model does not know.
             Unavailable, Overloaded, TooLarge: not now, or not so much at once.
         """
-        began_s = time.perf_counter()
         self._model.require_ready()
         target = served_code(target, self.languages)
         self._require_language(target, "target")
         if source is not None:
             source = served_code(source, self.languages)
             self._require_language(source, "source")
-        prepared = await aside(lambda: self._prepare_all(texts, source, target, options), sum(map(len, texts)))
-        run = TranslationRun(prepared, target, options, self._model.batcher, self._rows)
-        run.tokenization_s = time.perf_counter() - began_s
+        size = size_of(texts) + size_of(term.source for term in options.glossary)
+        size += effort(texts) if source is None else 0
+        run = await aside(lambda: self._prepare_all(texts, source, target, options), size)
         run.submit()
         return run
 
     def _prepare_all(
         self, texts: Sequence[str], source: str | None, target: str, options: TranslationOptions
-    ) -> list[Text]:
+    ) -> TranslationRun:
         glossary = Glossary(options.glossary)
-        return [self._prepare(text, source, target, options.rules, glossary) for text in texts]
+        prepared: list[Text] = []
+        before = 0
 
-    def _prepare(self, text: str, source: str | None, target: str, rules: Rules | None, glossary: Glossary) -> Text:
+        def require_room(sentences: int) -> None:
+            self._model.batcher.require_room(before + sentences)
+
+        for text in texts:
+            prepared.append(self._prepare(text, source, target, options.rules, glossary, require_room))
+            before += len(prepared[-1].document.sentences)
+        return TranslationRun(prepared, target, options, self._model.batcher, self._rows)
+
+    def _prepare(
+        self,
+        text: str,
+        source: str | None,
+        target: str,
+        rules: Rules | None,
+        glossary: Glossary,
+        require_room: Callable[[int], None],
+    ) -> Text:
         runs = read_runs(text, rules)
         detected = None
         if source is None:
@@ -128,6 +143,7 @@ class TranslationTask:
             glossary=glossary,
             count_tokens=self._rows.count_tokens,
             limit_tokens=self._model.card.context_length_tokens - 2,
+            require_room=require_room,
         )
         return Text(source, detected, document, route)
 

@@ -1,17 +1,21 @@
 """One translation request on its way: its sentences go through the line, leg by leg, and come out in order."""
 
+import itertools
 import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from server.batching.batcher import Batcher
 from server.batching.job import Job, Outcome, Timing
 from server.engines.rows import Translated, TranslationRow
 from server.errors import Overloaded, ServerError, TooLarge
+from server.tasks.aside import ITEM_CHARACTERS, aside, size_of
 from server.tasks.results import Done, Flag, Translation, Usage
 from server.tasks.text.documents import Document
+from server.tasks.text.language import effort
 from server.tasks.text.marks import Marked
 from server.tasks.translation_options import TranslationOptions
 from server.tasks.translation_rows import Rows
@@ -62,9 +66,15 @@ class _Work:
     def is_retry(self) -> bool:
         return self.hypotheses is not None
 
+    @property
+    def size(self) -> int:
+        """What it takes to judge what came of the row, and to place what was marked in it, for ``aside``."""
+        source = self.sentence.hypotheses[0]
+        return (effort([source.text]) + ITEM_CHARACTERS * len(source.nodes)) * self.row.hypotheses
+
 
 class TranslationRun:
-    """Iterate it for parts, then ask for what is ``done``.
+    """Iterate it for parts, then ask for what is ``done``. Making one makes its first rows: that may take long.
 
     Parts of one input come in order, and joined they are its translation; parts of several inputs mix. A sentence
     whose translation is flagged is tried once more before it is a part.
@@ -78,7 +88,6 @@ class TranslationRun:
         batcher: Batcher[Any, Any, Any],
         rows: Rows,
     ) -> None:
-        self.tokenization_s = 0.0
         self._texts = texts
         self._target = target
         self._options = options
@@ -98,12 +107,21 @@ class TranslationRun:
         self._completion_tokens = 0
         self._timings: list[Timing] = []
         self._began_s = time.perf_counter()
+        self._make_rows()
 
     def submit(self) -> None:
-        """Queue the next leg's rows: sentences whose route is that long.
+        """Queue the rows that were made.
 
         Raises:
-            Overloaded, TooLarge, Unavailable, InputTooLong: see ``TranslationTask.begin``.
+            Overloaded, TooLarge, Unavailable: see ``TranslationTask.begin``.
+        """
+        self._job = self._batcher.submit([work.row for work in self._work]) if self._work else None
+
+    def _make_rows(self) -> None:
+        """Make the next leg's rows: sentences whose route is that long.
+
+        Raises:
+            InputTooLong: see ``TranslationTask.begin``.
         """
         self._work = []
         for text, sentences in zip(self._texts, self._sentences, strict=True):
@@ -114,7 +132,6 @@ class TranslationRun:
                 for sentence in sentences:
                     row = self._rows.row(sentence.hypotheses[0], source, language, wanted, self._options.beam_size)
                     self._work.append(_Work(sentence, row, language))
-        self._job = self._batcher.submit([work.row for work in self._work]) if self._work else None
 
     async def __aiter__(self) -> AsyncIterator[Part]:
         """Yield parts as they are ready.
@@ -129,6 +146,8 @@ class TranslationRun:
                 yield part
             self._leg += 1
             if self._leg < self._legs:
+                sentences = [each.hypotheses[0].text for each in itertools.chain(*self._sentences)]
+                await aside(self._make_rows, size_of(sentences))
                 self.submit()
 
     def cancel(self) -> None:
@@ -139,8 +158,12 @@ class TranslationRun:
     def done(self) -> Done[Translation]:
         """All of it, once the iteration is over."""
         items = [self._assemble(i, text) for i, text in enumerate(self._texts)]
-        usage = Usage(self._prompt_tokens, self._completion_tokens)
-        return Done(items, usage, self.timing, self.tokenization_s)
+        return Done(items, self.usage, self.timing)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens read and made so far."""
+        return Usage(self._prompt_tokens, self._completion_tokens)
 
     @property
     def timing(self) -> Timing:
@@ -184,7 +207,7 @@ class TranslationRun:
                 if isinstance(event.result, ServerError):
                     raise event.result
                 work = self._work[event.index]
-                self._take(work, event.result)
+                await aside(partial(self._take, work, event.result), work.size)
                 for part in self._ready_parts(work.sentence.text):
                     yield part
         finally:

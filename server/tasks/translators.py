@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from server.errors import InvalidValue, ModelNotFound
-from server.tasks.text.language import detect
+from server.tasks.text.language import tell
 from server.tasks.text.names import served_code
 from server.tasks.translation import TranslationTask
 
@@ -30,7 +30,7 @@ class Translators:
         """Whether any of them serves this direction."""
         return any(task.translates(source, target) for task in self._tasks)
 
-    def pick(self, texts: Sequence[str], source: str | None, target: str) -> TranslationTask:
+    async def pick(self, texts: Sequence[str], source: str | None, target: str) -> TranslationTask:
         """Which of them translates these texts: one that needs no language between before one that does, and then
         the one with the fewest languages, for it was made for them.
 
@@ -51,7 +51,7 @@ class Translators:
         if not writing:
             known = ", ".join(sorted({code for code in self.languages if self._is_target(code)}))
             raise InvalidValue(f"No model here translates to '{target}'; to these some do: {known}.", "target")
-        sources = [source] if source is not None else self._sources(texts, writing)
+        sources = [source] if source is not None else await self._sources(texts, writing)
         wanted = [each for each in dict.fromkeys(sources) if each != target]
         able = [task for task in writing if all(task.translates(each, target) for each in wanted)]
         if not able:
@@ -66,7 +66,7 @@ class Translators:
         return any(task.translates(each, code) for task in self._tasks for each in task.languages)
 
     @staticmethod
-    def _sources(texts: Sequence[str], writing: Sequence[TranslationTask]) -> list[str]:
+    async def _sources(texts: Sequence[str], writing: Sequence[TranslationTask]) -> list[str]:
         """The language of each text that has one, among all that may be read."""
         candidates = {code for task in writing for code in task.languages}
-        return [found[0] for text in texts if (found := detect(text, candidates)) is not None]
+        return [found[0] for found in await tell(texts, candidates) if found is not None]

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from server.batching.cores import CoreBudget
+from server.batching.policy import Limits
 from server.engines.fake import FakeRow
 from server.errors import Overloaded, Unavailable
 
@@ -102,3 +103,26 @@ async def test_a_lane_that_still_computes_for_nobody_is_not_idle(serving: Any, t
         held.close()
         await idle.wait()
         assert batcher.idle
+
+
+async def test_a_refusal_is_another_one_each_time(serving: Any) -> None:
+    async with serving() as (batcher, _):
+        batcher.refuse(Unavailable("The server is shutting down."))
+        raised = []
+        for _ in range(3):
+            with pytest.raises(Unavailable) as caught:
+                batcher.submit([FakeRow("x")])
+            raised.append(caught.value)
+        assert len({id(error) for error in raised}) == 3, "one raised again and again keeps what each of them held"
+
+
+async def test_the_rows_of_a_failed_request_stop_at_work_too(serving: Any) -> None:
+    async with serving(limits=Limits(rows=1, tokens=1000)) as (batcher, engine):
+        job = batcher.submit([FakeRow("long", pieces=range(10**9)), FakeRow("waits")])
+        while not engine.ran:  # noqa: ASYNC110  the lane's thread has no event for it
+            await asyncio.sleep(0)
+        batcher.fail_waiting(Unavailable("There is no memory."))
+        with pytest.raises(Unavailable):
+            await job.results()
+        while not batcher.idle:  # noqa: ASYNC110  as above
+            await asyncio.sleep(0)

@@ -43,7 +43,8 @@ class Kept:
     def __init__(self, options: dict[str, Any], **kwargs: Any) -> None:
         self.now_s = 0.0
         self.size = SIZE
-        self.keeper = Keeper(clock=lambda: self.now_s, measure=lambda pid: self.size, **kwargs)
+        measure = kwargs.pop("measure", lambda pid: self.size)
+        self.keeper = Keeper(clock=lambda: self.now_s, measure=measure, **kwargs)
         self.residents: dict[str, Resident] = {}
         self.loads: dict[str, Loads] = {}
         self._gates: list[Path] = []

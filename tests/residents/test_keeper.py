@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,10 @@ async def test_a_model_that_nobody_used_for_so_long_gives_its_memory_back(keepin
         await kept.answer("a")
         pid = kept.residents["a"].engine.pid
         kept.now_s += 9
-        kept.keeper.tick()
+        await kept.keeper.tick()
         assert kept.state("a") == "ready"
         kept.now_s += 1
-        kept.keeper.tick()
+        await kept.keeper.tick()
         await kept.until("unloaded", "unloaded", "unloaded")
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -56,14 +57,14 @@ async def test_a_model_with_work_is_never_idle(keeping: Make, gate: Path) -> Non
         job = kept.ask("a", FakeRow("long", hold=gate))
         await kept.until("ready", "unloaded", "unloaded")
         kept.now_s += 100
-        kept.keeper.tick()
+        await kept.keeper.tick()
         assert kept.state("a") == "ready"
         await opened(gate)
         assert await job.results() == ["long"]
         while not kept.residents["a"].batcher.idle:  # noqa: ASYNC110  the lane's thread has no event for it
             await asyncio.sleep(0.001)
         kept.now_s += 9
-        kept.keeper.tick()
+        await kept.keeper.tick()
         assert kept.state("a") == "ready", "it was at work until the tick before"
 
 
@@ -92,7 +93,7 @@ async def test_a_model_with_work_does_not_give_way_and_the_request_waits_until_i
         busy = kept.ask("a", FakeRow("busy", hold=gate))
         await kept.until("ready", "unloaded", "unloaded")
         waiting = kept.ask("b")
-        kept.keeper.tick()
+        await kept.keeper.tick()
         assert kept.states == "ready unloaded unloaded"
         await opened(gate)
         assert await busy.results() == ["busy"]
@@ -106,10 +107,10 @@ async def test_waiting_for_memory_ends_with_a_503(keeping: Make, gate: Path) -> 
         await kept.until("ready", "unloaded", "unloaded")
         waiting = kept.ask("b")
         kept.now_s += 29
-        kept.keeper.tick()
+        await kept.keeper.tick()
         assert not waiting.over
         kept.now_s += 1
-        kept.keeper.tick()
+        await kept.keeper.tick()
         with pytest.raises(Unavailable, match="no memory for the model 'b'") as refused:
             await waiting.results()
         assert refused.value.retry_after_s
@@ -127,7 +128,7 @@ async def test_who_waits_behind_one_that_has_given_up_is_loaded(keeping: Make, g
         small = kept.ask("c")
         assert kept.states == "ready unloaded unloaded"
         kept.now_s += 20
-        kept.keeper.tick()
+        await kept.keeper.tick()
         with pytest.raises(Unavailable, match="no memory"):
             await large.results()
         assert await small.results() == ["c"]
@@ -141,7 +142,7 @@ async def test_a_load_by_hand_that_found_no_memory_is_forgotten(keeping: Make, g
         await kept.until("ready", "unloaded", "unloaded")
         kept.keeper.load(kept.residents["b"])
         kept.now_s += 30
-        kept.keeper.tick()
+        await kept.keeper.tick()
         kept.ask("b").cancel()
         await opened(gate)
         assert await busy.results() == ["busy"]
@@ -185,10 +186,10 @@ async def test_engines_that_have_grown_over_the_budget_are_unloaded_again(keepin
         await kept.answer("a")
         await kept.answer("b")
         kept.size = 2 * SIZE
-        kept.keeper.tick()
+        await kept.keeper.tick()
         await kept.until("unloaded", "ready", "unloaded")
         kept.size = 9 * SIZE
-        kept.keeper.tick()
+        await kept.keeper.tick()
         assert kept.state("b") == "ready", "the last one stays"
 
 
@@ -253,3 +254,30 @@ async def test_a_model_that_is_taken_for_too_large_is_loaded_where_it_would_be_a
     async with keeping(budget_bytes=SIZE) as kept:
         kept.residents["a"].estimate_bytes = 2 * SIZE
         await kept.answer("a")
+
+
+async def test_waiting_for_models_takes_no_thread(keeping: Make) -> None:
+    async with keeping() as kept:
+        for name in "abc":
+            kept.keeper.begin(kept.residents[name])
+        before = threading.active_count()
+        waiting = [asyncio.create_task(kept.keeper.settled()) for _ in range(20)]
+        await asyncio.sleep(0)
+        assert threading.active_count() == before
+        await asyncio.gather(*waiting)
+        assert kept.states == "ready ready ready"
+
+
+async def test_memory_is_weighed_off_the_event_loop(keeping: Make) -> None:
+    weighed: list[int] = []
+
+    def measure(pid: int | None) -> int:
+        weighed.append(threading.get_ident())
+        return SIZE
+
+    async with keeping(budget_bytes=3 * SIZE, measure=measure) as kept:
+        await kept.answer("a")
+        await kept.keeper.tick()
+        await kept.keeper.tick()
+    assert len(weighed) >= 2
+    assert threading.get_ident() not in weighed

@@ -18,6 +18,9 @@ from server.tasks.translators import Translators
 SHIPPED = read_card(Path(__file__).parents[2] / "models" / "weights" / "translate")
 
 
+pytestmark = pytest.mark.anyio
+
+
 @pytest.fixture
 def served(tokenizer: SentencePieceTokenizer) -> Translators:
     """One that goes through English, one for a single direction, and one for everything."""
@@ -47,8 +50,10 @@ def served(tokenizer: SentencePieceTokenizer) -> Translators:
         ("de", "de", "en-de"),
     ],
 )
-def test_the_model_made_for_a_direction_serves_it(served: Translators, source: str, target: str, model: str) -> None:
-    assert served.pick(["any text"], source, target).card.id == model
+async def test_the_model_made_for_a_direction_serves_it(
+    served: Translators, source: str, target: str, model: str
+) -> None:
+    assert (await served.pick(["any text"], source, target)).card.id == model
 
 
 @pytest.mark.parametrize(
@@ -60,17 +65,17 @@ def test_the_model_made_for_a_direction_serves_it(served: Translators, source: s
         (["12345"], "de", "en-de"),
     ],
 )
-def test_a_detected_language_counts_for_each_text(
+async def test_a_detected_language_counts_for_each_text(
     served: Translators, texts: list[str], target: str, model: str
 ) -> None:
-    assert served.pick(texts, None, target).card.id == model
+    assert (await served.pick(texts, None, target)).card.id == model
 
 
-def test_what_none_translates_is_refused(served: Translators) -> None:
+async def test_what_none_translates_is_refused(served: Translators) -> None:
     with pytest.raises(InvalidValue, match="to 'xx'; to these some do: de, en, fr, ja"):
-        served.pick(["text"], None, "xx")
+        await served.pick(["text"], None, "xx")
     with pytest.raises(InvalidValue, match="from xx to de"):
-        served.pick(["text"], "xx", "de")
+        await served.pick(["text"], "xx", "de")
     with pytest.raises(ModelNotFound):
         Translators([])
 

@@ -24,7 +24,7 @@ MORE_SHARE = 0.5
 """Of those among others: with a second sentence of their kind."""
 SEED = 47
 _CHOICE = re.compile(r"\{([^{}]*)\}")
-_SPACE_BEFORE_SIGN = re.compile(r" +(?=[,.?!])")
+_SPACE_BEFORE_SIGN = re.compile(r"(?<! ) +(?=[,.?!])")
 
 
 @dataclass(frozen=True, slots=True)

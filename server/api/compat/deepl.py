@@ -1,5 +1,6 @@
 """DeepL's routes: ``/v2/translate``, ``/v2/languages``, ``/v2/usage``; JSON and forms, for its own clients."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import APIRouter, Request
@@ -11,6 +12,7 @@ from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import MetricsDep, RecordDep, ServicesDep, SettingsDep, require_items, services_of
 from server.api.schemas.base import Texts, as_list, refuse
 from server.errors import InvalidValue, UnsupportedParameter
+from server.tasks.aside import aside, size_of
 from server.tasks.text.blocks import Rules
 from server.tasks.text.markup import cut
 from server.tasks.text.names import english_name
@@ -110,12 +112,11 @@ async def translate(
     texts = as_list(body.text)
     require_items(len(texts), settings, "text")
     source, target = body.source_lang, body.target_lang
-    task = services.translators().pick(texts, source, target)
+    task = await services.translators().pick(texts, source, target)
     record.serve(task.card.id)
     rules = body.rules
     if rules is not None and rules.is_xml:
-        for text in texts:
-            require_balanced(text, "text")
+        await aside(lambda: require_balanced(texts, "text"), size_of(texts))
     done = await task.translate(texts, source, target, TranslationOptions(rules=rules))
     record.finish_translation(texts, done)
     translations = [
@@ -162,17 +163,18 @@ async def usage(metrics: MetricsDep) -> JSONResponse:
     return JSONResponse({"character_count": characters, "character_limit": UNLIMITED_CHARACTERS})
 
 
-def require_balanced(text: str, field: str) -> None:
+def require_balanced(texts: Sequence[str], field: str) -> None:
     """Refuse XML whose elements do not close, as DeepL does.
 
     Raises:
         InvalidValue: it names the tag.
     """
-    names = []
-    for each in cut(text, xml=True):
-        if each.kind == "open":
-            names.append(each.name)
-        elif each.kind == "close" and (not names or names.pop() != each.name):
-            raise InvalidValue(f"Tag handling parsing failed: '{each.raw}' closes nothing.", field)
-    if names:
-        raise InvalidValue(f"Tag handling parsing failed: '<{names[-1]}>' is never closed.", field)
+    for text in texts:
+        names = []
+        for each in cut(text, xml=True):
+            if each.kind == "open":
+                names.append(each.name)
+            elif each.kind == "close" and (not names or names.pop() != each.name):
+                raise InvalidValue(f"Tag handling parsing failed: '{each.raw[:100]}' closes nothing.", field)
+        if names:
+            raise InvalidValue(f"Tag handling parsing failed: '<{names[-1][:100]}>' is never closed.", field)

@@ -13,7 +13,7 @@ from server.api.schemas.base import Texts, as_list
 from server.errors import UnsupportedParameter
 from server.tasks.results import Translation
 from server.tasks.text.blocks import Rules
-from server.tasks.text.language import detect
+from server.tasks.text.language import tell
 from server.tasks.text.names import english_name
 from server.tasks.translation_options import TranslationOptions
 from server.tasks.translators import Translators
@@ -49,7 +49,7 @@ async def translate(
     texts = as_list(body.q)
     require_items(len(texts), settings, "q")
     source = None if body.source == "auto" else body.source
-    task = services.translators().pick(texts, source, body.target)
+    task = await services.translators().pick(texts, source, body.target)
     record.serve(task.card.id)
     rules = Rules() if body.format == "html" else None
     options = TranslationOptions(alternatives=body.alternatives, rules=rules)
@@ -76,7 +76,7 @@ async def detect_language(request: Request, body: DetectBody, services: Services
     """Tell the language of a text; confidence in percent."""
     require_key(request, request.app.state.keyring, body.api_key)
     services = await services_of(request)
-    found = detect(body.q, services.translators().languages)
+    [found] = await tell([body.q], services.translators().languages)
     return JSONResponse([{"confidence": round(found[1] * 100, 1), "language": found[0]}] if found else [])
 
 

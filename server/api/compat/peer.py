@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from server.api.reading import JsonRequest, JsonRoute
 from server.api.schemas.base import RequestBody
 from server.errors import BadRequest, UnsupportedMediaType
+from server.tasks.aside import SMALL_BYTES, aside
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -31,12 +32,10 @@ class FormRequest(JsonRequest):
         kind = self._kind()
         if kind == FORM or not (kind or raw):
             try:
-                fields = parse_qs(self.url.query, keep_blank_values=True, max_num_fields=10_000)
-                fields |= parse_qs(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=10_000)
+                query = self.url.query
+                self._body = await aside(lambda: _as_json(query, raw), len(raw), SMALL_BYTES)
             except ValueError:
                 raise BadRequest("The form is malformed.") from None
-            plain = {name: values if len(values) > 1 else values[0] for name, values in fields.items()}
-            self._body = json.dumps(plain).encode()
             self._headers = Headers({**self.headers, "content-type": "application/json"})  # FastAPI looks there
         elif not kind:
             raise UnsupportedMediaType(kind, f"application/json or {FORM}")
@@ -48,6 +47,17 @@ class FormRequest(JsonRequest):
     def _require_json(self) -> None:
         if self._kind() not in ("", FORM):
             super()._require_json()
+
+
+def _as_json(query: str, form: bytes) -> bytes:
+    """A query string and a form as the JSON object they stand for.
+
+    Raises:
+        ValueError: it is no form, or has more fields than anybody needs.
+    """
+    fields = parse_qs(query, keep_blank_values=True, max_num_fields=10_000)
+    fields |= parse_qs(form.decode("utf-8"), keep_blank_values=True, max_num_fields=10_000)
+    return json.dumps({name: values if len(values) > 1 else values[0] for name, values in fields.items()}).encode()
 
 
 class PeerRoute(JsonRoute):

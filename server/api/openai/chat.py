@@ -27,6 +27,7 @@ from server.api.schemas.chat import (
     GenerationUsage,
 )
 from server.api.schemas.logprobs import Logprobs
+from server.tasks.aside import SMALL_BYTES, aside
 from server.tasks.results import Choice, Delta, ToolCall
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
@@ -48,9 +49,9 @@ async def create_chat_completion(
     task = services.chat(body.model)
     record.serve(task.card.id, generates=True)
     deltas = await task.chat(
-        body.conversation(),
-        body.options(),
-        body.callable_tools(),
+        *await aside(
+            lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
+        ),
         call_required=body.choice().required,
         several_calls=body.parallel_tool_calls,
     )

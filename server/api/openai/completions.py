@@ -19,6 +19,7 @@ from server.api.schemas.completions import (
     CompletionRequest,
     CompletionResponse,
 )
+from server.tasks.aside import SMALL_BYTES, aside
 from server.tasks.generation import Generation
 from server.tasks.results import Choice, Delta, FinishReason
 from server.tasks.services import Services
@@ -40,7 +41,8 @@ async def create_completion(
         prompts = await task.gap_prompts(body.texts, body.suffix)
     else:
         prompts = await task.text_prompts(body.prompts)
-    deltas = task.begin(prompts, body.options(), "prompt", fills=bool(body.suffix))
+    options = await aside(body.options, record.body_bytes, SMALL_BYTES)
+    deltas = task.begin(prompts, options, "prompt", fills=bool(body.suffix))
     answer = _Answers(body, task, _echoes(body, task, services))
     if body.stream:
         return await events.begin(answer.stream(deltas, record), record, settings.request_timeout_s)

@@ -13,6 +13,7 @@ from server.api.reading import JsonRoute
 from server.api.schemas.response_objects import ResponseObject
 from server.api.schemas.responses import ResponseRequest
 from server.errors import ServerError
+from server.tasks.aside import SMALL_BYTES, aside
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
@@ -35,9 +36,9 @@ async def create_response(
     record.serve(task.card.id, generates=True)
     with _our_names():
         deltas = await task.chat(
-            body.conversation(),
-            body.options(),
-            body.callable_tools(),
+            *await aside(
+                lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
+            ),
             call_required=body.choice().required,
             several_calls=body.parallel_tool_calls,
         )

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
 from server.api.deps import RecordDep, ServicesDep
 from server.api.reading import JsonRoute
@@ -14,17 +14,24 @@ from server.api.schemas.tokens import (
     TokenizerInfo,
 )
 from server.errors import InvalidValue, ModelNotFound
+from server.tasks.aside import aside
 from server.tasks.model import Model
 from server.tasks.services import Services
 
 router = APIRouter(route_class=JsonRoute, tags=["vLLM"])
 
 
-@router.post("/tokenize")
-async def tokenize(body: TokenizeRequest, services: ServicesDep, record: RecordDep) -> TokenizeResponse:
+@router.post("/tokenize", response_model=TokenizeResponse)
+async def tokenize(request: Request, body: TokenizeRequest, services: ServicesDep, record: RecordDep) -> Response:
     """Say which tokens a model reads."""
     model = _model(body.model, services)
     record.serve(model.id)
+    size = len(await request.body())
+    written = await aside(lambda: _tokenized(body, model, services).model_dump_json(), size)
+    return Response(written, media_type="application/json")
+
+
+def _tokenized(body: TokenizeRequest, model: Model, services: Services) -> TokenizeResponse:
     ids = _ids(body, model, services)
     return TokenizeResponse(
         count=len(ids),
@@ -63,7 +70,7 @@ async def detokenize(body: DetokenizeRequest, services: ServicesDep, record: Rec
     model = _model(body.model, services)
     record.serve(model.id)
     model.require_ids([body.tokens], "tokens")
-    return DetokenizeResponse(prompt=model.tokenizer.decode(body.tokens))
+    return DetokenizeResponse(prompt=await aside(lambda: model.tokenizer.decode(body.tokens), len(body.tokens)))
 
 
 @router.get("/tokenizer_info")

@@ -29,7 +29,7 @@ async def create_translations(
     require_items(len(body.texts), settings, "input")
     source = None if body.source == "auto" else body.source
     if body.model is None:
-        task = services.translators().pick(body.texts, source, body.target)
+        task = await services.translators().pick(body.texts, source, body.target)
     else:
         task = services.translator(body.model)
     record.serve(task.card.id)

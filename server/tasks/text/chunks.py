@@ -23,14 +23,17 @@ def chunk(text: str, language: str, count_tokens: Callable[[str], int], limit_to
     pieces = [part for each in segment(text, language) for part in split_long(each, count_tokens, limit_tokens)]
     sizes = [count_tokens(piece) for piece in pieces]
     left = sum(sizes)
-    chunks, held, tokens = [], "", 0
+    chunks: list[str] = []
+    held: list[str] = []
+    tokens = 0
     for piece, size in zip(pieces, sizes, strict=True):
         share = left / max(1, math.ceil(left / limit_tokens))
         if tokens and size and (tokens + size > limit_tokens or tokens + size / 2 > share):
-            chunks.append(held)
+            chunks.append("".join(held))
             left -= tokens
-            held, tokens = "", 0
-        held, tokens = held + piece, tokens + size
-    chunks.append(held)
+            held, tokens = [], 0
+        held.append(piece)
+        tokens += size
+    chunks.append("".join(held))
     # Where tokens run across the seam of two pieces, a chunk may have more than its pieces together.
     return [part for each in chunks for part in split_long(each, count_tokens, limit_tokens)]

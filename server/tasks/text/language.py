@@ -1,9 +1,10 @@
 """In which language is a text? Only the languages that are served are candidates. Knows nothing of models."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from server.errors import UnsupportedParameter
+from server.tasks.aside import SMALL_CHARACTERS, aside, size_of
 from server.tasks.text.language_libraries import Library, library
 
 
@@ -35,6 +36,20 @@ def detect(text: str, candidates: Collection[str]) -> tuple[str, float] | None:
         return None
     best = max(known, key=lambda code: weights[code])
     return named[best], weights[best] / sum(weights.values())
+
+
+async def tell(texts: Sequence[str], candidates: Collection[str]) -> list[tuple[str, float] | None]:
+    """What `detect` says of each text; off the event loop where that takes long."""
+    return await aside(lambda: [detect(text, candidates) for text in texts], effort(texts))
+
+
+def effort(texts: Sequence[str]) -> int:
+    """What it takes to tell the languages of texts, in characters as ``aside`` counts them."""
+    try:
+        is_quick = library().is_quick
+    except ImportError:
+        is_quick = True
+    return size_of(texts) if is_quick else 2 * SMALL_CHARACTERS * len(texts)
 
 
 def closest(language: str, candidates: Collection[str]) -> str | None:

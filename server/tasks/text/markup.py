@@ -25,6 +25,7 @@ _ATTRIBUTE = re.compile(
 _UNENDED_VALUE = re.compile(r"\s*=\s*[\"']")
 _BEFORE_END = re.compile(r"[\s/]*")
 _COMMENT_END = re.compile(r"--!?>")
+_RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _RAW}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def cut(document: str, *, xml: bool = False) -> Iterator[Cut]:
         yield found
         at += len(found.raw)
         if not xml and found.kind == "open" and found.name in _RAW:
-            end = re.compile(rf"</{re.escape(found.name)}(?=[\s/>])", re.IGNORECASE).search(document, at)
+            end = _RAW_END[found.name].search(document, at)
             content = document[at : end.start() if end else len(document)]
             if content:
                 yield Cut("text" if found.name in _TEXT_WITH_ENTITIES else "aside", content)

@@ -1,6 +1,7 @@
 """What in a text is for programs and must come through a translation untouched: placeholders, addresses, code, emoji.
 
-Knows the usual notations of message files, nothing of languages.
+Knows the usual notations of message files, nothing of languages. Texts come as anybody sends them, before any limit:
+no pattern here may cost more than in proportion to the text.
 """
 
 import re
@@ -8,27 +9,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-_ADDRESS = (
-    r"(?:[a-zA-Z][a-zA-Z0-9+.-]*://|www\.|mailto:)(?:\{[^\s{}]*\}|[^\s<>\"{}])*"
-    r"(?:\{[^\s{}]*\}|[^\s<>\"{}.,:;!?'’”»)\]…])"  # what may end an address and not a sentence
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-)
+from server.tasks.text.addresses import ADDRESS
+
 _BRACES = (
     r"\{\{[^{}\n]{0,80}\}\}"  # Mustache, Jinja, Vue
     r"|[$#%]\{[^{}\n]{0,80}\}"  # shells, JavaScript, Ruby
     r"|\{[^\s{}]{0,80}\}"  # Python, C#, ICU
-    r"|\{\s*\w+\s*,\s*(?:plural|select|selectordinal|number|date|time)\b(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\}){0,400}\}"
+    r"|\{\s{0,9}\w{1,60}\s{0,9},\s{0,9}(?:plural|select|selectordinal|number|date|time)\b"
+    r"(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,400}\}){0,400}\}){0,400}\}"
 )
 _PRINTF = (
     r"(?<![\d%])%(?:\(\w{1,60}\)|\d{1,2}\$)?[-+0#]{0,3}\d{0,3}(?:\.\d{1,3})?(?:l|ll|h|z)?[sdifuxXceEgGr@](?![A-Za-z])"
 )
-_NAMED = r"%\w{2,40}%|(?<!\w)\$[A-Za-z_]\w*|\[[A-Z][A-Z0-9_]+\]|(?<!\w)[@#][A-Za-z_]\w*|(?<!\S):[a-z_]{2,40}:(?!\S)"
-_CODE = r"`[^`\n]+`|&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]\w{1,30});"
+_NAMED = (
+    r"%\w{2,40}%|(?<!\w)\$[A-Za-z_]\w*|\[[A-Z][A-Z0-9_]{1,60}\]|(?<!\w)[@#][A-Za-z_]\w*|(?<!\S):[a-z_]{2,40}:(?!\S)"
+)
+_CODE = r"`[^`\n]+`|&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,30});"
 _IDENTIFIER = (
-    r"(?<![\w/])(?:[a-zA-Z]\w*)?[a-zA-Z0-9]_[a-zA-Z0-9]\w*(?:\(\))?|(?<!\w)[a-zA-Z_][\w.]*\(\)|(?<!\S)--[a-zA-Z][\w-]*"
+    r"(?<![\w/])(?:[a-zA-Z]\w*)?[a-zA-Z0-9]_[a-zA-Z0-9]\w*(?:\(\))?"
+    r"|(?<!\w)[a-zA-Z_][\w.]{0,80}\(\)|(?<!\S)--[a-zA-Z][\w-]*"
 )
 _PATH = r"(?<!\S)(?:~|\.{1,2})?/[\w.+@-]*\w(?:/[\w.+@-]*\w)*/?(?![\w/])|(?<!\w)[A-Za-z]:\\\S*\w"
-_COPY = re.compile("|".join((_CODE, _ADDRESS, _BRACES, _PRINTF, _NAMED, _IDENTIFIER, _PATH)))
+_COPY = re.compile("|".join((_CODE, ADDRESS, _BRACES, _PRINTF, _NAMED, _IDENTIFIER, _PATH)))
 _EMOJI = (
     "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2190-\u21ff\u2300-\u23ff\u25a0-\u25ff"
     "\u200d\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f\ue000-\uf8ff\ufffc"
@@ -37,9 +39,14 @@ _POINT = re.compile(rf"[0-9#*]\ufe0f?\u20e3|[{_EMOJI}]+")
 _TAG = re.compile(r"</?[a-zA-Z0-9][^<>\n]{0,200}>")
 _ORDERED = re.compile(r"%(?!\()(?!\d+\$)\W{0,3}[\d.]*[a-zA-Z@]{1,3}|\{[:!]?[^\w{}]*\}")
 # A word that a placeholder is part of goes with it: "file{n}.txt", "{size}px".
-_WORD_BEFORE = re.compile(r"\w(?:[\w./-]*)$")
-_WORD_AFTER = re.compile(r"(?:[./-]?\w)+")
 _LONGEST_WORD = 60
+_WORD_BEFORE = re.compile(rf"\w[\w./-]{{0,{_LONGEST_WORD - 1}}}$")
+_WORD_AFTER = re.compile(rf"(?:[./-]?\w){{1,{_LONGEST_WORD}}}")
+
+
+STRETCH = 50_000
+EDGE = 9_000
+"""Longer than what a pattern looks at to tell that nothing begins at a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +81,27 @@ def find_protected(text: str, *, tags: bool = True) -> list[Protected]:
     return found
 
 
+def in_stretches(
+    pattern: re.Pattern[str], text: str, stretch: int = STRETCH, edge: int = EDGE
+) -> Iterator[re.Match[str]]:
+    """The matches that ``finditer`` finds, but for some longer than ``edge``; none may be empty. They are looked for a
+    stretch at a time, since ``re`` holds the interpreter from one match to the next.
+    """
+    at = 0
+    while at < len(text):
+        end = min(len(text), at + stretch)
+        match = pattern.search(text, at, end)
+        if match is not None and match.end() > end - edge and end < len(text):
+            match = pattern.search(text, match.start())  # more text may make it another one
+        if match is not None:
+            yield match
+            at = match.end()
+        else:
+            at = end if end == len(text) else end - edge
+
+
 def _candidates(text: str, tags: bool) -> Iterator[Protected]:
-    for match in _COPY.finditer(text):
+    for match in in_stretches(_COPY, text):
         start, end = match.span()
         before = _WORD_BEFORE.search(text[max(0, start - _LONGEST_WORD) : start])
         after = _WORD_AFTER.match(text, end)

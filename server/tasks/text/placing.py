@@ -6,11 +6,16 @@ Knows links between ranges of the two texts; without any, words are linked by th
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from server.tasks.text.marks import Marked, Node, walk
 from server.tasks.text.offsets import Range
+
+_WORD = re.compile(r"\S+")
+_LETTER = re.compile(r"\w")
+_LETTERS = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,8 @@ def place(source: Marked, target: str, links: Sequence[Link] = ()) -> Marked:
 
 
 def _by_order(source: str, target: str) -> list[Link]:
-    a = [match.span() for match in re.finditer(r"\S+", source)]
-    b = [match.span() for match in re.finditer(r"\S+", target)]
+    a = [match.span() for match in _WORD.finditer(source)]
+    b = [match.span() for match in _WORD.finditer(target)]
     return [Link(span, a[i * len(a) // len(b)]) for i, span in enumerate(b)] if a else []
 
 
@@ -45,6 +50,13 @@ class _Placer:
     def __init__(self, source: Marked, target: str, links: Sequence[Link]) -> None:
         self._source = source.text
         self._target = target
+        self._begin = len(source.text) - len(source.text.lstrip())
+        self._end = len(source.text.rstrip())
+        self._last_letter = max((match.start() for match in _LETTER.finditer(source.text)), default=-1)
+        self._stretches = _stretches(target)
+        self._after_space = _after_space(target)
+        self._points: dict[tuple[int, bool], Range] = {}
+        """Those found already: there may be many nodes at one place."""
         # Where a model looks while it writes a comma says nothing.
         said = [link for link in links if _has_word(target, link.target) and _has_word(source.text, link.source)]
         self._links = sorted(said, key=lambda link: link.target)
@@ -54,8 +66,7 @@ class _Placer:
         self.used: set[Range] = set()
         for node in walk(source.nodes):
             if node.kind == "copy":
-                name = re.escape(source.text[node.start : node.end])
-                self._standing[node] = [match.span() for match in re.finditer(rf"(?<!\w){name}", target)]
+                self._standing[node] = list(_standing(source.text[node.start : node.end], target))
                 self.slots += self._standing[node]
 
     def assign(self, nodes: Sequence[Node], low: int, high: int) -> tuple[Node, ...]:
@@ -93,24 +104,28 @@ class _Placer:
         return self._whole_words(_longest(linked))
 
     def _span(self, node: Node, linked: Sequence[Range]) -> Range:
-        before, after = self._source[: node.start], self._source[node.end :]
-        if not before.strip() and not re.search(r"\w", after):
+        if node.start <= self._begin and self._last_letter < node.end:
             # All of the sentence, or all but the mark at its end.
             end = len(self._target)
-            return 0, end if not after.strip() else len(self._target[:end].rstrip(" .!?…;:"))
+            return 0, end if node.end >= self._end else len(self._target.rstrip(" .!?…;:"))
         inner = [self._range(child) for child in node.children if child.kind != "point"]
         ranges = [*([self._whole_words(_hull(linked))] if linked else []), *inner]
         return _hull(ranges) if ranges else self._next_word(self._point(node.start, binds_next=True)[0])
 
     def _next_word(self, at: int) -> Range:
         """The word that begins here, so that no element is left empty."""
-        word = re.compile(r"\w+").match(self._target, at)
+        word = _LETTERS.match(self._target, at)
         return word.span() if word else (at, at)
 
     def _point(self, at: int, binds_next: bool) -> Range:
-        if not self._source[:at].strip():
+        if (found := self._points.get((at, binds_next))) is None:
+            found = self._points[at, binds_next] = self._find_point(at, binds_next)
+        return found
+
+    def _find_point(self, at: int, binds_next: bool) -> Range:
+        if at <= self._begin:
             return 0, 0
-        if not self._source[at:].strip():
+        if at >= self._end:
             return len(self._target), len(self._target)
         if binds_next:
             later = [link for link in self._links if link.source[1] > at]
@@ -126,13 +141,10 @@ class _Placer:
 
     def _whole_words(self, span: Range) -> Range:
         start, end = span
-        text = self._target
-        while start < end and text[start : start + 1].isspace():
-            start += 1
-        while 0 < start < len(text) and text[start - 1].isalnum() and text[start].isalnum():
-            start -= 1
-        while 0 < end < len(text) and text[end - 1].isalnum() and text[end].isalnum():
-            end += 1
+        if start < min(end, len(self._target)):
+            start = min(self._after_space[start], end)
+        start = self._stretches[start][0] if start < len(self._target) else start
+        end = self._stretches[end - 1][1] if 0 < end < len(self._target) else end
         return start, max(start, end)
 
 
@@ -188,6 +200,36 @@ class _Writer:
         if text:
             self.parts.append(text)
             self._length += len(text)
+
+
+def _stretches(text: str) -> list[Range]:
+    """For each character the word of letters and digits that it is in, or itself."""
+    found: list[Range] = []
+    for is_word, characters in groupby(text, str.isalnum):
+        size, start = len(list(characters)), len(found)
+        found += [(start, start + size)] * size if is_word else [(at, at + 1) for at in range(start, start + size)]
+    return found
+
+
+def _after_space(text: str) -> list[int]:
+    """For each character the first from there on that is no space, or the end."""
+    found = [len(text)] * len(text)
+    for at in range(len(text) - 1, -1, -1):
+        if not text[at].isspace():
+            found[at] = at
+        elif at + 1 < len(text):
+            found[at] = found[at + 1]
+    return found
+
+
+def _standing(name: str, target: str) -> Iterator[Range]:
+    """Where a name begins a word of the translation."""
+    at = target.find(name) if name else -1
+    while at >= 0:
+        if not at or not _LETTER.match(target, at - 1):
+            yield at, at + len(name)
+            at += len(name) - 1
+        at = target.find(name, at + 1)
 
 
 def _has_word(text: str, span: Range) -> bool:

@@ -6,8 +6,10 @@ back as it was: entities, white space, comments. Knows nothing of sentences.
 
 import html
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from server.tasks.text.placeholders import Protected, find_protected
@@ -15,7 +17,9 @@ from server.tasks.text.placeholders import Protected, find_protected
 HELD = "\ufffc"
 """Stands in a run's text for something that is held back, one character each."""
 
-_ENTITY_OR_SPACE = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);?|\s+")
+_ENTITY_OR_SPACE = re.compile(
+    r"&(?:#\d{1,8}(?!\d)|#[xX][0-9a-fA-F]{1,7}(?![0-9a-fA-F])|[a-zA-Z][a-zA-Z0-9]{0,31});?|\s+"
+)
 _TAG_NAME = re.compile(r"</?([^\s/>]+)")
 _WORDLIKE = "&<>\"'‘’“”«»‹›–—…-.,;:!?()/"
 """Signs that belong to the sentence, so a model may see them; other signs written as entities are held back."""
@@ -118,15 +122,16 @@ def hold_protected(run: Run, *, tags: bool) -> Run:
 
 def hold(run: Run, stretches: Sequence[Protected]) -> Run:
     """The run with these stretches held back, but for those that have a tag within or are held back already."""
-    found = [each for each in stretches if not _is_held(run, each.start, each.end)]
+    places = [mark.at for mark in run.marks]
+    found = [each for each in stretches if not _is_held(run, places, each.start, each.end)]
     if not found:
         return run
     made = Run()
     parts: list[str] = []
-    moved: dict[int, int] = {}
+    after: list[int] = []
+    """Where the text goes on after each stretch."""
     length = at = 0
     for each in found:
-        moved |= {i: length + i - at for i in range(at, each.start + 1)}
         parts.append(run.text[at : each.start])
         made.written += run.written[at : each.start]
         length += each.start - at
@@ -143,22 +148,31 @@ def hold(run: Run, stretches: Sequence[Protected]) -> Run:
             parts.append(HELD)
             made.written.append(raw)
             length += 1
+        after.append(length)
         at = each.end
-    moved |= {i: length + i - at for i in range(at, len(run.text) + 1)}
     made.text = "".join([*parts, run.text[at:]])
     made.written += run.written[at:]
-    made.marks += [Mark(moved[mark.at], mark.raw, mark.kind, mark.name) for mark in run.marks]
-    made.points |= {moved[i] for i in run.points if i in moved}
-    made.ordered |= {moved[i] for i in run.ordered if i in moved}
+    moved = partial(_moved, [each.start for each in found], [each.end for each in found], after)
+    made.marks += [replace(mark, at=place) for mark in run.marks if (place := moved(mark.at)) is not None]
+    made.points |= {place for i in run.points if (place := moved(i)) is not None}
+    made.ordered |= {place for i in run.ordered if (place := moved(i)) is not None}
     return made
 
 
-def _is_held(run: Run, start: int, end: int) -> bool:
+def _moved(starts: Sequence[int], ends: Sequence[int], after: Sequence[int], at: int) -> int | None:
+    """Where a character is once stretches before it are held back; None where it is in one of them."""
+    i = bisect_left(starts, at) - 1
+    if i < 0:
+        return at
+    return after[i] + at - ends[i] if at >= ends[i] else None
+
+
+def _is_held(run: Run, places: Sequence[int], start: int, end: int) -> bool:
     """Whether a tag is within the stretch, or it is held back already: then it stays as it is."""
     already = HELD in run.text[start:end] and any(
         run.text[i] == HELD and run.written[i] != HELD for i in range(start, end)
     )
-    return already or any(start < mark.at < end for mark in run.marks)
+    return already or bisect_right(places, start) < bisect_left(places, end)
 
 
 def words_of(runs: Sequence["Run | str"]) -> Iterator[str]:

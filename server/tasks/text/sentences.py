@@ -57,7 +57,11 @@ class Skeleton:
 
 
 def split(
-    text: str, language: str, count_tokens: Callable[[str], int] | None = None, limit_tokens: int | None = None
+    text: str,
+    language: str,
+    count_tokens: Callable[[str], int] | None = None,
+    limit_tokens: int | None = None,
+    require_room: Callable[[int], None] = lambda sentences: None,
 ) -> Skeleton:
     """The sentences of a text.
 
@@ -66,6 +70,7 @@ def split(
         language: ISO 639-1 code of its language.
         count_tokens: how many tokens a sentence has; with ``limit_tokens``, longer ones are split at clauses.
         limit_tokens: the most tokens a sentence may have.
+        require_room: told how many sentences there are so far; raises where those are too many.
     """
     sentences: list[str] = []
     gaps: list[list[str]] = [[]]
@@ -82,6 +87,7 @@ def split(
             gaps[-1].append(piece[:at])
             sentences.append(core)
             gaps.append([piece[at + len(core) :]])
+        require_room(len(sentences))
     return Skeleton(tuple(sentences), tuple("".join(gap) for gap in gaps))
 
 

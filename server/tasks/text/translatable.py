@@ -1,20 +1,23 @@
 """Is there anything to translate in a text? Numbers, addresses, code and emoji are the same in every language.
 
-Knows nothing of languages: a text with one plain word is to be translated.
+Knows nothing of languages: a text with one plain word is to be translated. Tokens and lines may be of any length: where
+a pattern has to find something within one, a look ahead finds it, so that it is read twice and not once a character.
 """
 
 import re
 
+from server.tasks.text.addresses import ADDRESS_BEGINS, MAIL_ADDRESS
+
 # What a token looks like that no translation changes.
-_ADDRESS = r"(?:[a-zA-Z][a-zA-Z0-9+.-]*://|www\.|mailto:)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+_ADDRESS = rf"{ADDRESS_BEGINS}\S+|{MAIL_ADDRESS}"
 _DOMAIN = r"(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|edu|gov|eu|de|fr|es|uk|at|ch|info)(?:/\S*)?"
 _FILE_TYPES = (
     "py|js|ts|c|h|cc|cpp|rs|go|java|sh|json|toml|yaml|yml|xml|html|css|md|txt|csv|pdf|png|jpg|zip|exe|log|ini|cfg|conf"
 )
 _PATH = rf"[~.]{{0,2}}/[\w.+@/-]+|[A-Za-z]:\\\S+|[\w-]+\.(?:{_FILE_TYPES})"
 _IDENTIFIER = (
-    r"\w*[a-z0-9]_\w+|_+\w+|[a-z]+(?:[A-Z][a-z0-9]*)+|\w+(?:::\w+)+|--[a-zA-Z][\w-]*(?:=\S*)?|-[a-zA-Z]"
-    r"|\w+(?:\.\w+)*\((?:[^\s)]*[\d'\"=,][^\s)]*)?\)?;?|\$\{?\w+\}?|@\w+|#\w+|&\w+;"
+    r"(?=\w*[a-z0-9]_\w)\w+|_\w+|[a-z]+(?:[A-Z][a-z0-9]*)+|\w+(?:::\w+)+|--[a-zA-Z][\w-]*(?:=\S*)?|-[a-zA-Z]"
+    r"|\w+(?:\.\w+)*\((?:(?=[^\s)]*[\d'\"=,])[^\s)]*)?\)?;?|\$\{?\w+\}?|@\w+|#\w+|&\w+;"
 )
 _PLACEHOLDER = r"\{{1,3}[^{}]*\}{1,3}|%\(?\w{0,30}\)?[sdif]|<[^<>]*>|\[[A-Z0-9_]+\]"
 _UNIT = r"[kMG]?[mgBWVAJ]|[cm]m|[kmc]g|ml|cl|km/h|[GMk]?Hz|kWh|TB|KB|px|pt|°[CF]?|%|‰|€|\$|£|EUR|USD|h|s|ms|min|x"
@@ -28,10 +31,10 @@ _FIRST_NOT_LATIN = "\u0370"
 _LONGEST_CODE_LINE = 200
 _CODE_LINE = re.compile(
     r"[\s{}()\[\];,]+"
-    r"|.*(?:\w[(\[]|=|\w>|\*).*[;{]\s*"
+    r"|(?=.*(?:\w[(\[]|=|\w>|\*)).*[;{]\s*"
     r"|\s*(?:if|else|for|while|switch|try)\b.*\{\s*"
     r"|.*(?:==|!=|=>|->|:=|&&|\|\||\+=|\w\(\)|\w = \w+[(\[]).*"
-    r"|\s*[\w.]+\(.*['\"=\d].*\);?\s*"
+    r"|\s*[\w.]+\((?=.*['\"=\d]).*\);?\s*"
     r"|\s*(?:def|class|for|if|elif|while|with|async)\s.*[\])\w]:\s*(?<=[\])]:)"
     r"|\s*(?:return|let|const|var|SELECT|INSERT|UPDATE|DELETE)\s.*;\s*"
 )

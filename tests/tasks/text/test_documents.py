@@ -82,6 +82,22 @@ def test_what_is_not_to_be_translated_is_no_sentence(page: str) -> None:
     assert (document.sentences, document.gaps) == ((), (page,))
 
 
+def test_signs_after_several_spaces_take_one_of_them_along_and_no_character_twice() -> None:
+    text = "a  1\ufe0f\u20e32\ufe0f\u20e3 b and c are here."
+    document = take_apart(text)
+    assert document.join(document.sentences) == text
+
+
+@pytest.mark.parametrize(
+    "number", ["&#" + "1" * 5000 + ";", "&#x" + "a" * 5000 + ";", "&#1114112;", "&" + "a" * 5000 + ";"]
+)
+def test_an_entity_that_is_none_is_text(number: str) -> None:
+    page = f"<p>Hello there {number} my friend.</p>"
+    document = take_apart(page, HTML)
+    assert document.sentences
+    assert document.join(document.sentences).replace("&amp;", "&") == page
+
+
 def test_blocks_end_sentences_and_inline_tags_do_not() -> None:
     document = take_apart("<h1>The news</h1><ul><li>one dog<li>two <b>big</b> cats</ul>a line<br>a line", HTML)
     assert [sentence.text for sentence in document.sentences] == [

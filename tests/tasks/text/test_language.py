@@ -1,6 +1,7 @@
 """Which language a text is in."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -75,3 +76,29 @@ def test_a_server_without_a_library_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(UnsupportedParameter, match="name the language") as caught:
         detect("Hello", SERVED)
     assert caught.value.param == "source"
+
+
+def test_two_threads_that_ask_for_different_languages_do_not_disturb_each_other(installed: str) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    texts = {"it": "Buongiorno, come stai oggi?", "de": "Guten Morgen, wie geht es dir?"}
+    wrong: list[object] = []
+
+    def ask(mine: str, candidates: tuple[str, ...]) -> None:
+        for _ in range(8_000 if installed == "eldc" else 20):
+            found = detect(texts[mine], candidates)
+            if found is None or found[0] != mine:
+                wrong.append(found)
+
+    asking = [
+        threading.Thread(target=ask, args=arguments)
+        for arguments in (("it", ("it", "en")), ("de", ("de", "es")), ("it", ("it", "fr", "en")))
+    ]
+    try:
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert wrong == []

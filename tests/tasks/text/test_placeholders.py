@@ -1,6 +1,6 @@
 import pytest
 
-from server.tasks.text.placeholders import find_protected
+from server.tasks.text.placeholders import EDGE, STRETCH, find_protected
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,10 @@ def test_an_address_does_not_take_the_sentences_end_along() -> None:
 def test_only_placeholders_without_a_name_are_ordered() -> None:
     text = "%s %d {} %1$s %(a)s {a} {0}"
     assert [each.is_ordered for each in find_protected(text)] == [True, True, True, False, False, False, False]
+
+
+def test_a_long_text_is_read_in_stretches_and_nothing_at_their_edges_is_missed() -> None:
+    held = "https://example.com/a?b=1"
+    for before in range(STRETCH - EDGE - 40, STRETCH + 40, 701):
+        text = "x" * (before - 1) + f" {held} now. " + "y " * EDGE
+        assert [text[each.start : each.end] for each in find_protected(text)] == [held]

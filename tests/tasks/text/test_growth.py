@@ -1,0 +1,95 @@
+"""What texts go through costs in proportion to their length, whatever is in them."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from server.api import bodies
+from server.tasks.text.blocks import Rules, runs_of
+from server.tasks.text.chunks import chunk
+from server.tasks.text.clauses import split_long
+from server.tasks.text.documents import build, read_runs
+from server.tasks.text.glossary import Glossary, Term
+from server.tasks.text.guard import judge
+from server.tasks.text.marks import Marked, Node
+from server.tasks.text.offsets import token_offsets
+from server.tasks.text.placeholders import find_protected
+from server.tasks.text.placing import place
+from server.tasks.text.repetition import find_loop
+from server.tasks.text.sentences import segment, split
+from server.tasks.text.stopping import StopStrings
+from server.tasks.text.translatable import is_translatable
+from tests.hostile import UNITS, digits, growth, shape
+
+CHARACTERS = 2_000
+TERMS = [Term("a b", "X"), Term("a", "a"), Term(" ".join("a" * 90) + " z", "Y"), Term("hello", "Z")]
+MARKUP = (
+    "<b>",
+    "</b>",
+    "<b>a </b>",
+    "<b><i>",
+    "<b></i>",
+    "a<b>",
+    "<b>a. </b>",
+    "a<br>",
+    "<code>",
+    "&#1;",
+    "&copy;",
+    "<p>a",
+    "a &copy;",
+)
+
+
+def count(text: str) -> int:
+    return len(text.split())
+
+
+def translated(text: str, rules: Rules | None = None) -> None:
+    document = build(
+        read_runs(text, rules), "en", is_markup=rules is not None, glossary=Glossary(TERMS), count_tokens=count,
+        limit_tokens=50,
+    )  # fmt: skip
+    document.join([place(sentence, sentence.text) for sentence in document.sentences])
+
+
+def streamed(text: str) -> None:
+    stops = StopStrings(["aaaaaaaab", "\n\n\n\n.", " a a a a b"])
+    for character in text:
+        stops.push(character)
+
+
+def marked(text: str) -> None:
+    """A sentence that is all tags, one at each character."""
+    nodes = [Node("point", i // 2, i // 2, "<br>", binds_next=bool(i % 3)) for i in range(len(text))]
+    place(Marked(text[:400], tuple(each for each in nodes if each.start <= 400)), text[:400])
+
+
+WORKS: dict[str, Callable[[str], object]] = {
+    "protect": find_protected,
+    "translatable": is_translatable,
+    "segment": lambda text: segment(text, "en"),
+    "split": lambda text: split(text, "de", count, 50),
+    "split long": lambda text: split_long(text, count, 50),
+    "chunk": lambda text: chunk(text, "en", count, 50),
+    "plain": translated,
+    "html": lambda text: translated(text, Rules()),
+    "xml": lambda text: translated(text, Rules(is_xml=True, lines=True)),
+    "blocks": lambda text: runs_of(text, Rules(is_xml=True, ignored=["b"], splitting=["i"])),
+    "glossary": lambda text: Glossary(TERMS).find(text),
+    "terms": lambda text: Glossary([Term(word, word[:1]) for word in text.split(" ")]),
+    "judge": lambda text: judge(text, text.lower() + " a b c d", "de", ("en", "de"), looped=False),
+    "loops": lambda text: find_loop(text.split()),
+    "offsets": lambda text: token_offsets(text, text.split(" ")),
+    "stops": streamed,
+    "place": lambda text: place(Marked(text, (Node("pair", 1, len(text) // 2, "<b>", "</b>"),)), text),
+    "marks": marked,
+    "body": lambda text: bodies.parse(json.dumps([text, *text]).encode()),
+}
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_twice_the_text_takes_less_than_three_times_the_time(name: str) -> None:
+    makes = {repr(unit): lambda n, u=unit: shape(u, n) for unit in (*UNITS, *MARKUP)} | {"digits": digits}
+    found = {unit: growth(WORKS[name], make, CHARACTERS) for unit, make in makes.items()}
+    assert {unit: times for unit, times in found.items() if times >= 3} == {}
