@@ -12,7 +12,9 @@ from models.convert.chat import family_of
 from models.families import hub, hub_hermes, hub_llama3
 from models.tokenizers import HuggingFaceTokenizer
 from server.engines.rows import Generated, Token
-from server.tasks.completion import CallReader, Completion, TokenTexts
+from server.tasks.call_reader import CallReader
+from server.tasks.calling import signature_of
+from server.tasks.completion import Completion, TokenTexts
 from server.tasks.results import Delta
 from server.tasks.text.calls import CallMarks
 from tests.convert.decoder_repositories import CHAT_ML, byte_level
@@ -27,6 +29,7 @@ TOOLS = [
     {"type": "function", "function": {"name": "weather", "strict": True, "parameters": WEATHER}},
     {"type": "function", "function": {"name": "now"}},
 ]
+SIGNATURES = [signature_of(tool["function"]) for tool in TOOLS]  # type: ignore[arg-type]
 HERMES = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome", "days": 3}}\n</tool_call>'
 LLAMA = '{"name": "weather", "parameters": {"city": "Rome", "days": 3}}'
 
@@ -38,7 +41,7 @@ def test_calls_of_hermes_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["<tool_call>{", f"{HERMES} and so on", "<tool_call>[1]</tool_call>"])
 def test_what_is_no_call_of_hermes_stays_text(text: str) -> None:
-    assert hub_hermes.parse_calls(text, ()) == []
+    assert hub_hermes.parse_calls(text, ()) is None
 
 
 def test_a_call_of_llama_is_read() -> None:
@@ -49,13 +52,13 @@ def test_a_call_of_llama_is_read() -> None:
 
 @pytest.mark.parametrize("text", ['{"name": "Ann", "parameters": {}}', '{"a": 1}', "{", "[]"])
 def test_other_json_of_llama_stays_text(text: str) -> None:
-    assert hub_llama3.parse_calls(text, {"weather"}) == []
+    assert hub_llama3.parse_calls(text, {"weather"}) is None
 
 
 @pytest.mark.parametrize(("family", "call"), [(hub_hermes, HERMES), (hub_llama3, LLAMA)])
 @pytest.mark.parametrize("required", [True, False])
 def test_calls_are_enforced(family: ModuleType, call: str, required: bool) -> None:
-    grammar = family.call_grammar(TOOLS, required=required, several=True)
+    grammar = family.call_grammar(SIGNATURES, required=required, several=True)
     assert accepts(grammar, call)
     assert accepts(grammar, call.replace("weather", "now"))
     assert not accepts(grammar, call.replace("3", "true")), "strict arguments are of their type"
@@ -64,9 +67,9 @@ def test_calls_are_enforced(family: ModuleType, call: str, required: bool) -> No
 
 
 def test_hermes_may_speak_before_it_calls_and_call_several_times_where_that_is_allowed() -> None:
-    free = hub_hermes.call_grammar(TOOLS, required=False, several=True)
+    free = hub_hermes.call_grammar(SIGNATURES, required=False, several=True)
     assert accepts(free, f"Let me see.\n{HERMES}\n{HERMES}")
-    one = hub_hermes.call_grammar(TOOLS, required=False, several=False)
+    one = hub_hermes.call_grammar(SIGNATURES, required=False, several=False)
     assert accepts(one, HERMES)
     assert not accepts(one, f"{HERMES}\n{HERMES}")
 
@@ -98,7 +101,9 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceTokenizer:
     return HuggingFaceTokenizer(file)
 
 
-def completed(tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str, tools: Any = TOOLS) -> tuple[str, Delta]:
+def completed(
+    tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str, tools: Any = SIGNATURES
+) -> tuple[str, Delta]:
     """What a stream of this text's tokens says: the text that went out, and the last delta."""
     reader = CallReader.of(family, tokenizer, tools)
     whole = Completion(
@@ -128,7 +133,7 @@ def test_what_looked_like_a_call_is_given_out_as_text(
 
 
 def test_without_tools_a_call_is_text(tokenizer: HuggingFaceTokenizer) -> None:
-    assert completed(tokenizer, hub_hermes, HERMES, tools=None)[0] == HERMES
+    assert completed(tokenizer, hub_hermes, HERMES, tools=())[0] == HERMES
 
 
 def test_where_the_way_of_calling_is_not_known_none_is_read() -> None:

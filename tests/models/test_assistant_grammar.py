@@ -1,29 +1,30 @@
 """What the assistant's calls may look like: every needed argument, none twice, in any order the model likes."""
 
 from itertools import permutations
-from typing import Any
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer
 
 from models.families.assistant_grammar import ARGUMENT, CALL, VALUE, call_grammar
+from models.signatures import Signature
+from server.tasks.calling import signature_of
 
 NEEDED = ("city", "day")
 
 
-def tool(name: str, count: int, needed: tuple[str, ...] = NEEDED, *, strict: bool = True) -> dict[str, Any]:
+def tool(name: str, count: int, needed: tuple[str, ...] = NEEDED, *, strict: bool = True) -> Signature:
     names = ("city", "day", "hour", *(f"more{i}" for i in range(count - 3)))[:count]
     parameters = {"type": "object", "properties": {one: {"type": "string"} for one in names}, "required": list(needed)}
-    return {"type": "function", "function": {"name": name, "strict": strict, "parameters": parameters}}
+    return signature_of({"name": name, "strict": strict, "parameters": parameters})
 
 
-def accepts(tools: list[dict[str, Any]], *calls: tuple[str, ...]) -> bool:
+def accepts(tools: list[Signature], *calls: tuple[str, ...]) -> bool:
     """Whether these calls, each a function's name and its arguments' names, are a completion."""
     text = "".join(CALL + name + "".join(f"{ARGUMENT}{one}{VALUE}x" for one in rest) for name, *rest in calls)
     grammar = call_grammar(tools, required=True, several=True)
     for special in (CALL, ARGUMENT, VALUE):  # bytes have no special tokens: the names stand for themselves
         grammar = grammar.replace(special, f'"{special}"')
-    grammar = grammar.replace(r"[^\n]+", r"[^\n<]+")
+    grammar = grammar.replace(r"\x00-\x1f", r"<\x00-\x1f")
     tokenizer = LLTokenizer("byte")
     matcher = LLMatcher(tokenizer, grammar)
     return bool(matcher.consume_tokens(tokenizer.tokenize_str(text))) and bool(matcher.is_accepting())

@@ -136,7 +136,7 @@ class Function(RequestBody):
     @classmethod
     def _check_parameters(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
         properties = (schema or {}).get("properties", {})
-        if not isinstance(properties, dict) or not all(isinstance(one, dict) for one in properties.values()):
+        if not isinstance(properties, dict) or not all(isinstance(one, dict | bool) for one in properties.values()):
             raise PydanticCustomError("schema", "'properties' must be an object of JSON Schemas")
         required = (schema or {}).get("required", [])
         if not isinstance(required, list) or not all(isinstance(one, str) for one in required):
