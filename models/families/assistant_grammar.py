@@ -53,6 +53,7 @@ def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool, a
         lines.append(f"f{i}: {_literal(tool.name)} ({' | '.join(ways)})")
         for rule, way in zip(ways, tool.ways, strict=True):
             lines += _way(rule, way, counted, strict=tool.strict)
+    lines.append(f"PLAIN: /{_text(Plain())}/")
     return "\n".join(lines)
 
 
@@ -70,8 +71,8 @@ def _way(rule: str, way: Sequence[Argument], most: int, *, strict: bool) -> list
     body, lines = _arguments(rule, arguments, [argument.needed for argument in way], most, strict=strict)
     lines.insert(0, f"{rule}: {body}")
     for name, argument in zip(arguments, way, strict=True):
-        lines.append(f"{name}: {ARGUMENT} {_literal(argument.name)} {VALUE} {name}v")
-        lines += _value(f"{name}v", argument)
+        body, terminals = _value(name.upper(), argument)
+        lines += [f"{name}: {ARGUMENT} {_literal(argument.name)} {VALUE} {body}", *terminals]
     return lines
 
 
@@ -98,19 +99,18 @@ def _arguments(
     return f"{rule}s{(1 << len(counted)) - 1}", lines
 
 
-def _value(rule: str, argument: Argument) -> list[str]:
-    """The rule of a value and the terminals that it needs."""
-    plain, terminal = argument.plain, rule.upper()
+def _value(terminal: str, argument: Argument) -> tuple[str, list[str]]:
+    """What a value is, and the terminals that it needs."""
+    plain = argument.plain
     if plain is None:
-        return [f"{rule}: / ?/ %json {json.dumps(dict(argument.schema))}"]
+        return f"/ ?/ %json {json.dumps(dict(argument.schema))}", []
     others = [_LITERALS[kind] for kind in sorted(plain.kinds)] + [_escaped(literal) for literal in plain.literals]
     if plain.texts is not None:
-        return [f"{rule}: / ?({'|'.join([*map(_escaped, plain.texts), *others])})/"]
+        return f"/ ?({'|'.join([*map(_escaped, plain.texts), *others])})/", []
     if not others:
-        return [f"{rule}: /{_text(plain)}/"]
+        return "PLAIN" if plain == Plain() else f"/{_text(plain)}/", []
     looks_so = [_LOOKS_SO[kind] for kind in sorted(plain.kinds)] + [_escaped(literal) for literal in plain.literals]
-    return [
-        f"{rule}: {terminal}T | {terminal}O",
+    return f"({terminal}T | {terminal}O)", [
         f"{terminal}T: /{_text(plain)}/ & ~/ ?({'|'.join(looks_so)})/",
         f"{terminal}O: / ?({'|'.join(others)})/",
     ]

@@ -102,15 +102,21 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceTokenizer:
 
 
 def completed(
-    tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str, tools: Any = SIGNATURES
+    tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str, tools: Any = SIGNATURES, how: Any = "stop"
 ) -> tuple[str, Delta]:
     """What a stream of this text's tokens says: the text that went out, and the last delta."""
     reader = CallReader.of(family, tokenizer, tools)
     whole = Completion(
         0, tokenizer, TokenTexts(tokenizer), ("never",), frozenset(), logprobs=False, reader=reader, continues_text=True
     )
-    deltas = [delta for id in tokenizer.encode(text) if (delta := whole.take(Token(id))) is not None]
-    deltas.append(whole.end(Generated("stop")))
+    deltas = []
+    for id in tokenizer.encode(text):
+        if (delta := whole.take(Token(id))) is not None:
+            deltas.append(delta)
+        if whole.over:
+            break
+    else:
+        deltas.append(whole.end(Generated(how)))
     return "".join(delta.text for delta in deltas), deltas[-1]
 
 
@@ -130,6 +136,29 @@ def test_what_looked_like_a_call_is_given_out_as_text(
 ) -> None:
     said, last = completed(tokenizer, family, text)
     assert (said, last.finish_reason, list(last.calls)) == (text, "stop", [])
+
+
+@pytest.mark.parametrize("cut", ["", "<tool_call>", '<tool_call>{"name": "weather", "arguments": {"city": "Ro'])
+def test_of_a_completion_that_a_limit_ended_the_calls_that_are_whole_are_told(
+    tokenizer: HuggingFaceTokenizer, cut: str
+) -> None:
+    text, last = completed(tokenizer, hub_hermes, f"Yes.\n{HERMES}\n{cut}", how="length")
+    assert (text, last.finish_reason) == ("Yes.\n", "length")
+    assert [call.name for call in last.calls] == ["weather"]
+
+
+@pytest.mark.parametrize(("family", "call"), [(hub_hermes, HERMES), (hub_llama3, LLAMA)])
+def test_half_a_call_is_neither_told_nor_said(tokenizer: HuggingFaceTokenizer, family: ModuleType, call: str) -> None:
+    for length in (len(call) // 2, len(call) - 14):
+        said, last = completed(tokenizer, family, call[:length], how="length")
+        assert (said, list(last.calls), last.finish_reason) == ("", [], "length")
+
+
+def test_a_call_that_is_made_again_ends_the_turn(tokenizer: HuggingFaceTokenizer) -> None:
+    other = HERMES.replace("Rome", "Bern")
+    text, last = completed(tokenizer, hub_hermes, f"Yes.\n{HERMES}\n{other}\n{HERMES}\n{HERMES} and so on")
+    assert (text, last.finish_reason) == ("Yes.\n", "tool_calls")
+    assert [call.arguments["city"] for call in last.calls] == ["Rome", "Bern"]
 
 
 def test_without_tools_a_call_is_text(tokenizer: HuggingFaceTokenizer) -> None:
