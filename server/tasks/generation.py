@@ -14,7 +14,7 @@ from models.registry import ModelCard
 from models.signatures import Signature
 from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
-from server.tasks.aside import aside
+from server.tasks.aside import SMALL_CHARACTERS, aside
 from server.tasks.call_reader import CallReader
 from server.tasks.calling import Calling, signature_of
 from server.tasks.filling import Filling
@@ -133,7 +133,8 @@ class Generation:
         self._require_honoured(options)
         if tools:
             self._calling.require(tools, required=call_required, several=several_calls)
-        size = _characters(messages) + 10 * _characters([tools or (), form.schema if form is not None else ()])
+        # A schema that was not asked for before takes some milliseconds: not on the event loop.
+        size = _characters(messages) if not tools and form is None else SMALL_CHARACTERS + 1
         prompt, signatures, grammar = await aside(prepare, size)
         return self.begin([prompt], options, "messages", signatures, grammar=grammar)
 
