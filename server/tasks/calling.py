@@ -1,13 +1,14 @@
 """What a model is asked of calls: whether it can make them, and the grammar that they and other answers obey."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 from models.signatures import Signature
 from server.errors import InvalidValue, UnsupportedParameter
 from server.tasks.call_reader import CallReader
-from server.tasks.grammars import Form, checked, rule, tool_signature
+from server.tasks.grammars import Form, checked, require_small, rule, tool_signature
 from server.tasks.model import Model
 
 
@@ -36,34 +37,49 @@ class Calling:
         if any(tool["function"].get("strict") for tool in tools):
             raise UnsupportedParameter("tools.function.strict", f"'{name}' cannot be held to a schema.")
 
-    def grammar(self, form: Form | None, tools: Sequence[Signature], *, required: bool, several: bool) -> str | None:
-        """What an answer has to obey: calls of these tools, text of this form, or either. None: nothing.
+    def prepared(
+        self, form: Form | None, tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool
+    ) -> tuple[Sequence[Signature], str | None]:
+        """What the tools may be called with, and what an answer has to obey: calls of them, text of a form, or either.
 
         Raises:
             InvalidValue: a schema cannot be used.
         """
+        functions = [tool["function"] for tool in tools]
+        signatures = [_signature(function) for function in functions]
         answer = None if form is None else rule(form)
         if not tools or not self._enforces:
-            return None if form is None else checked(f"start: {answer}", form.name)
+            return signatures, None if form is None else checked(f"start: {answer}", form.name)
         try:
-            grammar = self._family.call_grammar(tools, required=required, several=several, answer=answer)
+            grammar = self._family.call_grammar(signatures, required=required, several=several, answer=answer)
         except ValueError as error:
             raise InvalidValue(f"The tools cannot be used: {error}.", "tools") from None
-        return checked(grammar, "tools", self._family.CALL_TOKENS)
+        try:
+            return signatures, checked(grammar, "tools", self._family.CALL_TOKENS)
+        except InvalidValue:
+            for function in functions:
+                with _named(function):
+                    require_small(_parameters(function), "tools")
+            raise
 
     @property
     def _enforces(self) -> bool:
         return hasattr(self._family, "call_grammar") and "grammar" in self._model.engine.honours
 
 
-def signature_of(function: Mapping[str, Any]) -> Signature:
-    """What a tool may be called with.
+def _signature(function: Mapping[str, Any]) -> Signature:
+    with _named(function):
+        return tool_signature(function["name"], _parameters(function), "tools", strict=bool(function.get("strict")))
 
-    Raises:
-        InvalidValue: its schema cannot be used.
-    """
-    parameters, strict = function.get("parameters") or {}, bool(function.get("strict"))
+
+def _parameters(function: Mapping[str, Any]) -> Mapping[str, Any]:
+    return function.get("parameters") or {}
+
+
+@contextmanager
+def _named(function: Mapping[str, Any]) -> Iterator[None]:
+    """Have a refusal of its schema name the tool."""
     try:
-        return tool_signature(function["name"], parameters, "tools", strict=strict)
+        yield
     except InvalidValue as error:
         raise InvalidValue(f"The tool '{function['name']}': {error.message}", "tools") from None

@@ -16,7 +16,7 @@ from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
 from server.tasks.aside import SMALL_CHARACTERS, aside
 from server.tasks.call_reader import CallReader
-from server.tasks.calling import Calling, signature_of
+from server.tasks.calling import Calling
 from server.tasks.filling import Filling
 from server.tasks.model import Model
 from server.tasks.options import ON_THE_WIRE, GenerationOptions
@@ -125,10 +125,9 @@ class Generation:
         form = options.grammar
 
         def prepare() -> tuple[list[int], Sequence[Signature], str | None]:
-            signatures = [signature_of(tool["function"]) for tool in tools or ()]
             prompt = self.chat_prompt(messages, tools)
-            grammar = self._calling.grammar(form, signatures, required=call_required, several=several_calls)
-            return prompt, signatures, grammar
+            calling = self._calling.prepared(form, tools or (), required=call_required, several=several_calls)
+            return prompt, *calling
 
         self._require_honoured(options)
         if tools:

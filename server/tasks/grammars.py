@@ -5,12 +5,16 @@ All schemas go through one reading (``server/tasks/schemas``); the library llgui
 """
 
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from models.signatures import Signature
+from server.engines.step.grammar import OWN
 from server.errors import InvalidValue
 from server.tasks.schemas.arguments import signature
 from server.tasks.schemas.document import Document, told
@@ -20,6 +24,11 @@ from server.tasks.schemas.writing import Writing
 
 KEPT, KEPT_CHARACTERS = 64, 100_000
 """So many schemas and grammars, none longer than that, need not be read again."""
+
+
+STEPS, CLOSING, ENDING = 64, frozenset(b'",'), frozenset(b"}]")
+"""So many bytes of an answer are tried before anything is queued. Limits mostly show in the first ones of each value,
+so values are soon brought to their end; lists and objects are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +108,32 @@ def _made(make: Any, written: str, *args: Any) -> Any:
 
 def _rule(schema: Any, where: str, strict: bool) -> str:
     writing, root = _written(schema, where, strict)
-    return f"%json {json.dumps({'x-guidance': OPTIONS, **writing.whole(root)})}"
+    body = f"%json {json.dumps({'x-guidance': OPTIONS, **writing.whole(root)})}"
+    _require_small(writing, body)
+    return body
 
 
 def _signature(schema: Any, where: str, strict: bool, name: str) -> Signature:
     writing, root = _written(schema, where, strict)
     return signature(name, writing, root, where, strict=strict)
+
+
+def require_small(parameters: Mapping[str, Any], where: str) -> None:
+    """Look for what is too large in the parameters of a tool whose grammar cannot be begun.
+
+    Raises:
+        InvalidValue: it is there; the message names it.
+    """
+    writing, root = _written(parameters, where, False)
+    _require_small(writing, f"%json {json.dumps({'x-guidance': OPTIONS, **writing.whole(root)})}")
+
+
+def _require_small(writing: Writing, body: str) -> None:
+    """Refuse what the library has no room for, by the smallest schema in it that is too large by itself."""
+    if not _begins(f"start: {body}", ()):
+        writing.refuse_largest(
+            lambda inner: _begins(f"start: %json {json.dumps({'x-guidance': OPTIONS, **inner})}", ())
+        )
 
 
 def _written(schema: Any, where: str, strict: bool) -> Any:
@@ -115,11 +144,19 @@ def _written(schema: Any, where: str, strict: bool) -> Any:
 
 def _begins(grammar: str, specials: tuple[str, ...]) -> bool:
     """Whether a completion can begin under a grammar, asked with a vocabulary of bytes: it is the smallest."""
-    from llguidance import LLMatcher  # 3 MB: only for servers that are asked for it
+    from llguidance import LLMatcher, LLParserLimits  # 3 MB: only for servers that are asked for it
 
-    matcher = LLMatcher(bytes_and(specials), grammar, log_level=0)
-    if not matcher.is_error():
-        matcher.compute_bitmask()
+    matcher = LLMatcher(bytes_and(specials), grammar, log_level=0, limits=LLParserLimits(**OWN))
+    choices = random.Random(0)  # noqa: S311  any way will do
+    for _ in range(STEPS):
+        if matcher.is_error() or matcher.is_stopped():
+            break
+        bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little").nonzero()[0]
+        if matcher.is_error() or not len(bits):
+            break
+        onward = [byte for byte in bits if byte not in ENDING] or bits
+        closing = [byte for byte in onward if byte in CLOSING] if choices.random() < 0.5 else []
+        matcher.consume_token(int(choices.choice(closing or onward)))
     return not matcher.is_error()
 
 

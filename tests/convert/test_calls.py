@@ -13,8 +13,8 @@ from models.families import hub, hub_hermes, hub_llama3
 from models.tokenizers import HuggingFaceTokenizer
 from server.engines.rows import Generated, Token
 from server.tasks.call_reader import CallReader
-from server.tasks.calling import signature_of
 from server.tasks.completion import Completion, TokenTexts
+from server.tasks.grammars import tool_signature
 from server.tasks.results import Delta
 from server.tasks.text.calls import CallMarks
 from tests.convert.decoder_repositories import CHAT_ML, byte_level
@@ -25,11 +25,10 @@ WEATHER = {
     "required": ["city", "days"],
     "additionalProperties": False,
 }
-TOOLS = [
-    {"type": "function", "function": {"name": "weather", "strict": True, "parameters": WEATHER}},
-    {"type": "function", "function": {"name": "now"}},
+SIGNATURES = [
+    tool_signature("weather", WEATHER, "tools", strict=True),
+    tool_signature("now", {}, "tools", strict=False),
 ]
-SIGNATURES = [signature_of(tool["function"]) for tool in TOOLS]  # type: ignore[arg-type]
 HERMES = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome", "days": 3}}\n</tool_call>'
 LLAMA = '{"name": "weather", "parameters": {"city": "Rome", "days": 3}}'
 

@@ -7,7 +7,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from models.families.assistant_grammar import ARGUMENT, CALL, VALUE, call_grammar
 from models.signatures import Signature
-from server.tasks.calling import signature_of
+from server.tasks.grammars import tool_signature
 
 NEEDED = ("city", "day")
 
@@ -15,7 +15,7 @@ NEEDED = ("city", "day")
 def tool(name: str, count: int, needed: tuple[str, ...] = NEEDED, *, strict: bool = True) -> Signature:
     names = ("city", "day", "hour", *(f"more{i}" for i in range(count - 3)))[:count]
     parameters = {"type": "object", "properties": {one: {"type": "string"} for one in names}, "required": list(needed)}
-    return signature_of({"name": name, "strict": strict, "parameters": parameters})
+    return tool_signature(name, parameters, "tools", strict=strict)
 
 
 def accepts(tools: list[Signature], *calls: tuple[str, ...]) -> bool:

@@ -15,6 +15,8 @@ from server.errors import InvalidValue
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 MOST_SCHEMAS = 5_000
 """In one document, counted as often as they are come to."""
+MOST_SAID = 6
+"""Keywords in one message."""
 MOST_COUNT = 1_000
 """Of items or properties that a schema can ask for; longer texts are no trouble."""
 
@@ -114,6 +116,7 @@ class Document:
         self._strict = strict
         self._known: dict[str, Any] = {"": root}
         self._checked: set[str] = set()
+        self._meant: dict[str, tuple[str, str]] = {}
         self._left = MOST_SCHEMAS
         self._walk("")
 
@@ -137,10 +140,18 @@ class Document:
         self._known[pointer] = value
         return pointer
 
-    def made(self, place: str, key: str, schema: Mapping[str, Any]) -> str:
-        """A pointer for a schema that another one means without saying it."""
+    def made(self, place: str, key: str, schema: Mapping[str, Any], said: tuple[str, str]) -> str:
+        """A pointer for a schema that another one means without saying it.
+
+        Args:
+            place: what it is below.
+            key: its name there.
+            schema: what it says.
+            said: the keyword that means it, and where that stands.
+        """
         pointer = f"{place}/{key}"
         self._known[pointer] = schema
+        self._meant[pointer] = self._meant.get(said[1], said)
         return pointer
 
     def binds(self, place: str) -> list[str]:
@@ -183,6 +194,26 @@ class Document:
                     return self.inside("", holder, key)
         self.refuse(f"'$ref' at {told(place)}: there is no '#{name[:80]}'")
 
+    def bearer(self, places: Sequence[str], keyword: str) -> str:
+        """Which of the schemas that bind the same value as these has the keyword."""
+        waiting, seen = list(places), set(places)
+        while waiting:
+            place = waiting.pop(0)
+            schema = self.at(place)
+            if isinstance(schema, bool):
+                continue
+            if keyword in schema:
+                return place
+            below = [(key, i) for key in ("allOf", "anyOf", "oneOf") for i in range(len(schema.get(key, ())))]
+            below += [("dependentSchemas", name) for name in schema.get("dependentSchemas", ())]
+            found = [
+                self.inside(place, *keys) for keys in [*below, *((key,) for key in ("then", "else") if key in schema)]
+            ]
+            found += [self.target(place, schema["$ref"])] if "$ref" in schema else []
+            waiting += [each for each in found if each not in seen]
+            seen.update(found)
+        return places[0]
+
     def unheld(self, place: str, keyword: str) -> None:
         """A keyword cannot be held to: refuse it where that was asked, leave it out otherwise."""
         if self._strict:
@@ -197,11 +228,15 @@ class Document:
         Raises:
             InvalidValue: always.
         """
-        keywords = [(key, place) for place in places for key in self.binds(place)]
+        keywords = self.said(places)
         if not keywords:
             self.refuse(f"No value goes with the schema at {told(places[0] if places else '')}: it is false")
-        said = ", ".join(f"'{key}' at {told(place)}" for key, place in keywords[:6])
-        self.refuse(f"No value goes with {said}")
+        self.refuse(f"No value goes with {', '.join(keywords)}")
+
+    def said(self, places: Sequence[str]) -> list[str]:
+        """The keywords at these places that say anything, and where they stand, for people to read."""
+        found = [self._meant.get(place, (key, place)) for place in places for key in self.binds(place)]
+        return [f"'{key}' at {told(place)}" for key, place in dict.fromkeys(found)][:MOST_SAID]
 
     def _walk(self, place: str) -> None:
         """Check all that is inside, also what nothing comes to."""

@@ -18,6 +18,9 @@ FINEST = Fraction(1, 10**9)
 LARGEST = 10**15 - 1
 """Nor with more than fifteen before it: a number must come to an end, and to be read back as it was written."""
 
+LARGEST_STEP = 10_000
+"""Without its point: the library counts what is left over, each remainder a state."""
+
 
 def both(one: State, other: State) -> State:
     """What is bound by the schemas of two states."""
@@ -202,7 +205,9 @@ def _numbers(one: Number, other: Number) -> Number | None:
 def _texts(one: Text, other: Text) -> Text | None:
     if one.values is not None or other.values is not None:
         given, test = (one, other) if one.values is not None else (other, one)
-        values = tuple(value for value in given.values or () if test.has(value))
+        others = None if test.values is None else frozenset(test.values)
+        free = replace(test, values=None)
+        values = tuple(each for each in given.values or () if (others is None or each in others) and free.has(each))
         return replace(given, values=values, formats=(*one.formats, *other.formats)) if values else None
     met = Text(
         max(one.least, other.least),
@@ -268,4 +273,4 @@ def is_step(written: float, step: Fraction) -> bool:
     value, digits = float(written), 0
     while value % 1 and digits < 9:
         value, digits = value * 10, digits + 1
-    return not value % 1 and value < 2**31 and Fraction(int(value), 10**digits) == step
+    return not value % 1 and value <= LARGEST_STEP and Fraction(int(value), 10**digits) == step

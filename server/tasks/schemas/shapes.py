@@ -66,10 +66,9 @@ class Shapes:
             return ANY_PARTS if schema else ()
         parts = self._typed.parts(place, schema)
         if "const" in schema:
-            parts = self._met(parts, self._value(place, "const", [], schema["const"]))
+            parts = self._met(parts, [self._value(place, "const", [], schema["const"])])
         if "enum" in schema:
-            named = [self._value(place, "enum", [i], value) for i, value in enumerate(schema["enum"])]
-            parts = self._met(parts, [part for each in named for part in each])
+            parts = self._met(parts, self._values(place, schema["enum"]))
         if "$ref" in schema:
             target = self.document.target(place, schema["$ref"])
             if target in self._open:
@@ -142,24 +141,36 @@ class Shapes:
                 self._require_few(parts)
         return parts
 
-    def _value(self, place: str, keyword: str, path: Sequence[int], value: Any) -> list[Part]:
+    def _values(self, place: str, values: Sequence[Any]) -> list[Part]:
+        """The parts of values that are named one by one: texts and numbers at once, as there may be thousands."""
+        parts = [self._value(place, "enum", [i], value) for i, value in enumerate(values)]
+        texts = dict.fromkeys(text for part in parts if isinstance(part, Text) for text in part.values or ())
+        numbers = dict.fromkeys(number for part in parts if isinstance(part, Number) for number in part.values or ())
+        others: list[Part] = [part for part in parts if not isinstance(part, Text | Number)]
+        if numbers:
+            others.insert(0, Number(values=tuple(numbers)))
+        if texts:
+            others.insert(0, Text(values=tuple(texts)))
+        return merged(others)
+
+    def _value(self, place: str, keyword: str, path: Sequence[int], value: Any) -> Part:
         """The part of a value that is named."""
         if value is None:
-            return [Null()]
+            return Null()
         if isinstance(value, bool):
-            return [Truth(frozenset((value,)))]
+            return Truth(frozenset((value,)))
         if isinstance(value, int | float):
             if abs(value) > MOST_EXACT or 0 < abs(value) < LEAST_EXACT:
                 self.document.refuse(f"'{keyword}' at {told(place)} has a number that cannot be written exactly")
-            return [Number(values=(value or 0,))]
+            return Number(values=(value or 0,))
         if isinstance(value, str):
-            return [Text(values=(value,))]
-        return [self._holder(self.document.inside(place, keyword, *path), value)]
+            return Text(values=(value,))
+        return self._holder(self.document.inside(place, keyword, *path), value, (keyword, place))
 
-    def _holder(self, place: str, value: Any) -> Part:
+    def _holder(self, place: str, value: Any, said: tuple[str, str]) -> Part:
         """A list or an object that is named as a whole."""
         keys: Iterable[Any] = value if isinstance(value, Mapping) else range(len(value))
-        made = {key: self.document.made(place, f"const:{key}", {"const": value[key]}) for key in keys}
+        made = {key: self.document.made(place, f"const:{key}", {"const": value[key]}, said) for key in keys}
         states: dict[Any, State] = {key: (each,) for key, each in made.items()}
         if isinstance(value, Mapping):
             return Object(states, {}, None, tuple(states))

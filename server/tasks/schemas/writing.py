@@ -1,15 +1,17 @@
 """Says a schema again in the keywords that the library enforces exactly, with an end to every number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 from server.tasks.schemas.counting import counted
-from server.tasks.schemas.library import FORMATS, is_followed
+from server.tasks.schemas.leaves import number, text
+from server.tasks.schemas.library import is_followed
 from server.tasks.schemas.parts import ANY, List, Null, Number, Object, Part, State, Text, Truth
 from server.tasks.schemas.shapes import Shapes
 
+MOST_TRIED = 50
+"""Schemas inside one that is too large, to say which of them is to blame."""
 ANY_VALUE: Mapping[str, Any] = {
     "anyOf": [
         {"type": ["null", "boolean", "string"]},
@@ -70,6 +72,26 @@ class Writing:
             done += 1
         return {**made, "$defs": defs}
 
+    def refuse_largest(self, is_small: Callable[[Mapping[str, Any]], bool]) -> NoReturn:
+        """Refuse the smallest schema that is too large by itself; all of it, where that is none of its parts.
+
+        Raises:
+            InvalidValue: always.
+        """
+        made = [
+            (self.schema(parts), state)
+            for state, parts in self._parts.items()
+            if state and not all(map(_is_small, parts))
+        ]
+        for schema, state in sorted(made, key=lambda each: len(str(each[0])))[:MOST_TRIED]:
+            if not is_small(schema):
+                self._refuse_size(state)
+        self._refuse_size(("",))
+
+    def _refuse_size(self, state: tuple[str, ...]) -> NoReturn:
+        document = self._shapes.document
+        document.refuse(f"what it takes to hold to {', '.join(document.said(state))} is too large")
+
     def _reach(self, root: State) -> None:
         waiting = [root]
         while waiting:
@@ -112,7 +134,7 @@ class Writing:
         if not (part.patterns or part.formats) or part.values is not None:
             return True
         if part not in self._texts:
-            self._texts[part] = is_followed(_text(part))
+            self._texts[part] = is_followed(text(part))
         return self._texts[part]
 
     def _settled(self, state: State) -> Sequence[Part]:
@@ -159,8 +181,7 @@ class Writing:
 
     def _unheld(self, state: State, keyword: str) -> None:
         document = self._shapes.document
-        places = [place for place in state or () if keyword in document.binds(place)] or list(state or ())
-        document.unheld(places[0], keyword)
+        document.unheld(document.bearer(state or ("",), keyword), keyword)
 
     def _blame(self, root: State) -> None:
         """Refuse the schema, by what is at the bottom of it."""
@@ -181,9 +202,9 @@ class Writing:
             case Truth():
                 return {"enum": sorted(part.values)}
             case Number():
-                return _number(part)
+                return number(part)
             case Text():
-                return _text(part)
+                return text(part)
             case List():
                 return self._list(part, names)
             case Object():
@@ -235,6 +256,12 @@ def _within(part: Part) -> list[State]:
     return []
 
 
+def _is_small(part: Part) -> bool:
+    """Whether it is never too large by itself."""
+    plain = isinstance(part, Text) and not part.patterns and not part.formats and part.values is None
+    return plain or isinstance(part, Null | Truth | Number)
+
+
 def _needs(part: Part) -> list[State]:
     match part:
         case List():
@@ -246,31 +273,3 @@ def _needs(part: Part) -> list[State]:
 
 def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-
-
-def _number(part: Number) -> dict[str, Any]:
-    if part.values is not None:
-        return {"enum": list(part.values)}
-    low, high = part.ends  # the library has open ranges wrong where both ends have one whole part
-    made = {"type": "integer" if part.whole else "number", "minimum": _plain(low), "maximum": _plain(high)}
-    return made if part.whole and part.written == 1 else made | {"multipleOf": _plain(part.written)}
-
-
-def _plain(value: Fraction) -> int | float:
-    return int(value) if value.denominator == 1 else float(value)
-
-
-def _text(part: Text) -> dict[str, Any]:
-    if part.values is not None:
-        return {"enum": list(part.values)}
-    made: dict[str, Any] = {"type": "string"}
-    if part.least:
-        made["minLength"] = part.least
-    if part.most is not None:
-        made["maxLength"] = part.most
-    patterns = [{"pattern": pattern} for pattern in part.patterns]
-    formats = [{"pattern": f"^({FORMATS[each]})$"} if each in FORMATS else {"format": each} for each in part.formats]
-    others = [*patterns, *formats]
-    if len(others) == 1:
-        return made | others[0]
-    return {"allOf": [made, *({"type": "string", **each} for each in others)]} if others else made

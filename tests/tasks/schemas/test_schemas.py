@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher
 
 from server.errors import InvalidValue
-from server.tasks.grammars import Form, bytes_and, checked, rule
+from server.tasks.grammars import Form, bytes_and, checked, require_small, rule
 from tests.schema_cases import SCHEMAS, stands, told, validates
 
 FEW = 300
@@ -177,3 +177,29 @@ def test_a_patterns_cost_does_not_grow_out_of_hand() -> None:
     schema = {"enum": ["a" * 40 + "!", "b"], "pattern": "^(a+)+$|^b$"}
     grammar, _ = compiled(schema, strict=True)
     assert written(grammar or "", 0) == '"b"'
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword"),
+    [
+        ({"type": "string", "pattern": "^(a?){600}a{600}$"}, "pattern"),
+    ],
+)
+def test_what_is_too_large_to_be_held_to_is_refused_before_anything_is_queued(schema: Any, keyword: str) -> None:
+    around = {"type": "object", "properties": {"day": {"type": "string"}, "x": schema}, "required": ["x"]}
+    message = compiled(around, strict=False)[1]
+    assert f"'{keyword}' at '/properties/x'" in message
+    assert "too large" in message
+    with pytest.raises(InvalidValue, match=f"'{keyword}' at '/properties/x'"):
+        require_small(around, "tools")
+
+
+def test_hundreds_of_properties_are_no_trouble() -> None:
+    schema = {"type": "object", "properties": {f"p{i}": {"type": "integer"} for i in range(1000)}}
+    assert compiled(schema, strict=True)[0] is not None
+
+
+def test_thousands_of_values_are_no_trouble() -> None:
+    schema = {"enum": [f"value {i}" for i in range(5000)], "type": "string"}
+    text = written(compiled(schema, strict=True)[0] or "", 3)
+    assert json.loads(text or "") in schema["enum"]
