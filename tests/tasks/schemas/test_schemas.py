@@ -16,7 +16,7 @@ from server.errors import InvalidValue
 from server.tasks.grammars import Form, bytes_and, checked, require_small, rule
 from tests.schema_cases import SCHEMAS, stands, told, validates
 
-FEW = 300
+FEW = 120
 CASES = int(os.environ.get("SCHEMA_CASES", FEW))
 PLACES = re.compile(r"'([^']+)' at (?:the root|'([^']*)')")
 VOCABULARY = bytes_and(())
