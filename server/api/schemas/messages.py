@@ -118,7 +118,7 @@ class Function(RequestBody):
 
     name: str = Field(description="Its name.", examples=["get_weather"])
     strict: bool | None = Field(
-        None, description="Refuse keywords of `parameters` that cannot be held to; else leave them out.", examples=[True]
+        None, description="Refuse keywords of `parameters` that cannot be held to, or leave them out.", examples=[True]
     )
     description: str | None = Field(None, description="What it does.", examples=["The weather in a city."])
     parameters: dict[str, Any] | None = Field(
