@@ -37,7 +37,7 @@ def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool, a
         answer: the body of a rule for what is said instead of a call; None: any text, also before calls.
 
     Raises:
-        ValueError: an argument that is needed has a name that cannot be written.
+        ValueError: an argument that is needed has a name that cannot be written, or is not listed.
     """
     calls = "call+" if several else "call"
     if required:
@@ -47,6 +47,9 @@ def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool, a
     else:
         lines = [f"start: TEXT? | TEXT? {calls}", TEXT]
     lines.append(f"call: {CALL} ({' | '.join(f'f{i}' for i in range(len(tools)))})")
+    for tool in tools:
+        if not tool.ways:
+            raise ValueError(f"'minProperties' at the root of {tool.name!r} asks for arguments that are not listed")
     counted = max(0, (_MOST_SETS // sum(len(tool.ways) for tool in tools)).bit_length() - 1)
     for i, tool in enumerate(tools):
         ways = [f"f{i}w{j}" for j in range(len(tool.ways))]

@@ -79,3 +79,13 @@ def test_every_tool_has_arguments_of_its_own() -> None:
 def test_many_tools_make_no_endless_grammar() -> None:
     tools = [tool(f"tool{i}", 12, strict=False) for i in range(128)]
     assert len(call_grammar(tools, required=False, several=True)) < 200_000
+
+
+def test_arguments_that_are_not_listed_cannot_make_up_a_number() -> None:
+    def made(strict: bool) -> Signature:
+        parameters = {"type": "object", "properties": {"a": {"minimum": 1, "maximum": 0, "type": "integer"}}}
+        return tool_signature("book", {**parameters, "minProperties": 1}, "tools", strict=strict)
+
+    with pytest.raises(ValueError, match="minProperties"):
+        call_grammar([made(True)], required=True, several=True)
+    assert call_grammar([made(False)], required=True, several=True)

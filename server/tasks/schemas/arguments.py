@@ -27,7 +27,9 @@ def signature(name: str, writing: Writing, root: State, field: str, *, strict: b
         objects = [Object(rest=ANY)]
     if not objects:
         raise InvalidValue("The schema cannot be used: arguments are an object, 'type' at the root says no.", field)
-    ways = [_way(part, writing) for part in objects[:MOST_WAYS]]
+    # What is written one by one is listed: so many arguments as are asked for have to be among them.
+    listed = [part for part in objects if part.least <= len(part.required)]
+    ways = [_way(part, writing) for part in (listed if listed or strict else objects)[:MOST_WAYS]]
     plain: dict[str, set[Plain | None]] = {}
     for way in ways:
         for argument in way:
