@@ -24,7 +24,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-clients test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test test-schemas test-clients test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -34,6 +34,10 @@ serve: $(VENV)/.run  ## serve the shipped models on 127.0.0.1:8000 (ARGS="--port
 
 test: $(VENV)/.dev  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
+
+# 2,000 schemas as formats and as many as tools, each asked four times: ten minutes and more.
+test-schemas: $(VENV)/.dev  ## ask a real server thousands of generated schemas (SCHEMA_CASES=2000)
+	SCHEMA_CASES=$(or $(SCHEMA_CASES),2000) $(BIN)/python -m pytest -s tests/tasks/schemas tests/api/test_schema_answers.py $(ARGS)
 
 # Clients of others, in an environment of their own beside the server's (tests/compat/test_clients_*.py). What they warn
 # of is theirs. tests/conftest.py wants the server's packages, so pytest is to look no further up than tests/compat.

@@ -266,6 +266,17 @@ class EngineFailed(ServerError, code="engine_failed"):
 
 
 @dataclass(eq=False)
+class GrammarTooLarge(ServerError, status=400, kind="invalid_request_error", code="schema_too_large"):
+    """What it takes to hold an answer to its schema is over a limit, which shows on the way only."""
+
+    detail: str = ""
+
+    @property
+    def message(self) -> str:
+        return "What it takes to hold the answer to its schema is too large: simplify its patterns and its steps."
+
+
+@dataclass(eq=False)
 class Unavailable(ServerError, status=503, kind="service_unavailable_error", code="unavailable"):
     """Not now: the model is loading or restarting, or the server is draining."""
 

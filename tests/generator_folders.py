@@ -1,11 +1,12 @@
 """Folders of tiny generators as conversion leaves them: random weights, a token a letter. No torch is needed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import models, normalizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from models.cards import GenerationSpec, Manifest, TokenizerSpec
 from models.convert import read_source
@@ -47,5 +48,31 @@ def write_generator(folder: Path, *added: str, family: tiny.Family = tiny.FAMILI
         tokenizer=TokenizerSpec("huggingface", "tokenizer.json"),
         files=digests(folder),
         generation=GenerationSpec(("</s>",), "chat_template.jinja", fill=fill_spec(known)),
+    )
+    write_manifest(folder, manifest)
+
+
+def write_speaker(folder: Path, texts: Sequence[str], *, size: int = 2000) -> None:
+    """A model of random numbers that calls tools as Qwen does, with a vocabulary learnt from texts, all bytes in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = tokenizers.Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    control = ["<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=control, initial_alphabet=alphabet, show_progress=False
+    )
+    made.train_from_iterator(texts, trainer)
+    made.save(str(folder / "tokenizer.json"))
+    vocabulary = [made.id_to_token(id) for id in range(made.get_vocab_size())]
+    tiny.write(folder, tiny.FAMILIES["qwen2"], vocabulary=len(vocabulary))
+    (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    manifest = Manifest(
+        *(folder.name, "generation", "hub-hermes", "Random numbers.", "CC0-1.0", 1, 1024, "int8_float32", 1),
+        tokenizer=TokenizerSpec("huggingface", "tokenizer.json"),
+        files=digests(folder),
+        generation=GenerationSpec(("<|im_end|>",), "chat_template.jinja"),
     )
     write_manifest(folder, manifest)

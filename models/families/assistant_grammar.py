@@ -7,59 +7,76 @@ remembers an order, and held to another it says worse values (load_tests/RESULTS
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from models.signatures import Argument, Plain, Signature
 
 CALL, ARGUMENT, VALUE = "<|call|>", "<|arg|>", "<|value|>"
 TEXT = "TEXT: /(.|\\n)+/"
-_PLAIN_VALUES = {
-    "string": r"/ ?[^\n]+/",
-    "integer": r"/ ?-?(0|[1-9][0-9]{0,17})/",
-    "number": r"/ ?-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?/",
-    "boolean": r"/ ?(true|false)/",
-    "null": r"/ ?null/",
+_LITERALS = {
+    "null": "null",
+    "boolean": "true|false",
+    "integer": "-?(0|[1-9][0-9]{0,14})",
+    "number": r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?",
 }
 _SIGN = re.compile(r"([^\w ])")
+_LOOKS_SO = {**_LITERALS, "integer": "-?(0|[1-9][0-9]*)", "number": r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"}
+"""Texts that would be read as a value of such a type, so they are no texts beside it."""
+_END, _INNER = r"[^\s\x00-\x1f\x7f]", r"[^\x00-\x1f\x7f]"
+"""Characters of a plain value: blanks around it are none of it."""
 _MOST_SETS = 1024
 """Of arguments, of all tools together: each set has a rule of its own."""
-_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 
 
-def call_grammar(tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool) -> str:
+def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool, answer: str | None = None) -> str:
     """The grammar of a completion that may call tools.
 
     Args:
-        tools: those that may be called, in OpenAI's form; at least one.
+        tools: those that may be called; at least one.
         required: a call is made, and nothing said.
         several: more than one call may be made.
+        answer: the body of a rule for what is said instead of a call; None: any text, also before calls.
 
     Raises:
-        ValueError: a strict tool asks for what cannot be enforced.
+        ValueError: an argument that is needed has a name that cannot be written, or is not listed.
     """
     calls = "call+" if several else "call"
-    lines = [f"start: {calls}" if required else f"start: TEXT? | TEXT? {calls}"]
-    if not required:
-        lines.append(TEXT)
-    functions = [tool["function"] for tool in tools]
-    lines.append(f"call: {CALL} ({' | '.join(f'f{i}' for i in range(len(functions)))})")
-    counted = (_MOST_SETS // len(functions)).bit_length() - 1
-    for i, function in enumerate(functions):
-        parameters = function.get("parameters") or {}
-        lines += _function(f"f{i}", function["name"], parameters, counted, strict=bool(function.get("strict")))
+    if required:
+        lines = [f"start: {calls}"]
+    elif answer is not None:
+        lines = [f"start: answer | {calls}", f"answer: {answer}"]
+    else:
+        lines = [f"start: TEXT? | TEXT? {calls}", TEXT]
+    lines.append(f"call: {CALL} ({' | '.join(f'f{i}' for i in range(len(tools)))})")
+    for tool in tools:
+        if not tool.ways:
+            raise ValueError(f"'minProperties' at the root of {tool.name!r} asks for arguments that are not listed")
+    counted = max(0, (_MOST_SETS // sum(len(tool.ways) for tool in tools)).bit_length() - 1)
+    for i, tool in enumerate(tools):
+        ways = [f"f{i}w{j}" for j in range(len(tool.ways))]
+        lines.append(f"f{i}: {_literal(tool.name)} ({' | '.join(ways)})")
+        for rule, way in zip(ways, tool.ways, strict=True):
+            lines += _way(rule, way, counted, strict=tool.strict)
+    lines.append(f"PLAIN: /{_text(Plain())}/")
     return "\n".join(lines)
 
 
-def _function(rule: str, name: str, parameters: Mapping[str, Any], most: int, *, strict: bool) -> list[str]:
-    properties = parameters.get("properties") or {}
-    arguments = [f"{rule}a{i}" for i in range(len(properties))]
-    needed = [key in set(parameters.get("required") or ()) for key in properties]
-    body, lines = _arguments(rule, arguments, needed, most, strict=strict)
-    lines.insert(0, f"{rule}: {_literal(name)} {body}")
-    for argument, (key, schema) in zip(arguments, properties.items(), strict=True):
-        lines.append(f"{argument}: {ARGUMENT} {_literal(key)} {VALUE} {argument}v")
-        if strict and isinstance(schema, Mapping) and (unknown := sorted(schema.keys() & {"pattern", "format"})):
-            raise ValueError(f"'{unknown[0]}' of '{key}' cannot be enforced in a call")
-        lines.append(f"{argument}v: {_value(schema)}")
+def is_name(name: str) -> bool:
+    """Whether an argument's name can be written, and be read back."""
+    return bool(re.fullmatch(r"[^\x00-\x1f\x7f]+", name)) and name == name.strip()
+
+
+def _way(rule: str, way: Sequence[Argument], most: int, *, strict: bool) -> list[str]:
+    for argument in way:
+        if argument.needed and not is_name(argument.name):
+            raise ValueError(f"the argument {argument.name[:80]!r} cannot be written by this model")
+    way = [argument for argument in way if is_name(argument.name)]
+    arguments = [f"{rule}a{i}" for i in range(len(way))]
+    body, lines = _arguments(rule, arguments, [argument.needed for argument in way], most, strict=strict)
+    lines.insert(0, f"{rule}: {body}")
+    for name, argument in zip(arguments, way, strict=True):
+        body, terminals = _value(name.upper(), argument)
+        lines += [f"{name}: {ARGUMENT} {_literal(argument.name)} {VALUE} {body}", *terminals]
     return lines
 
 
@@ -74,7 +91,7 @@ def _arguments(
     counted = [i for i, is_needed in enumerate(needed) if is_needed or len(arguments) <= most]
     others = [one for i, one in enumerate(arguments) if i not in counted]
     if len(counted) > most or (strict and others):
-        return " ".join(one if needed[i] else f"{one}?" for i, one in enumerate(arguments)), []
+        return " ".join(one if needed[i] else f"{one}?" for i, one in enumerate(arguments)) or '""', []
     lines = []
     for missing in range(1 << len(counted)):
         places = [place for place in range(len(counted)) if missing >> place & 1]
@@ -86,28 +103,36 @@ def _arguments(
     return f"{rule}s{(1 << len(counted)) - 1}", lines
 
 
-def _value(schema: Any) -> str:
-    if not isinstance(schema, Mapping):
-        return _PLAIN_VALUES["string"]
-    choices = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
-    if choices:
-        return " | ".join(_literal(choice if isinstance(choice, str) else json.dumps(choice)) for choice in choices)
-    kind = schema.get("type", "string")
-    if kind == "string" and schema.keys() & {"minLength", "maxLength"}:
-        return _string(schema.get("minLength"), schema.get("maxLength"))
-    if isinstance(kind, str) and kind in _PLAIN_VALUES and not (kind != "string" and schema.keys() & _BOUNDS):
-        return _PLAIN_VALUES[kind]
-    return f"/ ?/ %json {json.dumps(dict(schema))}"
+def _value(terminal: str, argument: Argument) -> tuple[str, list[str]]:
+    """What a value is, and the terminals that it needs."""
+    plain = argument.plain
+    if plain is None:
+        return f"/ ?/ %json {json.dumps(dict(argument.schema))}", []
+    others = [_LITERALS[kind] for kind in sorted(plain.kinds)] + [_escaped(literal) for literal in plain.literals]
+    if plain.texts is not None:
+        return f"/ ?({'|'.join([*map(_escaped, plain.texts), *others])})/", []
+    if not others:
+        return "PLAIN" if plain == Plain() else f"/{_text(plain)}/", []
+    looks_so = [_LOOKS_SO[kind] for kind in sorted(plain.kinds)] + [_escaped(literal) for literal in plain.literals]
+    return f"({terminal}T | {terminal}O)", [
+        f"{terminal}T: /{_text(plain)}/ & ~/ ?({'|'.join(looks_so)})/",
+        f"{terminal}O: / ?({'|'.join(others)})/",
+    ]
 
 
-def _string(least: Any, most: Any) -> str:
-    """A text of so many characters. Never none: a call has no way to write an empty value."""
-    least = max(1, least) if isinstance(least, int) else 1
-    rest = f"{least - 1},{max(most, least) - 1}" if isinstance(most, int) else f"{least - 1},"
-    return rf"/ ?[^\n ][^\n]{{{rest}}}/"
+def _text(plain: Plain) -> str:
+    """A text of so many characters. Never none: that is left to what is named one by one."""
+    least, most = max(1, plain.least), plain.most
+    if most == 1:
+        return f" ?{_END}"
+    rest = f"{_INNER}{{{max(0, least - 2)},{'' if most is None else most - 2}}}{_END}"
+    return f" ?{_END}{rest}" if least > 1 else f" ?{_END}({rest})?"
 
 
 def _literal(text: str) -> str:
     """The text, with or without a space before it."""
-    escaped = _SIGN.sub(lambda match: f"\\x{{{ord(match[1]):x}}}", text)
-    return f"/ ?{escaped}/"
+    return f"/ ?{_escaped(text)}/"
+
+
+def _escaped(text: str) -> str:
+    return _SIGN.sub(lambda match: f"\\x{{{ord(match[1]):x}}}", text)

@@ -27,6 +27,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.families.assistant_calls import MARK as MARK
+from models.families.assistant_calls import read_calls as read_calls
 from models.families.assistant_grammar import call_grammar as call_grammar
 
 BOS = "<s>"
@@ -178,7 +180,8 @@ def tools_from_schemas(schemas: Sequence[Mapping[str, Any]]) -> list[Tool]:
         parameters = function.get("parameters") or {}
         properties = parameters.get("properties") or {}
         required = tuple(name for name in properties if name in (parameters.get("required") or ()))
-        types = {name: prop["type"] for name, prop in properties.items() if isinstance(prop.get("type"), str)}
+        stated = {name: prop.get("type") for name, prop in properties.items() if isinstance(prop, Mapping)}
+        types = {name: kind for name, kind in stated.items() if isinstance(kind, str)}
         optional = tuple(name for name in properties if name not in required)
         out.append(Tool(function["name"], required, optional, types))
     return out

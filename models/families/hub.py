@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.signatures import Signature
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -45,16 +47,16 @@ def json_call(value: Any, arguments_key: str = "arguments") -> Call | None:
     return Call(value["name"], arguments) if isinstance(arguments, dict) else None
 
 
-def call_schema(tool: Mapping[str, Any], arguments_key: str = "arguments") -> str:
-    """A grammar's rule for a call of the tool as JSON: its own arguments where it is strict, else any."""
-    function = tool["function"]
-    parameters = (function.get("parameters") or {"type": "object"}) if function.get("strict") else {"type": "object"}
+def call_schema(tool: Signature, arguments_key: str = "arguments") -> str:
+    """A grammar's rule for a call of the tool as JSON."""
+    parameters = {key: value for key, value in tool.schema.items() if key not in ("$defs", "x-guidance")}
     schema = {
-        "x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "},
+        "x-guidance": tool.schema["x-guidance"],
         "type": "object",
-        "properties": {"name": {"const": function["name"]}, arguments_key: parameters},
+        "properties": {"name": {"const": tool.name}, arguments_key: parameters},
         "required": ["name", arguments_key],
         "additionalProperties": False,
+        "$defs": tool.schema["$defs"],
     }
     return f"%json {json.dumps(schema)}"
 

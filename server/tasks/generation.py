@@ -5,18 +5,18 @@ Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anyth
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
 
 from models.registry import ModelCard
+from models.signatures import Signature
 from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
 from server.tasks.aside import ITEM_CHARACTERS, SMALL_CHARACTERS, aside, size_of
-from server.tasks.completion import CallReader
+from server.tasks.call_reader import CallReader
+from server.tasks.calling import Calling
 from server.tasks.filling import Filling
-from server.tasks.grammars import checked
 from server.tasks.model import Model
 from server.tasks.options import ON_THE_WIRE, GenerationOptions
 from server.tasks.stream import GenerationStream
@@ -31,6 +31,7 @@ class Generation:
         self._model = model
         self._template = template
         self._family = family
+        self._calling = Calling(model, family)
         self._told = TokenTexts(model.tokenizer)
         section = model.card.generation
         tokenizer = model.tokenizer
@@ -118,45 +119,29 @@ class Generation:
             call_required: the answer is a call of one of the tools.
             several_calls: it may be several.
         """
-        if tools:
-            plain, called = options, tools
-            options = await aside(
-                lambda: self._with_calls(plain, called, required=call_required, several=several_calls), size_in(tools)
-            )
-        prompt = await aside(lambda: self.chat_prompt(messages, tools), size_in([messages, tools]))
-        return self.begin([prompt], options, "messages", tools)
+        form = options.grammar
 
-    def _with_calls(
-        self, options: GenerationOptions, tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool
-    ) -> GenerationOptions:
-        """The options with the grammar of calls, where the engine can enforce it."""
-        if not CallReader.reads(self._family):
-            raise UnsupportedParameter("tools", f"how '{self.card.id}' calls tools is not known here.")
-        write = getattr(self._family, "call_grammar", None)
-        enforced = write is not None and "grammar" in self._model.engine.honours
-        if options.grammar is not None:
-            raise UnsupportedParameter("response_format", "it does not go together with tools.")
-        if not enforced and required:
-            raise UnsupportedParameter("tool_choice", f"'{self.card.id}' cannot be made to call a tool.")
-        if not enforced and not several:
-            raise UnsupportedParameter("parallel_tool_calls", f"'{self.card.id}' decides how many calls it makes.")
-        if not enforced and any(tool["function"].get("strict") for tool in tools):
-            raise UnsupportedParameter("tools.function.strict", f"'{self.card.id}' cannot be held to a schema.")
-        if write is None or not enforced:
-            return options
-        try:
-            grammar = write(tools, required=required, several=several)
-        except ValueError as error:
-            raise UnsupportedParameter("tools", f"{error}.") from None
-        return replace(options, grammar=checked(grammar, "tools"))
+        def prepare() -> tuple[list[int], Sequence[Signature], str | None]:
+            prompt = self.chat_prompt(messages, tools)
+            calling = self._calling.prepared(form, tools or (), required=call_required, several=several_calls)
+            return prompt, *calling
+
+        self._require_honoured(options)
+        if tools:
+            self._calling.require(tools, required=call_required, several=several_calls)
+        # A schema that was not asked for before takes some milliseconds: not on the event loop.
+        size = size_in(messages) if not tools and form is None else SMALL_CHARACTERS + 1
+        prompt, signatures, grammar = await aside(prepare, size)
+        return self.begin([prompt], options, "messages", signatures, grammar=grammar)
 
     def begin(
         self,
         prompts: Sequence[Sequence[int]],
         options: GenerationOptions,
         field: str = "messages",
-        tools: Sequence[Mapping[str, Any]] | None = None,
+        tools: Sequence[Signature] = (),
         *,
+        grammar: str | None = None,
         fills: bool = False,
     ) -> GenerationStream:
         """Queue the prompts, ``options.n`` completions each; choice ``p * n + i`` is the ith of prompt p.
@@ -166,6 +151,7 @@ class Generation:
             options: how to decode.
             field: what the request calls the prompts.
             tools: what may be called.
+            grammar: what the answer has to obey, in llguidance's Lark.
             fills: the prompts are of ``gap_prompts``.
 
         Raises:
@@ -184,7 +170,7 @@ class Generation:
         for id in sorted(banned & options.logit_bias.keys()):
             if options.logit_bias[id] > 0:
                 raise InvalidValue("This token is never written in such a completion.", f"logit_bias.{id}")
-        if options.grammar is not None and options.ignore_eos:
+        if grammar is not None and options.ignore_eos:
             raise UnsupportedParameter("ignore_eos", "an answer that obeys a grammar ends where the grammar does.")
         stop_ids = frozenset() if options.ignore_eos else self._stop_ids | reader.stop_ids
         if fills and self._filling is not None and not options.ignore_eos:
@@ -197,7 +183,7 @@ class Generation:
                 min_tokens=options.min_tokens,
                 sampling=_sampling(options, choice, banned),
                 logprobs=options.logprobs if options.logprobs is not None or not options.prompt_logprobs else 0,
-                grammar=options.grammar,
+                grammar=grammar,
                 score_from=1 if options.prompt_logprobs and choice == 0 else None,
             )
             for prompt in prompts

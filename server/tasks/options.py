@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from server.tasks.grammars import Form
+
 ON_THE_WIRE = {"grammar": "response_format", "prompt_logprobs": "echo"}
 """Names that clients know under another one."""
 
@@ -28,8 +30,8 @@ class GenerationOptions:
     repetition_penalty: float = 1.0
     min_tokens: int = 0
     ignore_eos: bool = False
-    grammar: str | None = None
-    """What the text must obey (``tasks/grammars.py``)."""
+    grammar: Form | None = None
+    """What the text must obey."""
     prompt_logprobs: bool = False
     """Tell the log-probabilities of the prompt's tokens too, as ``logprobs`` says."""
 

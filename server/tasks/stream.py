@@ -6,7 +6,8 @@ from models.tokenizers import Tokenizer
 from server.batching.job import Job, Outcome, Piece, Timing
 from server.engines.rows import Generated, GenerationRow, Token
 from server.errors import ServerError
-from server.tasks.completion import CallReader, Completion
+from server.tasks.call_reader import CallReader
+from server.tasks.completion import Completion
 from server.tasks.results import Choice, Delta, Usage
 from server.tasks.told import TokenTexts, Told
 

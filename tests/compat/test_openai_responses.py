@@ -217,7 +217,19 @@ def test_a_translator_answers_too(client: OpenAI) -> None:
         ("text.verbosity", {"text": {"verbosity": "low"}}),
         ("text.format.type", {"text": {"format": {"type": "xml"}}}),
         ("text.format.schema", {"text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "no"}}}}),
-        ("text.format", {"tools": [CANCEL], "text": {"format": {"type": "json_object"}}}),
+        (
+            "text.format.schema",
+            {
+                "text": {
+                    "format": {
+                        "type": "json_schema",
+                        "name": "x",
+                        "strict": True,
+                        "schema": {"type": "array", "uniqueItems": True},
+                    }
+                }
+            },
+        ),
         ("include", {"include": ["web_search_call.action.sources"]}),
         ("top_logprobs", {"top_logprobs": 3}),
         ("stream_options.include_obfuscation", {"stream": True, "stream_options": {"include_obfuscation": True}}),

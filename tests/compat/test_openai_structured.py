@@ -152,13 +152,13 @@ def test_a_streamed_call_is_the_whole_call(client: openai.OpenAI) -> None:
         ("response_format.json_schema.schema", {"response_format": {"type": "json_schema", "json_schema": {
             "name": "x", "schema": {"type": "nothing"}}}}),
         ("response_format.json_schema.schema", {"response_format": {"type": "json_schema", "json_schema": {
-            "name": "x", "schema": {"type": "array", "uniqueItems": True}}}}),
+            "name": "x", "strict": True, "schema": {"type": "array", "uniqueItems": True}}}}),
         ("tool_choice", {"tool_choice": "required"}),
         ("tool_choice", {"tools": [BOOK], "tool_choice": {"type": "function", "function": {"name": "fly"}}}),
         ("tool_choice", {"tools": [BOOK], "tool_choice": {"type": "function"}}),
         ("tools", {"tools": [BOOK, BOOK]}),
-        ("tools", {"tools": [tool("mail", to={"type": "string", "format": "email"})]}),
-        ("response_format", {"tools": [BOOK], "response_format": {"type": "json_object"}}),
+        ("tools", {"tools": [tool("mail", to={"type": "array", "uniqueItems": True})]}),
+        ("response_format", {"response_format": {"type": "text", "schema": {}}}),
     ],
 )  # fmt: skip
 def test_what_cannot_be_enforced_is_refused_by_name(client: openai.OpenAI, param: str, kwargs: Any) -> None:

@@ -12,7 +12,9 @@ from models.convert.chat import family_of
 from models.families import hub, hub_hermes, hub_llama3
 from models.tokenizers import HuggingFaceTokenizer
 from server.engines.rows import Generated, Token
-from server.tasks.completion import CallReader, Completion, TokenTexts
+from server.tasks.call_reader import CallReader
+from server.tasks.completion import Completion, TokenTexts
+from server.tasks.grammars import tool_signature
 from server.tasks.results import Delta
 from server.tasks.text.calls import CallMarks
 from tests.convert.decoder_repositories import CHAT_ML, byte_level
@@ -23,9 +25,9 @@ WEATHER = {
     "required": ["city", "days"],
     "additionalProperties": False,
 }
-TOOLS = [
-    {"type": "function", "function": {"name": "weather", "strict": True, "parameters": WEATHER}},
-    {"type": "function", "function": {"name": "now"}},
+SIGNATURES = [
+    tool_signature("weather", WEATHER, "tools", strict=True),
+    tool_signature("now", {}, "tools", strict=False),
 ]
 HERMES = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome", "days": 3}}\n</tool_call>'
 LLAMA = '{"name": "weather", "parameters": {"city": "Rome", "days": 3}}'
@@ -38,7 +40,7 @@ def test_calls_of_hermes_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["<tool_call>{", f"{HERMES} and so on", "<tool_call>[1]</tool_call>"])
 def test_what_is_no_call_of_hermes_stays_text(text: str) -> None:
-    assert hub_hermes.parse_calls(text, ()) == []
+    assert hub_hermes.parse_calls(text, ()) is None
 
 
 def test_a_call_of_llama_is_read() -> None:
@@ -49,13 +51,13 @@ def test_a_call_of_llama_is_read() -> None:
 
 @pytest.mark.parametrize("text", ['{"name": "Ann", "parameters": {}}', '{"a": 1}', "{", "[]"])
 def test_other_json_of_llama_stays_text(text: str) -> None:
-    assert hub_llama3.parse_calls(text, {"weather"}) == []
+    assert hub_llama3.parse_calls(text, {"weather"}) is None
 
 
 @pytest.mark.parametrize(("family", "call"), [(hub_hermes, HERMES), (hub_llama3, LLAMA)])
 @pytest.mark.parametrize("required", [True, False])
 def test_calls_are_enforced(family: ModuleType, call: str, required: bool) -> None:
-    grammar = family.call_grammar(TOOLS, required=required, several=True)
+    grammar = family.call_grammar(SIGNATURES, required=required, several=True)
     assert accepts(grammar, call)
     assert accepts(grammar, call.replace("weather", "now"))
     assert not accepts(grammar, call.replace("3", "true")), "strict arguments are of their type"
@@ -64,9 +66,9 @@ def test_calls_are_enforced(family: ModuleType, call: str, required: bool) -> No
 
 
 def test_hermes_may_speak_before_it_calls_and_call_several_times_where_that_is_allowed() -> None:
-    free = hub_hermes.call_grammar(TOOLS, required=False, several=True)
+    free = hub_hermes.call_grammar(SIGNATURES, required=False, several=True)
     assert accepts(free, f"Let me see.\n{HERMES}\n{HERMES}")
-    one = hub_hermes.call_grammar(TOOLS, required=False, several=False)
+    one = hub_hermes.call_grammar(SIGNATURES, required=False, several=False)
     assert accepts(one, HERMES)
     assert not accepts(one, f"{HERMES}\n{HERMES}")
 
@@ -98,14 +100,22 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceTokenizer:
     return HuggingFaceTokenizer(file)
 
 
-def completed(tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str, tools: Any = TOOLS) -> tuple[str, Delta]:
+def completed(
+    tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str, tools: Any = SIGNATURES, how: Any = "stop"
+) -> tuple[str, Delta]:
     """What a stream of this text's tokens says: the text that went out, and the last delta."""
     reader = CallReader.of(family, tokenizer, tools)
     whole = Completion(
         0, tokenizer, TokenTexts(tokenizer), ("never",), frozenset(), logprobs=False, reader=reader, continues_text=True
     )
-    deltas = [delta for id in tokenizer.encode(text) if (delta := whole.take(Token(id))) is not None]
-    deltas.append(whole.end(Generated("stop")))
+    deltas = []
+    for id in tokenizer.encode(text):
+        if (delta := whole.take(Token(id))) is not None:
+            deltas.append(delta)
+        if whole.over:
+            break
+    else:
+        deltas.append(whole.end(Generated(how)))
     return "".join(delta.text for delta in deltas), deltas[-1]
 
 
@@ -127,8 +137,31 @@ def test_what_looked_like_a_call_is_given_out_as_text(
     assert (said, last.finish_reason, list(last.calls)) == (text, "stop", [])
 
 
+@pytest.mark.parametrize("cut", ["", "<tool_call>", '<tool_call>{"name": "weather", "arguments": {"city": "Ro'])
+def test_of_a_completion_that_a_limit_ended_the_calls_that_are_whole_are_told(
+    tokenizer: HuggingFaceTokenizer, cut: str
+) -> None:
+    text, last = completed(tokenizer, hub_hermes, f"Yes.\n{HERMES}\n{cut}", how="length")
+    assert (text, last.finish_reason) == ("Yes.\n", "length")
+    assert [call.name for call in last.calls] == ["weather"]
+
+
+@pytest.mark.parametrize(("family", "call"), [(hub_hermes, HERMES), (hub_llama3, LLAMA)])
+def test_half_a_call_is_neither_told_nor_said(tokenizer: HuggingFaceTokenizer, family: ModuleType, call: str) -> None:
+    for length in (len(call) // 2, len(call) - 14):
+        said, last = completed(tokenizer, family, call[:length], how="length")
+        assert (said, list(last.calls), last.finish_reason) == ("", [], "length")
+
+
+def test_a_call_that_is_made_again_ends_the_turn(tokenizer: HuggingFaceTokenizer) -> None:
+    other = HERMES.replace("Rome", "Bern")
+    text, last = completed(tokenizer, hub_hermes, f"Yes.\n{HERMES}\n{other}\n{HERMES}\n{HERMES} and so on")
+    assert (text, last.finish_reason) == ("Yes.\n", "tool_calls")
+    assert [call.arguments["city"] for call in last.calls] == ["Rome", "Bern"]
+
+
 def test_without_tools_a_call_is_text(tokenizer: HuggingFaceTokenizer) -> None:
-    assert completed(tokenizer, hub_hermes, HERMES, tools=None)[0] == HERMES
+    assert completed(tokenizer, hub_hermes, HERMES, tools=())[0] == HERMES
 
 
 def test_where_the_way_of_calling_is_not_known_none_is_read() -> None:

@@ -1,29 +1,30 @@
 """What the assistant's calls may look like: every needed argument, none twice, in any order the model likes."""
 
 from itertools import permutations
-from typing import Any
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer
 
 from models.families.assistant_grammar import ARGUMENT, CALL, VALUE, call_grammar
+from models.signatures import Signature
+from server.tasks.grammars import tool_signature
 
 NEEDED = ("city", "day")
 
 
-def tool(name: str, count: int, needed: tuple[str, ...] = NEEDED, *, strict: bool = True) -> dict[str, Any]:
+def tool(name: str, count: int, needed: tuple[str, ...] = NEEDED, *, strict: bool = True) -> Signature:
     names = ("city", "day", "hour", *(f"more{i}" for i in range(count - 3)))[:count]
     parameters = {"type": "object", "properties": {one: {"type": "string"} for one in names}, "required": list(needed)}
-    return {"type": "function", "function": {"name": name, "strict": strict, "parameters": parameters}}
+    return tool_signature(name, parameters, "tools", strict=strict)
 
 
-def accepts(tools: list[dict[str, Any]], *calls: tuple[str, ...]) -> bool:
+def accepts(tools: list[Signature], *calls: tuple[str, ...]) -> bool:
     """Whether these calls, each a function's name and its arguments' names, are a completion."""
     text = "".join(CALL + name + "".join(f"{ARGUMENT}{one}{VALUE}x" for one in rest) for name, *rest in calls)
     grammar = call_grammar(tools, required=True, several=True)
     for special in (CALL, ARGUMENT, VALUE):  # bytes have no special tokens: the names stand for themselves
         grammar = grammar.replace(special, f'"{special}"')
-    grammar = grammar.replace(r"[^\n]+", r"[^\n<]+")
+    grammar = grammar.replace(r"\x00-\x1f", r"<\x00-\x1f")
     tokenizer = LLTokenizer("byte")
     matcher = LLMatcher(tokenizer, grammar)
     return bool(matcher.consume_tokens(tokenizer.tokenize_str(text))) and bool(matcher.is_accepting())
@@ -78,3 +79,13 @@ def test_every_tool_has_arguments_of_its_own() -> None:
 def test_many_tools_make_no_endless_grammar() -> None:
     tools = [tool(f"tool{i}", 12, strict=False) for i in range(128)]
     assert len(call_grammar(tools, required=False, several=True)) < 200_000
+
+
+def test_arguments_that_are_not_listed_cannot_make_up_a_number() -> None:
+    def made(strict: bool) -> Signature:
+        parameters = {"type": "object", "properties": {"a": {"minimum": 1, "maximum": 0, "type": "integer"}}}
+        return tool_signature("book", {**parameters, "minProperties": 1}, "tools", strict=strict)
+
+    with pytest.raises(ValueError, match="minProperties"):
+        call_grammar([made(True)], required=True, several=True)
+    assert call_grammar([made(False)], required=True, several=True)

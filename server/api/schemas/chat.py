@@ -10,7 +10,8 @@ from server.api.schemas.logprobs import Logprobs
 from server.api.schemas.messages import Message, Tool
 from server.api.schemas.sampling import SamplingBody
 from server.api.schemas.tool_choice import ToolChoice, read_choice
-from server.tasks import grammars, results
+from server.tasks import results
+from server.tasks.grammars import Form
 from server.tasks.options import GenerationOptions
 
 MAX_CHOICES = 128
@@ -98,17 +99,25 @@ class ChatRequest(SamplingBody):
 
     def _check_format(self) -> None:
         kind, described = self.response_format.get("type"), self.response_format.get("json_schema")
+        known = {"type"}
         if kind == "json_schema":
+            known.add("json_schema")
             if not isinstance(described, dict) or not isinstance(described.get("schema", {}), dict):
                 raise invalid("response_format.json_schema", "must be an object with a 'schema', itself an object")
             if not isinstance(described.get("name"), str):
                 raise invalid("response_format.json_schema.name", "is missing")
+            if not isinstance(described.get("strict"), bool | None):
+                raise invalid("response_format.json_schema.strict", "must be true or false")
             unknown = sorted(described.keys() - {"name", "schema", "strict", "description"})
             if unknown:
                 raise invalid(f"response_format.json_schema.{unknown[0]}", "is not known")
-        elif kind not in ("text", "json_object") or described is not None:
+        elif kind == "json_object":
+            known.add("schema")
+            if not isinstance(self.response_format.get("schema", {}), dict):
+                raise invalid("response_format.schema", "must be an object")
+        elif kind != "text":
             raise invalid("response_format", "send type 'text', 'json_object', or 'json_schema' with one")
-        if self.response_format.keys() - {"type", "json_schema"}:
+        if self.response_format.keys() - known:
             raise invalid("response_format", "has an unknown field")
 
     def _check_tools(self) -> None:
@@ -133,17 +142,16 @@ class ChatRequest(SamplingBody):
         """What `tool_choice` says."""
         return read_choice(self.tool_choice)
 
-    def grammar(self) -> str | None:
-        """What the answer must obey by `response_format`.
-
-        Raises:
-            InvalidValue: the schema cannot be enforced.
-        """
-        if self.response_format["type"] == "json_object":
-            return grammars.json_object("response_format")
-        if self.response_format["type"] == "json_schema":
-            schema = self.response_format["json_schema"].get("schema", {})
-            return grammars.json_schema(schema, "response_format.json_schema.schema")
+    def form(self) -> Form | None:
+        """What the answer must be by `response_format`."""
+        wanted = self.response_format
+        if wanted["type"] == "json_object":
+            # llama.cpp's older form has its schema here.
+            return Form(wanted["schema"], "response_format.schema") if wanted.get("schema") else Form()
+        if wanted["type"] == "json_schema":
+            described = wanted["json_schema"]
+            where = "response_format.json_schema.schema"
+            return Form(described.get("schema", {}), where, described.get("strict") or False)
         return None
 
     def options(self) -> GenerationOptions:
@@ -164,7 +172,7 @@ class ChatRequest(SamplingBody):
             repetition_penalty=self.repetition_penalty,
             min_tokens=self.min_tokens,
             ignore_eos=self.ignore_eos,
-            grammar=self.grammar(),
+            grammar=self.form(),
         )
 
     def conversation(self) -> list[dict[str, Any]]:

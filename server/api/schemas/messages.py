@@ -117,7 +117,9 @@ class Function(RequestBody):
     inert: ClassVar = TOOL
 
     name: str = Field(description="Its name.", examples=["get_weather"])
-    strict: bool | None = Field(None, description="Arguments come complete and as the schema says.", examples=[True])
+    strict: bool | None = Field(
+        None, description="Refuse keywords of `parameters` that cannot be held to, or leave them out.", examples=[True]
+    )
     description: str | None = Field(None, description="What it does.", examples=["The weather in a city."])
     parameters: dict[str, Any] | None = Field(
         None,
@@ -136,7 +138,7 @@ class Function(RequestBody):
     @classmethod
     def _check_parameters(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
         properties = (schema or {}).get("properties", {})
-        if not isinstance(properties, dict) or not all(isinstance(one, dict) for one in properties.values()):
+        if not isinstance(properties, dict) or not all(isinstance(one, dict | bool) for one in properties.values()):
             raise PydanticCustomError("schema", "'properties' must be an object of JSON Schemas")
         required = (schema or {}).get("required", [])
         if not isinstance(required, list) or not all(isinstance(one, str) for one in required):

@@ -11,7 +11,7 @@ from server.api.schemas.messages import Function
 from server.api.schemas.response_items import Item, as_messages
 from server.api.schemas.sampling import SamplingBody
 from server.api.schemas.tool_choice import ToolChoice
-from server.tasks import grammars
+from server.tasks.grammars import Form
 from server.tasks.options import GenerationOptions
 
 LOGPROBS = "message.output_text.logprobs"
@@ -68,16 +68,12 @@ class TextOptions(RequestBody):
             raise invalid(name, "is not known")
         return form
 
-    def grammar(self) -> str | None:
-        """What the text must obey.
-
-        Raises:
-            InvalidValue: the schema cannot be enforced.
-        """
+    def form(self) -> Form | None:
+        """What the text must be."""
         if self.format["type"] == "json_object":
-            return grammars.json_object("text.format")
+            return Form(name="text.format")
         if self.format["type"] == "json_schema":
-            return grammars.json_schema(self.format["schema"], "text.format.schema")
+            return Form(self.format["schema"], "text.format.schema", self.format.get("strict") or False)
         return None
 
 
@@ -201,7 +197,7 @@ class ResponseRequest(RequestBody):
             temperature=self.temperature,
             top_p=self.top_p,
             logprobs=self.top_logprobs if self.logprobs else None,
-            grammar=self.text_options.grammar(),
+            grammar=self.text_options.form(),
         )
 
     def conversation(self) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from server.engines.step.grammar import Grammars
 from server.engines.step.schedule import Live, Share, plan, room
 from server.engines.step.scoring import Scored, Scoring, portions
 from server.engines.step.support import config, core, positions, supports
-from server.errors import EngineFailed
+from server.errors import EngineFailed, GrammarTooLarge, ServerError
 
 if TYPE_CHECKING:
     from server.engines.step._core import Decoder
@@ -98,6 +98,10 @@ class StepEngine:
         for index, row in enumerate(rows, first):
             try:
                 matcher = self._grammars.begin(row.grammar) if row.grammar is not None else None
+            except ValueError as error:
+                out.done(index, GrammarTooLarge(str(error)))
+                continue
+            try:
                 number = self._open(row)
             except (ValueError, TypeError, OverflowError) as error:
                 out.done(index, EngineFailed(detail=f"the core refused the row: {error}"))
@@ -141,7 +145,7 @@ class StepEngine:
                 continue
             one = share.live
             if token == -1:
-                self._fail(one, "no token can be chosen: all are banned, or logits are NaN", live, out)
+                self._fail(one, EngineFailed("no token can be chosen: all are banned, or logits are NaN"), live, out)
                 continue
             report = reports.get(i)
             out.piece(one.index, Token(token) if report is None else Token(token, *report))
@@ -153,7 +157,7 @@ class StepEngine:
                     one.matcher.take(token)
                     forced = one.matcher.forced() if report is None else ()
                 except ValueError as error:
-                    self._fail(one, f"its grammar cannot be followed: {error}", live, out)
+                    self._fail(one, GrammarTooLarge(str(error)), live, out)
                 else:
                     self._force(one, forced[: one.left_tokens], live, out)
 
@@ -169,7 +173,7 @@ class StepEngine:
                 try:
                     masks[len(kept)] = one.matcher.mask()
                 except ValueError as error:
-                    self._fail(one, f"its grammar cannot be followed: {error}", live, out)
+                    self._fail(one, GrammarTooLarge(str(error)), live, out)
                     continue
             kept.append(share)
         return kept, masks
@@ -223,9 +227,11 @@ class StepEngine:
         self._end(one, live)
         out.done(one.index, Generated(reason, cached_tokens, one.scoring.result() if one.scoring else ()))
 
-    def _fail(self, one: Live, why: str, live: list[Live], out: Outbox[GenerationRow, Token, Generated]) -> None:
+    def _fail(
+        self, one: Live, error: ServerError, live: list[Live], out: Outbox[GenerationRow, Token, Generated]
+    ) -> None:
         self._end(one, live)
-        out.done(one.index, EngineFailed(detail=why))
+        out.done(one.index, error)
 
     def _end(self, one: Live, live: list[Live]) -> None:
         live.remove(one)

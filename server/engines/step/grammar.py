@@ -18,7 +18,9 @@ from models.registry import read_card
 from models.tokenizers import Tokenizer, load_tokenizer
 
 KEPT_GRAMMARS = 32
-SHARED: Mapping[str, Any] = {"max_lexer_states": 10_000}
+OWN: Mapping[str, Any] = {"max_items_in_row": 8_000, "initial_lexer_fuel": 4_000_000}
+"""Limits of a completion's own automaton, beside the library's: an optional property of an object takes four items."""
+SHARED: Mapping[str, Any] = {**OWN, "max_lexer_states": 10_000}
 """Limits of the automaton that completions under one grammar share: some 10 MB; a usual schema needs hundreds."""
 KEPT_SPANS = 4096
 
@@ -31,9 +33,9 @@ class Grammars:
         shared, own: limits as the library's ``LLParserLimits`` names them, of what completions share and have alone.
     """
 
-    def __init__(self, folder: str, shared: Mapping[str, Any] = SHARED, own: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, folder: str, shared: Mapping[str, Any] = SHARED, own: Mapping[str, Any] = OWN) -> None:
         self._folder = Path(folder)
-        self._shared, self._own = shared, own or {}
+        self._shared, self._own = shared, own
         self._kept: OrderedDict[str, Any] = OrderedDict()
 
     def begin(self, grammar: str) -> "Matcher":

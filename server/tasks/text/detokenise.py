@@ -4,9 +4,12 @@ Knows bytes of tokens, nothing of stop strings, logprobs or streams.
 """
 
 import codecs
-from collections.abc import Container
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from models.tokenizers import Tokenizer
+
+NOTHING: Mapping[int, str] = MappingProxyType({})
 
 
 class Detokenizer:
@@ -16,13 +19,15 @@ class Detokenizer:
     space is no part of the text, neither at the start nor after a control token.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, continues_text: bool = False, shown: Container[int] = ()) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, *, continues_text: bool = False, shown: Mapping[int, str] = NOTHING
+    ) -> None:
         """Begin a text.
 
         Args:
             tokenizer: whose tokens they are.
             continues_text: the completion goes on in the middle of a text, so its first space counts.
-            shown: ids of control tokens to write out literally; others write nothing.
+            shown: control tokens to write out, and how; others write nothing.
         """
         self._tokenizer = tokenizer
         self._shown = shown
@@ -34,7 +39,7 @@ class Detokenizer:
         piece = self._tokenizer.token_bytes(id)
         if not piece:
             self._at_start = self._tokenizer.adds_leading_space
-            return self._utf8.decode(self._tokenizer.token(id).encode()) if id in self._shown else ""
+            return self._utf8.decode(self._shown[id].encode()) if id in self._shown else ""
         if self._at_start:
             piece, self._at_start = piece.removeprefix(b" "), False
         return self._utf8.decode(piece)

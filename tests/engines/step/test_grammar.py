@@ -17,7 +17,7 @@ from server.engines.rows import GenerationRow, Sampling
 from server.engines.step.engine import StepEngine
 from server.engines.step.grammar import Grammars
 from server.engines.step.support import core
-from server.errors import EngineFailed
+from server.errors import GrammarTooLarge
 
 FOLDER = Path(__file__).parents[3] / "models" / "weights" / "assistant"
 SCHEMA = {
@@ -104,7 +104,7 @@ def test_a_grammar_that_is_none_fails_its_row_alone(engine: StepEngine, tokenize
     out = sink()
     good = GenerationRow([5, 9, 40], 3, sampling=Sampling(temperature=0))
     engine.run([row(tokenizer, "start: nowhere"), good], out)
-    assert isinstance(out.outcomes[0], EngineFailed)
+    assert isinstance(out.outcomes[0], GrammarTooLarge)
     assert out.outcomes[1].reason == "length"
 
 
@@ -136,6 +136,7 @@ def test_a_grammar_beyond_its_limits_fails_its_row_alone(tokenizer: Any, sink: A
     out = sink()
     engine.run([row(tokenizer, nested), row(tokenizer, simple, max_tokens=20)], out)
     engine.close()
-    assert isinstance(out.outcomes[0], EngineFailed)
-    assert "grammar" in out.outcomes[0].detail
+    assert isinstance(out.outcomes[0], GrammarTooLarge)
+    assert out.outcomes[0].status == 400
+    assert out.outcomes[0].detail
     assert out.outcomes[1].reason in ("stop", "length")

@@ -99,7 +99,14 @@ FAMILIES = {
 }
 
 
-def write(folder: Path, family: Family, *, seed: int = 0, quantization: str | None = "int8_float32") -> Path:
+def write(
+    folder: Path,
+    family: Family,
+    *,
+    seed: int = 0,
+    quantization: str | None = "int8_float32",
+    vocabulary: int = VOCABULARY,
+) -> Path:
     """Write a random model of the family."""
     random = np.random.default_rng(seed)
     options = dict(family.options)
@@ -126,8 +133,8 @@ def write(folder: Path, family: Family, *, seed: int = 0, quantization: str | No
 
     decoder = spec.decoder
     decoder.scale_embeddings = family.scale_embeddings
-    decoder.embeddings.weight = matrix(VOCABULARY, WIDTH) * (1.0 if family.scale_embeddings else 3.0)
-    decoder.projection.weight = decoder.embeddings.weight.copy() if family.tied else matrix(VOCABULARY, WIDTH) * 2
+    decoder.embeddings.weight = matrix(vocabulary, WIDTH) * (1.0 if family.scale_embeddings else 3.0)
+    decoder.projection.weight = decoder.embeddings.weight.copy() if family.tied else matrix(vocabulary, WIDTH) * 2
     if family.positions:
         decoder.position_encodings.encodings = random.normal(0, 0.5, (family.positions, WIDTH)).astype(np.float32)
     norm(decoder.layer_norm, WIDTH)
@@ -155,7 +162,7 @@ def write(folder: Path, family: Family, *, seed: int = 0, quantization: str | No
     spec.config.layer_norm_epsilon = 1e-5 if family.positions else 1e-6
     for key, value in family.config.items():
         spec.config.add_attribute(key, value)
-    spec.register_vocabulary([f"t{i}" for i in range(VOCABULARY)])
+    spec.register_vocabulary([f"t{i}" for i in range(vocabulary)])
     spec.validate()
     spec.optimize(quantization=quantization)
     folder.mkdir(parents=True, exist_ok=True)

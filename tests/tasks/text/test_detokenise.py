@@ -52,7 +52,7 @@ def test_control_tokens_write_nothing_unless_shown(tokenizer: SentencePieceToken
     end = tokenizer.id("<|end|>")
     ids = tokenizer.encode_with_specials(["the fox", Special("<|end|>"), "the dog"])
     assert "".join(deltas(tokenizer, ids)) == "the foxthe dog"
-    assert "".join(deltas(tokenizer, ids, shown={end})) == "the fox<|end|>the dog"
+    assert "".join(deltas(tokenizer, ids, shown={end: "[end]"})) == "the fox[end]the dog"
 
 
 @pytest.mark.parametrize(("continues", "text"), [(False, "fox"), (True, " fox")])
