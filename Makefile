@@ -37,7 +37,7 @@ test: $(VENV)/.dev  ## run the tests (ARGS="-k batch" passes options on)
 
 # 2,000 schemas as formats and as many as tools, each asked four times: ten minutes and more.
 test-schemas: $(VENV)/.dev  ## ask a real server thousands of generated schemas (SCHEMA_CASES=2000)
-	SCHEMA_CASES=$(or $(SCHEMA_CASES),2000) $(BIN)/python -m pytest -s tests/tasks/schemas tests/api/test_schema_answers.py $(ARGS)
+	SCHEMA_CASES=$(or $(SCHEMA_CASES),2000) $(BIN)/python -m pytest -s tests/tasks/json_schema tests/api/test_schema_answers.py $(ARGS)
 
 # Clients of others, in an environment of their own beside the server's (tests/compat/test_clients_*.py). What they warn
 # of is theirs. tests/conftest.py wants the server's packages, so pytest is to look no further up than tests/compat.

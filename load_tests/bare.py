@@ -3,7 +3,7 @@
     python -m load_tests.bare --model translate        # every setting, best first
 
 The best setting is what the server is held against (``load_tests.efficiency``); the same table is where the
-defaults of ``server.residents.build`` come from. Nothing of ``server`` is used to compute here.
+defaults of ``server.serving.build`` come from. Nothing of ``server`` is used to compute here.
 """
 
 import argparse

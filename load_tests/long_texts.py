@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from models.learn.vectors import Vectors
 from models.registry import find_models
 from models.tokenizers import load_tokenizer
-from server.learn.vectors import Vectors
 from server.settings import SHIPPED_MODELS
 from server.tasks.heads import Floats, Head
-from server.tasks.text.chunks import chunk
+from server.tasks.text.sentences import chunk
 
 LABELS = ("negative", "neutral", "positive")
 DOCUMENT_TOKENS = 600

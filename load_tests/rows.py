@@ -14,8 +14,8 @@ from load_tests.texts import chats, sentences
 from models.registry import ModelCard
 from models.tokenizers import load_tokenizer
 from server.batching.batcher import Batcher
+from server.serving.registry import Services
 from server.tasks.model import Model, Supervised
-from server.tasks.services import Services
 
 MAX_TOKENS = 64
 

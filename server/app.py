@@ -11,10 +11,9 @@ from fastapi import FastAPI
 
 from server import api, tracing
 from server.errors import Unavailable
-from server.house import House
 from server.metrics import Metrics
+from server.serving.registry import House, Services
 from server.settings import Settings
-from server.tasks.services import Services
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ Errors are facts with typed fields. This module knows no HTTP library: ``status`
 client sees, ``kind`` and ``code`` are the ``type`` and ``code`` of OpenAI's error shape.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -297,3 +298,68 @@ class DeadlinePassed(ServerError, status=504, kind="timeout_error", code="deadli
     @property
     def message(self) -> str:
         return f"No answer within {self.limit_s:.0f} s, the limit for a request here."
+
+
+@dataclass(eq=False)
+class ModelNotAllowed(ServerError, status=403, kind="permission_error", code="model_not_allowed"):
+    """The key is known here, but this model is none of those it may use."""
+
+    name: str
+    allowed: Sequence[str]
+
+    @property
+    def message(self) -> str:
+        return f"This API key may not use the model '{self.name}'. It may use: {', '.join(self.allowed) or 'none'}."
+
+    @property
+    def param(self) -> str | None:
+        return "model"
+
+
+@dataclass(eq=False)
+class HostNotAllowed(ServerError, status=403, kind="permission_error", code="host_not_allowed"):
+    """A server without keys was asked under a name that is not its machine's."""
+
+    @property
+    def message(self) -> str:
+        return (
+            "A server without keys answers under names of its own machine. "
+            "Ask localhost, or name the host in allowed_hosts."
+        )
+
+
+@dataclass(eq=False)
+class TooSlow(ServerError, status=408, kind="timeout_error", code="request_timeout"):
+    """The request did not arrive in time."""
+
+    what: str
+    limit_s: float
+
+    @property
+    def message(self) -> str:
+        return f"{self.what} did not arrive within {self.limit_s:g} s."
+
+
+@dataclass(eq=False)
+class RateLimited(ServerError, status=429, kind="rate_limit_error", code="rate_limit_exceeded"):
+    """The key has used up its rate; it has some again in ``wait_s`` seconds."""
+
+    limit: int
+    unit: str
+    wait_s: float
+
+    @property
+    def message(self) -> str:
+        return f"This API key may use {self.limit} {self.unit} a minute. Try again in {math.ceil(self.wait_s)} s."
+
+
+@dataclass(eq=False)
+class HeadTooLarge(ServerError, status=431, kind="invalid_request_error", code="head_too_large"):
+    """The request line and the headers are over their limits."""
+
+    limit_bytes: int
+    limit_headers: int
+
+    @property
+    def message(self) -> str:
+        return f"The head of a request may have {self.limit_bytes} bytes and {self.limit_headers} headers."

@@ -63,7 +63,7 @@ def configure(level: str = "INFO", form: LogFormat = "text", stream: TextIO | No
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    # The access line is ours (server/api/observe.py); uvicorn's would log addresses and raw paths.
+    # The access line is ours (server/api/access.py); uvicorn's would log addresses and raw paths.
     logging.getLogger("uvicorn.access").disabled = True
 
 

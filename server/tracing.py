@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from models.extras import how_to_install
 from server.api.record import Record
-from server.extras import how_to_install
 from server.settings import SettingsError
 
 if TYPE_CHECKING:

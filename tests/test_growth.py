@@ -15,7 +15,7 @@ import models
 import server
 from models.registry import find_models, load_family
 from models.tokenizers import load_tokenizer
-from server.tasks.text.templates import ChatTemplate
+from server.tasks.generation.chat_template import ChatTemplate
 from tests.hostile import ENDS, UNITS, digits, growth, shape
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +24,7 @@ METHODS = ("search", "match", "fullmatch", "finditer")
 READERS = {"sub": "finditer", "subn": "finditer", "findall": "finditer", "split": "finditer"}
 """Methods that read a text as another one does."""
 MADE_IN_FUNCTIONS = {
-    "server/tasks/text/templates.py",  # of a model's special tokens, once for a model; tried below
+    "server/tasks/generation/chat_template.py",  # of a model's special tokens, once for a model; tried below
     "models/recipes/assistant/swapping.py",  # training tools: of names in their own data
     "models/recipes/assistant/renaming.py",
     "models/recipes/translate/made.py",

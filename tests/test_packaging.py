@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from server.extras import how_to_install
+from models.extras import how_to_install
 from tests.test_repository import texts
 
 ROOT = Path(__file__).parent.parent

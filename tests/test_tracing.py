@@ -204,6 +204,6 @@ def test_without_the_extra_the_setting_is_an_error_that_says_what_to_install(mon
 def test_without_the_setting_nothing_is_imported() -> None:
     # FastAPI itself imports OpenTelemetry's interface where it is installed; the SDK and the exporter are ours.
     ours = "('opentelemetry.sdk', 'opentelemetry.exporter')"
-    code = f"import sys, server.app, server.serve; print([n for n in sys.modules if n.startswith({ours})])"
+    code = f"import sys, server.app, server.http.server; print([n for n in sys.modules if n.startswith({ours})])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.vllm_names import SHARED
+from server.metrics import SHARED
 from tests.api import conftest as api
 
 pytestmark = pytest.mark.anyio

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import describe, docs, ops, pages, playground, problems
+from server.api import docs, errors, ops, pages, playground
+from server.api.access import Observe, Spans
 from server.api.auth import Keys
-from server.api.compat import classifiers, deepl, libretranslate
+from server.api.compat import classifiers, deepl, libretranslate, tokens
+from server.api.hearth import sentiment, translations
 from server.api.hosts import Hosts
-from server.api.keys import Keyring
-from server.api.observe import Observe, Spans
+from server.api.keys import Clock, Keyring
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
-from server.api.openai.token_json import TokenJson
-from server.api.own import sentiment, tokens, translations
-from server.api.rates import Clock
-from server.metrics import Metrics
+from server.api.openai.logprobs import TokenJson
+from server.metrics import Metrics, VllmNames
+from server.serving.registry import Services
 from server.settings import Settings
-from server.tasks.services import Services
-from server.vllm_names import VllmNames
 
 ROUTERS: Sequence[APIRouter] = (
     chat.router,
@@ -65,8 +63,8 @@ def install(
     needs_keys = bool(settings.api_keys or settings.api_keys_file)
     app.state.keyring = Keyring(settings.api_keys, settings.api_keys_file, clock) if needs_keys else None
     app.router.redirect_slashes = False  # a redirect would be an answer in another shape
-    problems.install(app)
-    describe.install(app)
+    errors.install(app)
+    errors.describe(app)
     for router in (*ROUTERS, playground.router) if settings.playground else ROUTERS:
         # Not include_router: it keeps routers nested, and finding a route in them takes longer than answering.
         app.router.routes.extend(router.routes)
@@ -95,7 +93,7 @@ def metrics_only(settings: Settings, metrics: Metrics) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.metrics = metrics
     app.router.redirect_slashes = False
-    problems.install(app)
+    errors.install(app)
     app.router.routes.extend(ops.scraping.routes)
     app.add_middleware(Hosts, allowed=settings.allowed_hosts)
     app.add_middleware(Observe, metrics=metrics)

@@ -6,9 +6,9 @@ from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.api import problems
+from server.api import errors
+from server.api.errors import peer_of
 from server.api.keys import Holder, Keyring
-from server.api.peers import peer_of
 from server.api.record import KEY, Record
 from server.errors import NotAuthenticated, ServerError
 
@@ -48,7 +48,7 @@ class Keys:
                 raise NotAuthenticated
         except ServerError as error:
             record.fail(error)
-            await problems.response_of(error, scope["path"])(scope, receive, answer)
+            await errors.response_of(error, scope["path"])(scope, receive, answer)
             return
         try:
             await self._app(scope, receive, answer)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from server.api.reading import JsonRequest
 from server.api.record import Record, record_of
+from server.api.request import JsonRequest
 from server.errors import TooLarge
 from server.metrics import Metrics
+from server.serving.registry import Services
 from server.settings import Settings
-from server.tasks.services import Services
 
 
 async def services_of(request: Request) -> Services:

@@ -13,9 +13,9 @@ from collections.abc import Collection
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api import problems
+from server.api import errors
 from server.api.record import KEY
-from server.refusals import HostNotAllowed
+from server.errors import HostNotAllowed
 
 PRIVATE = (".localhost", ".local", ".internal")
 """Ends of names that nobody can register."""
@@ -35,7 +35,7 @@ class Hosts:
         if scope["type"] == "http" and not self._is_ours(Headers(scope=scope).get("host", "")):
             error = HostNotAllowed()
             scope[KEY].fail(error)
-            await problems.response_of(error, scope["path"])(scope, receive, send)
+            await errors.response_of(error, scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

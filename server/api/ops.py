@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from server.api.deps import MetricsDep, ServicesDep
-from server.api.reading import JsonRoute
+from server.api.request import JsonRoute
 
 router = APIRouter(route_class=JsonRoute, tags=["Operations"])
 scraping = APIRouter(route_class=JsonRoute, tags=["Operations"])

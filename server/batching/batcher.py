@@ -14,17 +14,24 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 from server.batching import policy
 from server.batching.cores import CoreBudget
 from server.batching.job import Job, Seat
-from server.batching.observer import Observer
+from server.batching.outbox import Run
 from server.batching.policy import Limits
-from server.batching.run import Run
 from server.engines.base import Engine, PieceT, ResultT, Room, RowT
 from server.engines.kinds import Kind
 from server.errors import EngineFailed, Overloaded, ServerError, TooLarge, Unavailable
+
+
+class Observer(Protocol):
+    """Who is told of batches; called on lane threads, must not block."""
+
+    def batch(self, rows: int, tokens: int, padding_ratio: float) -> None:
+        """A batch begins; ``padding_ratio`` is the share of its tokens that only fill rows up."""
+
 
 log = logging.getLogger(__name__)
 

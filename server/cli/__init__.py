@@ -265,7 +265,7 @@ def _serve(file: Path | None, flags: dict[str, Any]) -> int:
         print(f"hearth: {problem}", file=sys.stderr)
         return 1
     from server.app import create_app  # loaded late: help and wrong settings need none of it
-    from server.serve import serve
+    from server.http.server import serve
 
     logs.configure(settings.log_level, settings.log_format)
     for remark in (*remarks, *machine.lacks()):

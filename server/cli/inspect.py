@@ -64,7 +64,7 @@ def doctor(settings: Settings) -> int:
     from models.registry import MANIFEST, ManifestError, read_card, verify
     from models.tokenizers import load_tokenizer
     from server.batching.cores import usable_cores
-    from server.residents.build import engine_for
+    from server.serving.build import engine_for
 
     cores = settings.cores or usable_cores()
     print(f"machine   {platform.machine()}, {cores} usable cores, Python {platform.python_version()}")

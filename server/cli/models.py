@@ -16,8 +16,8 @@ from models.convert.hub import CannotFetch, download
 from models.convert.make import UNFINISHED, require_name
 from models.convert.source import SourceError
 from models.convert.table import converter_for
+from models.extras import how_to_install
 from models.registry import MANIFEST, ManifestError, read_card
-from server.extras import how_to_install
 from server.settings import SHIPPED_MODELS, Settings
 
 NEEDED = ("huggingface_hub", "safetensors", "torch", "transformers")

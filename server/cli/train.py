@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from models.learn.fit import CannotFit, fit, require_library
+from models.learn.folder import confusion_table, require_free, write_folder
+from models.learn.vectors import Vectors
 from models.registry import ManifestError, ModelCard, find_models
 from server.batching.cores import usable_cores
 from server.cli.files import FileProblem, read
-from server.learn.fit import CannotFit, fit, require_library
-from server.learn.folder import confusion_table, require_free, write_folder
-from server.learn.vectors import Vectors
 from server.settings import SHIPPED_MODELS, Settings
 
 SHOWN = 5

@@ -14,11 +14,11 @@ import numpy as np
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
 from server.errors import InvalidValue
-from server.tasks.aside import ITEM_CHARACTERS, SMALL_PRODUCTS, aside, size_of
 from server.tasks.heads import Floats, Head
 from server.tasks.model import Model
+from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, aside, size_of
 from server.tasks.results import Done, Scores, Usage
-from server.tasks.text.chunks import chunk
+from server.tasks.text.sentences import chunk
 
 CHUNK_TOKENS = 48
 """Tokens of a chunk, about two sentences. Classifiers are trained on sentences and judge these best: chunks as long as

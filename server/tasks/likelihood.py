@@ -13,10 +13,10 @@ from models.registry import ModelCard
 from server.batching.job import Timing
 from server.engines.rows import Generated, GenerationRow
 from server.errors import ContextLengthExceeded, InvalidValue, UnsupportedParameter
-from server.tasks.aside import aside, size_of
 from server.tasks.decisions import Question
-from server.tasks.generation import Generation
+from server.tasks.generation.task import Generation
 from server.tasks.model import Model
+from server.tasks.offload import aside, size_of
 from server.tasks.results import Done, Usage
 
 NO_INPUT = "N/A"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from server.batching.job import Timing
-from server.tasks.told import NONE, Told
+from server.tasks.logprobs import NONE, Told
 
 ItemT = TypeVar("ItemT")
 

@@ -38,10 +38,10 @@ from server.engines.rows import (
 )
 from server.errors import EngineFailed
 from server.metrics import Metrics
+from server.serving.registry import Broken, Services
 from server.settings import Settings
+from server.tasks.generation.options import GenerationOptions
 from server.tasks.model import Model, State
-from server.tasks.options import GenerationOptions
-from server.tasks.services import Broken, Services
 
 WEIGHTS = Path(__file__).parents[2] / "models" / "weights"
 KIND = {"generation": "ct2-generator", "translation": "ct2-translator"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from server.api import bodies
+from server.api import request
 from tests.hostile import digits, shape
 
 pytestmark = pytest.mark.anyio
@@ -103,7 +103,7 @@ def yardstick_s() -> float:
 
     def parse_s() -> float:
         began_s = time.process_time()
-        bodies.parse(raw)
+        request.parse(raw)
         return time.process_time() - began_s
 
     return min(parse_s() for _ in range(3))

@@ -16,11 +16,11 @@ from models.cards import TranslationSpec
 from models.families import m2m100
 from models.registry import load_family, read_card
 from models.tokenizers import load_tokenizer
-from server.engines.ct2_translator import TranslatorEngine
+from server.engines.ct2 import TranslatorEngine
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Translated
-from server.tasks.text.marks import Marked
-from server.tasks.translation_rows import Rows
+from server.tasks.translation.marks import Marked
+from server.tasks.translation.rows import Rows
 from tests.hub_folders import POSITIONS, SENTENCES, write_classifier, write_translator
 from tests.server_process import serving
 

@@ -7,7 +7,7 @@ import pytest
 from openai.types import Model
 
 from server.errors import Unavailable
-from server.tasks.services import Broken
+from server.serving.registry import Broken
 
 pytestmark = pytest.mark.anyio
 

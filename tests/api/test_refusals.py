@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from server.api.peers import OPENAI, PEERS, peer_of
-from server.residents.folders import Folders
-from server.tasks.services import Broken, Services
+from server.api.errors import OPENAI, PEERS, peer_of
+from server.serving.folders import Folders
+from server.serving.registry import Broken, Services
 from tests.poison import copied, damage
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.api import events
+from server.api import sse
 from server.api.record import Record
 from server.errors import EngineFailed
 
@@ -106,7 +106,7 @@ def record() -> Record:
     return Record("req_1", "POST", time.perf_counter())
 
 
-async def sent_by(stream: events.EventStream, pinged: asyncio.Event | None = None) -> str:
+async def sent_by(stream: sse.EventStream, pinged: asyncio.Event | None = None) -> str:
     """All that a stream sends; the event is set with each ping."""
     sent: list[bytes] = []
     never = asyncio.Event()
@@ -116,7 +116,7 @@ async def sent_by(stream: events.EventStream, pinged: asyncio.Event | None = Non
 
     async def send(message: Any) -> None:
         sent.append(message.get("body", b""))
-        if pinged is not None and sent[-1] == events.PING:
+        if pinged is not None and sent[-1] == sse.PING:
             pinged.set()
 
     async with asyncio.timeout(10):
@@ -134,7 +134,7 @@ async def test_an_idle_stream_gets_pings_also_before_its_first_event() -> None:
             pinged.clear()
             yield b"data: %d\n\n" % number
 
-    text = await sent_by(await events.begin(slow(), record(), 10, ping_s=0.01), pinged)
+    text = await sent_by(await sse.begin(slow(), record(), 10, ping_s=0.01), pinged)
     assert re.fullmatch(r"(: ping\n\n)+data: 1\n\n(: ping\n\n)+data: 2\n\ndata: \[DONE\]\n\n", text)
 
 
@@ -149,7 +149,7 @@ async def test_a_stream_over_its_deadline_ends_with_an_error_event() -> None:
             closed.set()
 
     about = record()
-    text = await sent_by(await events.begin(endless(), about, 0.05))
+    text = await sent_by(await sse.begin(endless(), about, 0.05))
     assert '"code": "deadline_passed"' in text
     assert text.endswith("data: [DONE]\n\n")
     assert closed.is_set()
@@ -161,7 +161,7 @@ async def test_a_defect_in_a_stream_ends_it_with_an_error_event_without_internal
         yield b"data: 1\n\n"
         raise RuntimeError("the secret detail")
 
-    text = await sent_by(await events.begin(breaks(), record(), 10))
+    text = await sent_by(await sse.begin(breaks(), record(), 10))
     assert '"code": "internal_error"' in text
     assert "secret" not in text
     assert text.endswith("data: [DONE]\n\n")
@@ -173,7 +173,7 @@ async def test_what_fails_at_once_never_begins_a_stream() -> None:
         yield b""
 
     with pytest.raises(EngineFailed):
-        await events.begin(fails(), record(), 10)
+        await sse.begin(fails(), record(), 10)
 
 
 async def test_a_stream_without_events_is_done() -> None:
@@ -181,7 +181,7 @@ async def test_a_stream_without_events_is_done() -> None:
         return
         yield b""
 
-    assert await sent_by(await events.begin(empty(), record(), 10)) == "data: [DONE]\n\n"
+    assert await sent_by(await sse.begin(empty(), record(), 10)) == "data: [DONE]\n\n"
 
 
 async def test_a_client_that_leaves_while_it_is_sent_to_ends_the_events_at_once() -> None:
@@ -202,7 +202,7 @@ async def test_a_client_that_leaves_while_it_is_sent_to_ends_the_events_at_once(
             sending.set()
             await asyncio.Event().wait()  # its buffers are full
 
-    stream = await events.begin(works(), record(), 10)
+    stream = await sse.begin(works(), record(), 10)
     answering = asyncio.create_task(stream({"type": "http"}, receive, send))
     await sending.wait()
     gone.set()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.api import events
-from server.api.openai.text_chunks import TextChunks
+from server.api import sse
+from server.api.openai.streaming import TextChunks
 from server.api.schemas.chat import ChatChunk, ChatDelta, ChunkChoice
 
 
@@ -21,4 +21,4 @@ def chunk(index: int, text: str) -> ChatChunk:
 def test_a_filled_chunk_is_the_encoded_chunk(text: str) -> None:
     chunks = TextChunks(chunk)
     for index in (0, 3, 0):
-        assert chunks.encode(index, text) == events.encode(chunk(index, text))
+        assert chunks.encode(index, text) == sse.encode(chunk(index, text))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.learn.fit import CannotFit, fit
 from models.registry import find_models, verify
 from server.cli import main
-from server.learn.fit import CannotFit, fit
 from server.settings import SHIPPED_MODELS
 from tests.server_process import serving
 

@@ -12,11 +12,11 @@ from models.convert.chat import family_of
 from models.families import hub, hub_hermes, hub_llama3
 from models.tokenizers import HuggingFaceTokenizer
 from server.engines.rows import Generated, Token
-from server.tasks.call_reader import CallReader
-from server.tasks.completion import Completion, TokenTexts
-from server.tasks.grammars import tool_signature
+from server.tasks.generation.calling import CallReader
+from server.tasks.generation.completion import Completion, TokenTexts
+from server.tasks.generation.grammars import tool_signature
+from server.tasks.generation.stop_strings import CallMarks
 from server.tasks.results import Delta
-from server.tasks.text.calls import CallMarks
 from tests.convert.decoder_repositories import CHAT_ML, byte_level
 
 WEATHER = {

@@ -14,7 +14,7 @@ from models.convert.tokens import Tokens
 from models.registry import find_models, read_card
 from models.writing import write_manifest
 from server.settings import SHIPPED_MODELS
-from server.tasks.text.templates import ChatTemplate
+from server.tasks.generation.chat_template import ChatTemplate
 from tests.convert.decoder_repositories import CHAT_ML, byte_level, write_json
 
 

@@ -20,8 +20,8 @@ from models.tokenizers import load_tokenizer
 from server.cli.probes import open_served
 from server.engines.step import support
 from server.engines.step.support import core
-from server.residents.build import engine_for
-from server.tasks.text.templates import ChatTemplate
+from server.serving.build import engine_for
+from server.tasks.generation.chat_template import ChatTemplate
 from tests.convert.decoder_repositories import CHAT_ML, KINDS, POSITIONS, WINDOWED, change, write
 
 STEP = pytest.mark.skipif(core() is None, reason="the step engine is not compiled here")

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from models.convert import Request, convert, read_source
 from models.registry import read_card
 from models.tokenizers import load_tokenizer
-from server.engines.ct2_encoder import EncoderEngine
+from server.engines.ct2 import EncoderEngine
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Encoded, EncoderRow
 from server.tasks.heads import Head

@@ -5,7 +5,7 @@ import pytest
 
 from server.engines.base import NO_ROOM, Room, Turn
 from server.engines.kinds import EngineSpec
-from server.engines.process import ProcessEngine
+from server.engines.process.supervisor import ProcessEngine
 
 
 class Sink:

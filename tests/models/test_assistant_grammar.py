@@ -7,7 +7,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from models.families.assistant_grammar import ARGUMENT, CALL, VALUE, call_grammar
 from models.signatures import Signature
-from server.tasks.grammars import tool_signature
+from server.tasks.generation.grammars import tool_signature
 
 NEEDED = ("city", "day")
 

@@ -20,7 +20,7 @@ from models.families.hearth_assistant import (
     tools_from_schemas,
 )
 from models.tokenizers import Segment
-from server.tasks.text.templates import ChatTemplate
+from server.tasks.generation.chat_template import ChatTemplate
 
 TEMPLATE = Path(__file__).parents[2] / "models" / "recipes" / "assistant" / "chat_template.jinja"
 SCHEMAS = [

@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from server import api
 from server.api.pages import POLICY, TYPES
 from server.metrics import Metrics
+from server.serving.registry import Services
 from server.settings import Settings
-from server.tasks.services import Services
 
 pytestmark = pytest.mark.anyio
 

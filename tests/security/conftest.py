@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.serve import Server, make_server
+from server.http.server import Server, make_server
 from server.settings import Settings
 from tests.api import conftest as api
 
@@ -58,7 +58,7 @@ def listening(serving: Any) -> Listen:
         async with serving(**settings) as made:
             settings.pop("patience_s", None)
             server = make_server(made.app, Settings(port=0, **settings))
-            running = asyncio.create_task(server.serve())
+            running = asyncio.create_task(server.http.server())
             while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
                 await asyncio.sleep(0)
             port = server.servers[0].sockets[0].getsockname()[1]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from server.api import bodies
+from server.api import request
 from server.errors import TooLarge
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ async def test_nothing_may_follow_what_was_compressed(served: Any, raw: bytes) -
 
 
 async def test_without_its_extra_zstd_is_refused_by_name(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "zstandard", None)
+    monkeypatch.setattr(request, "zstandard", None)
     response = await send(served, zstandard.compress(BODY), "zstd")
     assert response.status_code == 415
     assert "extra 'zstd'" in response.json()["error"]["message"]
@@ -49,7 +49,7 @@ def test_a_bomb_is_not_unpacked_beyond_the_limit(encoding: str, compress: Any) -
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge):
-            bodies.unpack(bomb, encoding, MB)
+            request.unpack(bomb, encoding, MB)
         assert tracemalloc.get_traced_memory()[1] < 10 * MB
     finally:
         tracemalloc.stop()
@@ -95,7 +95,7 @@ async def test_a_name_given_twice_is_refused_however_it_is_spelt(served: Any, ra
     ],
 )
 def test_one_name_may_be_in_several_objects_and_in_texts(raw: str) -> None:
-    assert bodies.parse(raw.encode()) == json.loads(raw)
+    assert request.parse(raw.encode()) == json.loads(raw)
 
 
 @pytest.mark.parametrize(

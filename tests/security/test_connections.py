@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from server import connections
-from server.connections import room_for
+from server.http import connection
+from server.http.connection import room_for
 from tests.security.conftest import GET, Listening, answer
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +69,7 @@ async def test_a_body_that_does_not_come_is_a_408_and_the_connection_is_closed(l
 async def test_a_body_that_goes_on_after_its_answer_is_cut(
     listening: Any, framing: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "LINGER_S", SOON_S)
+    monkeypatch.setattr(connection, "LINGER_S", SOON_S)
     chunk = b"a" * 1000 if b"length" in framing else b"3e8\r\n" + b"a" * 1000 + b"\r\n"
     async with listening() as server:
         reader, writer = await server.connect()
@@ -77,7 +77,7 @@ async def test_a_body_that_goes_on_after_its_answer_is_cut(
         assert (await answer(reader))[0] == 404
         with pytest.raises(ConnectionError):
             await trickle(writer, chunk)
-        assert server.connections == 0
+        assert server.http.connection == 0
 
 
 async def test_over_the_limit_the_longest_idle_gives_way(listening: Any) -> None:
@@ -141,13 +141,13 @@ async def test_what_is_left_unread_at_the_end_does_not_hold_a_connection(listeni
         greedy.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(greedy, ("127.0.0.1", server.port))
-        await until(lambda: server.connections == 1)
+        await until(lambda: server.http.connection == 1)
         (stuck,) = server.server.server_state.connections
         stuck.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         await loop.sock_sendall(greedy, ask % (len(body), body))
         await until(lambda: stuck.transport.get_write_buffer_size() > 0)
         assert not stuck.flow.write_paused, "so little that nothing else looks at it"
-        await until(lambda: server.connections == 0)
+        await until(lambda: server.http.connection == 0)
         greedy.close()
 
 
@@ -156,7 +156,7 @@ def test_the_limit_on_open_files_bounds_the_connections() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
         assert room_for(2000) == 2000
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 2000 + connections.RESERVED_FILES
-        assert room_for(hard) == hard - connections.RESERVED_FILES
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 2000 + connection.RESERVED_FILES
+        assert room_for(hard) == hard - connection.RESERVED_FILES
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -11,7 +11,7 @@ from itertools import cycle
 
 import pytest
 
-from server.connections import RESERVED_FILES
+from server.http.connection import RESERVED_FILES
 from server.machine import resident_bytes
 from tests.server_process import serving
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.strict import MAX_HEAD_BYTES, MAX_HEADERS
+from server.http.connection import MAX_HEAD_BYTES, MAX_HEADERS
 from tests.security.conftest import GET, answer
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""What `server.connections` and `server.strict` use of the libraries whose classes they subclass is still there.
+"""What `server.http.connection` uses of the libraries whose classes it subclasses is still there.
 
 The names are read from our source, so the list cannot be out of date: a name that a new version of uvicorn or h11 has
 renamed or dropped fails a test that says which. That a hook is not only there but called is what the other tests of
@@ -20,7 +20,7 @@ import uvicorn
 from uvicorn.protocols.http import h11_impl
 from uvicorn.server import ServerState
 
-from server import connections, serve, strict
+from server.http import connection, server
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n"
 OURS = {"head", "handle_hangup"}
@@ -39,9 +39,9 @@ class Subclass:
 
 
 SUBCLASSES = [
-    Subclass(connections.Connection, h11_impl.H11Protocol, h11_impl),
-    Subclass(strict.StrictConnection, h11.Connection, h11_impl),
-    Subclass(serve.Server, uvicorn.Server, uvicorn.server),
+    Subclass(connection.Connection, h11_impl.H11Protocol, h11_impl),
+    Subclass(connection.StrictConnection, h11.Connection, h11_impl),
+    Subclass(server.Server, uvicorn.Server, uvicorn.server),
 ]
 
 
@@ -126,7 +126,7 @@ async def instance(kind: type, ended: asyncio.Event) -> Any:
     config.load()
     connection = h11_impl.H11Protocol(config, ServerState(), {})
     assert isinstance(connection.conn, h11.Connection)
-    connection.conn = strict.StrictConnection()  # as ours does
+    connection.conn = connection.StrictConnection()  # as ours does
     connection.connection_made(Transport())
     connection.data_received(REQUEST)
     return connection

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from server.errors import InvalidValue
-from server.tasks.text.templates import ChatTemplate
+from server.tasks.generation.chat_template import ChatTemplate
 
 pytestmark = pytest.mark.anyio
 

@@ -11,10 +11,10 @@ from models.tokenizers import load_tokenizer
 from server.batching.batcher import Batcher
 from server.batching.cores import CoreBudget
 from server.engines.kinds import KINDS
-from server.engines.process import ProcessEngine
-from server.residents.build import engine_for
+from server.engines.process.supervisor import ProcessEngine
+from server.serving.build import engine_for
+from server.serving.registry import Services
 from server.tasks.model import Model
-from server.tasks.services import Services
 
 WEIGHTS = Path(__file__).parents[2] / "models" / "weights"
 

@@ -11,9 +11,9 @@ from models.families import m2m100
 from models.registry import read_card
 from models.tokenizers import SentencePieceTokenizer
 from server.errors import InvalidValue
-from server.tasks.chat_translation import ChatTranslation
 from server.tasks.model import Model
-from server.tasks.translation import TranslationTask
+from server.tasks.translation.chat import ChatTranslation
+from server.tasks.translation.task import TranslationTask
 
 SHIPPED = read_card(Path(__file__).parents[2] / "models" / "weights" / "translate")
 

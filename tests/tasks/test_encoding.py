@@ -6,11 +6,11 @@ import pytest
 
 from models.cards import HeadSpec
 from server.errors import InputTooLong, InvalidValue
+from server.serving.registry import Services
 from server.tasks import heads
 from server.tasks.encoding import Classification
 from server.tasks.heads import Head
-from server.tasks.services import Services
-from server.tasks.text.chunks import chunk
+from server.tasks.text.sentences import chunk
 
 pytestmark = pytest.mark.anyio
 

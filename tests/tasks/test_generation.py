@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from server.errors import ContextLengthExceeded, InvalidValue, ModelNotFound, Overloaded, UnsupportedParameter
-from server.tasks.options import GenerationOptions
-from server.tasks.services import Services
+from server.serving.registry import Services
+from server.tasks.generation.options import GenerationOptions
 
 pytestmark = pytest.mark.anyio
 

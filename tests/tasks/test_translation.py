@@ -1,11 +1,11 @@
 import pytest
 
 from server.errors import InvalidValue
-from server.tasks.services import Services
-from server.tasks.text.blocks import Rules
-from server.tasks.text.glossary import Term
-from server.tasks.text.markup import cut
-from server.tasks.translation_options import TranslationOptions
+from server.serving.registry import Services
+from server.tasks.translation.glossary import Term
+from server.tasks.translation.html_blocks import Rules
+from server.tasks.translation.html_tokens import cut
+from server.tasks.translation.progress import TranslationOptions
 
 pytestmark = pytest.mark.anyio
 

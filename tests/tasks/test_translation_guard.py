@@ -10,13 +10,13 @@ from models.tokenizers import load_tokenizer
 from server.batching.batcher import Batcher
 from server.batching.cores import CoreBudget
 from server.batching.policy import Limits
-from server.engines import keys
+from server.engines import kinds
 from server.engines.base import Outbox
 from server.engines.kinds import KINDS
 from server.engines.rows import Hypothesis, Translated, TranslationRow
 from server.errors import Overloaded
 from server.tasks.model import Model
-from server.tasks.translation import TranslationTask
+from server.tasks.translation.task import TranslationTask
 from tests.tasks.conftest import WEIGHTS, Unobserved
 
 pytestmark = pytest.mark.anyio
@@ -102,4 +102,4 @@ async def test_what_is_good_is_asked_for_once() -> None:
 
 
 def test_rows_with_and_without_alignment_do_not_share_a_call() -> None:
-    assert keys.translator(TranslationRow(["a"], 8)) != keys.translator(TranslationRow(["a"], 8, alignment=True))
+    assert kinds.translator(TranslationRow(["a"], 8)) != kinds.translator(TranslationRow(["a"], 8, alignment=True))

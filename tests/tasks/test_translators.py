@@ -12,8 +12,7 @@ from models.registry import read_card
 from models.tokenizers import SentencePieceTokenizer
 from server.errors import InvalidValue, ModelNotFound
 from server.tasks.model import Model
-from server.tasks.translation import TranslationTask
-from server.tasks.translators import Translators
+from server.tasks.translation.task import TranslationTask, Translators
 
 SHIPPED = read_card(Path(__file__).parents[2] / "models" / "weights" / "translate")
 

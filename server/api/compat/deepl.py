@@ -12,11 +12,11 @@ from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import MetricsDep, RecordDep, ServicesDep, SettingsDep, require_items, services_of
 from server.api.schemas.base import Texts, as_list, refuse
 from server.errors import InvalidValue, UnsupportedParameter
-from server.tasks.aside import aside, size_of
-from server.tasks.text.blocks import Rules
-from server.tasks.text.markup import cut
-from server.tasks.text.names import english_name
-from server.tasks.translation_options import TranslationOptions
+from server.tasks.offload import aside, size_of
+from server.tasks.text.language import english_name
+from server.tasks.translation.html_blocks import Rules
+from server.tasks.translation.html_tokens import cut
+from server.tasks.translation.progress import TranslationOptions
 
 UNLIMITED_CHARACTERS = 10**12
 """What ``/v2/usage`` states as the limit: its clients need a number."""

@@ -12,11 +12,10 @@ from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items, 
 from server.api.schemas.base import Texts, as_list
 from server.errors import UnsupportedParameter
 from server.tasks.results import Translation
-from server.tasks.text.blocks import Rules
-from server.tasks.text.language import tell
-from server.tasks.text.names import english_name
-from server.tasks.translation_options import TranslationOptions
-from server.tasks.translators import Translators
+from server.tasks.text.language import english_name, tell
+from server.tasks.translation.html_blocks import Rules
+from server.tasks.translation.progress import TranslationOptions
+from server.tasks.translation.task import Translators
 
 router = APIRouter(route_class=PeerRoute, tags=["LibreTranslate"])
 

@@ -6,10 +6,10 @@ from urllib.parse import parse_qs
 from pydantic import ConfigDict
 from starlette.datastructures import Headers
 
-from server.api.reading import JsonRequest, JsonRoute
+from server.api.request import JsonRequest, JsonRoute
 from server.api.schemas.base import RequestBody
 from server.errors import BadRequest, UnsupportedMediaType
-from server.tasks.aside import SMALL_BYTES, aside
+from server.tasks.offload import SMALL_BYTES, aside
 
 FORM = "application/x-www-form-urlencoded"
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from server.api.deps import SettingsDep
 from server.api.pages import File, Folder
-from server.api.reading import JsonRoute
+from server.api.request import JsonRoute
 
 router = APIRouter(route_class=JsonRoute, include_in_schema=False)
 

@@ -6,14 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from server.api import events
+from server.api import sse
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now
-from server.api.openai.fingerprint import fingerprint
-from server.api.openai.pace import Deltas, Pace
-from server.api.openai.text_chunks import TextChunks
-from server.api.openai.token_json import TokenJson, filled
-from server.api.reading import JsonRoute
+from server.api.openai.logprobs import TokenJson, filled
+from server.api.openai.streaming import Deltas, Pace, TextChunks, fingerprint
 from server.api.record import Record
+from server.api.request import JsonRoute
 from server.api.schemas.chat import (
     Answer,
     CallMade,
@@ -27,7 +25,7 @@ from server.api.schemas.chat import (
     GenerationUsage,
 )
 from server.api.schemas.logprobs import Logprobs
-from server.tasks.aside import SMALL_BYTES, aside
+from server.tasks.offload import SMALL_BYTES, aside
 from server.tasks.results import Choice, Delta, ToolCall
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
@@ -57,7 +55,7 @@ async def create_chat_completion(
     )
     answer = _Answers(body, body.model or task.card.id, fingerprint(task.card), token_json)
     if body.stream:
-        return await events.begin(answer.stream(deltas, record), record, settings.request_timeout_s)
+        return await sse.begin(answer.stream(deltas, record), record, settings.request_timeout_s)
     choices = await deltas.whole()
     record.finish(deltas.usage, deltas.timing, (choice.finish_reason for choice in choices))
     return answer.whole(choices, GenerationUsage.of(deltas.usage))
@@ -124,9 +122,9 @@ class _Answers:
                 for chunk in self._chunks(delta, begun, deltas):
                     told = [delta.tokens for choice in chunk.choices if choice.logprobs is not None]
                     contents = [self._token_json.content(tokens, self._top) for tokens in told]
-                    yield filled(events.encode(chunk), contents)
+                    yield filled(sse.encode(chunk), contents)
             if self._options is not None and self._options.include_usage:
-                yield events.encode(self._chunk([], deltas, last=True))
+                yield sse.encode(self._chunk([], deltas, last=True))
         finally:
             deltas.cancel()
             record.finish(deltas.usage, deltas.timing, reasons)

@@ -5,13 +5,11 @@ from typing import Literal
 
 from fastapi import APIRouter, Response
 
-from server.api import events
+from server.api import sse
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now, require_items
-from server.api.openai.fingerprint import fingerprint
-from server.api.openai.pace import Pace
-from server.api.openai.text_chunks import TextChunks
-from server.api.reading import JsonRoute
+from server.api.openai.streaming import Pace, TextChunks, fingerprint
 from server.api.record import Record
+from server.api.request import JsonRoute
 from server.api.schemas.chat import GenerationUsage
 from server.api.schemas.completions import (
     CompletionChoice,
@@ -19,12 +17,12 @@ from server.api.schemas.completions import (
     CompletionRequest,
     CompletionResponse,
 )
-from server.tasks.aside import SMALL_BYTES, aside
-from server.tasks.generation import Generation
+from server.serving.registry import Services
+from server.tasks.generation.completion import GenerationStream
+from server.tasks.generation.task import Generation
+from server.tasks.logprobs import NONE, Told
+from server.tasks.offload import SMALL_BYTES, aside
 from server.tasks.results import Choice, Delta, FinishReason
-from server.tasks.services import Services
-from server.tasks.stream import GenerationStream
-from server.tasks.told import NONE, Told
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
@@ -45,7 +43,7 @@ async def create_completion(
     deltas = task.begin(prompts, options, "prompt", fills=bool(body.suffix))
     answer = _Answers(body, task, _echoes(body, task, services))
     if body.stream:
-        return await events.begin(answer.stream(deltas, record), record, settings.request_timeout_s)
+        return await sse.begin(answer.stream(deltas, record), record, settings.request_timeout_s)
     choices = await deltas.whole()
     record.finish(deltas.usage, deltas.timing, (choice.finish_reason for choice in choices))
     if body.scores_prompt:
@@ -121,11 +119,11 @@ class _Answers:
                     continue
                 if delta.finish_reason is not None:
                     reasons.append(delta.finish_reason)
-                yield events.encode(self._piece(delta, echoes, offsets, deltas))
+                yield sse.encode(self._piece(delta, echoes, offsets, deltas))
             if options is not None and options.include_usage:
                 last = self._response([])
                 last.usage = GenerationUsage.of(deltas.usage)
-                yield events.encode(last)
+                yield sse.encode(last)
         finally:
             deltas.cancel()
             record.finish(deltas.usage, deltas.timing, reasons)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from server.api.deps import RecordDep, ServicesDep
-from server.api.reading import JsonRoute
+from server.api.request import JsonRoute
 from server.api.schemas.decisions import DecisionRequest, DecisionResponse, DecisionUsage
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])

@@ -5,7 +5,7 @@ import base64
 from fastapi import APIRouter
 
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items
-from server.api.reading import JsonRoute
+from server.api.request import JsonRoute
 from server.api.schemas.embeddings import EmbeddingItem, EmbeddingRequest, EmbeddingResponse, EmbeddingUsage
 from server.errors import UnsupportedParameter
 from server.tasks.heads import Floats

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from server.api.deps import RecordDep, ServicesDep
-from server.api.reading import JsonRoute
+from server.api.request import JsonRoute
 from server.api.schemas.models import ModelInfo, ModelList, ModelNamed, ModelTold
 from server.errors import RouteNotFound
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from models.cards import HeadSpec
 from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, require_items
-from server.api.reading import JsonRoute
+from server.api.request import JsonRoute
 from server.api.schemas.moderations import CATEGORIES, ModerationRequest, ModerationResponse, ModerationResult
 from server.tasks.results import Scores
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from server.api.reading import JsonRoute
+from server.api.request import JsonRoute
 from server.errors import RouteNotFound
 
 # Scripts and styles are files of this server, none is inline; no form is sent by the browser; and no string becomes

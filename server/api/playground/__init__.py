@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 
 from server.api.pages import Folder
-from server.api.reading import JsonRoute
+from server.api.request import JsonRoute
 
 router = APIRouter(route_class=JsonRoute, include_in_schema=False)
 

@@ -7,12 +7,11 @@ from pydantic import Field, field_validator, model_validator
 from server.api.schemas import base
 from server.api.schemas.base import ModelName, ResponseBody, invalid, screen
 from server.api.schemas.logprobs import Logprobs
-from server.api.schemas.messages import Message, Tool
+from server.api.schemas.messages import Message, Tool, ToolChoice, read_choice
 from server.api.schemas.sampling import SamplingBody
-from server.api.schemas.tool_choice import ToolChoice, read_choice
 from server.tasks import results
-from server.tasks.grammars import Form
-from server.tasks.options import GenerationOptions
+from server.tasks.generation.grammars import Form
+from server.tasks.generation.options import GenerationOptions
 
 MAX_CHOICES = 128
 

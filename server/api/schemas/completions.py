@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from server.api.schemas.base import MAX_ID, ModelName, Prompts, ResponseBody, invalid, refuse
 from server.api.schemas.chat import MAX_CHOICES, GenerationUsage
 from server.api.schemas.sampling import SamplingBody
-from server.tasks.options import GenerationOptions
-from server.tasks.told import TokenText
+from server.tasks.generation.options import GenerationOptions
+from server.tasks.logprobs import TokenText
 
 MAX_TOKENS = 16
 """OpenAI's default for this endpoint."""

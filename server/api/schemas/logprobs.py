@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing_extensions import TypedDict
 
 from server.api.schemas.base import ResponseBody
-from server.tasks.told import TokenText
+from server.tasks.logprobs import TokenText
 
 
 class TokenLogprob(TypedDict):

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from server.api.schemas.base import RequestBody, ResponseBody
-from server.tasks.services import Served
+from server.serving.registry import Served
 
 
 class ModelInfo(ResponseBody):

@@ -7,12 +7,11 @@ from pydantic import Field, field_validator, model_validator
 from server.api.schemas import base
 from server.api.schemas.base import ModelName, RequestBody, invalid, refuse, screen
 from server.api.schemas.inert import STREAM
-from server.api.schemas.messages import Function
+from server.api.schemas.messages import Function, ToolChoice
 from server.api.schemas.response_items import Item, as_messages
 from server.api.schemas.sampling import SamplingBody
-from server.api.schemas.tool_choice import ToolChoice
-from server.tasks.grammars import Form
-from server.tasks.options import GenerationOptions
+from server.tasks.generation.grammars import Form
+from server.tasks.generation.options import GenerationOptions
 
 LOGPROBS = "message.output_text.logprobs"
 # Nothing here reasons, so there is nothing of it to leave out; agents ask for it whatever the model is.

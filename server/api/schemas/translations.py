@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list, invalid
 from server.api.schemas.inert import HINTS
 from server.tasks import results
-from server.tasks.text.blocks import Rules
-from server.tasks.text.glossary import Term
-from server.tasks.translation_options import TranslationOptions
+from server.tasks.translation.glossary import Term
+from server.tasks.translation.html_blocks import Rules
+from server.tasks.translation.progress import TranslationOptions
 
 
 class GlossaryEntry(RequestBody):

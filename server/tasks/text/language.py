@@ -1,11 +1,135 @@
 """In which language is a text? Only the languages that are served are candidates. Knows nothing of models."""
 
-from collections.abc import Collection, Sequence
+import math
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
+from typing import Protocol
 
 from server.errors import UnsupportedParameter
-from server.tasks.aside import SMALL_CHARACTERS, aside, size_of
-from server.tasks.text.language_libraries import Library, library
+from server.tasks.offload import SMALL_CHARACTERS, aside, size_of
+
+ENGLISH_NAMES = {
+    "af": "Afrikaans", "am": "Amharic", "ar": "Arabic", "ast": "Asturian", "az": "Azerbaijani", "ba": "Bashkir",
+    "be": "Belarusian", "bg": "Bulgarian", "bn": "Bengali", "br": "Breton", "bs": "Bosnian", "ca": "Catalan",
+    "ceb": "Cebuano", "cs": "Czech", "cy": "Welsh", "da": "Danish", "de": "German", "el": "Greek", "en": "English",
+    "eo": "Esperanto", "es": "Spanish", "et": "Estonian", "eu": "Basque", "fa": "Persian", "ff": "Fula",
+    "fi": "Finnish", "fr": "French", "fy": "Frisian", "ga": "Irish", "gd": "Gaelic", "gl": "Galician", "gu": "Gujarati",
+    "ha": "Hausa", "he": "Hebrew", "hi": "Hindi", "hr": "Croatian", "ht": "Haitian", "hu": "Hungarian",
+    "hy": "Armenian", "id": "Indonesian", "ig": "Igbo", "ilo": "Ilocano", "is": "Icelandic", "it": "Italian",
+    "ja": "Japanese", "jv": "Javanese", "ka": "Georgian", "kk": "Kazakh", "km": "Khmer", "kn": "Kannada",
+    "ko": "Korean", "ku": "Kurdish", "ky": "Kyrgyz", "la": "Latin", "lb": "Luxembourgish", "lg": "Ganda",
+    "ln": "Lingala", "lo": "Lao", "lt": "Lithuanian", "lv": "Latvian", "mg": "Malagasy", "mi": "Maori",
+    "mk": "Macedonian", "ml": "Malayalam", "mn": "Mongolian", "mr": "Marathi", "ms": "Malay", "mt": "Maltese",
+    "my": "Burmese", "ne": "Nepali", "nl": "Dutch", "nn": "Nynorsk", "no": "Norwegian", "oc": "Occitan", "or": "Odia",
+    "pa": "Punjabi", "pl": "Polish", "ps": "Pashto", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
+    "rw": "Kinyarwanda", "sd": "Sindhi", "si": "Sinhala", "sk": "Slovak", "sl": "Slovenian", "so": "Somali",
+    "sq": "Albanian", "sr": "Serbian", "ss": "Swati", "su": "Sundanese", "sv": "Swedish", "sw": "Swahili",
+    "ta": "Tamil", "te": "Telugu", "tg": "Tajik", "th": "Thai", "tl": "Tagalog", "tn": "Tswana", "tr": "Turkish",
+    "tt": "Tatar", "uk": "Ukrainian", "ur": "Urdu", "uz": "Uzbek", "vi": "Vietnamese", "wo": "Wolof", "xh": "Xhosa",
+    "yi": "Yiddish", "yo": "Yoruba", "zh": "Chinese", "zu": "Zulu",
+}  # fmt: skip
+
+
+def served_code(code: str, languages: Collection[str]) -> str:
+    """A language's code as it is served: without its region where only the language itself is (``de`` for ``de-AT``).
+
+    Letters count in any case, and ``_`` as ``-``. A code that is served in no form comes back as it is.
+    """
+    known = {each.casefold(): each for each in languages}
+    wanted = code.casefold().replace("_", "-")
+    return known.get(wanted) or known.get(wanted.partition("-")[0]) or code
+
+
+def english_name(code: str) -> str:
+    """The language's name, with what stands behind its code; the code itself where there is none."""
+    language, dash, variant = code.partition("-")
+    name = ENGLISH_NAMES.get(language)
+    if name is None:
+        return code
+    return f"{name} ({variant})" if dash else name
+
+
+SHARPNESS = 14.0
+"""Turns eldc's scores, each between 0 and 1, into probabilities that hold (load_tests/language_id.py)."""
+MOST_CHARACTERS = 1000
+"""The beginning of a text that py3langid reads; eldc has a limit of its own."""
+ELDC_CHARACTERS = 10_000
+"""The beginning of a text that eldc is given: it looks at the first thousand or so letters, wherever they are."""
+LEAST_SHARE = 0.02
+"""Of all languages that py3langid knows: with less for the candidates together, the text is in none of them."""
+
+
+class Library(Protocol):
+    """One of the libraries, loaded."""
+
+    languages: frozenset[str]
+    """The ISO 639-1 codes it knows."""
+
+    is_quick: bool
+    """Whether it reads a text in much less than a millisecond."""
+
+    def weights(self, text: str, known: Sequence[str]) -> Mapping[str, float]:
+        """For each of some known languages how likely the text is in it beside the others, in any unit; empty when
+        nothing in the text tells."""
+
+
+class Eldc:
+    """Byte n-grams, counted in C. The library keeps the candidates between two calls, so one text is read at a time."""
+
+    is_quick = True
+
+    def __init__(self) -> None:
+        import eldc  # 23 MB of tables: only for a server that translates
+
+        eldc.init()
+        self._library = eldc.instance()
+        self._lock = threading.Lock()
+        self._most = eldc.MAX_SCORES
+        self.languages = frozenset(eldc.LANGUAGES)
+
+    def weights(self, text: str, known: Sequence[str]) -> Mapping[str, float]:
+        """See `Library`."""
+        with self._lock:
+            self._library.set_languages(known)
+            self._library.set_scores(min(len(known), self._most))
+            scores: dict[str, float] = self._library.detect_details(text[:ELDC_CHARACTERS]).scores
+        # A candidate without a score has none of the text's n-grams: it counts as 0.
+        return {code: math.exp(SHARPNESS * scores.get(code, 0.0)) for code in known} if scores else {}
+
+
+class Py3langid:
+    """Naive Bayes over byte n-grams; 90 MB and seconds to load, and often wrong about a single word."""
+
+    is_quick = False
+
+    def __init__(self) -> None:
+        from py3langid import langid
+
+        self._identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+        self.languages = frozenset(self._identifier.labels)
+
+    def weights(self, text: str, known: Sequence[str]) -> Mapping[str, float]:
+        """See `Library`."""
+        shares = dict(self._identifier.rank(text[:MOST_CHARACTERS]))
+        if len(set(shares.values())) <= 2:
+            return {}  # none of its n-grams: all alike, or twice that for a language in two scripts
+        mine = {code: shares[code] for code in known}
+        return mine if sum(mine.values()) >= LEAST_SHARE else {}
+
+
+@cache
+def library() -> Library:
+    """The best library that is installed, loaded once.
+
+    Raises:
+        ImportError: there is none.
+    """
+    try:
+        return Eldc()
+    except ImportError:
+        return Py3langid()
 
 
 def prepare() -> None:

@@ -5,6 +5,7 @@ kept aside as *gaps*. A line that ends without an end mark and is as long as a w
 Knows nothing of models; the splitter's rules for each language are those of the library sentencex.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from itertools import pairwise
 
 import sentencex
 
-from server.tasks.text.clauses import split_long
 from server.tasks.text.translatable import is_translatable
 
 _FENCE = re.compile(r"[ \t]*(```|~~~)")
@@ -179,3 +179,75 @@ def _cut_if_long(text: str) -> list[str]:
         return [text]
     cuts = [0, *(match.end() for match in _SURE_END.finditer(text)), len(text)]
     return [text[a:b] for a, b in pairwise(cuts)]
+
+
+# Best places first: the end of a sentence, of a clause, of a phrase, of a word.
+_PLACES = (
+    re.compile(r"[.!?…。！？]['\"”’»)\]]*\s+|[。！？]"),
+    re.compile(r"[;:；：]\s+|\s[–—-]\s+|[；：]"),
+    re.compile(r"[,，、]\s+|[)\]]\s+|[，、]"),
+    re.compile(r"\s+"),
+)
+_MIDDLE = 0.2
+"""A cut leaves at least this part of the sentence on either side, while there is a place that does."""
+
+
+def split_long(sentence: str, count_tokens: Callable[[str], int], limit_tokens: int) -> list[str]:
+    """The sentence in pieces of at most so many tokens; joined, they are the sentence.
+
+    A word that is too long by itself is cut between characters; a single character never is.
+    """
+    done: list[str] = []
+    todo = [sentence]
+    while todo:
+        part = todo.pop()
+        if len(part) < 2 or count_tokens(part) <= limit_tokens:
+            done.append(part)
+            continue
+        at = _best_cut(part)
+        todo += (part[at:], part[:at])
+    return done
+
+
+def _best_cut(text: str) -> int:
+    """The place nearest to the middle, of the best kind that has one near it."""
+    middle = len(text) / 2
+    for near in (_MIDDLE, 0.0):
+        for place in _PLACES:
+            cuts = [at for at in _ends(place, text) if near * len(text) < at < (1 - near) * len(text)]
+            if cuts:
+                return min(cuts, key=lambda at: abs(at - middle))
+    return len(text) // 2
+
+
+def _ends(place: re.Pattern[str], text: str) -> Iterator[int]:
+    return (match.end() for match in place.finditer(text))
+
+
+def chunk(text: str, language: str, count_tokens: Callable[[str], int], limit_tokens: int) -> list[str]:
+    """The text in chunks of at most so many tokens and of like length; joined, they are the text.
+
+    Args:
+        text: any text.
+        language: ISO 639-1 code of its language.
+        count_tokens: how many tokens a text has.
+        limit_tokens: the most tokens of a chunk. It ends where a sentence does; within a sentence, at a clause or
+            a word, only where the sentence alone is longer than that.
+    """
+    pieces = [part for each in segment(text, language) for part in split_long(each, count_tokens, limit_tokens)]
+    sizes = [count_tokens(piece) for piece in pieces]
+    left = sum(sizes)
+    chunks: list[str] = []
+    held: list[str] = []
+    tokens = 0
+    for piece, size in zip(pieces, sizes, strict=True):
+        share = left / max(1, math.ceil(left / limit_tokens))
+        if tokens and size and (tokens + size > limit_tokens or tokens + size / 2 > share):
+            chunks.append("".join(held))
+            left -= tokens
+            held, tokens = [], 0
+        held.append(piece)
+        tokens += size
+    chunks.append("".join(held))
+    # Where tokens run across the seam of two pieces, a chunk may have more than its pieces together.
+    return [part for each in chunks for part in split_long(each, count_tokens, limit_tokens)]

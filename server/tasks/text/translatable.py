@@ -6,7 +6,15 @@ a pattern has to find something within one, a look ahead finds it, so that it is
 
 import re
 
-from server.tasks.text.addresses import ADDRESS_BEGINS, MAIL_ADDRESS
+ADDRESS_BEGINS = r"(?:(?<![a-zA-Z])[a-zA-Z][a-zA-Z0-9+.-]{0,20}://|www\.|mailto:)"
+MAIL_ADDRESS = r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
+ADDRESS = (
+    ADDRESS_BEGINS + r"(?:\{[^\s{}]{0,80}\}|[^\s<>\"{}]){0,4000}"
+    r"(?:\{[^\s{}]{0,80}\}|[^\s<>\"{}.,:;!?'’”»)\]…])"  # what may end an address and not a sentence
+    rf"|{MAIL_ADDRESS}"
+)
+"""An address of the web or of mail, without the punctuation of the sentence it stands in."""
+
 
 # What a token looks like that no translation changes.
 _ADDRESS = rf"{ADDRESS_BEGINS}\S+|{MAIL_ADDRESS}"

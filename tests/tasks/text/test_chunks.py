@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.tasks.text.chunks import chunk
+from server.tasks.text.sentences import chunk
 from tests.tasks.text.test_sentences import ANY_TEXT, LANGUAGES, TEXTLIKE, words
 
 

@@ -5,21 +5,17 @@ from collections.abc import Callable
 
 import pytest
 
-from server.api import bodies
-from server.tasks.text.blocks import Rules, runs_of
-from server.tasks.text.chunks import chunk
-from server.tasks.text.clauses import split_long
-from server.tasks.text.documents import build, read_runs
-from server.tasks.text.glossary import Glossary, Term
-from server.tasks.text.guard import judge
-from server.tasks.text.marks import Marked, Node
-from server.tasks.text.offsets import token_offsets
-from server.tasks.text.placeholders import find_protected
-from server.tasks.text.placing import place
-from server.tasks.text.repetition import find_loop
-from server.tasks.text.sentences import segment, split
-from server.tasks.text.stopping import StopStrings
+from server.api import request
+from server.tasks.generation.stop_strings import StopStrings
+from server.tasks.text.sentences import chunk, segment, split, split_long
 from server.tasks.text.translatable import is_translatable
+from server.tasks.translation.document import build, read_runs
+from server.tasks.translation.glossary import Glossary, Term
+from server.tasks.translation.html_blocks import Rules, runs_of
+from server.tasks.translation.marks import Marked, Node
+from server.tasks.translation.placeholders import find_protected
+from server.tasks.translation.placing import place, token_offsets
+from server.tasks.translation.quality import find_loop, judge
 from tests.hostile import UNITS, digits, growth, shape
 
 CHARACTERS = 2_000
@@ -84,7 +80,7 @@ WORKS: dict[str, Callable[[str], object]] = {
     "stops": streamed,
     "place": lambda text: place(Marked(text, (Node("pair", 1, len(text) // 2, "<b>", "</b>"),)), text),
     "marks": marked,
-    "body": lambda text: bodies.parse(json.dumps([text, *text]).encode()),
+    "body": lambda text: request.parse(json.dumps([text, *text]).encode()),
 }
 
 

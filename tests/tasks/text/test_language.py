@@ -8,8 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 from server.errors import UnsupportedParameter
-from server.tasks.text.language import detect
-from server.tasks.text.language_libraries import library
+from server.tasks.text.language import detect, library
 
 SERVED = ("en", "de", "fr", "es")
 

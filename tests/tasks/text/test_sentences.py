@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.tasks.text.clauses import split_long
-from server.tasks.text.sentences import split
+from server.tasks.text.sentences import split, split_long
 
 LANGUAGES = st.sampled_from(["en", "de", "fr", "es", "xx"])
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -1,0 +1,154 @@
+"""A linear head on frozen vectors, fitted and judged by cross-validation. Knows vectors and labels, no texts.
+
+scikit-learn is imported when it is needed: a server does without.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.extras import how_to_install
+
+Floats = npt.NDArray[np.float32]
+
+FOLDS = 5
+STRENGTHS = (1.0, 10.0)
+"""Inverse regularisation, the better by log loss is taken. More is not better below some thousand rows."""
+TEMPERATURES = tuple(np.geomspace(0.4, 2.5, 60))
+BINS = 10
+
+
+class CannotFit(Exception):
+    """The rows do not allow it, or the library is missing; the message is for the person at the terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A head and what cross-validation says of it."""
+
+    labels: tuple[str, ...]
+    weight: Floats
+    """Shape (labels, d), for vectors as they are."""
+    bias: Floats
+    temperature: float
+    predictions: tuple[int, ...]
+    """For each row the label it got from a head that had not seen it."""
+    truth: tuple[int, ...]
+    calibration_error: float
+    """Expected calibration error of those predictions, after the temperature."""
+
+    @property
+    def accuracy(self) -> float:
+        """The part of the rows that got their own label."""
+        return float(np.mean(np.array(self.predictions) == np.array(self.truth)))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean of the labels' F1, each counting alike."""
+        right, said, true = Counter[int](), Counter(self.predictions), Counter(self.truth)
+        right.update(p for p, t in zip(self.predictions, self.truth, strict=True) if p == t)
+        return float(np.mean([2 * right[i] / (said[i] + true[i]) for i in range(len(self.labels))]))
+
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """Rows: the true label; columns: the predicted one."""
+        table = np.zeros((len(self.labels), len(self.labels)), np.int64)
+        np.add.at(table, (np.array(self.truth), np.array(self.predictions)), 1)
+        return table
+
+
+def fit(vectors: Floats, labels: Sequence[str]) -> Fitted:
+    """Fit a head.
+
+    Args:
+        vectors: shape (n, d), pooled hidden states as the server makes them.
+        labels: n labels.
+
+    Raises:
+        CannotFit: fewer than two labels, a label with one row only, or no scikit-learn.
+    """
+    counts = Counter(labels)
+    if len(counts) < 2:
+        raise CannotFit("the rows have one label only; a classifier needs two or more.")
+    lone = sorted(label for label, count in counts.items() if count < 2)
+    if lone:
+        raise CannotFit(f"one row only for: {', '.join(lone[:10])}. Add rows or leave these labels out.")
+    names = tuple(sorted(counts))
+    truth = np.array([names.index(label) for label in labels])
+    middle, spread = vectors.mean(axis=0), vectors.std(axis=0).mean()
+    scaled = (vectors - middle) / spread
+    folds = min(FOLDS, min(counts.values()))
+    tried = [(_held_out(scaled, truth, folds, strength), strength) for strength in STRENGTHS]
+    logits, strength = min(tried, key=lambda each: _loss(each[0], truth, 1.0))
+    temperature = min(TEMPERATURES, key=lambda t: _loss(logits, truth, t))
+    weight, bias = _parameters(_regression(strength).fit(scaled, truth), len(names))
+    weight = weight / spread  # so that the head takes vectors as they are
+    return Fitted(
+        names,
+        weight.astype(np.float32),
+        (bias - weight @ middle).astype(np.float32),
+        round(float(temperature), 4),
+        tuple(map(int, logits.argmax(axis=1))),
+        tuple(map(int, truth)),
+        _calibration_error(_softmax(logits / temperature), truth),
+    )
+
+
+def require_library() -> None:
+    """Refuse before any work is done.
+
+    Raises:
+        CannotFit: scikit-learn is not installed.
+    """
+    _regression(1.0)
+
+
+def _regression(strength: float) -> Any:
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError:
+        raise CannotFit(f"scikit-learn is not installed; to install: {how_to_install('classifier')}") from None
+    return LogisticRegression(C=strength / 100, max_iter=300, tol=1e-3)
+
+
+def _held_out(vectors: Floats, truth: npt.NDArray[np.int64], folds: int, strength: float) -> npt.NDArray[np.float64]:
+    """Each row's logits from a head fitted without its fold; every label is in every fold."""
+    regression = _regression(strength)
+    from sklearn.model_selection import StratifiedKFold
+
+    logits = np.zeros((len(truth), int(truth.max()) + 1))
+    for fitting, judging in StratifiedKFold(folds, shuffle=True, random_state=0).split(vectors, truth):
+        regression.fit(vectors[fitting], truth[fitting])
+        weight, bias = _parameters(regression, logits.shape[1])
+        logits[judging] = vectors[judging] @ weight.T + bias
+    return logits
+
+
+def _parameters(regression: Any, labels: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weight (labels, d) and bias of a softmax; of two labels the library keeps one row only."""
+    weight, bias = np.asarray(regression.coef_), np.asarray(regression.intercept_)
+    if labels == 2:
+        return np.vstack([np.zeros_like(weight), weight]), np.array([0.0, float(bias[0])])
+    return weight, bias
+
+
+def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _loss(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int64], temperature: float) -> float:
+    chosen = _softmax(logits / temperature)[np.arange(len(truth)), truth]
+    return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+
+
+def _calibration_error(probabilities: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> float:
+    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    places = np.minimum((sure * BINS).astype(int), BINS - 1)
+    gaps = [
+        abs(float(sure[places == b].mean() - right[places == b].mean())) * (places == b).mean() for b in set(places)
+    ]
+    return float(sum(gaps))

@@ -1,0 +1,201 @@
+"""From a request's record to the metrics: the one place that says what counts as what."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Protocol
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server import logs
+from server.api import errors
+from server.api.record import KEY, Record
+from server.errors import ClientLeft, ServerError
+from server.metrics import Metrics
+
+REFUSALS = frozenset({401, 403, 408, 413, 415, 429, 503})
+"""Statuses with which a request was turned away whatever it asked for."""
+
+
+def account(metrics: Metrics, record: Record, spent_s: float) -> None:
+    """Count one request that is over; ``spent_s`` is from its first byte in to its last byte out."""
+    http = (record.endpoint, record.method, str(record.status))
+    metrics.count("http_requests_total", 1, *http)
+    metrics.observe("http_request_duration_seconds", spent_s, *http)
+    error = record.error
+    if isinstance(error, ClientLeft):
+        metrics.count("client_disconnected_total", 1, record.endpoint)
+    elif error is not None and error.status in REFUSALS:
+        metrics.count("requests_rejected_total", 1, error.code)
+    if record.ignored:
+        metrics.count("ignored_fields_total", len(record.ignored), record.endpoint)
+    if record.model is None:
+        return
+    if error is not None:
+        metrics.count("request_failure_total", 1, record.model, error.code)
+    _tokens(metrics, record)
+    _times(metrics, record, record.model, spent_s)
+
+
+def _tokens(metrics: Metrics, record: Record) -> None:
+    if record.usage is None or record.model is None:
+        return
+    for reason in record.finish_reasons:
+        metrics.count("request_success_total", 1, record.model, reason)
+    metrics.count("prompt_tokens_total", record.usage.prompt_tokens, record.model)
+    metrics.count("generation_tokens_total", record.usage.completion_tokens, record.model)
+    metrics.observe("request_prompt_tokens", record.usage.prompt_tokens, record.model)
+    metrics.observe("request_generation_tokens", record.usage.completion_tokens, record.model)
+    for (source, target), characters in record.translated_characters.items():
+        metrics.count("translated_characters_total", characters, source, target)
+
+
+def _times(metrics: Metrics, record: Record, model: str, spent_s: float) -> None:
+    labels = (model, record.endpoint)
+    metrics.observe("e2e_request_latency_seconds", spent_s, *labels)
+    for name, time_s in (
+        ("request_queue_time_seconds", record.queue_s),
+        ("request_inference_time_seconds", record.inference_s),
+        ("request_tokenization_seconds", record.tokenization_s),
+    ):
+        if time_s is not None:
+            metrics.observe(name, time_s, *labels)
+    timing, usage = record.timing, record.usage
+    if not record.generates or timing is None or timing.taken_s is None or timing.first_s is None:
+        return
+    metrics.observe("time_to_first_token_seconds", timing.first_s - record.received_s, model)
+    metrics.observe("request_prefill_time_seconds", timing.first_s - timing.taken_s, model)
+    if timing.ended_s is None:
+        return
+    decode_s = timing.ended_s - timing.first_s
+    metrics.observe("request_decode_time_seconds", decode_s, model)
+    for gap_s in record.gaps_s:
+        metrics.observe("inter_token_latency_seconds", gap_s, model)
+    choices = len(record.finish_reasons)
+    if not record.gaps_s and usage is not None and choices:
+        # A whole answer was not watched token by token: its mean stands for each.
+        gaps = usage.completion_tokens // choices - 1
+        if gaps > 0:
+            metrics.observe("inter_token_latency_seconds", decode_s / gaps, model, times=gaps * choices)
+
+
+log = logging.getLogger("server.access")
+problem_log = logging.getLogger(__name__)
+
+SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+UNNAMEABLE = re.compile(r"[^A-Za-z0-9._-]")
+MOST_NAMES, MOST_CHARACTERS = 32, 64
+"""Of ``x-ignored-fields``."""
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+OPENAI_VERSION = b"2020-10-01"
+"""The version of OpenAI's API whose shapes these are: its only one."""
+
+
+class Spans(Protocol):
+    """Who is told of each request for a trace."""
+
+    def tell(self, record: Record, headers: Iterable[tuple[bytes, bytes]], spent_s: float) -> str | None:
+        """A request is over; the id of its trace, if it has one."""
+
+
+class Observe:
+    """See the module."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, spans: Spans | None = None) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._spans = spans
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request and account for it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        record = scope[KEY] = Record(_id(scope), method, time.perf_counter())
+        token = logs.request_id.set(record.id)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *_headers(record)]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:
+            problem_log.exception("a request failed")
+            record.error = ServerError()
+            if record.status:
+                raise  # the answer has begun: the server underneath must break the connection off
+            await errors.response_of(record.error, scope["path"])(scope, receive, answer)
+        finally:
+            self._close(scope, record)
+            logs.request_id.reset(token)
+
+    def _close(self, scope: Scope, record: Record) -> None:
+        spent_s = time.perf_counter() - record.received_s
+        if (route := scope.get("route")) is not None:
+            record.endpoint = getattr(route, "path_format", record.endpoint)
+        if isinstance(record.error, ClientLeft):
+            record.status = record.error.status
+        account(self._metrics, record, spent_s)
+        facts = {
+            "method": record.method,
+            "endpoint": record.endpoint,
+            "status": record.status,
+            "duration_ms": round(spent_s * 1000, 2),
+            "model": record.model,
+            "code": record.error.code if record.error is not None else None,
+            "key": (record.holder.key.name or None) if record.holder is not None else None,
+        }
+        if record.usage is not None:
+            facts["prompt_tokens"] = record.usage.prompt_tokens
+            facts["completion_tokens"] = record.usage.completion_tokens
+        if record.timing is not None:
+            facts["batch_rows"] = record.timing.batch_rows
+        if self._spans is not None:
+            facts["trace_id"] = self._spans.tell(record, scope["headers"], spent_s)
+        if (detail := getattr(record.error, "detail", "")) != "":
+            facts["detail"] = detail
+        level = logging.WARNING if record.status >= 500 else logging.INFO
+        log.log(level, "request", extra={"facts": facts})
+
+
+def _id(scope: Scope) -> str:
+    """The caller's id of the request if it sent a sane one, else a fresh one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and SANE_ID.fullmatch(text := value.decode("latin-1")):
+            return str(text)
+    return f"req_{uuid.uuid4().hex}"
+
+
+def _names(fields: Iterable[str]) -> bytes:
+    """Names of a client's own making as a header: without what a header cannot hold, and not without end."""
+    names = sorted({UNNAMEABLE.sub("?", field[:MOST_CHARACTERS]) for field in fields})
+    return ", ".join(names[:MOST_NAMES]).encode("ascii")
+
+
+def _headers(record: Record) -> list[tuple[bytes, bytes]]:
+    total_s = time.perf_counter() - record.received_s
+    headers = [
+        (b"x-request-id", record.id.encode("latin-1")),
+        (b"openai-version", OPENAI_VERSION),
+        (b"openai-processing-ms", str(round(total_s * 1000)).encode()),
+    ]
+    if record.ignored:
+        headers.append((b"x-ignored-fields", _names(record.ignored)))
+    if record.model is None:
+        return headers
+    times_s = {
+        b"x-queue-time": record.queue_s,
+        b"x-inference-time": record.inference_s,
+        b"x-tokenization-time": record.tokenization_s,
+        b"x-total-time": total_s,
+    }
+    headers += [(name, b"%.3f" % (time_s * 1000)) for name, time_s in times_s.items() if time_s is not None]
+    if record.timing is not None:
+        headers.append((b"x-batch-size", str(record.timing.batch_rows).encode()))
+    return headers

@@ -1,0 +1,142 @@
+"""Server-sent events: a stream that says how it ended, whatever happens.
+
+A stream begins once its first event is there, so that what an engine refuses is an HTTP error; only where
+that takes long does it begin with a ping. It ends with ``[DONE]`` (or what its route ends with), after an error event
+if it failed, and stops its work when the client leaves.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from fastapi import Response
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from server.api.errors import OPENAI
+from server.api.record import Record
+from server.api.request import left, stop
+from server.errors import ClientLeft, DeadlinePassed, ServerError
+
+log = logging.getLogger(__name__)
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+PING_S = 10.0
+"""A stream that says nothing for so long gets a comment, so that proxies keep it open."""
+
+
+def encode(event: BaseModel) -> bytes:
+    """One event; fields that were not set are left out."""
+    return b"data: " + event.model_dump_json(exclude_unset=True, by_alias=True).encode() + b"\n\n"
+
+
+async def begin(
+    events: AsyncIterator[bytes], record: Record, limit_s: float, ping_s: float = PING_S, end: bytes = DONE
+) -> "EventStream":
+    """Wait for the first event and make the answer; ``end`` comes after the last.
+
+    Raises:
+        ServerError: the work failed before its first event.
+    """
+    first = asyncio.ensure_future(anext(events, DONE))
+    try:
+        await asyncio.wait({first}, timeout=ping_s)
+        if first.done():
+            first.result()
+    except BaseException:
+        await stop(first)
+        await _close(events)
+        raise
+    return EventStream(first, events, record, record.received_s + limit_s, ping_s, end)
+
+
+class EventStream(Response):
+    """The answer: an ASGI application of its own, which watches the connection while it sends."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        first: "asyncio.Future[bytes]",
+        events: AsyncIterator[bytes],
+        record: Record,
+        deadline_s: float,
+        ping_s: float,
+        end: bytes,
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
+        # Without a body there is no length: init_headers would state one of 0.
+        self.raw_headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
+        self._first = first
+        self._events = events
+        self._record = record
+        self._deadline_s = deadline_s
+        self._ping_s = ping_s
+        self._last = end
+        self._sent_s = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until they end, the client leaves or the deadline passes."""
+        running: list[asyncio.Future[None]] = []
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            pump, gone, pings = running = [
+                asyncio.ensure_future(each) for each in (self._pump(send), left(receive), self._ping(send))
+            ]
+            limit_s = max(0.0, self._deadline_s - time.perf_counter())
+            await asyncio.wait({pump, gone}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if pump.done():
+                pump.result()
+                return
+            await stop(pump, pings)
+            if gone.done():
+                self._record.error = ClientLeft()
+            else:
+                await self._end(send, DeadlinePassed(limit_s))
+        finally:
+            await stop(*running, self._first)
+            await _close(self._events)
+
+    async def _pump(self, send: Send) -> None:
+        error: ServerError | None = None
+        try:
+            if (first := await self._first) is not DONE:
+                await self._send(send, first)
+                async for event in self._events:
+                    await self._send(send, event)
+        except ServerError as problem:
+            error = problem
+        except Exception:
+            log.exception("a stream failed")
+            error = ServerError()
+        await self._end(send, error)
+
+    async def _end(self, send: Send, error: ServerError | None) -> None:
+        last = self._last
+        if error is not None:
+            self._record.error = error
+            last = b"data: " + json.dumps(OPENAI.write(error)).encode() + b"\n\n" + last
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def _ping(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(self._ping_s)
+            if time.perf_counter() - self._sent_s >= self._ping_s:
+                await self._send(send, PING)
+
+    async def _send(self, send: Send, event: bytes) -> None:
+        self._sent_s = time.perf_counter()
+        await send({"type": "http.response.body", "body": event, "more_body": True})
+
+
+async def _close(events: AsyncIterator[bytes]) -> None:
+    """Run the clean-up of an async generator now, not when it is collected."""
+    if (close := getattr(events, "aclose", None)) is not None:
+        with suppress(RuntimeError):  # it is running: the task that runs it was stopped and closes it
+            await close()

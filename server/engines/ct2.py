@@ -1,0 +1,235 @@
+"""Opening a model folder with CTranslate2: what its engines do alike."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+
+from models.vocabulary import read_vocabulary
+from server.engines.base import Outbox
+from server.engines.kinds import EngineSpec
+from server.engines.rows import (
+    Encoded,
+    EncoderRow,
+    Generated,
+    GenerationRow,
+    Hypothesis,
+    Sampling,
+    Token,
+    Translated,
+    TranslationRow,
+)
+
+
+def open_model(library: Callable[..., Any], spec: EngineSpec) -> Any:
+    """The library's ``Generator``, ``Translator`` or ``Encoder`` of a model; its replicas share the weights."""
+    return library(
+        spec.folder,
+        device="cpu",
+        compute_type="default",  # as it was converted: int8, or float32 for who asked for that
+        inter_threads=spec.lanes,
+        intra_threads=spec.lane_threads,
+        max_queued_batches=-1,
+    )
+
+
+def sampling_options(sampling: Sampling) -> Mapping[str, Any]:
+    """The library's options for it."""
+    greedy = sampling.temperature == 0 or sampling.top_k == 1
+    return {
+        "sampling_topk": 1 if greedy else sampling.top_k,
+        "sampling_topp": 1 if greedy else sampling.top_p,
+        "sampling_temperature": 1 if greedy else sampling.temperature,
+    }
+
+
+class Decode:
+    """The state of one call, driven by the library's callback: once a live row, then the next step."""
+
+    def __init__(
+        self, rows: Sequence[GenerationRow], out: Outbox[GenerationRow, Token, Generated], begins: Sequence[int]
+    ) -> None:
+        """Begin a call.
+
+        Args:
+            rows: its rows.
+            out: where their tokens go.
+            begins: the step with which each row's first callback comes.
+        """
+        self.error: Exception | None = None
+        self._rows = rows
+        self._out = out
+        self._made = [0] * len(rows)
+        self._begins = begins
+        self._live = set(range(len(rows)))
+        self._dropped: set[int] = set()
+        self._step = 0
+        self._expected = self._count()
+
+    def token(self, result: Any) -> bool:
+        """Take one token of one row; True ends the row.
+
+        It must not raise: an exception that leaves a callback can end the process.
+        """
+        try:
+            return self._take(result.batch_id, result.token_id, result.log_prob)
+        except Exception as error:
+            self.error = error
+            return True
+
+    def _take(self, row: int, token_id: int, logprob: float | None) -> bool:
+        asked = self._rows[row]
+        over = self.error is not None or row in self._dropped
+        if not over:
+            self._made[row] += 1
+            self._out.piece(row, Token(token_id, logprob))
+            if token_id in asked.stop_ids:
+                self._out.done(row, Generated("stop"))
+                over = True
+            elif self._made[row] == asked.max_tokens:
+                self._out.done(row, Generated("length"))
+                over = True
+        if over:
+            self._live.discard(row)
+        self._expected -= 1
+        if self._expected == 0:
+            self._dropped.update(self._out.step().dropped)
+            self._step += 1
+            self._expected = self._count()
+        return over
+
+    def _count(self) -> int:
+        """How many callbacks the next step makes."""
+        return sum(self._begins[row] <= self._step for row in self._live)
+
+
+class EncoderEngine:
+    """One encoder model; ``spec.lanes`` replicas share its weights."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._encoder = open_model(ctranslate2.Encoder, spec)
+
+    def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
+        """Encode the rows together and pool each over its own tokens.
+
+        Padded positions of the hidden state hold copies of the last valid token, not zeros: each row is
+        pooled over its own length.
+        """
+        output = self._encoder.forward_batch([list(row.ids) for row in rows])
+        hidden = np.asarray(output.last_hidden_state)
+        for i, row in enumerate(rows):
+            vector = hidden[i, 0].copy() if row.pooling == "cls" else hidden[i, : len(row.ids)].mean(axis=0)
+            out.done(i, Encoded(vector))
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._encoder
+
+
+class GeneratorEngine:
+    """One decoder model; ``spec.lanes`` replicas share its weights."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._vocabulary = read_vocabulary(Path(spec.folder))
+        self._generator = open_model(ctranslate2.Generator, spec)
+
+    def run(self, rows: Sequence[GenerationRow], out: Outbox[GenerationRow, Token, Generated]) -> None:
+        """Decode rows of one key (``keys.generator``) together."""
+        first = rows[0]
+        shortest = min(len(row.prompt) for row in rows)
+        # The tail of a longer prompt is fed a token a step before the row's first callback.
+        decode = Decode(rows, out, [len(row.prompt) - shortest for row in rows])
+        self._generator.generate_batch(
+            [[self._vocabulary[i] for i in row.prompt] for row in rows],
+            max_length=max(row.max_tokens for row in rows),
+            include_prompt_in_result=False,
+            end_token=[],  # rows end by the callback, each by its own ids
+            return_scores=first.logprobs is not None,
+            **sampling_options(first.sampling),
+            callback=decode.token,
+            cache_static_prompt=False,
+        )
+        if decode.error is not None:
+            raise decode.error
+
+    def close(self) -> None:
+        """Free the model. The library aborts the interpreter's exit if this is left to the end of it."""
+        del self._generator
+
+
+class Seq2SeqEngine:
+    """One encoder-decoder model; ``spec.lanes`` replicas share its weights."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._vocabulary = read_vocabulary(Path(spec.folder))
+        self._translator = open_model(ctranslate2.Translator, spec)
+
+    def run(self, rows: Sequence[GenerationRow], out: Outbox[GenerationRow, Token, Generated]) -> None:
+        """Decode rows of one key (``keys.seq2seq``) together."""
+        first = rows[0]
+        decode = Decode(rows, out, [0] * len(rows))
+        self._translator.translate_batch(
+            [[self._vocabulary[i] for i in row.prompt] for row in rows],
+            beam_size=1,
+            max_decoding_length=max(row.max_tokens for row in rows),
+            min_decoding_length=0,
+            max_input_length=0,  # the library would cut silently; lengths were checked before the row was queued
+            end_token=[],  # rows end by the callback, each by its own ids
+            return_scores=first.logprobs is not None,
+            **sampling_options(first.sampling),
+            callback=decode.token,
+        )
+        if decode.error is not None:
+            raise decode.error
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._translator
+
+
+class TranslatorEngine:
+    """One encoder-decoder model; ``spec.lanes`` replicas share its weights."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._translator = open_model(ctranslate2.Translator, spec)
+
+    def run(self, rows: Sequence[TranslationRow], out: Outbox[TranslationRow, None, Translated]) -> None:
+        """Translate rows of one key (``keys.translator``) together."""
+        first = rows[0]
+        prefixes = [list(row.target_prefix) for row in rows]
+        results = self._translator.translate_batch(
+            [list(row.source) for row in rows],
+            target_prefix=prefixes if any(prefixes) else None,
+            beam_size=first.beam_size,
+            num_hypotheses=first.hypotheses,
+            max_decoding_length=first.max_tokens + len(first.target_prefix),
+            max_input_length=0,  # the library would cut silently; lengths were checked before the row was queued
+            repetition_penalty=first.repetition_penalty,
+            no_repeat_ngram_size=first.no_repeat_ngram,
+            return_scores=True,
+            return_attention=first.alignment,
+        )
+        for i, result in enumerate(results):
+            attention = result.attention if first.alignment else [()] * len(result.hypotheses)
+            scored = zip(result.hypotheses, result.scores, attention, strict=True)
+            given = len(rows[i].target_prefix)
+            out.done(i, Translated([_hypothesis(*each, given) for each in scored]))
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._translator
+
+
+def _hypothesis(tokens: Sequence[str], score: float, attention: Sequence[Sequence[float]], given: int) -> Hypothesis:
+    """Without the tokens it was ``given`` to begin with.
+
+    The library's score is the mean log-probability with its default length penalty of 1.
+
+    Its attention has a row a target token, over the source's tokens, the mean of the last layer's heads; only where
+    each is highest goes over the pipe.
+    """
+    alignment = tuple(max(range(len(row)), key=row.__getitem__) for row in attention[given:])
+    return Hypothesis(tuple(tokens[given:]), score if math.isfinite(score) else -math.inf, alignment)

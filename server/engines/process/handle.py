@@ -1,0 +1,98 @@
+"""One engine process, from its start to its death. Who starts it again and what becomes of its rows: not known here."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from server.engines.kinds import EngineSpec
+from server.engines.process import wire
+
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+"""For glibc: an engine keeps the memory of one batch for the next. Else each batch returns its buffers to
+the kernel and faults them in again: a tenth to a fifth of an encoder's time (``load_tests/RESULTS.md``)."""
+
+
+class Problem(NamedTuple):
+    """Why a process did not come to serve, or does no longer."""
+
+    what: str
+    """For the log: may quote an exception or name a file."""
+    is_final: bool = False
+    """Whether another try would end the same way."""
+    kind: str = ""
+    """For clients, in our own words; empty: the same as for the log."""
+
+    @property
+    def told(self) -> str:
+        """What a client is told."""
+        return self.kind or self.what
+
+
+@dataclass(slots=True)
+class Life:
+    """A process and the pipes to it."""
+
+    process: subprocess.Popen[bytes]
+    control: Connection
+    idle: list[Connection]
+    """Pipes of lanes without a run."""
+    all: list[Connection] = field(default_factory=list)
+    dead: bool = False
+
+    def end(self) -> None:
+        """Make sure that it is over and that nobody waits at its pipes."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.control, *self.all):
+            hang_up(pipe)
+
+
+def begin(spec: EngineSpec, silence_s: float) -> Life:
+    """Start a process with one pipe for control and one a lane, on which it may be silent for so long."""
+    ours, theirs = zip(*(Pipe() for _ in range(spec.lanes + 1)), strict=True)
+    fds = [pipe.fileno() for pipe in theirs]
+    process = subprocess.Popen(  # noqa: S603  our own module, our own arguments
+        # -P: no module comes from the working directory, whatever files lie there.
+        [sys.executable, "-P", "-m", "server.engines.process.child", spec.name, *map(str, fds)],
+        pass_fds=fds,
+        stdin=subprocess.DEVNULL,
+        env=MALLOC | os.environ,
+        start_new_session=True,  # a Ctrl-C in the terminal is the parent's to hear
+    )
+    for pipe in theirs:
+        pipe.close()
+    for pipe in ours[1:]:
+        wire.limit_silence(pipe, silence_s)
+    return Life(process, ours[0], list(ours[1:]), list(ours[1:]))
+
+
+def load(life: Life, spec: EngineSpec, limit_s: float) -> Problem | None:
+    """Have it load its model; None when it has, else what went wrong."""
+    try:
+        life.control.send(spec)
+        if not life.control.poll(limit_s):
+            return Problem("it did not load in time")
+        word, problem = life.control.recv()
+    except (EOFError, OSError):
+        return Problem(epitaph(life.process.wait()))
+    if word == "refused":
+        return Problem(str(problem), True, "its files are damaged, or not what its manifest says")
+    return None if word == "ready" else Problem(str(problem), False, "its files could not be loaded")
+
+
+def hang_up(pipe: Connection) -> None:
+    """Close our end so that a lane blocked on it wakes: closing the descriptor alone would not wake it."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(pipe.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
+
+
+def epitaph(code: int) -> str:
+    """How a process ended, by its return code."""
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,272 @@
+"""An engine in a supervised process of its own, behind the same contract.
+
+A bad id, a damaged file or the memory killer can end a process that runs CTranslate2 (and nothing in
+Python can catch that). So each model has its own: when it dies, rows that had no piece yet are run once
+more on a fresh process, rows already begun fail, other models never notice, and unloading gives all
+memory back. An engine that cannot even start, ``STARTS`` times in a row, is marked failed; one whose files are not
+what they should be, at once.
+"""
+
+import contextlib
+import itertools
+import logging
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from server.engines.base import Outbox, State
+from server.engines.kinds import EngineSpec
+from server.engines.process import wire
+from server.engines.process.handle import Life, Problem, begin, epitaph, hang_up, load
+from server.errors import LOG_SAYS_MORE, EngineFailed, Unavailable
+
+log = logging.getLogger(__name__)
+
+STARTS = 3
+"""How many starts in a row may fail before the engine is given up."""
+
+
+class Watcher(Protocol):
+    """Who is told of an engine's life; called on the supervisor's thread."""
+
+    def loaded(self, seconds: float) -> None:
+        """A process has loaded its model."""
+
+    def restarted(self) -> None:
+        """A process died and a fresh one has taken its place."""
+
+
+@dataclass(slots=True)
+class _Trip:
+    """The rows of one run, as the outbox counts them, and the numbers they have on the pipe."""
+
+    waiting: dict[int, Any]
+    """Rows without an outcome."""
+    known: int
+    """How many rows the run has had."""
+    begun: set[int] = field(default_factory=set)
+    """Rows that have put a piece: they cannot be run again."""
+    rows: dict[int, int] = field(default_factory=dict)
+    """Number on the pipe to row. A number is never used twice: late frames of earlier runs say nothing."""
+
+    def number(self, numbers: Iterator[int], rows: dict[int, Any]) -> list[tuple[int, Any]]:
+        named = [(next(numbers), row) for row in rows]
+        self.rows.update(named)
+        return [(number, rows[row]) for number, row in named]
+
+    def end(self, number: int, row: int) -> None:
+        """Forget a row: a run that rows keep joining never ends, and must not grow."""
+        self.waiting.pop(row, None)
+        self.begun.discard(row)
+        del self.rows[number]
+
+
+class ProcessEngine:
+    """The parent's side: starts, watches and restarts the process, and carries runs to it.
+
+    Args:
+        spec: what to build over there.
+        watcher: is told of loads and restarts.
+        stall_s: a run that shows no sign for so long is taken for hung, and its process is killed.
+        backoff_s: the wait before the nth start in a row, n from 1.
+        start_limit_s: a process that has not loaded its model by then is killed.
+        on_change: called whenever ``state`` has changed, on whatever thread changed it; must not block.
+    """
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        watcher: Watcher | None = None,
+        *,
+        stall_s: float = 120.0,
+        start_limit_s: float = 300.0,
+        backoff_s: Callable[[int], float] = lambda n: min(10.0, 0.1 * 4 ** (n - 1)),
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.spec = spec
+        self.state: State = "loading"
+        self.reason = "The model is loading."
+        self._watcher = watcher
+        self._stall_s = stall_s
+        self._start_limit_s = start_limit_s
+        self._backoff_s = backoff_s
+        self._on_change = on_change
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._life: Life | None = None
+        self._numbers = itertools.count()
+        self._supervisor = threading.Thread(target=self._supervise, name=f"supervise-{spec.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start loading; returns at once. ``state`` tells, ``wait_ready`` waits."""
+        self._supervisor.start()
+
+    def wait_ready(self) -> bool:
+        """Wait until the engine is ready, failed or closed; True when it is ready."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.state in ("ready", "failed", "closed"))
+            return self.state == "ready"
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while one is loaded."""
+        life = self._life
+        return life.process.pid if life is not None and not life.dead else None
+
+    def close(self) -> None:
+        """End the process, in good order when no run is under way; runs under way fail, and so does loading."""
+        with self._changed:
+            self._closing.set()
+            if self.state != "ready" and self._life is not None:
+                self._life.process.kill()
+            self._set("closed", "The model is unloaded.")
+            life = self._life
+        if life is not None:
+            with contextlib.suppress(OSError):
+                life.control.send("close")
+            for pipe in life.all:
+                hang_up(pipe)
+            try:
+                life.process.wait(timeout=5.0)
+            except subprocess.TimeoutExpired:
+                life.process.kill()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
+
+    # --- a run -------------------------------------------------------------------------------------------
+
+    def run(self, rows: Sequence[Any], out: Outbox[Any, Any, Any]) -> None:
+        """Carry a batch to the process; on its death, once more to the next one."""
+        trip = _Trip(dict(enumerate(rows)), len(rows))
+        for _ in range(2):
+            if self._carry(trip, out):
+                return
+            for row in trip.begun & trip.waiting.keys():
+                out.done(row, EngineFailed("the engine process died after the row had begun"))
+                del trip.waiting[row]
+            if not trip.waiting:
+                return
+        for row in trip.waiting:
+            out.done(row, EngineFailed("the engine process died on this row twice"))
+
+    def _carry(self, trip: "_Trip", out: Outbox[Any, Any, Any]) -> bool:
+        """Run the trip's waiting rows; False when the process died before all of them had ended."""
+        life, pipe = self._take_lane()
+        try:
+            wire.send(pipe, ("rows", trip.number(self._numbers, trip.waiting)))
+            while trip.waiting:
+                self._take_frame(trip, pipe, out)
+        except BlockingIOError:
+            log.error("no sign of an engine for %.0f s; its process is killed", self._stall_s)
+            life.process.kill()
+            self._mourn(life, "it hung at work")
+            return False
+        except (EOFError, OSError):
+            self._mourn(life, "it died at work")
+            return False
+        with self._changed:
+            life.idle.append(pipe)
+            self._changed.notify_all()
+        return True
+
+    def _take_frame(self, trip: "_Trip", pipe: Connection, out: Outbox[Any, Any, Any]) -> None:
+        pieces, outcomes, room = wire.receive_step(pipe)
+        for number, piece in pieces:
+            if (row := trip.rows.get(number)) is not None:
+                trip.begun.add(row)
+                out.piece(row, piece)
+        for number, outcome in outcomes:
+            if (row := trip.rows.get(number)) is not None:
+                out.done(row, outcome)
+                trip.end(number, row)
+        paused = bool(trip.waiting) and out.contended
+        if paused:
+            wire.send(pipe, ("pause",))
+        turn = out.step(room)
+        if turn.dropped:
+            dropped = [(number, row) for number, row in trip.rows.items() if row in turn.dropped]
+            wire.send(pipe, ("drop", [number for number, _ in dropped]))
+            for number, row in dropped:
+                trip.end(number, row)
+        if turn.joined:
+            fresh = dict(enumerate(turn.joined, start=trip.known))
+            trip.known += len(fresh)
+            trip.waiting.update(fresh)
+            wire.send(pipe, ("join", trip.number(self._numbers, fresh)))
+        if paused:
+            wire.send(pipe, ("resume",))
+
+    def _take_lane(self) -> tuple[Life, Connection]:
+        with self._changed:
+            while (life := self._usable()) is None:
+                if self.state in ("failed", "closed"):
+                    raise Unavailable(self.reason, 5.0)
+                self._changed.wait()
+            return life, life.idle.pop()
+
+    def _usable(self) -> Life | None:
+        life = self._life
+        return life if self.state == "ready" and life is not None and not life.dead and life.idle else None
+
+    # --- the process's life ------------------------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        failures, first = 0, True
+        while not self._closing.is_set():
+            began_s = time.perf_counter()
+            life, problem = self._spawn()
+            if problem is None:
+                failures = 0
+                self._announce(time.perf_counter() - began_s, first)
+                first = False
+                life.process.wait()
+                problem = Problem(epitaph(life.process.returncode))
+            self._bury(life, problem.told)
+            if self._closing.is_set():
+                return
+            failures += 1
+            log.error("the engine process for %s died: %s", self.spec.name, problem.what)
+            if problem.is_final or failures >= STARTS:
+                with self._changed:
+                    self._set("failed", f"The model's engine does not start: {problem.told}. {LOG_SAYS_MORE}")
+                return
+            self._closing.wait(self._backoff_s(failures))
+
+    def _spawn(self) -> tuple[Life, Problem | None]:
+        """Start a process and wait until it has loaded its model, or not."""
+        life = begin(self.spec, self._stall_s)
+        with self._changed:
+            self._life = life
+            if self._closing.is_set():
+                life.process.kill()
+        return life, load(life, self.spec, self._start_limit_s)
+
+    def _announce(self, seconds: float, first: bool) -> None:
+        if self._watcher is not None:
+            self._watcher.loaded(seconds)
+            if not first:
+                self._watcher.restarted()
+        with self._changed:
+            if not self._closing.is_set():
+                self._set("ready", "")
+
+    def _mourn(self, life: Life, problem: str) -> None:
+        """The process is dead, whoever noticed first: no run is to take a lane of it."""
+        with self._changed:
+            if not life.dead:
+                life.dead = True
+                if not self._closing.is_set():
+                    self._set("restarting", f"The model's engine is restarting: {problem}.")
+
+    def _bury(self, life: Life, problem: str) -> None:
+        self._mourn(life, problem)
+        life.end()
+
+    def _set(self, state: State, reason: str) -> None:
+        self.state, self.reason = state, reason
+        self._changed.notify_all()
+        self._on_change()

@@ -1,0 +1,170 @@
+"""Running the server: one uvicorn, signals that drain, an exit code that says how it went."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from server import api
+from server.api.keys import Keyring
+from server.errors import Unavailable
+from server.http.connection import Connection, Door, Limits, room_for
+from server.serving.registry import Services
+from server.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """uvicorn that drains: SIGTERM or Ctrl-C lets running work finish, a second one stops it.
+
+    While it drains it still listens: ``/ready`` says so, and new work gets a 503 with ``retry-after``.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        services: Services,
+        drain_s: float,
+        keyring: Keyring | None = None,
+        metrics: uvicorn.Config | None = None,
+        pages: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Make a server.
+
+        Args:
+            config: what is served, and where.
+            services: what is drained.
+            drain_s: how long that may take.
+            keyring: what SIGHUP reads again.
+            metrics: what is served beside it, where metrics have a port of their own.
+            pages: what a person may want to open, and its path.
+        """
+        super().__init__(config)
+        self._services = services
+        self._drain_s = drain_s
+        self._keyring = keyring
+        self._metrics = metrics
+        self._pages = pages
+        self._url = ""
+        self._draining: asyncio.Task[None] | None = None
+        self._main_loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Listen, and say where."""
+        self._main_loop = asyncio.get_running_loop()
+        scrapes = None if self._metrics is None else await self._listen_for_scrapes(self._metrics)
+        await super().startup(sockets)  # type: ignore[arg-type]
+        for each in self.servers:
+            for socket in each.sockets:
+                host, port = socket.getsockname()[:2]
+                url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+                self._url = self._url or url
+                print(f"Hearth listens on {url}", flush=True)
+        if scrapes is not None:
+            self.servers.append(scrapes)
+        self._announcing = asyncio.create_task(self._announce())
+
+    async def _listen_for_scrapes(self, config: uvicorn.Config) -> asyncio.Server:
+        config.load()
+        make: Callable[..., asyncio.Protocol] = config.http_protocol_class
+        protocol = partial(make, config=config, server_state=self.server_state, app_state={})
+        try:
+            listener = await asyncio.get_running_loop().create_server(protocol, config.host, config.port)
+        except OSError as error:
+            log.error("metrics cannot be served on %s:%d: %s", config.host, config.port, error.strerror)
+            raise SystemExit(1) from error
+        print(f"Metrics are on http://{config.host}:{config.port}/metrics", flush=True)
+        return listener
+
+    async def _announce(self) -> None:
+        """Say what is served once every model has loaded or failed."""
+        await self._services.settled()
+        for served in self._services.served():
+            state = "" if served.state == "ready" else f"  [{served.state}{served.reason and f': {served.reason}'}]"
+            print(f"  {served.id:<12} {served.task:<15} {served.card.summary}{state}", flush=True)
+        # An address that stands for all of them is none to open.
+        url = self._url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+        print("\n".join(["Ready.", *(f"  {name:<12} {url}{path}" for name, path in self._pages)]), flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal, stop at the second. Called by the interpreter between two instructions."""
+        if self._draining is None and self._main_loop is not None:
+            self._main_loop.call_soon_threadsafe(self._drain)
+        else:
+            self.should_exit = self.force_exit = True
+
+    def handle_hangup(self, sig: int, frame: FrameType | None) -> None:
+        """Read the API keys again."""
+        if self._main_loop is not None:
+            self._main_loop.call_soon_threadsafe(self._read_keys)
+
+    def _read_keys(self) -> None:
+        if self._keyring is None:
+            return
+        try:
+            self._keyring.reload()
+        except SettingsError as error:
+            log.error("the API keys stay as they were: %s", error)
+
+    def _drain(self) -> None:
+        if self._draining is None:
+            log.info("draining: no new work, at most %.0f s for what runs", self._drain_s)
+            self._services.refuse(Unavailable("The server is shutting down.", 5.0))
+            self._draining = asyncio.create_task(self._finish())
+
+    async def _finish(self) -> None:
+        try:
+            async with asyncio.timeout(self._drain_s):
+                await self._services.drained()
+        except TimeoutError:
+            log.warning("work was still running after %.0f s; it is stopped", self._drain_s)
+        self.should_exit = True
+
+
+def serve(app: FastAPI, settings: Settings) -> int:
+    """Serve until a signal says otherwise; the exit code."""
+    server = make_server(app, settings)
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, server.handle_exit)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, server.handle_hangup)
+    # Lanes hand over batches between two steps of the event loop: the usual 5 ms would leave an engine idle meanwhile.
+    sys.setswitchinterval(0.0005)
+    server.run()
+    return 0 if server.started else 1
+
+
+def make_server(app: FastAPI, settings: Settings) -> Server:
+    """The server of an application; it does not listen yet. Raises the limit on open files."""
+    limits = Limits(room_for(settings.max_connections), settings.header_timeout_s, settings.send_timeout_s)
+    door = Door(limits, app.state.metrics)
+
+    def config(served: FastAPI, host: str, port: int) -> uvicorn.Config:
+        return uvicorn.Config(
+            served,
+            host=host,
+            port=port,
+            http=partial(Connection, door),  # type: ignore[arg-type]  # any protocol's maker does
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # nothing asks for the client's address
+            timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # for loop.call_later: no need to cut it
+            timeout_graceful_shutdown=5,
+        )
+
+    metrics = None
+    if settings.metrics_port:
+        metrics = config(api.metrics_only(settings, app.state.metrics), settings.metrics_host, settings.metrics_port)
+    main = config(app, settings.host, settings.port)
+    pages = [("playground", "/")] if settings.playground else []
+    pages += [("API", "/docs")] + ([("metrics", "/metrics")] if metrics is None else [])
+    return Server(main, app.state.services, settings.drain_s, app.state.keyring, metrics, pages)

@@ -1,0 +1,135 @@
+"""The model folders on disk: which have come, changed and gone since the last look.
+
+A look costs a ``stat`` a file where nothing has changed. It may be taken on any thread. A model that serves is given up
+only for one that is whole: a folder that is still being written, or is damaged, takes nothing away.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.registry import MANIFEST, ManifestError, ModelCard, read_card, verify
+from server.errors import LOG_SAYS_MORE
+from server.serving.served_model import Broken, Offered
+
+log = logging.getLogger(__name__)
+
+Stamp = Mapping[str, tuple[int, int]]
+"""Size and time of change of each file: what tells that a folder has changed."""
+
+DAMAGED = "Its files are damaged, or not what its manifest says."
+UNREADABLE = "Its files could not be read."
+"""What clients are told: the log has the file and the exception."""
+
+
+class NoRoom(Exception):
+    """A model is larger than all memory there is for models; the message is for the log."""
+
+
+@dataclass(slots=True)
+class _Folder:
+    """What is known of a folder."""
+
+    entry: Offered | Broken | None
+    """None: its manifest is wrong."""
+    stamp: Stamp
+    """When the entry was made."""
+    tried: Stamp
+    """When it was last read, be it in vain."""
+
+
+class Folders:
+    """Reads the folders below a root.
+
+    Args:
+        root: the folder of model folders.
+        wanted: ids to serve; empty: all.
+        taken: names that no model may have.
+        build: makes what serves a model; raises ``NoRoom``, ``ManifestError`` or ``ValueError`` when it cannot be
+            served.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        build: Callable[[ModelCard], Offered],
+        wanted: Collection[str] = (),
+        taken: Collection[str] = (),
+    ) -> None:
+        self.entries: Mapping[str, Offered | Broken] = {}
+        """What there is, by id; replaced as a whole by each look."""
+        self._root = root
+        self._build = build
+        self._wanted = wanted
+        self._taken = taken
+        self._lock = threading.Lock()
+        self._known: dict[Path, _Folder] = {}
+
+    def look(self) -> None:
+        """Bring ``entries`` up to date."""
+        with self._lock:
+            folders = [file.parent for file in sorted(self._root.glob(f"*/{MANIFEST}"))]
+            self._known = {folder: self._look_at(folder) for folder in folders}
+            found: dict[str, Offered | Broken] = {}
+            for folder, known in self._known.items():
+                if known.entry is None:
+                    continue
+                name = known.entry.card.id
+                if name in found:
+                    log.error("%s is not served: %s has the id '%s' too", folder, found[name].card.folder, name)
+                else:
+                    found[name] = known.entry
+            self.entries = found
+
+    def _look_at(self, folder: Path) -> _Folder:
+        stamp = _stamp(folder)
+        known = self._known.get(folder)
+        if known is None:
+            return _Folder(self._read(folder), stamp, stamp)
+        # A model that serves needs none of its files any longer: only a new manifest makes it another one.
+        serves = isinstance(known.entry, Offered) and known.entry.model.engine.state != "failed"
+        if stamp == known.tried or (serves and stamp.get(MANIFEST) == known.stamp.get(MANIFEST)):
+            return known
+        entry = self._read(folder, whole=serves)
+        if serves and not isinstance(entry, Offered):
+            log.error("%s has changed and cannot be served; what it was goes on", folder)
+            return _Folder(known.entry, known.stamp, stamp)
+        log.info("%s is read anew", folder)
+        return _Folder(entry, stamp, stamp)
+
+    def _read(self, folder: Path, *, whole: bool = False) -> Offered | Broken | None:
+        """What a folder has; with ``whole``, the weights' checksum is looked at now and not only by their engine."""
+        try:
+            card = read_card(folder)
+        except ManifestError as error:
+            log.error("a folder is not served: %s", error)
+            return None
+        if self._wanted and card.id not in self._wanted:
+            return None
+        if card.id in self._taken:
+            log.error("%s is not served: '%s' is an alias here", folder, card.id)
+            return None
+        try:
+            verify(card, weights=whole)
+            return self._build(card)
+        except NoRoom as error:
+            problem, kind = str(error), "It needs more memory than memory_mb allows."
+        except ManifestError as error:
+            problem, kind = f"{error.file.name}: {error.problem}", f"{DAMAGED} {LOG_SAYS_MORE}"
+        except Exception as error:  # whatever is in a folder, it must not keep others from being served
+            problem, kind = f"{type(error).__name__}: {error}", f"{UNREADABLE} {LOG_SAYS_MORE}"
+        log.error("the model %s is not served: %s", card.id, problem)
+        return Broken(card, kind)
+
+
+def _stamp(folder: Path) -> Stamp:
+    stamp = {}
+    for file in folder.rglob("*"):
+        try:
+            facts = file.stat()
+        except OSError:  # it has gone since
+            continue
+        stamp[str(file.relative_to(folder))] = (facts.st_size, facts.st_mtime_ns)
+    return stamp

@@ -1,0 +1,89 @@
+"""What one model offers: every task it serves, made once from its card; or why it serves none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from models.registry import ModelCard, load_family
+from server.tasks.decisions import ByHead, Decider, ZeroShot
+from server.tasks.encoding import Classification, Embedding
+from server.tasks.generation.chat_template import ChatTemplate
+from server.tasks.generation.task import Generation
+from server.tasks.heads import Head
+from server.tasks.likelihood import ByLikelihood
+from server.tasks.model import Model
+from server.tasks.translation.chat import ChatTranslation
+from server.tasks.translation.task import TranslationTask
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A model folder that cannot be served, and why, in words for clients."""
+
+    card: ModelCard
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offered:
+    """A model and its tasks; None where it has no such task."""
+
+    model: Model
+    generator: Generation | None = None
+    translator: TranslationTask | None = None
+    embedder: Embedding | None = None
+    classifiers: Mapping[str, Classification] = field(default_factory=dict)
+    """By the name of the head, in the manifest's order."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self.model.card
+
+    @classmethod
+    def of(cls, model: Model) -> "Offered":
+        """All that the card says the model can.
+
+        Raises:
+            ManifestError, ValueError, OSError: a file of it is not what it should be.
+        """
+        card = model.card
+        return cls(
+            model,
+            generator=_generator(model),
+            translator=TranslationTask(model, card.translation, load_family(card)) if card.translation else None,
+            embedder=Embedding(model, card.embedding.pooling, card.embedding.normalize) if card.embedding else None,
+            classifiers={spec.name: Classification(model, Head(spec, card.folder)) for spec in card.heads},
+        )
+
+    @property
+    def chat(self) -> Generation | ChatTranslation | None:
+        """The generator, or the translator as one."""
+        if self.translator is not None:
+            return ChatTranslation(self.translator)
+        return self.generator
+
+    @property
+    def classifier(self) -> Classification | None:
+        """The first head's."""
+        return next(iter(self.classifiers.values()), None)
+
+    @property
+    def decider(self) -> Decider | None:
+        """By a head, by likelihood or by vectors."""
+        if self.classifier is not None:
+            return ByHead(self.classifier)
+        if self.generator is not None:
+            return ByLikelihood(self.model, self.generator)
+        return ZeroShot(self.embedder) if self.embedder is not None else None
+
+
+def _generator(model: Model) -> Generation | None:
+    section = model.card.generation
+    if section is None:
+        return None
+    template = None
+    if section.template is not None:
+        source = model.card.path(section.template).read_text("utf-8")
+        variables = {"bos_token": section.bos_token or "", **section.variables}
+        template = ChatTemplate(source, model.tokenizer.special_tokens.keys(), variables)
+    return Generation(model, template, load_family(model.card))

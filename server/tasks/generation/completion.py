@@ -1,0 +1,241 @@
+"""One choice as its tokens come in: text, stops, log-probabilities, tool calls. No streams, no engine."""
+
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+from models.tokenizers import Tokenizer
+from server.batching.job import Job, Outcome, Piece, Timing
+from server.engines.rows import Generated, GenerationRow, Token
+from server.errors import ServerError
+from server.tasks.generation.calling import CallReader
+from server.tasks.generation.detokenizer import Detokenizer
+from server.tasks.generation.stop_strings import CallMarks, StopStrings
+from server.tasks.logprobs import NONE, TokenTexts, Told
+from server.tasks.results import Choice, Delta, ToolCall, Usage
+
+
+class Completion:
+    """The state of one choice. ``take`` a token, then ``end``; both return what is new, if anything."""
+
+    def __init__(
+        self,
+        index: int,
+        tokenizer: Tokenizer,
+        texts: TokenTexts,
+        stops: Sequence[str],
+        stop_ids: frozenset[int],
+        *,
+        logprobs: bool,
+        reader: CallReader,
+        continues_text: bool,
+    ) -> None:
+        self._index = index
+        self._texts = texts
+        self._stop_ids = stop_ids
+        self._logprobs = logprobs
+        self._reader = reader
+        self._text = Detokenizer(tokenizer, continues_text=continues_text, shown=reader.shown)
+        self._stops = StopStrings(stops)
+        self._made_characters = 0
+        self._sent_characters = 0
+        self._waiting: deque[tuple[int, Token]] = deque()
+        self._call: str | None = None
+        """All that was written from the first call's token on."""
+        self._marks = CallMarks(reader.marks, only_first=reader.only_first) if reader.marks else None
+        self.tokens = 0
+        """Completion tokens so far, the stop token included."""
+        self.over = False
+        """A stop string was met, or a call was made again: the row is to be dropped."""
+
+    def take(self, token: Token) -> Delta | None:
+        """One more token."""
+        self.tokens += 1
+        if token.id in self._stop_ids:
+            return None
+        if token.id == self._reader.call_id and self._call is None:
+            self._call = ""
+        text = self._text.push(token.id)
+        if self._call is not None:
+            self._call += text
+            return self._repeated(self._call, len(text))
+        self._made_characters += len(text)
+        if self._logprobs and token.logprob is not None:
+            self._waiting.append((self._made_characters, token))
+        out = self._stops.push(text if self._marks is None else self._marks.push(text))
+        if self._marks is not None and self._marks.collected is not None:
+            last = self._repeated(self._marks.collected, len(text))
+            if last is not None:
+                out += self._stops.finish()
+                return Delta(self._index, out, self._covered(len(out)), last.calls, last.finish_reason)
+        if self._stops.matched is not None:
+            self.over = True
+            return Delta(self._index, out, self._covered(len(out)), finish_reason="stop")
+        tokens = self._covered(len(out))
+        return Delta(self._index, out, tokens) if out or tokens else None
+
+    def end(self, how: Generated) -> Delta:
+        """The row has ended."""
+        rest = self._text.finish()
+        cut = how.reason == "length"
+        if self._call is not None and self._reader.parse is not None:
+            calls = _each_once(self._reader.parse(self._call + rest, cut) or ())
+            return Delta(self._index, calls=calls, finish_reason="tool_calls" if calls and not cut else how.reason)
+        found, rest = self._marked(rest, cut=cut)
+        if found is not None:
+            calls = _each_once(found)
+            rest = self._stops.push(rest) + self._stops.finish()
+            reason = "tool_calls" if calls and not cut else how.reason
+            return Delta(self._index, rest, self._covered(len(rest)), calls, finish_reason=reason)
+        text = self._stops.push(rest)
+        if self._stops.matched is None:
+            text += self._stops.finish()
+            tokens = Told([token for _, token in self._waiting], self._texts)
+            return Delta(self._index, text, tokens, finish_reason=how.reason)
+        return Delta(self._index, text, self._covered(len(text)), finish_reason="stop")
+
+    def _marked(self, rest: str, *, cut: bool) -> tuple[Sequence[ToolCall] | None, str]:
+        """The calls that a mark began, and what else there is to say: all of it where they are none after all."""
+        if self._marks is None or self._reader.parse is None or self._stops.matched is not None:
+            return None, rest
+        plain = self._marks.push(rest)
+        if self._marks.collected is None:
+            return None, plain + self._marks.finish()
+        calls = self._reader.parse(self._marks.collected, cut)
+        return calls, plain if calls is not None else plain + self._marks.collected
+
+    def _repeated(self, written: str, fresh: int) -> Delta | None:
+        """The end of the turn, where a call was made for the second time: no other would come of it.
+
+        Args:
+            written: all from the first call on.
+            fresh: so many characters of it are new.
+        """
+        reader = self._reader
+        if (
+            reader.parse is None
+            or written.find(reader.call_ends, max(1, len(written) - fresh - len(reader.call_ends))) < 0
+        ):
+            return None
+        calls = reader.parse(written, True) or ()
+        once = _each_once(calls)
+        if len(once) == len(calls):
+            return None
+        self.over = True
+        return Delta(self._index, calls=once, finish_reason="tool_calls")
+
+    def _covered(self, characters: int) -> Told:
+        """The tokens that end within the text sent so far."""
+        self._sent_characters += characters
+        covered = []
+        while self._waiting and self._waiting[0][0] <= self._sent_characters:
+            covered.append(self._waiting.popleft()[1])
+        return Told(covered, self._texts) if covered else NONE
+
+
+def _each_once(calls: Sequence[ToolCall]) -> list[ToolCall]:
+    """The calls without those that were made before."""
+    kept: list[ToolCall] = []
+    written: set[str] = set()
+    for call in calls:
+        one = json.dumps([call.name, call.arguments], sort_keys=True)
+        if one not in written:
+            written.add(one)
+            kept.append(call)
+    return kept
+
+
+class GenerationStream:
+    """Iterate it for deltas, or wait for the ``whole``: the same text either way."""
+
+    def __init__(
+        self,
+        job: Job[GenerationRow, Token, Generated],
+        tokenizer: Tokenizer,
+        texts: TokenTexts,
+        *,
+        prompt_tokens: int,
+        stop_ids: frozenset[int],
+        stops: Sequence[str],
+        logprobs: bool,
+        reader: CallReader,
+        continues_text: bool,
+    ) -> None:
+        self._job = job
+        self._texts = texts
+        self.prompt_tokens: dict[int, Told] = {}
+        """With ``prompt_logprobs``, by choice and once the choice has ended: its prompt's tokens but the first."""
+        self._prompt_tokens = prompt_tokens
+        self._cached_tokens = 0
+        self._completions = [
+            Completion(
+                seat.index,
+                tokenizer,
+                texts,
+                stops,
+                stop_ids,
+                logprobs=logprobs,
+                reader=reader,
+                continues_text=continues_text,
+            )
+            for seat in job.seats
+        ]
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens read and made so far."""
+        made = sum(completion.tokens for completion in self._completions)
+        return Usage(self._prompt_tokens, made, self._cached_tokens)
+
+    @property
+    def timing(self) -> Timing:
+        """When things happened so far."""
+        return self._job.timing
+
+    def cancel(self) -> None:
+        """Nobody wants the rest."""
+        self._job.cancel()
+
+    async def __aiter__(self) -> AsyncIterator[Delta]:
+        """Yield deltas as they come.
+
+        Raises:
+            ServerError: a row failed; the others are cancelled.
+        """
+        try:
+            async for event in self._job.events():
+                if (delta := self._take(event)) is not None:
+                    yield delta
+        finally:
+            self._job.cancel()
+
+    async def whole(self) -> list[Choice]:
+        """Wait for all choices, in the order of their indices."""
+        deltas: list[list[Delta]] = [[] for _ in self._completions]
+        async for delta in self:
+            deltas[delta.index].append(delta)
+        return [_choice(index, parts) for index, parts in enumerate(deltas)]
+
+    def _take(self, event: Piece[Token] | Outcome[Generated]) -> Delta | None:
+        completion = self._completions[event.index]
+        if isinstance(event, Piece):
+            delta = completion.take(event.piece)
+            if completion.over:
+                self._job.drop(event.index)
+            return delta
+        if isinstance(event.result, ServerError):
+            raise event.result
+        self._cached_tokens += event.result.cached_tokens
+        if event.result.prompt:
+            self.prompt_tokens[event.index] = Told(event.result.prompt, self._texts)
+        return completion.end(event.result)
+
+
+def _choice(index: int, parts: Sequence[Delta]) -> Choice:
+    return Choice(
+        index,
+        "".join(part.text for part in parts),
+        Told.joined(part.tokens for part in parts),
+        parts[-1].calls,
+        parts[-1].finish_reason or "stop",
+    )

@@ -1,0 +1,184 @@
+"""Grammars of answers and calls, made of JSON Schemas. What cannot be enforced is refused here, before any work.
+
+All schemas go through one reading (``server/tasks/json_schema``); the library llguidance compiles what comes of it
+(``server/engines/step/grammar.py`` says why that one), and the engine enforces it token by token. Knows no models.
+"""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from models.signatures import Signature
+from server.engines.step.grammar import OWN
+from server.errors import InvalidValue
+from server.tasks.json_schema.arguments import signature
+from server.tasks.json_schema.document import Document, told
+from server.tasks.json_schema.library import OPTIONS
+from server.tasks.json_schema.shapes import Endless, Shapes
+from server.tasks.json_schema.writing import Writing
+
+KEPT, KEPT_CHARACTERS = 64, 100_000
+"""So many schemas and grammars, none longer than that, need not be read again."""
+
+
+STEPS, CLOSING, ENDING = 64, frozenset(b'",'), frozenset(b"}]")
+"""So many bytes of an answer are tried before anything is queued. Limits mostly show in the first ones of each value,
+so values are soon brought to their end; lists and objects are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an answer has to be: JSON that a schema describes."""
+
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
+    name: str = "response_format"
+    """What the request calls the schema."""
+    strict: bool = False
+    """Refuse what cannot be held to; else it is left out."""
+
+    @property
+    def characters(self) -> int:
+        """How long it is."""
+        return len(json.dumps(self.schema))
+
+
+def rule(form: Form) -> str:
+    """The body of a rule, in llguidance's Lark, for such answers.
+
+    Raises:
+        InvalidValue: it is no schema, nothing goes with it, or it is strict and not to be held to.
+    """
+    body: str = _kept(_rule, form.schema, form.name, form.strict)
+    return body
+
+
+def tool_signature(name: str, parameters: Mapping[str, Any], where: str, *, strict: bool) -> Signature:
+    """What a tool may be called with.
+
+    Args:
+        name: the tool's.
+        parameters: its JSON Schema.
+        where: what the request calls them.
+        strict: as of a form.
+
+    Raises:
+        InvalidValue: as ``rule``.
+    """
+    made: Signature = _kept(_signature, parameters, where, strict, name)
+    return made
+
+
+def checked(grammar: str, where: str, specials: Sequence[str] = ()) -> str:
+    """The grammar, if an engine can begin with it.
+
+    Args:
+        grammar: llguidance's Lark.
+        where: what the request calls what it was made of.
+        specials: names of control tokens in it.
+
+    Raises:
+        InvalidValue: it cannot be begun: it is too large.
+    """
+    if not (_kept_begins if len(grammar) <= KEPT_CHARACTERS else _begins)(grammar, tuple(specials)):
+        raise InvalidValue("The schema cannot be used: what it takes to enforce it is too large.", where)
+    return grammar
+
+
+def _kept(make: Any, schema: Mapping[str, Any], *args: Any) -> Any:
+    written = json.dumps(schema)
+    return (_made if len(written) <= KEPT_CHARACTERS else _made.__wrapped__)(make, written, *args)
+
+
+# The requests of a client mostly have the same one, and reading it takes milliseconds.
+@lru_cache(maxsize=KEPT)
+def _made(make: Any, written: str, *args: Any) -> Any:
+    try:
+        return make(json.loads(written), *args)
+    except Endless as error:
+        place = told(str(error.args[0]))
+        raise InvalidValue(f"The schema cannot be used: '$ref' at {place} leads back to itself.", args[0]) from None
+    except RecursionError:
+        raise InvalidValue("The schema cannot be used: it is nested too deeply.", args[0]) from None
+
+
+def _rule(schema: Any, where: str, strict: bool) -> str:
+    writing, root = _written(schema, where, strict)
+    body = f"%json {json.dumps({'x-guidance': OPTIONS, **writing.whole(root)})}"
+    _require_small(writing, body)
+    return body
+
+
+def _signature(schema: Any, where: str, strict: bool, name: str) -> Signature:
+    writing, root = _written(schema, where, strict)
+    return signature(name, writing, root, where, strict=strict)
+
+
+def require_small(parameters: Mapping[str, Any], where: str) -> None:
+    """Look for what is too large in the parameters of a tool whose grammar cannot be begun.
+
+    Raises:
+        InvalidValue: it is there; the message names it.
+    """
+    writing, root = _written(parameters, where, False)
+    _require_small(writing, f"%json {json.dumps({'x-guidance': OPTIONS, **writing.whole(root)})}")
+
+
+def _require_small(writing: Writing, body: str) -> None:
+    """Refuse what the library has no room for, by the smallest schema in it that is too large by itself."""
+    if not _begins(f"start: {body}", ()):
+        writing.refuse_largest(
+            lambda inner: _begins(f"start: %json {json.dumps({'x-guidance': OPTIONS, **inner})}", ())
+        )
+
+
+def _written(schema: Any, where: str, strict: bool) -> Any:
+    shapes = Shapes(Document(schema, where, strict=strict))
+    root = shapes.state("")
+    return Writing(shapes, root), root
+
+
+def _begins(grammar: str, specials: tuple[str, ...]) -> bool:
+    """Whether a completion can begin under a grammar, asked with a vocabulary of bytes: it is the smallest."""
+    from llguidance import LLMatcher, LLParserLimits  # 3 MB: only for servers that are asked for it
+
+    matcher = LLMatcher(bytes_and(specials), grammar, log_level=0, limits=LLParserLimits(**OWN))
+    choices = random.Random(0)  # noqa: S311  any way will do
+    for _ in range(STEPS):
+        if matcher.is_error() or matcher.is_stopped():
+            break
+        bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little").nonzero()[0]
+        if matcher.is_error() or not len(bits):
+            break
+        onward = [byte for byte in bits if byte not in ENDING] or bits
+        closing = [byte for byte in onward if byte in CLOSING] if choices.random() < 0.5 else []
+        matcher.consume_token(int(choices.choice(closing or onward)))
+    return not matcher.is_error()
+
+
+_kept_begins = lru_cache(maxsize=KEPT)(_begins)
+
+
+@lru_cache(maxsize=8)
+def bytes_and(specials: tuple[str, ...]) -> Any:
+    """The library's view of a vocabulary of bytes and these control tokens. One for each family: it takes 10 ms."""
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    return LLTokenizer(TokenizerWrapper(_Bytes(specials)))
+
+
+class _Bytes:
+    """A vocabulary of bytes and some control tokens, as the library wants to see it."""
+
+    def __init__(self, specials: Sequence[str]) -> None:
+        self.tokens = [*(bytes([i]) for i in range(256)), *(each.encode() for each in specials), b"<|ended|>"]
+        self.special_token_ids = list(range(256, len(self.tokens)))
+        self.eos_token_id = len(self.tokens) - 1
+        self.bos_token_id = None
+
+    def __call__(self, text: str | bytes) -> list[int]:
+        return list(text.encode() if isinstance(text, str) else text)

@@ -1,0 +1,105 @@
+"""Stop strings in a text that comes in parts: cut before the stop, never leak a part of it.
+
+The text ends where a stop string is first complete; if several are complete there, before the longest. That
+is a fact of the whole text: it does not depend on how the text was cut into parts. Knows nothing of tokens.
+"""
+
+from collections.abc import Sequence
+
+
+def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
+    """Where the text is to be cut and which stop string did it, or None."""
+    found = [(at + len(stop), at, stop) for stop in stops if (at := text.find(stop)) >= 0]
+    if not found:
+        return None
+    _, at, stop = min(found)
+    return at, stop
+
+
+class StopStrings:
+    """Watches one text. Holds back only what may still become a stop string."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        """Watch for the stop strings, each at least one character long."""
+        if not all(stops):
+            raise ValueError("a stop string is empty")
+        self._stops = tuple(stops)
+        self._held = ""
+        self.matched: str | None = None
+        """The stop string that ended the text."""
+
+    def push(self, delta: str) -> str:
+        """The text that may go out now. After a match: nothing any more."""
+        if self.matched is not None:
+            return ""
+        text = self._held + delta
+        found = first_stop(text, self._stops)
+        if found is not None:
+            at, self.matched = found
+            self._held = ""
+            return text[:at]
+        keep = self._possible(text)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def finish(self) -> str:
+        """What was held back, once no more text comes."""
+        held, self._held = self._held, ""
+        return held
+
+    def _possible(self, text: str) -> int:
+        """Length of the longest end of the text with which a stop string begins."""
+        for length in range(min(len(text), max(map(len, self._stops), default=1) - 1), 0, -1):
+            end = text[len(text) - length :]
+            if any(stop.startswith(end) for stop in self._stops):
+                return length
+        return 0
+
+
+class CallMarks:
+    """Watches one completion for the first text that begins a call; all from there on is collected."""
+
+    def __init__(self, marks: Sequence[str], *, only_first: bool) -> None:
+        """Watch for the marks.
+
+        Args:
+            marks: texts that begin a call, each at least one character long.
+            only_first: a mark counts only where nothing but white space comes before it.
+        """
+        self._marks = tuple(marks)
+        self._only_first = only_first
+        self._held = ""
+        self._plain = False
+        """Whether no call can begin any more."""
+        self.collected: str | None = None
+        """From the mark on; None while there was none."""
+
+    def push(self, delta: str) -> str:
+        """The plain text that may go out now."""
+        if self.collected is not None:
+            self.collected += delta
+            return ""
+        if self._plain:
+            return delta
+        text, self._held = self._held + delta, ""
+        at = min((i for mark in self._marks if (i := text.find(mark)) >= 0), default=-1)
+        if at >= 0 and not (self._only_first and text[:at].strip()):
+            self.collected = text[at:]
+            return text[:at]
+        keep = self._possible(text)
+        if self._only_first and text[: len(text) - keep].strip():
+            self._plain = True
+            return text
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def finish(self) -> str:
+        """What was held back, once no more text comes."""
+        held, self._held = self._held, ""
+        return held
+
+    def _possible(self, text: str) -> int:
+        """Length of the longest end of the text with which a mark begins."""
+        longest = max(map(len, self._marks)) - 1
+        ends = (text[len(text) - n :] for n in range(min(len(text), longest), 0, -1))
+        return next((len(end) for end in ends if any(mark.startswith(end) for mark in self._marks)), 0)

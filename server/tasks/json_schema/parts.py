@@ -1,0 +1,276 @@
+"""The values that a schema allows, as parts: each part is of one JSON type. Two parts can be met; nothing is looked up.
+
+What stands inside lists and objects is not worked out here: it is named by the places of all schemas that bind it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import ceil, floor, lcm
+
+from server.tasks.json_schema.library import matches
+
+State = tuple[str, ...] | None
+"""Places of schemas that all bind one value; none of them: any value. None: there is no such value."""
+ANY: State = ()
+FINEST = Fraction(1, 10**9)
+"""Numbers are written with no more digits than that behind the point."""
+LARGEST = 10**15 - 1
+"""Nor with more than fifteen before it: a number must come to an end, and to be read back as it was written."""
+
+LARGEST_STEP = 10_000
+"""Without its point: the library counts what is left over, each remainder a state."""
+
+
+def both(one: State, other: State) -> State:
+    """What is bound by the schemas of two states."""
+    if one is None or other is None:
+        return None
+    return tuple(dict.fromkeys((*one, *other)))
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((each for each in (one, other) if each is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """true, false, or both."""
+
+    values: frozenset[bool] = frozenset((True, False))
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """Numbers in a range, or some numbers."""
+
+    low: Fraction = Fraction(-LARGEST)
+    high: Fraction = Fraction(LARGEST)
+    low_open: bool = False
+    high_open: bool = False
+    whole: bool = False
+    step: Fraction | None = None
+    """Multiples of that."""
+    values: tuple[int | float, ...] | None = None
+
+    @property
+    def written(self) -> Fraction:
+        """Every number in the range that can be written is a multiple of that."""
+        if self.step is None:
+            return Fraction(1) if self.whole else FINEST
+        return Fraction(self.step.numerator) if self.whole else self.step
+
+    def has(self, value: int | float) -> bool:
+        """Whether this number is one of them."""
+        exact = exactly(value)
+        if self.values is not None and all(value != each for each in self.values):
+            return False
+        above = self.low < exact or (self.low == exact and not self.low_open)
+        below = exact < self.high or (exact == self.high and not self.high_open)
+        on_step = self.step is None or (exact / self.step).denominator == 1
+        return above and below and on_step and not (self.whole and exact.denominator != 1)
+
+    @property
+    def ends(self) -> tuple[Fraction, Fraction]:
+        """The least and the largest that can be written."""
+        step = self.written
+        first, last = ceil(self.low / step), floor(self.high / step)
+        first += self.low_open and first * step == self.low
+        last -= self.high_open and last * step == self.high
+        return first * step, last * step
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none that can be written."""
+        return not self.values if self.values is not None else self.ends[0] > self.ends[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Texts of some length, or some texts."""
+
+    least: int = 0
+    most: int | None = None
+    patterns: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    values: tuple[str, ...] | None = None
+
+    def has(self, value: str) -> bool:
+        """Whether this text is one of them, as far as can be told: formats are not looked at."""
+        if self.values is not None and value not in self.values:
+            return False
+        fits = self.least <= len(value) and (self.most is None or len(value) <= self.most)
+        return fits and all(matches(pattern, value) for pattern in self.patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Lists: the first items one by one, then the rest."""
+
+    first: tuple[State, ...] = ()
+    rest: State = ANY
+    least: int = 0
+    most: int | None = None
+
+    def item(self, index: int) -> State:
+        """What binds the item there."""
+        return self.first[index] if index < len(self.first) else self.rest
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """Objects: named properties, those whose names match patterns, and the rest."""
+
+    properties: Mapping[str, State] = field(default_factory=dict)
+    patterns: Mapping[str, State] = field(default_factory=dict)
+    rest: State = ANY
+    required: tuple[str, ...] = ()
+    least: int = 0
+    most: int | None = None
+
+    def property(self, name: str) -> State:
+        """What binds the property of this name."""
+        if name in self.properties:
+            return self.properties[name]
+        found = [state for pattern, state in self.patterns.items() if matches(pattern, name)]
+        state: State = ANY if found else self.rest
+        for each in found:
+            state = both(state, each)
+        return state
+
+    def without(self, name: str) -> "Object":
+        """Those that have no property of this name."""
+        return replace(self, properties={**self.properties, name: None})
+
+    def needing(self, name: str) -> "Object":
+        """Those that have it."""
+        listed = {name: self.property(name)} if name not in self.properties else {}
+        required = self.required if name in self.required else (*self.required, name)
+        return replace(self, properties={**self.properties, **listed}, required=required)
+
+
+Part = Null | Truth | Number | Text | List | Object
+
+
+def exactly(value: int | float) -> Fraction:
+    """The number that was written: 0.1 is a tenth."""
+    return Fraction(value) if isinstance(value, int) else Fraction(repr(value))
+
+
+def meet(one: Part, other: Part) -> Part | None:
+    """The values that are in both; None where it is plain that there are none."""
+    match one, other:
+        case Null(), Null():
+            return one
+        case Truth(), Truth():
+            values = one.values & other.values
+            return Truth(values) if values else None
+        case Number(), Number():
+            return _numbers(one, other)
+        case Text(), Text():
+            return _texts(one, other)
+        case List(), List():
+            return _lists(one, other)
+        case Object(), Object():
+            return _objects(one, other)
+    return None
+
+
+def _numbers(one: Number, other: Number) -> Number | None:
+    if one.values is not None or other.values is not None:
+        given, test = (one, other) if one.values is not None else (other, one)
+        met = replace(given, values=tuple(value for value in given.values or () if test.has(value)))
+        return None if met.is_empty else met
+    low, high = max(one.low, other.low), min(one.high, other.high)
+    step = one.step or other.step
+    if one.step and other.step:
+        below = lcm(one.step.denominator, other.step.denominator)
+        step = Fraction(lcm(int(one.step * below), int(other.step * below)), below)
+    met = Number(
+        low,
+        high,
+        any(each.low == low and each.low_open for each in (one, other)),
+        any(each.high == high and each.high_open for each in (one, other)),
+        one.whole or other.whole,
+        step,
+    )
+    return None if met.is_empty else met
+
+
+def _texts(one: Text, other: Text) -> Text | None:
+    if one.values is not None or other.values is not None:
+        given, test = (one, other) if one.values is not None else (other, one)
+        others = None if test.values is None else frozenset(test.values)
+        free = replace(test, values=None)
+        values = tuple(each for each in given.values or () if (others is None or each in others) and free.has(each))
+        return replace(given, values=values, formats=(*one.formats, *other.formats)) if values else None
+    met = Text(
+        max(one.least, other.least),
+        _least(one.most, other.most),
+        tuple(dict.fromkeys((*one.patterns, *other.patterns))),
+        tuple(dict.fromkeys((*one.formats, *other.formats))),
+    )
+    return None if met.most is not None and met.least > met.most else met
+
+
+def _lists(one: List, other: List) -> List | None:
+    length = max(len(one.first), len(other.first))
+    first = tuple(both(one.item(i), other.item(i)) for i in range(length))
+    met = List(first, both(one.rest, other.rest), max(one.least, other.least), _least(one.most, other.most))
+    return None if met.most is not None and met.least > met.most else met
+
+
+def _objects(one: Object, other: Object) -> Object | None:
+    names = dict.fromkeys((*one.properties, *other.properties))
+    patterns = {
+        pattern: both(one.patterns.get(pattern, one.rest), other.patterns.get(pattern, other.rest))
+        for pattern in dict.fromkeys((*one.patterns, *other.patterns))
+    }
+    met = Object(
+        {name: both(one.property(name), other.property(name)) for name in names},
+        patterns,
+        both(one.rest, other.rest),
+        tuple(dict.fromkeys((*one.required, *other.required))),
+        max(one.least, other.least),
+        _least(one.most, other.most),
+    )
+    too_many = met.most is not None and max(met.least, len(met.required)) > met.most
+    return None if too_many or any(met.property(name) is None for name in met.required) else met
+
+
+def merged(parts: Sequence[Part]) -> list[Part]:
+    """The same values in fewer parts: those that are named one by one go together."""
+    kept: list[Part] = []
+    for part in parts:
+        for i, old in enumerate(kept):
+            if (one := _one_part(old, part)) is not None:
+                kept[i] = one
+                break
+        else:
+            kept.append(part)
+    return kept
+
+
+def _one_part(one: Part, other: Part) -> Part | None:
+    """What has the values of both, and no others."""
+    match one, other:
+        case Truth(), Truth():
+            return Truth(one.values | other.values)
+        case Number(values=tuple(some)), Number(values=tuple(more)) if replace(one, values=more) == other:
+            return replace(one, values=tuple(dict.fromkeys((*some, *more))))
+        case Text(values=tuple(some)), Text(values=tuple(more)) if replace(one, values=more) == other:
+            return replace(one, values=tuple(dict.fromkeys((*some, *more))))
+    return one if one == other else None
+
+
+def is_step(written: float, step: Fraction) -> bool:
+    """Whether the library counts in such steps exactly: it multiplies by ten until there is no fraction left."""
+    value, digits = float(written), 0
+    while value % 1 and digits < 9:
+        value, digits = value * 10, digits + 1
+    return not value % 1 and value <= LARGEST_STEP and Fraction(int(value), 10**digits) == step

@@ -1,0 +1,275 @@
+"""Says a schema again in the keywords that the library enforces exactly, with an end to every number."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from server.tasks.json_schema.counting import counted
+from server.tasks.json_schema.leaves import number, text
+from server.tasks.json_schema.library import is_followed
+from server.tasks.json_schema.parts import ANY, List, Null, Number, Object, Part, State, Text, Truth
+from server.tasks.json_schema.shapes import Shapes
+
+MOST_TRIED = 50
+"""Schemas inside one that is too large, to say which of them is to blame."""
+ANY_VALUE: Mapping[str, Any] = {
+    "anyOf": [
+        {"type": ["null", "boolean", "string"]},
+        {"type": "number", "minimum": -(10**15 - 1), "maximum": 10**15 - 1, "multipleOf": 1e-9},
+        {"type": "array", "items": {"$ref": "#/$defs/any"}},
+        {"type": "object", "additionalProperties": {"$ref": "#/$defs/any"}},
+    ]
+}
+
+
+class Writing:
+    """All that can be come to from one place, and which of it has values at all.
+
+    Raises:
+        InvalidValue: no value goes with the schema there; or as ``Shapes``.
+    """
+
+    def __init__(self, shapes: Shapes, root: State) -> None:
+        self._shapes = shapes
+        self._parts: dict[State, Sequence[Part]] = {}
+        self._full: set[State] = {ANY}
+        self._texts: dict[Text, bool] = {}
+        self._reach(root)
+        self._fill()
+        if root not in self._full:
+            self._blame(root)
+        for state in [state for state in self._parts if state in self._full]:
+            self._parts[state] = self._settled(state)
+        self._fill()
+        if root not in self._full:
+            self._blame(root)
+
+    def parts(self, state: State) -> Sequence[Part]:
+        """The parts that have values; those of objects and lists without what has none."""
+        return self._parts.get(state, ())
+
+    def is_full(self, state: State) -> bool:
+        """Whether there is a value."""
+        return state in self._full
+
+    def whole(self, state: State) -> dict[str, Any]:
+        """The schema of a state."""
+        return self.any_value() if state == ANY else self.schema(self.parts(state))
+
+    def any_value(self) -> dict[str, Any]:
+        """The schema of all values there are."""
+        return {"$ref": "#/$defs/any", "$defs": {"any": ANY_VALUE}}
+
+    def schema(self, parts: Sequence[Part]) -> dict[str, Any]:
+        """A schema of its own for these parts, with ``$defs`` for all that they need."""
+        names: dict[State, str] = {}
+        made = _any_of([self._written(part, names) for part in parts])
+        defs: dict[str, Any] = {"any": ANY_VALUE}
+        done = 0
+        while done < len(names):
+            state = list(names)[done]
+            defs[names[state]] = _any_of([self._written(part, names) for part in self.parts(state)])
+            done += 1
+        return {**made, "$defs": defs}
+
+    def refuse_largest(self, is_small: Callable[[Mapping[str, Any]], bool]) -> NoReturn:
+        """Refuse the smallest schema that is too large by itself; all of it, where that is none of its parts.
+
+        Raises:
+            InvalidValue: always.
+        """
+        made = [
+            (self.schema(parts), state)
+            for state, parts in self._parts.items()
+            if state and not all(map(_is_small, parts))
+        ]
+        for schema, state in sorted(made, key=lambda each: len(str(each[0])))[:MOST_TRIED]:
+            if not is_small(schema):
+                self._refuse_size(state)
+        self._refuse_size(("",))
+
+    def _refuse_size(self, state: tuple[str, ...]) -> NoReturn:
+        document = self._shapes.document
+        document.refuse(f"what it takes to hold to {', '.join(document.said(state))} is too large")
+
+    def _reach(self, root: State) -> None:
+        waiting = [root]
+        while waiting:
+            state = waiting.pop()
+            if state is None or state == ANY or state in self._parts:
+                continue
+            self._parts[state] = self._shapes.expand(state)
+            for part in self._parts[state]:
+                waiting += _within(part)
+
+    def _fill(self) -> None:
+        """Find the states that have values: those whose needs have some."""
+        self._full = {ANY}
+        backwards, found = list(reversed(self._parts)), True
+        while found:
+            fresh = [s for s in backwards if s not in self._full and any(self._has(s, part) for part in self._parts[s])]
+            found = bool(fresh)
+            self._full.update(fresh)
+
+    def _has(self, state: State, part: Part) -> bool:
+        match part:
+            case Number():
+                return not part.is_empty
+            case Text():
+                return self._text_has(state, part)
+            case List():
+                return all(part.item(i) in self._full for i in range(part.least))
+            case Object():
+                listed = sum(each in self._full for each in part.properties.values())
+                more = sum(name not in part.properties for name in part.required)
+                enough = self._is_open(part) or part.least <= listed + more
+                return enough and all(part.property(name) in self._full for name in part.required)
+        return True
+
+    def _is_open(self, part: Object) -> bool:
+        return any(each in self._full for each in (part.rest, *part.patterns.values()))
+
+    def _text_has(self, state: State, part: Text) -> bool:
+        """Patterns and lengths together may leave nothing, or more than the library can look through."""
+        if not (part.patterns or part.formats) or part.values is not None:
+            return True
+        if part not in self._texts:
+            self._texts[part] = is_followed(text(part))
+        return self._texts[part]
+
+    def _settled(self, state: State) -> Sequence[Part]:
+        settled: list[Part] = []
+        for part in self._parts[state]:
+            if not self._has(state, part):
+                continue
+            match part:
+                case List():
+                    settled.append(self._settled_list(part))
+                case Object():
+                    settled += self._settled_objects(state, part)
+                case _:
+                    settled.append(part)
+        return settled
+
+    def _settled_list(self, part: List) -> List:
+        first = list(part.first)
+        end = next((i for i, each in enumerate(first) if each not in self._full), len(first))
+        rest = part.rest if part.rest in self._full and end == len(first) else None
+        most = part.most if rest is not None else min(end, end if part.most is None else part.most)
+        return replace(part, first=tuple(first[:end]), rest=rest, most=most)
+
+    def _settled_objects(self, state: State, part: Object) -> list[Object]:
+        listed = {**part.properties, **{name: part.property(name) for name in part.required}}
+        patterns = {pattern: each if each in self._full else None for pattern, each in part.patterns.items()}
+        part = replace(
+            part,
+            properties={name: each if each in self._full else None for name, each in listed.items()},
+            patterns=patterns,
+            rest=part.rest if part.rest in self._full else None,
+        )
+        overlap = {"type": "object", "patternProperties": dict.fromkeys(patterns, True)}
+        if len(patterns) > 1 and not is_followed(overlap):
+            if part.rest is not None:
+                self._unheld(state, "patternProperties")
+            part = replace(part, patterns={})
+        optional = [name for name, each in part.properties.items() if each is not None and name not in part.required]
+        made = counted(part, optional, is_open=self._is_open(part))
+        if made is None:
+            self._unheld(state, "minProperties" if part.least > len(part.required) else "maxProperties")
+            made = [replace(part, least=0, most=None)]
+        return made
+
+    def _unheld(self, state: State, keyword: str) -> None:
+        document = self._shapes.document
+        document.unheld(document.bearer(state or ("",), keyword), keyword)
+
+    def _blame(self, root: State) -> None:
+        """Refuse the schema, by what is at the bottom of it."""
+        state, seen = root, {root}
+        while True:
+            needs = [each for part in self._parts.get(state, ()) for each in _needs(part) if each not in self._full]
+            deeper = next((each for each in needs if each not in seen), None)
+            if deeper is None:
+                break
+            state = deeper
+            seen.add(state)
+        self._shapes.document.nothing(state or root or ())
+
+    def _written(self, part: Part, names: dict[State, str]) -> dict[str, Any]:
+        match part:
+            case Null():
+                return {"type": "null"}
+            case Truth():
+                return {"enum": sorted(part.values)}
+            case Number():
+                return number(part)
+            case Text():
+                return text(part)
+            case List():
+                return self._list(part, names)
+            case Object():
+                return self._object(part, names)
+
+    def _list(self, part: List, names: dict[State, str]) -> dict[str, Any]:
+        made: dict[str, Any] = {"type": "array", "items": self._named(part.rest, names)}
+        if part.first:
+            made["prefixItems"] = [self._named(each, names) for each in part.first]
+        if part.least:
+            made["minItems"] = part.least
+        if part.most is not None:
+            made["maxItems"] = part.most
+        return made
+
+    def _object(self, part: Object, names: dict[State, str]) -> dict[str, Any]:
+        made: dict[str, Any] = {
+            "type": "object",
+            "properties": {name: self._named(each, names) for name, each in part.properties.items()},
+            "required": list(part.required),
+            "additionalProperties": self._named(part.rest, names),
+        }
+        if part.patterns:
+            made["patternProperties"] = {pattern: self._named(each, names) for pattern, each in part.patterns.items()}
+        if part.least:
+            made["minProperties"] = part.least
+        if part.most is not None:
+            made["maxProperties"] = part.most
+        return made
+
+    def _named(self, state: State, names: dict[State, str]) -> Any:
+        """What stands for a value inside another: its schema, or where it holds others a reference to it."""
+        if state is None:
+            return False
+        if state == ANY:
+            return {"$ref": "#/$defs/any"}
+        parts = self.parts(state)
+        if any(isinstance(part, List | Object) for part in parts):
+            return {"$ref": f"#/$defs/{names.setdefault(state, str(len(names)))}"}
+        return _any_of([self._written(part, names) for part in parts])
+
+
+def _within(part: Part) -> list[State]:
+    match part:
+        case List():
+            return [*part.first, part.rest]
+        case Object():
+            return [*part.properties.values(), *part.patterns.values(), part.rest, *map(part.property, part.required)]
+    return []
+
+
+def _is_small(part: Part) -> bool:
+    """Whether it is never too large by itself."""
+    plain = isinstance(part, Text) and not part.patterns and not part.formats and part.values is None
+    return plain or isinstance(part, Null | Truth | Number)
+
+
+def _needs(part: Part) -> list[State]:
+    match part:
+        case List():
+            return [part.item(i) for i in range(part.least)]
+        case Object():
+            return [part.property(name) for name in part.required]
+    return []
+
+
+def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}

@@ -1,0 +1,220 @@
+"""A sentence with things in it that must come through a translation: tags, placeholders, emoji, fixed terms.
+
+They form a tree over the sentence's text, so that writing it out never loses, doubles or crosses any of them,
+wherever a translation has put them. Knows nothing of models, nor of where things belong in a translation.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from server.tasks.translation.glossary import Found, Glossary
+from server.tasks.translation.segments import HELD, Mark, Run
+
+Kind = Literal["pair", "point", "copy", "term"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Something that stands in a sentence at ``start`` to ``end`` of its text.
+
+    A *pair* (an element of HTML) goes around its content. A *point* (an emoji, an image) has no text. A *copy* (a
+    placeholder, an address) has a name in its place that a model copies. A *term* is a word with a fixed translation.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    open: str
+    """What is written: of a pair before its content, of any other in place of its text."""
+    close: str = ""
+    """What is written after the content of a pair."""
+    children: tuple["Node", ...] = ()
+    """Of a pair: those within it, in order, none overlapping another."""
+    binds_next: bool = False
+    """Of a point: it belongs to the word that follows."""
+    is_ordered: bool = False
+    """Of a copy: its meaning hangs on its place among its likes, as that of ``%s`` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A sentence as a model reads it, and what is to be written in it."""
+
+    text: str
+    nodes: tuple[Node, ...] = ()
+
+    def render(self, escape: Callable[[str], str] = str) -> str:
+        """The sentence in full.
+
+        Args:
+            escape: applied to its own text, not to what the nodes write.
+        """
+        return "".join(_write(self.text, 0, len(self.text), self.nodes, escape))
+
+
+def walk(nodes: Sequence[Node]) -> Iterator[Node]:
+    """Yield the nodes and all below them, in the order of their starts."""
+    for node in nodes:
+        yield node
+        yield from walk(node.children)
+
+
+def _write(text: str, start: int, end: int, nodes: Sequence[Node], escape: Callable[[str], str]) -> Iterator[str]:
+    for node in nodes:
+        yield escape(text[start : node.start])
+        yield node.open
+        if node.kind == "pair":
+            yield from _write(text, node.start, node.end, node.children, escape)
+            yield node.close
+        start = node.end
+    yield escape(text[start:end])
+
+
+STAND_INS = ("Tom", "Boston", "John")
+"""Names that stand for what is held back. Models copy names; these are the ones that the shipped model copies best
+(docs/translation.md has the numbers). More in one sentence are put in where the words around them went."""
+
+DEEPEST = 20
+"""Tags nested deeper are put in one by one."""
+
+
+def marked(run: Run, start: int, end: int, marks: Sequence[Mark], glossary: Glossary) -> Marked:
+    """The sentence between two places of a run, its marks and what it holds back as nodes."""
+    plain = run.text[start:end]
+    if not marks and HELD not in plain and not glossary.find(plain):
+        return Marked(plain)
+    reader = _Reader(run, plain)
+    pairs = paired(marks)
+    frames: list[tuple[Mark | None, int, list[Node]]] = [(None, 0, [])]
+    at = start
+    for i, mark in enumerate(marks):
+        reader.read(at, mark.at, frames[-1][2])
+        at = mark.at
+        if i in pairs and mark.kind == "open":
+            frames.append((mark, reader.length, []))
+        elif i in pairs:
+            opened, begin, children = frames.pop()
+            frames[-1][2].append(_pair(opened, mark, min(begin, reader.length), reader.length, children))
+            reader.floor = reader.length
+        else:
+            reader.point(mark.raw, frames[-1][2], binds_next=mark.kind != "close")
+    reader.read(at, end, frames[0][2])
+    text = "".join(reader.parts)
+    return Marked(text, _with_terms(frames[0][2], glossary.find(text)))
+
+
+def paired(marks: Sequence[Mark]) -> dict[int, int]:
+    """Opening marks and their closing ones, both ways; crossing ones are none."""
+    found: dict[int, int] = {}
+    stack: list[int] = []
+    open_: Counter[str] = Counter()
+    for i, mark in enumerate(marks):
+        if mark.kind == "open":
+            stack.append(i)
+            open_[mark.name] += 1
+        elif mark.kind == "close" and open_[mark.name]:
+            while marks[j := stack.pop()].name != mark.name:
+                open_[marks[j].name] -= 1
+            open_[mark.name] -= 1
+            if len(stack) < DEEPEST:
+                found |= {i: j, j: i}
+    return found
+
+
+class _Reader:
+    """Writes the text of one sentence, what it holds back as nodes."""
+
+    def __init__(self, run: Run, plain: str) -> None:
+        self._run = run
+        self._names = [name for name in STAND_INS if name not in plain]
+        self.parts: list[str] = []
+        """The text so far; spaces at its end are parts of their own."""
+        self.length = 0
+        self.floor = 0
+        """What is before it stays as it is: nodes end there."""
+
+    def read(self, start: int, end: int, nodes: list[Node]) -> None:
+        """Go on with the run's next characters."""
+        text = self._run.text
+        while start < end:
+            held = text.find(HELD, start, end)
+            until = end if held < 0 else held
+            if until > start:
+                self._plain(start, until, nodes)
+            if held >= 0:
+                self._held(held, nodes)
+            start = until + 1
+
+    def point(self, raw: str, nodes: list[Node], *, binds_next: bool = False) -> None:
+        """Put in something without text."""
+        nodes.append(Node("point", self.length, self.length, raw, binds_next=binds_next))
+        self.floor = self.length
+
+    def _plain(self, start: int, end: int, nodes: list[Node]) -> None:
+        text = self._run.text[start:end]
+        last = nodes[-1] if nodes else None
+        if not self.length and last is not None and last.kind == "point" and last.end == 0:
+            # A point takes the space before it along, or else the one after it.
+            words = text.lstrip(" ")
+            spaces = len(text) - len(words)
+            nodes[-1] = replace(last, open=last.open + "".join(self._run.written[start : start + spaces]))
+            text = words
+        words = text.rstrip(" ")
+        self.parts += [words] if words else []
+        self.parts += " " * (len(text) - len(words))
+        self.length += len(text)
+
+    def _held(self, at: int, nodes: list[Node]) -> None:
+        raw = self._run.written[at]
+        if at in self._run.points or not self._names:
+            if self.length > self.floor and self.parts[-1] == " ":
+                self.parts.pop()
+                self.length -= 1
+                raw = " " + raw
+            self.point(raw, nodes)
+            return
+        name = self._names.pop(0)
+        end = self.length + len(name)
+        nodes.append(Node("copy", self.length, end, raw, is_ordered=at in self._run.ordered))
+        self.parts.append(name)
+        self.length = self.floor = end
+
+
+def _pair(opened: Mark | None, closed: Mark, start: int, end: int, children: list[Node]) -> Node:
+    """An element; without any text in it, it is a point."""
+    raw = "" if opened is None else opened.raw
+    if start == end:
+        inner = "".join(node.open for node in children)
+        return Node("point", start, start, raw + inner + closed.raw, binds_next=True)
+    return Node("pair", start, end, raw, closed.raw, tuple(children))
+
+
+def _with_terms(nodes: Sequence[Node], terms: Sequence[Found]) -> tuple[Node, ...]:
+    """The nodes with the terms among them; a term that a node cuts in two is none."""
+    if not terms:
+        return tuple(nodes)
+    inner: dict[int, list[Found]] = {}
+    made: list[tuple[int, Node]] = []
+    """Each term, and the node that it stands before."""
+    at = 0
+    for term in terms:
+        while at < len(nodes) and nodes[at].end <= term.start:
+            at += 1
+        if at < len(nodes) and nodes[at].start < term.end:
+            node = nodes[at]
+            if node.kind == "pair" and node.start <= term.start and term.end <= node.end:
+                inner.setdefault(at, []).append(term)
+        else:
+            made.append((at, Node("term", term.start, term.end, term.target)))
+    whole = [
+        replace(node, children=_with_terms(node.children, inner[i])) if i in inner else node
+        for i, node in enumerate(nodes)
+    ]
+    parts: list[Node] = []
+    at = 0
+    for before, node in made:
+        parts += [*whole[at:before], node]
+        at = before
+    return (*parts, *whole[at:])
