@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from server import api, tracing
 from server.errors import Unavailable
 from server.metrics import Metrics
-from server.serving.registry import House, Services
+from server.serving.registry import Services
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,19 +32,17 @@ def create_app(settings: Settings) -> FastAPI:
     """
     tracer = tracing.start(settings.otlp_endpoint, _version()) if settings.otlp_endpoint else None
     metrics = Metrics(_version())
-    house = House(settings, metrics)
-    services = Services(catalog=house, aliases=dict(settings.aliases))
-    services.discover()
+    services = Services.of(settings, metrics)
     metrics.watch(lambda: services.models.values())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        house.open()
-        tending = asyncio.create_task(_tend(house, services))
+        services.open()
+        tending = asyncio.create_task(_tend(services))
         yield
         tending.cancel()
         services.refuse(Unavailable("The server is shutting down."))
-        await house.close()
+        await services.close()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)
 
@@ -53,12 +51,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-async def _tend(house: House, services: Services) -> None:
+async def _tend(services: Services) -> None:
     """Do what is to be done now and then, for as long as the server runs."""
     for turn in itertools.count(1):
         await asyncio.sleep(TICK_S)
         try:
-            await house.tick()
+            await services.tick()
             if turn % LOOK_TICKS == 0:
                 await services.refresh()
         except Exception:  # the next turn may go better

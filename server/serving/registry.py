@@ -1,24 +1,22 @@
-"""The models of one server: finds their folders, builds what serves them, starts and ends it."""
+"""Which models there are: names and aliases to tasks, folders that come and go, and what is loaded."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, cast
+from dataclasses import replace
+from typing import TypeVar, cast
 
 from models.registry import ManifestError, ModelCard, find_models
 from server.batching.cores import CoreBudget, usable_cores
-from server.engines.base import State
 from server.engines.process.loadable import LoadableEngine
 from server.errors import ModelNotFound, ServerError, Unavailable
-from server.machine import resident_bytes
 from server.metrics import Metrics
 from server.serving.build import build_model, estimate_bytes
 from server.serving.folders import Folders, NoRoom
 from server.serving.looks import Looks
 from server.serving.memory import Keeper, Resident
-from server.serving.served_model import Broken, Offered
+from server.serving.served_model import Broken, Offered, Served
 from server.settings import Settings, SettingsError
 from server.tasks.decisions import Decider
 from server.tasks.encoding import Classification, Embedding
@@ -31,198 +29,74 @@ log = logging.getLogger(__name__)
 
 MB = 1_000_000
 
-
-class House:
-    """See the module. It is the ``Catalog`` of the services.
-
-    Raises:
-        SettingsError: no model folder, a wrong manifest, or settings that name models which are not there.
-    """
-
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        if not settings.models_dir.is_dir():
-            raise SettingsError(f"models_dir is {settings.models_dir}; there is no such folder.")
-        self._settings = settings
-        self._metrics = metrics
-        self._cores = CoreBudget(settings.cores or usable_cores())
-        self._budget_bytes = settings.memory_mb * MB
-        self._keeper = Keeper(self._budget_bytes, settings.idle_unload_s, settings.memory_wait_s)
-        self._residents: dict[str, Resident] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._is_open = False
-        aliases = dict(settings.aliases)
-        self._folders = Folders(settings.models_dir, self._build, settings.models, aliases)
-        self._check_names(aliases)
-
-    @property
-    def entries(self) -> Mapping[str, Offered | Broken]:
-        """What there was at the last look, by id."""
-        return self._folders.entries
-
-    def look(self) -> None:
-        """Look at the folders; may be called on any thread."""
-        self._folders.look()
-
-    def admit(self, offered: Offered) -> None:
-        """Serve a model from now on; before the house is open, once it is."""
-        model = offered.model
-        engine = cast(LoadableEngine, model.engine)  # it was built here
-        resident = Resident(model.id, engine, model.batcher, estimate_bytes(model.card))
-        self._residents[model.id] = resident
-        if self._is_open:
-            self._start(resident)
-
-    def retire(self, offered: Offered) -> None:
-        """Serve a model no longer: its running work finishes, then its memory is given back."""
-        resident = self._residents.pop(offered.model.id)
-        log.info("%s is served no longer", resident.id)
-        task = asyncio.create_task(self._keeper.remove(resident))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
-
-    def load(self, name: str) -> None:
-        """Have a model loaded."""
-        self._keeper.load(self._residents[name])
-
-    def unload(self, name: str) -> None:
-        """Have a model unloaded.
-
-        Raises:
-            ModelBusy: it has work.
-        """
-        self._keeper.unload(self._residents[name])
-
-    async def settled(self) -> None:
-        """Wait until no model is being loaded or restarted."""
-        await self._keeper.settled()
-
-    def open(self) -> None:
-        """Start every line, and load what is to be loaded at the start. Called on the event loop."""
-        self._is_open = True
-        for resident in self._residents.values():
-            self._start(resident)
-
-    async def tick(self) -> None:
-        """To be called every second or so."""
-        await self._keeper.tick()
-
-    async def close(self) -> None:
-        """End every line and every engine."""
-        await self._keeper.close()
-        if self._leaving:
-            await asyncio.wait(self._leaving)
-
-    def _start(self, resident: Resident) -> None:
-        self._keeper.add(resident)
-        if self._settings.load == "start":
-            self._keeper.begin(resident)
-
-    def _build(self, card: ModelCard) -> Offered:
-        needs = estimate_bytes(card)
-        if 0 < self._budget_bytes < needs:
-            room = f"memory_mb is {self._settings.memory_mb}"
-            raise NoRoom(f"it needs about {needs / MB:.0f} MB and {room}")
-        return Offered.of(build_model(card, self._settings, self._cores, self._metrics))
-
-    def _check_names(self, aliases: Mapping[str, str]) -> None:
-        """Settings are checked before anything is built."""
-        try:
-            there = [card.id for card in find_models(self._settings.models_dir)]
-        except ManifestError as error:
-            raise SettingsError(str(error)) from error
-        known = ", ".join(there) or "none"
-        for name in self._settings.models:
-            if name not in there:
-                raise SettingsError(f"models names '{name}'; {self._settings.models_dir} has {known}.")
-        served = self._settings.models or there
-        for alias, target in aliases.items():
-            if alias in there:
-                raise SettingsError(f"aliases has '{alias}', which is the id of a model.")
-            if target not in served:
-                raise SettingsError(f"aliases has {alias}={target}; there is no model '{target}', but {known}.")
-
-
 TaskT = TypeVar("TaskT")
 
 _SENTIMENT = "sentiment"
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What there is to say of a model."""
-
-    id: str
-    """The name it is listed by: its own, or an alias."""
-    root: str
-    """The id of the model behind it."""
-    task: str
-    state: State
-    reason: str
-    """Why it does not answer though it should; empty while it does, or would load for a request."""
-    card: ModelCard
-    engine: str = ""
-    pid: int | None = None
-    """Its engine process."""
-
-    @property
-    def memory_bytes(self) -> int:
-        """Of its engine process, 0 while there is none. The kernel takes about 1 ms to tell: not for the event loop."""
-        return resident_bytes(self.pid)
-
-
-class Catalog(Protocol):
-    """Where models come from and go to."""
-
-    @property
-    def entries(self) -> Mapping[str, Offered | Broken]:
-        """What there was at the last look, by id. An entry that has changed is another object."""
-
-    def look(self) -> None:
-        """Look for models that have come, changed or gone; may be called on any thread."""
-
-    def admit(self, offered: Offered) -> None:
-        """Start to serve a model."""
-
-    def retire(self, offered: Offered) -> None:
-        """End a model once its running work has ended."""
-
-    def load(self, name: str) -> None:
-        """Have a model loaded, by its id."""
-
-    def unload(self, name: str) -> None:
-        """Have a model unloaded, by its id; raises ``ModelBusy`` while it has work."""
-
-    async def settled(self) -> None:
-        """Wait until no model is being loaded or restarted."""
-
-
 class Services:
-    """All tasks of all models. Lookups raise ``ModelNotFound``, which lists the models there are.
+    """The models of one server: finds them by name or alias, takes in what comes to their folders, and has them loaded.
+
+    Lookups raise ``ModelNotFound``, which lists the models there are.
 
     Args:
-        models, broken: those there are from the start, started by whoever made them.
-        catalog: knows of all others.
+        models, broken: models that are there from the start, and started by whoever made them.
         aliases: other names of models, by name.
+        folders: where models come and go; None: nowhere.
+        memory: loads and unloads the models of the folders.
+        load_at_start: whether a model is loaded before a request wants it.
     """
 
     def __init__(
         self,
         models: Sequence[Model] = (),
         broken: Sequence[Broken] = (),
-        catalog: Catalog | None = None,
         aliases: Mapping[str, str] | None = None,
+        folders: Folders | None = None,
+        memory: Keeper | None = None,
+        *,
+        load_at_start: bool = True,
     ) -> None:
         self.refusal: ServerError | None = None
         """Why no work is taken, while none is."""
-        self._catalog = catalog
+        self._folders = folders
+        self._memory = memory or Keeper()
+        self._load_at_start = load_at_start
+        self._residents: dict[str, Resident] = {}
+        self._is_open = False
         self._aliases = dict(aliases or {})
         self._entries: dict[str, Offered | Broken] = {model.id: Offered.of(model) for model in models}
         self._entries |= {each.card.id: each for each in broken}
         self._whole: Services | None = None
         self._allows: Callable[[str], bool] | None = None
-        self._leaving: list[Model] = []
-        """Models that are served no longer and may still have work."""
+        self._leaving: dict[asyncio.Task[None], Model] = {}
+        """Models that are served no longer, until their work has ended and their memory is given back."""
         self._looks = Looks(self._look)
+
+    @classmethod
+    def of(cls, settings: Settings, metrics: Metrics) -> "Services":
+        """The models in the folders that the settings name. Nothing is started before it is opened.
+
+        Raises:
+            SettingsError: no model folder, a wrong manifest, or settings that name models which are not there.
+        """
+        if not settings.models_dir.is_dir():
+            raise SettingsError(f"models_dir is {settings.models_dir}; there is no such folder.")
+        _check_names(settings)
+        aliases = dict(settings.aliases)
+        cores = CoreBudget(settings.cores or usable_cores())
+        memory = Keeper(settings.memory_mb * MB, settings.idle_unload_s, settings.memory_wait_s)
+
+        def build(card: ModelCard) -> Offered:
+            needs = estimate_bytes(card)
+            if 0 < settings.memory_mb * MB < needs:
+                raise NoRoom(f"it needs about {needs / MB:.0f} MB and memory_mb is {settings.memory_mb}")
+            return Offered.of(build_model(card, settings, cores, metrics))
+
+        folders = Folders(settings.models_dir, build, settings.models, aliases)
+        made = cls(aliases=aliases, folders=folders, memory=memory, load_at_start=settings.load == "start")
+        made.discover()
+        return made
 
     @property
     def models(self) -> Mapping[str, Model]:
@@ -282,7 +156,7 @@ class Services:
 
     def served(self) -> Sequence[Served]:
         """Every model, by id, the broken ones too."""
-        return [_served(self._entries[name]) for name in sorted(self._entries)]
+        return [Served.of(self._entries[name]) for name in sorted(self._entries)]
 
     def listed(self) -> Sequence[Served]:
         """Every model under each of its names."""
@@ -295,12 +169,12 @@ class Services:
         entry = self._entry(name)
         if entry is None:
             raise ModelNotFound(name, "anything", [each.id for each in self.listed()])
-        return replace(_served(entry), id=name)
+        return replace(Served.of(entry), id=name)
 
     def load(self, name: str) -> None:
         """Have a model loaded, though nobody asks it for anything."""
-        if self._catalog is not None:
-            self._catalog.load(self.model(name).id)
+        if (resident := self._residents.get(self.model(name).id)) is not None:
+            self._memory.load(resident)
 
     def unload(self, name: str) -> None:
         """Have a model give its memory back.
@@ -308,8 +182,28 @@ class Services:
         Raises:
             ModelBusy: it has work.
         """
-        if self._catalog is not None:
-            self._catalog.unload(self.model(name).id)
+        if (resident := self._residents.get(self.model(name).id)) is not None:
+            self._memory.unload(resident)
+
+    def open(self) -> None:
+        """Start every queue, and load what is to be loaded at the start. Called on the event loop."""
+        self._is_open = True
+        for resident in self._residents.values():
+            self._start(resident)
+
+    async def tick(self) -> None:
+        """To be called every second or so: idle models are unloaded, waits for memory end."""
+        await self._memory.tick()
+
+    async def settled(self) -> None:
+        """Wait until no model is being loaded or restarted."""
+        await self._memory.settled()
+
+    async def close(self) -> None:
+        """End every queue and every engine."""
+        await self._memory.close()
+        if self._leaving:
+            await asyncio.wait(self._leaving)
 
     def refuse(self, error: ServerError | None) -> None:
         """Take no more work for any model, or take it again."""
@@ -319,54 +213,68 @@ class Services:
 
     async def drained(self) -> None:
         """Wait until no model has work."""
-        for model in [*self.models.values(), *self._leaving]:
+        for model in [*self.models.values(), *self._leaving.values()]:
             await model.batcher.drained()
 
     def discover(self) -> None:
-        """Take in models that have come or changed since the last look, and let go of those that have vanished. Reads
-        files: only for before the event loop runs.
+        """Take in models that have come or changed since the last look, and let go of those that have vanished.
+
+        It reads files, so it is only for the time before the event loop runs.
         """
-        if self._catalog is not None:
-            self._catalog.look()
-            self._take_over(self._catalog)
+        if self._folders is not None:
+            self._folders.look()
+            self._take_over(self._folders.entries)
 
     async def refresh(self) -> None:
-        """The same, with the reading of files off the event loop. Whoever asks while one look is under way shares the
-        next.
+        """The same, with the reading of files off the event loop. Requests that ask while a look is under way share the
+        next one.
         """
         if self._whole is not None:
             await self._whole.refresh()
             self._entries = self._whole._entries
-        elif self._catalog is not None:
+        elif self._folders is not None:
             await self._looks.fresh()
 
     async def look_for(self, name: str) -> None:
         """Look for a model of this name, where none is known: its folder may have come since the last look."""
-        if self._catalog is not None and self._aliases.get(name, name) not in self._entries:
+        if self._folders is not None and not self.knows(name):
             await self._looks.unknown()
 
-    async def settled(self) -> None:
-        """Wait until no model is being loaded or restarted."""
-        if self._catalog is not None:
-            await self._catalog.settled()
-
     async def _look(self) -> None:
-        if self._catalog is not None:
-            await asyncio.to_thread(self._catalog.look)
-            self._take_over(self._catalog)
+        if self._folders is not None:
+            await asyncio.to_thread(self._folders.look)
+            self._take_over(self._folders.entries)
 
-    def _take_over(self, catalog: Catalog) -> None:
-        before, now = self._entries, dict(catalog.entries)
-        self._entries = now
-        self._leaving = [model for model in self._leaving if not model.batcher.idle]
+    def _take_over(self, now: Mapping[str, Offered | Broken]) -> None:
+        before, self._entries = self._entries, dict(now)
         for name, old in before.items():
             if isinstance(old, Offered) and now.get(name) is not old:
-                self._leaving.append(old.model)
-                catalog.retire(old)
+                self._retire(old)
         for name, new in now.items():
             if isinstance(new, Offered) and before.get(name) is not new:
-                new.model.batcher.refuse(self.refusal)
-                catalog.admit(new)
+                self._admit(new)
+
+    def _admit(self, offered: Offered) -> None:
+        """Serve a model from now on; while the registry is not open, from its opening."""
+        model = offered.model
+        model.batcher.refuse(self.refusal)
+        engine = cast(LoadableEngine, model.engine)  # the folders' models have one
+        resident = Resident(model.id, engine, model.batcher, estimate_bytes(model.card))
+        self._residents[model.id] = resident
+        if self._is_open:
+            self._start(resident)
+
+    def _start(self, resident: Resident) -> None:
+        self._memory.add(resident)
+        if self._load_at_start:
+            self._memory.begin(resident)
+
+    def _retire(self, offered: Offered) -> None:
+        """Serve a model no longer: its running work finishes, then its memory is given back."""
+        log.info("%s is served no longer", offered.model.id)
+        task = asyncio.create_task(self._memory.remove(self._residents.pop(offered.model.id)))
+        self._leaving[task] = offered.model
+        task.add_done_callback(self._leaving.pop)
 
     @property
     def _choice(self) -> Sequence[Offered]:
@@ -391,9 +299,23 @@ class Services:
         raise ModelNotFound(name or "", task, sorted(names))
 
 
-def _served(entry: Offered | Broken) -> Served:
-    card = entry.card
-    if isinstance(entry, Broken):
-        return Served(card.id, card.id, card.task, "failed", entry.reason, card)
-    engine = entry.model.engine
-    return Served(card.id, card.id, card.task, engine.state, engine.reason, card, entry.model.engine_kind, engine.pid)
+def _check_names(settings: Settings) -> None:
+    """Settings are checked before anything is built.
+
+    Raises:
+        SettingsError: a manifest is wrong, or a model or an alias is not what it can be.
+    """
+    try:
+        there = [card.id for card in find_models(settings.models_dir)]
+    except ManifestError as error:
+        raise SettingsError(str(error)) from error
+    known = ", ".join(there) or "none"
+    for name in settings.models:
+        if name not in there:
+            raise SettingsError(f"models names '{name}'; {settings.models_dir} has {known}.")
+    served = settings.models or there
+    for alias, target in settings.aliases:
+        if alias in there:
+            raise SettingsError(f"aliases has '{alias}', which is the id of a model.")
+        if target not in served:
+            raise SettingsError(f"aliases has {alias}={target}; there is no model '{target}', but {known}.")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from models.registry import ModelCard, load_family
+from server.engines.base import State
+from server.machine import resident_bytes
 from server.tasks.decisions import ByHead, Decider, ZeroShot
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.generation.chat_template import ChatTemplate
@@ -75,6 +77,38 @@ class Offered:
         if self.generator is not None:
             return ByLikelihood(self.model, self.generator)
         return ZeroShot(self.embedder) if self.embedder is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What there is to say of a model."""
+
+    id: str
+    """The name it is listed by: its own, or an alias."""
+    root: str
+    """The id of the model behind it."""
+    task: str
+    state: State
+    reason: str
+    """Why it does not answer though it should; empty while it does, or would load for a request."""
+    card: ModelCard
+    engine: str = ""
+    pid: int | None = None
+    """Its engine process."""
+
+    @classmethod
+    def of(cls, entry: "Offered | Broken") -> "Served":
+        """What there is to say of a model under its own name."""
+        card = entry.card
+        if isinstance(entry, Broken):
+            return cls(card.id, card.id, card.task, "failed", entry.reason, card)
+        engine = entry.model.engine
+        return cls(card.id, card.id, card.task, engine.state, engine.reason, card, entry.model.engine_kind, engine.pid)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of its engine process, 0 while there is none. The kernel takes about 1 ms to tell: not for the event loop."""
+        return resident_bytes(self.pid)
 
 
 def _generator(model: Model) -> Generation | None:

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from server.api.schemas.base import RequestBody, ResponseBody
-from server.serving.registry import Served
+from server.serving.served_model import Served
 
 
 class ModelInfo(ResponseBody):
