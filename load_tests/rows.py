@@ -14,7 +14,7 @@ from load_tests.texts import chats, sentences
 from models.registry import ModelCard
 from models.tokenizers import load_tokenizer
 from server.batching.batcher import Batcher
-from server.serving.registry import Services
+from server.serving.registry import ModelRegistry
 from server.tasks.model import Model, Supervised
 
 MAX_TOKENS = 64
@@ -73,16 +73,16 @@ def rows_for(card: ModelCard, count: int = 192, max_tokens: int = MAX_TOKENS, *,
     """Sentences for classifiers and translators, conversations for generators."""
     tokenizer = load_tokenizer(card)
     engine, line = cast(Supervised, _Ready()), _Line()
-    services = Services([Model(card, tokenizer, engine, cast(Batcher[Any, Any, Any], line))])
+    registry = ModelRegistry([Model(card, tokenizer, engine, cast(Batcher[Any, Any, Any], line))])
     if card.task == "generation":
-        task = services.generator(card.id)
+        task = registry.generator(card.id)
         talks = chats(count)
         rows = [tokenizer.tokens(task.chat_prompt(talk, None)) for talk in talks]
         common = {"model": card.id, "max_tokens": max_tokens, "ignore_eos": True, "temperature": 0, "stream": stream}
         return Rows("token", rows, "/v1/chat/completions", talks, common, max_tokens)
     texts = sentences(count)
     if card.task == "translation":
-        asyncio.run(services.translator(card.id).begin(texts, "en", "de"))
+        asyncio.run(registry.translator(card.id).begin(texts, "en", "de"))
         sources = [row.source for row in line.rows]
         common = {"model": card.id, "source": "en", "target": "de"}
         return Rows("text", sources, "/v1/translations", texts, common)

@@ -21,7 +21,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ModelStatus:
     """A running server."""
 
     port: int
@@ -49,7 +49,7 @@ class Served:
 
 
 @contextmanager
-def server(models: Sequence[str] = (), *flags: str) -> Iterator[Served]:
+def server(models: Sequence[str] = (), *flags: str) -> Iterator[ModelStatus]:
     """Serve on a free port until the block ends.
 
     Raises:
@@ -61,7 +61,7 @@ def server(models: Sequence[str] = (), *flags: str) -> Iterator[Served]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         _wait_ready(process, port)
-        yield Served(port, process.pid)
+        yield ModelStatus(port, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

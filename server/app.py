@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from server import api, tracing
 from server.errors import Unavailable
 from server.metrics import Metrics
-from server.serving.registry import Services
+from server.serving.registry import ModelRegistry
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,33 +32,33 @@ def create_app(settings: Settings) -> FastAPI:
     """
     tracer = tracing.start(settings.otlp_endpoint, _version()) if settings.otlp_endpoint else None
     metrics = Metrics(_version())
-    services = Services.of(settings, metrics)
-    metrics.watch(lambda: services.models.values())
+    registry = ModelRegistry.of(settings, metrics)
+    metrics.watch(lambda: registry.models.values())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services.open()
-        tending = asyncio.create_task(_tend(services))
+        registry.open()
+        tending = asyncio.create_task(_tend(registry))
         yield
         tending.cancel()
-        services.refuse(Unavailable("The server is shutting down."))
-        await services.close()
+        registry.refuse(Unavailable("The server is shutting down."))
+        await registry.close()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)
 
     app = FastAPI(title="Hearth", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    api.install(app, services, settings, metrics, spans=tracer)
+    api.install(app, registry, settings, metrics, spans=tracer)
     return app
 
 
-async def _tend(services: Services) -> None:
+async def _tend(registry: ModelRegistry) -> None:
     """Do what is to be done now and then, for as long as the server runs."""
     for turn in itertools.count(1):
         await asyncio.sleep(TICK_S)
         try:
-            await services.tick()
+            await registry.tick()
             if turn % LOOK_TICKS == 0:
-                await services.refresh()
+                await registry.refresh()
         except Exception:  # the next turn may go better
             log.exception("the models could not be looked after")
 

@@ -16,7 +16,7 @@ from server.api.keys import Clock, Keyring
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.openai.logprobs import TokenJson
 from server.metrics import Metrics, VllmNames
-from server.serving.registry import Services
+from server.serving.registry import ModelRegistry
 from server.settings import Settings
 
 ROUTERS: Sequence[APIRouter] = (
@@ -42,7 +42,7 @@ ROUTERS: Sequence[APIRouter] = (
 
 def install(
     app: FastAPI,
-    services: Services,
+    registry: ModelRegistry,
     settings: Settings,
     metrics: Metrics,
     *,
@@ -56,7 +56,7 @@ def install(
     Raises:
         SettingsError: the file of API keys cannot be read.
     """
-    app.state.services = services
+    app.state.registry = registry
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.token_json = TokenJson()

@@ -149,7 +149,7 @@ class Observe:
             "duration_ms": round(spent_s * 1000, 2),
             "model": record.model,
             "code": record.error.code if record.error is not None else None,
-            "key": (record.holder.key.name or None) if record.holder is not None else None,
+            "key": (record.key_user.key.name or None) if record.key_user is not None else None,
         }
         if record.usage is not None:
             facts["prompt_tokens"] = record.usage.prompt_tokens

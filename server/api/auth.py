@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api import errors
 from server.api.errors import peer_of
-from server.api.keys import Holder, Keyring
+from server.api.keys import Keyring, KeyUser
 from server.api.record import KEY, Record
 from server.errors import NotAuthenticated, ServerError
 
@@ -36,14 +36,14 @@ class Keys:
         record: Record = scope[KEY]
 
         async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start" and record.holder is not None:
-                message["headers"] = [*message.get("headers", ()), *_headers(record.holder)]
+            if message["type"] == "http.response.start" and record.key_user is not None:
+                message["headers"] = [*message.get("headers", ()), *_headers(record.key_user)]
             await send(message)
 
         try:
-            holder = self._keyring.find(_sent(Headers(scope=scope)))
-            if holder is not None:
-                _enter(record, holder)
+            key_user = self._keyring.find(_sent(Headers(scope=scope)))
+            if key_user is not None:
+                _enter(record, key_user)
             elif scope["path"] not in peer_of(scope["path"]).body_keyed:
                 raise NotAuthenticated
         except ServerError as error:
@@ -53,8 +53,8 @@ class Keys:
         try:
             await self._app(scope, receive, answer)
         finally:
-            if record.holder is not None and record.usage is not None:
-                record.holder.charge(record.usage.prompt_tokens + record.usage.completion_tokens)
+            if record.key_user is not None and record.usage is not None:
+                record.key_user.charge(record.usage.prompt_tokens + record.usage.completion_tokens)
 
 
 def require_key(request: Request, keyring: Keyring | None, key: str) -> None:
@@ -65,18 +65,18 @@ def require_key(request: Request, keyring: Keyring | None, key: str) -> None:
         RateLimited: it has used up its rate.
     """
     record: Record = request.scope[KEY]
-    if keyring is None or record.holder is not None:
+    if keyring is None or record.key_user is not None:
         return
-    holder = keyring.find(key)
-    if holder is None:
+    key_user = keyring.find(key)
+    if key_user is None:
         raise NotAuthenticated
-    _enter(record, holder)
+    _enter(record, key_user)
 
 
-def _enter(record: Record, holder: Holder) -> None:
-    record.holder = holder
+def _enter(record: Record, key_user: KeyUser) -> None:
+    record.key_user = key_user
     if record.method == "POST":  # what only looks costs nothing
-        holder.admit()
+        key_user.admit()
 
 
 def _sent(headers: Headers) -> str:
@@ -84,10 +84,10 @@ def _sent(headers: Headers) -> str:
     return key.strip() if scheme.lower() in SCHEMES else ""
 
 
-def _headers(holder: Holder) -> list[tuple[bytes, bytes]]:
+def _headers(key_user: KeyUser) -> list[tuple[bytes, bytes]]:
     """What is left of the rates, under OpenAI's names."""
     headers = []
-    for unit, bucket in holder.buckets.items():
+    for unit, bucket in key_user.buckets.items():
         facts = {"limit": str(bucket.per_minute), "remaining": str(bucket.remaining), "reset": _time(bucket.full_s)}
         headers += [(f"x-ratelimit-{fact}-{unit}".encode(), value.encode()) for fact, value in facts.items()]
     return headers

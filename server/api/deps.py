@@ -1,4 +1,4 @@
-"""What routes are given: the services, the settings, the record of their request."""
+"""What routes are given: the registry, the settings, the record of their request."""
 
 import time
 import uuid
@@ -10,18 +10,18 @@ from server.api.record import Record, record_of
 from server.api.request import JsonRequest
 from server.errors import TooLarge
 from server.metrics import Metrics
-from server.serving.registry import Services
+from server.serving.registry import ModelRegistry
 from server.settings import Settings
 
 
-async def services_of(request: Request) -> Services:
-    """The services as the holder of the request's key may use them; they have looked for the model that is named."""
-    services: Services = request.app.state.services
+async def registry_of(request: Request) -> ModelRegistry:
+    """The registry as the key_user of the request's key may use them; they have looked for the model that is named."""
+    registry: ModelRegistry = request.app.state.registry
     name = request.named_model if isinstance(request, JsonRequest) else request.query_params.get("model")
     if name is not None:
-        await services.look_for(name)
-    holder = (await record_of(request)).holder
-    return services if holder is None else services.only(holder.allows)
+        await registry.look_for(name)
+    key_user = (await record_of(request)).key_user
+    return registry if key_user is None else registry.only(key_user.allows)
 
 
 async def _settings(request: Request) -> Settings:
@@ -34,7 +34,7 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
-ServicesDep = Annotated[Services, Depends(services_of)]
+RegistryDep = Annotated[ModelRegistry, Depends(registry_of)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 RecordDep = Annotated[Record, Depends(record_of)]

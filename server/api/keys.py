@@ -84,7 +84,7 @@ class Key:
     models: tuple[str, ...] = ()
 
 
-class Holder:
+class KeyUser:
     """Who holds a key: what it may use, and how much it has used. Lives on the event loop."""
 
     def __init__(self, key: Key, clock: Clock) -> None:
@@ -141,7 +141,7 @@ class Keyring:
         self._hashes = tuple(hashes)
         self._file = file
         self._clock = clock
-        self._holders: list[Holder] = []
+        self._holders: list[KeyUser] = []
         self.reload()
 
     def reload(self) -> None:
@@ -152,15 +152,15 @@ class Keyring:
         """
         keys = [Key(name="", sha256=each) for each in self._hashes]
         keys += read_keys(Path(self._file)) if self._file else []
-        before = {holder.key: holder for holder in self._holders}
-        self._holders = [before.get(key) or Holder(key, self._clock) for key in keys]
+        before = {key_user.key: key_user for key_user in self._holders}
+        self._holders = [before.get(key) or KeyUser(key, self._clock) for key in keys]
         log.info("there are %d API keys", len(keys))
 
-    def find(self, secret: str) -> Holder | None:
+    def find(self, secret: str) -> KeyUser | None:
         """Whose key it is, if anybody's. Every hash is compared, so that the time taken says nothing of which."""
         digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
-        matches = [hmac.compare_digest(digest, holder.key.sha256) for holder in self._holders]
-        return next((holder for holder, matched in zip(self._holders, matches, strict=True) if matched), None)
+        matches = [hmac.compare_digest(digest, key_user.key.sha256) for key_user in self._holders]
+        return next((key_user for key_user, matched in zip(self._holders, matches, strict=True) if matched), None)
 
 
 def read_keys(file: Path) -> list[Key]:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from server.api.deps import MetricsDep, ServicesDep
+from server.api.deps import MetricsDep, RegistryDep
 from server.api.request import JsonRoute
 
 router = APIRouter(route_class=JsonRoute, tags=["Operations"])
@@ -21,16 +21,16 @@ async def health() -> dict[str, str]:
 
 
 @router.get("/ready", responses={503: {"description": "Not ready, and why."}})
-async def ready(services: ServicesDep) -> JSONResponse:
+async def ready(registry: RegistryDep) -> JSONResponse:
     """Say whether every model answers: 503 while one loads at the start, restarts or has failed, or the server drains.
 
     A model that is unloaded, or is being loaded for a request, answers: the request waits for it.
     """
     models: dict[str, Any] = {}
     reasons = []
-    if services.refusal is not None:
-        reasons.append(services.refusal.message)
-    for served in services.served():
+    if registry.refusal is not None:
+        reasons.append(registry.refusal.message)
+    for served in registry.served():
         models[served.id] = {"state": served.state}
         if served.reason:
             models[served.id]["reason"] = served.reason

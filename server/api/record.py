@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from server.api.keys import Holder
+from server.api.keys import KeyUser
 from server.batching.job import Timing
 from server.errors import ModelNotFound, ServerError
 from server.tasks.results import Done, Translation, Usage
@@ -47,7 +47,7 @@ class Record:
     body_bytes: int = 0
     """Of its body, unpacked."""
     error: ServerError | None = None
-    holder: Holder | None = None
+    key_user: KeyUser | None = None
     """Who holds the key it came with; None where keys are not needed."""
 
     def serve(self, model: str, *, generates: bool = False) -> None:
@@ -56,16 +56,16 @@ class Record:
         Raises:
             ModelNotAllowed: it is not for the request's key.
         """
-        if self.holder is not None:
-            self.holder.require(model)
+        if self.key_user is not None:
+            self.key_user.require(model)
         self.model = model
         self.generates = generates
         self.parsed_s = time.perf_counter()
 
     def fail(self, error: ServerError) -> None:
         """There is no answer but this. A key is told of no models but its own."""
-        if isinstance(error, ModelNotFound) and self.holder is not None:
-            error.known = [name for name in error.known if self.holder.allows(name)]
+        if isinstance(error, ModelNotFound) and self.key_user is not None:
+            error.known = [name for name in error.known if self.key_user.allows(name)]
         self.error = error
 
     def finish(self, usage: Usage, timing: Timing, reasons: Iterable[str] = ("stop",)) -> None:

@@ -20,7 +20,7 @@ from server.api import request
 from server.api.record import KEY, Record
 from server.api.schemas.base import ignored
 from server.errors import BadRequest, ClientLeft, DeadlinePassed, TooLarge, TooSlow, UnsupportedMediaType
-from server.tasks.offload import SMALL_BYTES, aside
+from server.tasks.offload import SMALL_BYTES, offload
 
 try:
     import zstandard
@@ -152,7 +152,7 @@ class JsonRequest(Request):
             raw = await self._read()
             encoding = self.headers.get("content-encoding", "identity").strip().lower()
             size = 0 if encoding == "identity" else DRAINED * len(raw)
-            self._body = await aside(lambda: request.unpack(raw, encoding, self._limit_bytes), size, SMALL_BYTES)
+            self._body = await offload(lambda: request.unpack(raw, encoding, self._limit_bytes), size, SMALL_BYTES)
         return self._body
 
     async def json(self) -> Any:
@@ -161,7 +161,7 @@ class JsonRequest(Request):
             return self._json
         try:
             raw = await self.body()
-            self._json = await aside(lambda: request.parse(raw), len(raw), SMALL_BYTES)
+            self._json = await offload(lambda: request.parse(raw), len(raw), SMALL_BYTES)
             return self._json
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from None
@@ -177,7 +177,7 @@ class JsonRequest(Request):
             return
         with suppress(json.JSONDecodeError):  # FastAPI comes to it again
             plain = await self.json()
-            checked, errors = await aside(lambda: field.validate(plain, loc=("body",)), size, SMALL_BYTES)
+            checked, errors = await offload(lambda: field.validate(plain, loc=("body",)), size, SMALL_BYTES)
             if errors:
                 raise RequestValidationError(errors, body=plain)
             self._json = checked

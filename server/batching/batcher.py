@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol
 from server.batching import policy
 from server.batching.cores import CoreBudget
 from server.batching.job import Job, Seat
-from server.batching.outbox import Run
+from server.batching.outbox import BatchOutbox
 from server.batching.policy import Limits
 from server.engines.base import Engine, PieceT, ResultT, Room, RowT
 from server.engines.kinds import Kind
@@ -230,7 +230,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             with self._cores.grant(self._lane_cores) as grant:
                 taken = self._take(self._choose)
                 if taken:
-                    self._work(taken, Run(taken, grant, self._deliver, self._join, lambda: self._stopping))
+                    self._work(taken, BatchOutbox(taken, grant, self._deliver, self._join, lambda: self._stopping))
             with self._changed:
                 self._batches -= bool(taken)
                 idle = not self._line and not self._batches
@@ -245,7 +245,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         return picks
 
     def _work(
-        self, taken: Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]], run: Run[RowT, PieceT, ResultT]
+        self, taken: Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]], run: BatchOutbox[RowT, PieceT, ResultT]
     ) -> None:
         sizes = [seat.tokens for _, seat in taken]
         self._observer.batch(len(sizes), sum(sizes), 1 - sum(sizes) / max(1, max(sizes) * len(sizes)))

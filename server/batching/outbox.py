@@ -16,7 +16,7 @@ from server.errors import ServerError
 Taken = Sequence[tuple[Job[Any, Any, Any], Seat[Any]]]
 
 
-class Run(Generic[RowT, PieceT, ResultT]):
+class BatchOutbox(Generic[RowT, PieceT, ResultT]):
     """The rows of a running batch, those that joined it included.
 
     Args:

@@ -1,6 +1,6 @@
 """Files of texts: txt (a text a line), csv (a column), jsonl (a field). Read in order, written in order.
 
-What cannot be read is kept aside with its line number and the reason, never lost and never in the way.
+What cannot be read is kept offload with its line number and the reason, never lost and never in the way.
 """
 
 import csv

@@ -100,7 +100,7 @@ class Limits:
     """A client that has read nothing for so long while there is something to read is cut off."""
 
 
-class Door:
+class ConnectionLimits:
     """What the connections of one server have in common: their limits, and which of them are idle, oldest first."""
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
@@ -121,7 +121,7 @@ class Connection(H11Protocol):
 
     conn: StrictConnection
 
-    def __init__(self, door: Door, **kwargs: Any) -> None:
+    def __init__(self, door: ConnectionLimits, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.conn = StrictConnection()
         self._door = door

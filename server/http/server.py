@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from server import api
 from server.api.keys import Keyring
 from server.errors import Unavailable
-from server.http.connection import Connection, Door, Limits, room_for
-from server.serving.registry import Services
+from server.http.connection import Connection, ConnectionLimits, Limits, room_for
+from server.serving.registry import ModelRegistry
 from server.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        services: Services,
+        registry: ModelRegistry,
         drain_s: float,
         keyring: Keyring | None = None,
         metrics: uvicorn.Config | None = None,
@@ -40,14 +40,14 @@ class Server(uvicorn.Server):
 
         Args:
             config: what is served, and where.
-            services: what is drained.
+            registry: what is drained.
             drain_s: how long that may take.
             keyring: what SIGHUP reads again.
             metrics: what is served beside it, where metrics have a port of their own.
             pages: what a person may want to open, and its path.
         """
         super().__init__(config)
-        self._services = services
+        self._registry = registry
         self._drain_s = drain_s
         self._keyring = keyring
         self._metrics = metrics
@@ -85,8 +85,8 @@ class Server(uvicorn.Server):
 
     async def _announce(self) -> None:
         """Say what is served once every model has loaded or failed."""
-        await self._services.settled()
-        for served in self._services.served():
+        await self._registry.settled()
+        for served in self._registry.served():
             state = "" if served.state == "ready" else f"  [{served.state}{served.reason and f': {served.reason}'}]"
             print(f"  {served.id:<12} {served.task:<15} {served.card.summary}{state}", flush=True)
         # An address that stands for all of them is none to open.
@@ -116,13 +116,13 @@ class Server(uvicorn.Server):
     def _drain(self) -> None:
         if self._draining is None:
             log.info("draining: no new work, at most %.0f s for what runs", self._drain_s)
-            self._services.refuse(Unavailable("The server is shutting down.", 5.0))
+            self._registry.refuse(Unavailable("The server is shutting down.", 5.0))
             self._draining = asyncio.create_task(self._finish())
 
     async def _finish(self) -> None:
         try:
             async with asyncio.timeout(self._drain_s):
-                await self._services.drained()
+                await self._registry.drained()
         except TimeoutError:
             log.warning("work was still running after %.0f s; it is stopped", self._drain_s)
         self.should_exit = True
@@ -144,7 +144,7 @@ def serve(app: FastAPI, settings: Settings) -> int:
 def make_server(app: FastAPI, settings: Settings) -> Server:
     """The server of an application; it does not listen yet. Raises the limit on open files."""
     limits = Limits(room_for(settings.max_connections), settings.header_timeout_s, settings.send_timeout_s)
-    door = Door(limits, app.state.metrics)
+    door = ConnectionLimits(limits, app.state.metrics)
 
     def config(served: FastAPI, host: str, port: int) -> uvicorn.Config:
         return uvicorn.Config(
@@ -167,4 +167,4 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
     main = config(app, settings.host, settings.port)
     pages = [("playground", "/")] if settings.playground else []
     pages += [("API", "/docs")] + ([("metrics", "/metrics")] if metrics is None else [])
-    return Server(main, app.state.services, settings.drain_s, app.state.keyring, metrics, pages)
+    return Server(main, app.state.registry, settings.drain_s, app.state.keyring, metrics, pages)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.registry import MANIFEST, ManifestError, ModelCard, read_card, verify
 from server.errors import LOG_SAYS_MORE
-from server.serving.served_model import Broken, Offered
+from server.serving.served_model import Broken, ServedModel
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class NoRoom(Exception):
 class _Folder:
     """What is known of a folder."""
 
-    entry: Offered | Broken | None
+    entry: ServedModel | Broken | None
     """None: its manifest is wrong."""
     stamp: Stamp
     """When the entry was made."""
@@ -54,11 +54,11 @@ class Folders:
     def __init__(
         self,
         root: Path,
-        build: Callable[[ModelCard], Offered],
+        build: Callable[[ModelCard], ServedModel],
         wanted: Collection[str] = (),
         taken: Collection[str] = (),
     ) -> None:
-        self.entries: Mapping[str, Offered | Broken] = {}
+        self.entries: Mapping[str, ServedModel | Broken] = {}
         """What there is, by id; replaced as a whole by each look."""
         self._root = root
         self._build = build
@@ -72,7 +72,7 @@ class Folders:
         with self._lock:
             folders = [file.parent for file in sorted(self._root.glob(f"*/{MANIFEST}"))]
             self._known = {folder: self._look_at(folder) for folder in folders}
-            found: dict[str, Offered | Broken] = {}
+            found: dict[str, ServedModel | Broken] = {}
             for folder, known in self._known.items():
                 if known.entry is None:
                     continue
@@ -89,17 +89,17 @@ class Folders:
         if known is None:
             return _Folder(self._read(folder), stamp, stamp)
         # A model that serves needs none of its files any longer: only a new manifest makes it another one.
-        serves = isinstance(known.entry, Offered) and known.entry.model.engine.state != "failed"
+        serves = isinstance(known.entry, ServedModel) and known.entry.model.engine.state != "failed"
         if stamp == known.tried or (serves and stamp.get(MANIFEST) == known.stamp.get(MANIFEST)):
             return known
         entry = self._read(folder, whole=serves)
-        if serves and not isinstance(entry, Offered):
+        if serves and not isinstance(entry, ServedModel):
             log.error("%s has changed and cannot be served; what it was goes on", folder)
             return _Folder(known.entry, known.stamp, stamp)
         log.info("%s is read anew", folder)
         return _Folder(entry, stamp, stamp)
 
-    def _read(self, folder: Path, *, whole: bool = False) -> Offered | Broken | None:
+    def _read(self, folder: Path, *, whole: bool = False) -> ServedModel | Broken | None:
         """What a folder has; with ``whole``, the weights' checksum is looked at now and not only by their engine."""
         try:
             card = read_card(folder)

@@ -23,7 +23,7 @@ IN_MEMORY = frozenset({"loading", "ready", "restarting", "unloading"})
 
 
 @dataclass(eq=False, slots=True)
-class Resident:
+class LoadedModel:
     """One model, as far as memory goes."""
 
     id: str
@@ -34,7 +34,7 @@ class Resident:
     measured_bytes: int = 0
     """What it took when it was last looked at."""
     used_s: float = 0.0
-    """When it last had work, on the keeper's clock."""
+    """When it last had work, on the memory's clock."""
     waits_since_s: float = 0.0
     by_hand: bool = False
     """Somebody asked for it to be loaded, without a request."""
@@ -55,7 +55,7 @@ class Resident:
         return self.engine.state == "ready" and self.batcher.idle
 
 
-class Keeper:
+class ModelMemory:
     """See the module.
 
     Args:
@@ -80,140 +80,140 @@ class Keeper:
         self._wait_s = wait_s
         self._clock = clock
         self._measure = measure
-        self._residents: list[Resident] = []
-        self._waiting: list[Resident] = []
+        self._models: list[LoadedModel] = []
+        self._waiting: list[LoadedModel] = []
         """Who wants to be loaded and has found no memory, in the order of asking."""
         self._news: asyncio.Future[None] | None = None
         """Done at the next change of any engine, where somebody waits for one."""
         self._weighing: set[asyncio.Task[None]] = set()
 
-    def add(self, resident: Resident) -> None:
+    def add(self, model: LoadedModel) -> None:
         """Take care of a model from now on; its line is started, its engine is not."""
         loop = asyncio.get_running_loop()
 
         def changed() -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(self._changed, resident)
+                loop.call_soon_threadsafe(self._changed, model)
 
-        self._residents.append(resident)
-        resident.used_s = self._clock()
-        resident.engine.on_change = changed
-        resident.batcher.on_work = lambda: self._work(resident)
+        self._models.append(model)
+        model.used_s = self._clock()
+        model.engine.on_change = changed
+        model.batcher.on_work = lambda: self._work(model)
         if self._budget_bytes:
-            resident.batcher.on_idle = self._make_room
-        resident.batcher.hold()
-        resident.batcher.start()
+            model.batcher.on_idle = self._make_room
+        model.batcher.hold()
+        model.batcher.start()
 
-    def begin(self, resident: Resident) -> None:
+    def begin(self, model: LoadedModel) -> None:
         """Load a model that nobody has asked for yet, if that drives no other one out."""
-        if self._missing_bytes(resident) > 0:
-            log.info("%s stays unloaded until it is asked for: memory_mb has no room for it", resident.id)
+        if self._missing_bytes(model) > 0:
+            log.info("%s stays unloaded until it is asked for: memory_mb has no room for it", model.id)
         else:
-            resident.engine.load(for_request=False)
+            model.engine.load(for_request=False)
 
-    def load(self, resident: Resident) -> None:
+    def load(self, model: LoadedModel) -> None:
         """Load a model because somebody says so."""
-        if resident.engine.state in ("unloaded", "failed"):
-            resident.by_hand = True
-            self._want(resident)
+        if model.engine.state in ("unloaded", "failed"):
+            model.by_hand = True
+            self._want(model)
 
-    def unload(self, resident: Resident) -> None:
+    def unload(self, model: LoadedModel) -> None:
         """Unload a model because somebody says so.
 
         Raises:
             ModelBusy: it has work, or is being loaded.
         """
-        if resident.can_go:
-            self._unload(resident)
-        elif resident.engine.state in ("loading", "ready", "restarting"):
-            raise ModelBusy(resident.id)
+        if model.can_go:
+            self._unload(model)
+        elif model.engine.state in ("loading", "ready", "restarting"):
+            raise ModelBusy(model.id)
 
-    async def remove(self, resident: Resident) -> None:
+    async def remove(self, model: LoadedModel) -> None:
         """End a model once it has no work left."""
-        await resident.batcher.drained()
-        await resident.batcher.stop("The model is not served any longer.")
-        await asyncio.to_thread(resident.engine.close)
-        if resident in self._residents:
-            self._residents.remove(resident)
+        await model.batcher.drained()
+        await model.batcher.stop("The model is not served any longer.")
+        await asyncio.to_thread(model.engine.close)
+        if model in self._models:
+            self._models.remove(model)
         self._make_room()
 
     async def close(self) -> None:
         """End every line and every engine."""
-        residents, self._residents, self._waiting = self._residents, [], []
+        models, self._models, self._waiting = self._models, [], []
         # Engines that hang must not hold up the end: closing one ends the runs on it.
-        stops = [asyncio.create_task(resident.batcher.stop()) for resident in residents]
+        stops = [asyncio.create_task(model.batcher.stop()) for model in models]
         if stops:
             await asyncio.wait(stops, timeout=5.0)
-        await asyncio.gather(*(asyncio.to_thread(resident.engine.close) for resident in residents))
+        await asyncio.gather(*(asyncio.to_thread(model.engine.close) for model in models))
         await asyncio.gather(*stops, *self._weighing)
 
     async def tick(self) -> None:
         """What time brings: waits that are over, models that nobody uses, engines that have grown."""
         now_s = self._clock()
-        for resident in [each for each in self._waiting if now_s - each.waits_since_s >= self._wait_s]:
-            self._waiting.remove(resident)
-            resident.by_hand = False
-            reason = f"There is no memory for the model '{resident.id}' now: the others are at work."
-            resident.batcher.fail_waiting(Unavailable(reason, 10.0))
+        for model in [each for each in self._waiting if now_s - each.waits_since_s >= self._wait_s]:
+            self._waiting.remove(model)
+            model.by_hand = False
+            reason = f"There is no memory for the model '{model.id}' now: the others are at work."
+            model.batcher.fail_waiting(Unavailable(reason, 10.0))
         self._make_room()  # whoever was behind them may need less
-        for resident in self._residents:
-            if not resident.batcher.idle:
-                resident.used_s = now_s
-            elif self._idle_unload_s and resident.can_go and now_s - resident.used_s >= self._idle_unload_s:
-                self._unload(resident)
+        for model in self._models:
+            if not model.batcher.idle:
+                model.used_s = now_s
+            elif self._idle_unload_s and model.can_go and now_s - model.used_s >= self._idle_unload_s:
+                self._unload(model)
         if self._budget_bytes:
-            await asyncio.gather(*(self._weigh(each) for each in self._residents if each.engine.state == "ready"))
+            await asyncio.gather(*(self._weigh(each) for each in self._models if each.engine.state == "ready"))
             self._shrink()
 
     async def settled(self) -> None:
         """Wait until no model is being loaded or restarted."""
-        while any(resident.engine.state in ("loading", "restarting") for resident in self._residents):
+        while any(model.engine.state in ("loading", "restarting") for model in self._models):
             self._news = self._news or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._news)
 
     # --- what engines and lines tell -----------------------------------------------------------------------
 
-    def _work(self, resident: Resident) -> None:
-        resident.used_s = self._clock()
-        if resident.engine.state == "unloaded":
-            self._want(resident)
+    def _work(self, model: LoadedModel) -> None:
+        model.used_s = self._clock()
+        if model.engine.state == "unloaded":
+            self._want(model)
 
-    def _changed(self, resident: Resident) -> None:
-        state = resident.engine.state
+    def _changed(self, model: LoadedModel) -> None:
+        state = model.engine.state
         if state in ("ready", "failed", "closed"):  # those that have failed end their rows with the reason
-            resident.batcher.release()
+            model.batcher.release()
         else:
-            resident.batcher.hold()
+            model.batcher.hold()
         if self._news is not None:
             self._news.set_result(None)
             self._news = None
         if state == "ready":
-            resident.used_s = self._clock()
-            weighing = asyncio.create_task(self._loaded(resident))
+            model.used_s = self._clock()
+            weighing = asyncio.create_task(self._announce(model))
             self._weighing.add(weighing)
             weighing.add_done_callback(self._weighing.discard)
-        elif state == "unloaded" and not resident.batcher.idle:
-            self._want(resident)  # a request came while it went
+        elif state == "unloaded" and not model.batcher.idle:
+            self._want(model)  # a request came while it went
         self._make_room()
 
-    async def _loaded(self, resident: Resident) -> None:
-        await self._weigh(resident)
-        log.info("%s is loaded: %.0f MB", resident.id, resident.measured_bytes / 1e6)
+    async def _announce(self, model: LoadedModel) -> None:
+        await self._weigh(model)
+        log.info("%s is loaded: %.0f MB", model.id, model.measured_bytes / 1e6)
         self._make_room()
 
-    async def _weigh(self, resident: Resident) -> None:
+    async def _weigh(self, model: LoadedModel) -> None:
         """Look at what a model takes: the kernel needs a millisecond or more to add it up."""
-        pid = resident.engine.pid
+        pid = model.engine.pid
         measured_bytes = await asyncio.to_thread(self._measure, pid)
-        if pid is not None and resident.engine.pid == pid:
-            resident.measured_bytes = measured_bytes
+        if pid is not None and model.engine.pid == pid:
+            model.measured_bytes = measured_bytes
 
     # --- decisions -----------------------------------------------------------------------------------------
 
-    def _want(self, resident: Resident) -> None:
-        if resident not in self._waiting:
-            resident.waits_since_s = self._clock()
-            self._waiting.append(resident)
+    def _want(self, model: LoadedModel) -> None:
+        if model not in self._waiting:
+            model.waits_since_s = self._clock()
+            self._waiting.append(model)
         self._make_room()
 
     def _make_room(self) -> None:
@@ -228,33 +228,33 @@ class Keeper:
                 first.engine.load(for_request=True)
             self._waiting.pop(0)
 
-    def _missing_bytes(self, resident: Resident) -> int:
+    def _missing_bytes(self, model: LoadedModel) -> int:
         """What has to be given back before it can be loaded. A model always fits alone: estimates can be wrong."""
-        held = sum(each.holds_bytes for each in self._residents)
-        return held + resident.needs_bytes - self._budget_bytes if self._budget_bytes and held else 0
+        held = sum(each.holds_bytes for each in self._models)
+        return held + model.needs_bytes - self._budget_bytes if self._budget_bytes and held else 0
 
     def _evict(self, missing_bytes: int) -> None:
         """Unload the least recently used, no more than it takes, and none where that would not be enough."""
-        freed = sum(each.holds_bytes for each in self._residents if each.engine.state == "unloading")
+        freed = sum(each.holds_bytes for each in self._models if each.engine.state == "unloading")
         going = []
-        for resident in sorted((each for each in self._residents if each.can_go), key=lambda each: each.used_s):
+        for model in sorted((each for each in self._models if each.can_go), key=lambda each: each.used_s):
             if freed >= missing_bytes:
                 break
-            going.append(resident)
-            freed += resident.holds_bytes
+            going.append(model)
+            freed += model.holds_bytes
         if freed >= missing_bytes:
-            for resident in going:
-                self._unload(resident)
+            for model in going:
+                self._unload(model)
 
     def _shrink(self) -> None:
         """Engines grow with their work: back under the budget, as long as more than one is loaded."""
-        loaded = [each for each in self._residents if each.engine.state == "ready"]
-        over = sum(each.holds_bytes for each in self._residents) - self._budget_bytes
+        loaded = [each for each in self._models if each.engine.state == "ready"]
+        over = sum(each.holds_bytes for each in self._models) - self._budget_bytes
         idle = sorted((each for each in loaded if each.can_go), key=lambda each: each.used_s)
         if over > 0 and idle and len(loaded) > 1:
             self._unload(idle[0])
 
-    def _unload(self, resident: Resident) -> None:
-        log.info("%s is unloaded", resident.id)
-        resident.batcher.hold()
-        resident.engine.unload()
+    def _unload(self, model: LoadedModel) -> None:
+        log.info("%s is unloaded", model.id)
+        model.batcher.hold()
+        model.engine.unload()

@@ -15,8 +15,8 @@ from server.metrics import Metrics
 from server.serving.build import build_model, estimate_bytes
 from server.serving.folders import Folders, NoRoom
 from server.serving.looks import Looks
-from server.serving.memory import Keeper, Resident
-from server.serving.served_model import Broken, Offered, Served
+from server.serving.memory import LoadedModel, ModelMemory
+from server.serving.served_model import Broken, ModelStatus, ServedModel
 from server.settings import Settings, SettingsError
 from server.tasks.decisions import Decider
 from server.tasks.encoding import Classification, Embedding
@@ -34,7 +34,7 @@ TaskT = TypeVar("TaskT")
 _SENTIMENT = "sentiment"
 
 
-class Services:
+class ModelRegistry:
     """The models of one server: finds them by name or alias, takes in what comes to their folders, and has them loaded.
 
     Lookups raise ``ModelNotFound``, which lists the models there are.
@@ -53,28 +53,28 @@ class Services:
         broken: Sequence[Broken] = (),
         aliases: Mapping[str, str] | None = None,
         folders: Folders | None = None,
-        memory: Keeper | None = None,
+        memory: ModelMemory | None = None,
         *,
         load_at_start: bool = True,
     ) -> None:
         self.refusal: ServerError | None = None
         """Why no work is taken, while none is."""
         self._folders = folders
-        self._memory = memory or Keeper()
+        self._memory = memory or ModelMemory()
         self._load_at_start = load_at_start
-        self._residents: dict[str, Resident] = {}
+        self._loaded: dict[str, LoadedModel] = {}
         self._is_open = False
         self._aliases = dict(aliases or {})
-        self._entries: dict[str, Offered | Broken] = {model.id: Offered.of(model) for model in models}
+        self._entries: dict[str, ServedModel | Broken] = {model.id: ServedModel.of(model) for model in models}
         self._entries |= {each.card.id: each for each in broken}
-        self._whole: Services | None = None
+        self._whole: ModelRegistry | None = None
         self._allows: Callable[[str], bool] | None = None
         self._leaving: dict[asyncio.Task[None], Model] = {}
         """Models that are served no longer, until their work has ended and their memory is given back."""
         self._looks = Looks(self._look)
 
     @classmethod
-    def of(cls, settings: Settings, metrics: Metrics) -> "Services":
+    def of(cls, settings: Settings, metrics: Metrics) -> "ModelRegistry":
         """The models in the folders that the settings name. Nothing is started before it is opened.
 
         Raises:
@@ -85,13 +85,13 @@ class Services:
         _check_names(settings)
         aliases = dict(settings.aliases)
         cores = CoreBudget(settings.cores or usable_cores())
-        memory = Keeper(settings.memory_mb * MB, settings.idle_unload_s, settings.memory_wait_s)
+        memory = ModelMemory(settings.memory_mb * MB, settings.idle_unload_s, settings.memory_wait_s)
 
-        def build(card: ModelCard) -> Offered:
+        def build(card: ModelCard) -> ServedModel:
             needs = estimate_bytes(card)
             if 0 < settings.memory_mb * MB < needs:
                 raise NoRoom(f"it needs about {needs / MB:.0f} MB and memory_mb is {settings.memory_mb}")
-            return Offered.of(build_model(card, settings, cores, metrics))
+            return ServedModel.of(build_model(card, settings, cores, metrics))
 
         folders = Folders(settings.models_dir, build, settings.models, aliases)
         made = cls(aliases=aliases, folders=folders, memory=memory, load_at_start=settings.load == "start")
@@ -101,10 +101,10 @@ class Services:
     @property
     def models(self) -> Mapping[str, Model]:
         """The models that can be served, by id."""
-        return {name: each.model for name, each in self._entries.items() if isinstance(each, Offered)}
+        return {name: each.model for name, each in self._entries.items() if isinstance(each, ServedModel)}
 
-    def only(self, allows: Callable[[str], bool]) -> "Services":
-        """The same services, where lookups without a name choose among the models of which ``allows`` is true."""
+    def only(self, allows: Callable[[str], bool]) -> "ModelRegistry":
+        """The same registry, where lookups without a name choose among the models of which ``allows`` is true."""
         view = copy(self)
         view._whole, view._allows = self, allows
         return view
@@ -154,27 +154,27 @@ class Services:
         """Whether this is a name of a model that there was at the last look."""
         return self._aliases.get(name, name) in self._entries
 
-    def served(self) -> Sequence[Served]:
+    def served(self) -> Sequence[ModelStatus]:
         """Every model, by id, the broken ones too."""
-        return [Served.of(self._entries[name]) for name in sorted(self._entries)]
+        return [ModelStatus.of(self._entries[name]) for name in sorted(self._entries)]
 
-    def listed(self) -> Sequence[Served]:
+    def listed(self) -> Sequence[ModelStatus]:
         """Every model under each of its names."""
         served = {each.id: each for each in self.served()}
         named = [replace(served[root], id=alias) for alias, root in self._aliases.items() if root in served]
         return sorted([*served.values(), *named], key=lambda each: each.id)
 
-    def find(self, name: str) -> Served:
+    def find(self, name: str) -> ModelStatus:
         """What there is to say of the model of this name."""
         entry = self._entry(name)
         if entry is None:
             raise ModelNotFound(name, "anything", [each.id for each in self.listed()])
-        return replace(Served.of(entry), id=name)
+        return replace(ModelStatus.of(entry), id=name)
 
     def load(self, name: str) -> None:
         """Have a model loaded, though nobody asks it for anything."""
-        if (resident := self._residents.get(self.model(name).id)) is not None:
-            self._memory.load(resident)
+        if (loaded := self._loaded.get(self.model(name).id)) is not None:
+            self._memory.load(loaded)
 
     def unload(self, name: str) -> None:
         """Have a model give its memory back.
@@ -182,14 +182,14 @@ class Services:
         Raises:
             ModelBusy: it has work.
         """
-        if (resident := self._residents.get(self.model(name).id)) is not None:
-            self._memory.unload(resident)
+        if (loaded := self._loaded.get(self.model(name).id)) is not None:
+            self._memory.unload(loaded)
 
     def open(self) -> None:
         """Start every queue, and load what is to be loaded at the start. Called on the event loop."""
         self._is_open = True
-        for resident in self._residents.values():
-            self._start(resident)
+        for loaded in self._loaded.values():
+            self._start(loaded)
 
     async def tick(self) -> None:
         """To be called every second or so: idle models are unloaded, waits for memory end."""
@@ -245,47 +245,47 @@ class Services:
             await asyncio.to_thread(self._folders.look)
             self._take_over(self._folders.entries)
 
-    def _take_over(self, now: Mapping[str, Offered | Broken]) -> None:
+    def _take_over(self, now: Mapping[str, ServedModel | Broken]) -> None:
         before, self._entries = self._entries, dict(now)
         for name, old in before.items():
-            if isinstance(old, Offered) and now.get(name) is not old:
+            if isinstance(old, ServedModel) and now.get(name) is not old:
                 self._retire(old)
         for name, new in now.items():
-            if isinstance(new, Offered) and before.get(name) is not new:
+            if isinstance(new, ServedModel) and before.get(name) is not new:
                 self._admit(new)
 
-    def _admit(self, offered: Offered) -> None:
+    def _admit(self, offered: ServedModel) -> None:
         """Serve a model from now on; while the registry is not open, from its opening."""
         model = offered.model
         model.batcher.refuse(self.refusal)
         engine = cast(LoadableEngine, model.engine)  # the folders' models have one
-        resident = Resident(model.id, engine, model.batcher, estimate_bytes(model.card))
-        self._residents[model.id] = resident
+        loaded = LoadedModel(model.id, engine, model.batcher, estimate_bytes(model.card))
+        self._loaded[model.id] = loaded
         if self._is_open:
-            self._start(resident)
+            self._start(loaded)
 
-    def _start(self, resident: Resident) -> None:
-        self._memory.add(resident)
+    def _start(self, loaded: LoadedModel) -> None:
+        self._memory.add(loaded)
         if self._load_at_start:
-            self._memory.begin(resident)
+            self._memory.begin(loaded)
 
-    def _retire(self, offered: Offered) -> None:
+    def _retire(self, offered: ServedModel) -> None:
         """Serve a model no longer: its running work finishes, then its memory is given back."""
         log.info("%s is served no longer", offered.model.id)
-        task = asyncio.create_task(self._memory.remove(self._residents.pop(offered.model.id)))
+        task = asyncio.create_task(self._memory.remove(self._loaded.pop(offered.model.id)))
         self._leaving[task] = offered.model
         task.add_done_callback(self._leaving.pop)
 
     @property
-    def _choice(self) -> Sequence[Offered]:
+    def _choice(self) -> Sequence[ServedModel]:
         """The models to choose from where none is named."""
-        offered = [each for each in self._entries.values() if isinstance(each, Offered)]
+        offered = [each for each in self._entries.values() if isinstance(each, ServedModel)]
         return [each for each in offered if self._allows is None or self._allows(each.card.id)]
 
-    def _entry(self, name: str) -> Offered | Broken | None:
+    def _entry(self, name: str) -> ServedModel | Broken | None:
         return self._entries.get(self._aliases.get(name, name))
 
-    def _pick(self, name: str | None, task: str, get: Callable[[Offered], TaskT | None]) -> TaskT:
+    def _pick(self, name: str | None, task: str, get: Callable[[ServedModel], TaskT | None]) -> TaskT:
         if name is not None:
             entry = self._entry(name)
             if isinstance(entry, Broken):

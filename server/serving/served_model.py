@@ -26,7 +26,7 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Offered:
+class ServedModel:
     """A model and its tasks; None where it has no such task."""
 
     model: Model
@@ -42,7 +42,7 @@ class Offered:
         return self.model.card
 
     @classmethod
-    def of(cls, model: Model) -> "Offered":
+    def of(cls, model: Model) -> "ServedModel":
         """All that the card says the model can.
 
         Raises:
@@ -80,7 +80,7 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ModelStatus:
     """What there is to say of a model."""
 
     id: str
@@ -97,7 +97,7 @@ class Served:
     """Its engine process."""
 
     @classmethod
-    def of(cls, entry: "Offered | Broken") -> "Served":
+    def of(cls, entry: "ServedModel | Broken") -> "ModelStatus":
         """What there is to say of a model under its own name."""
         card = entry.card
         if isinstance(entry, Broken):

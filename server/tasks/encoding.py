@@ -16,7 +16,7 @@ from server.engines.rows import EncoderRow
 from server.errors import InvalidValue
 from server.tasks.heads import Floats, Head
 from server.tasks.model import Model
-from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, aside, size_of
+from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done, Scores, Usage
 from server.tasks.text.sentences import chunk
 
@@ -87,7 +87,7 @@ class Classification:
         done = await _encode(self._model, prepare, size_of(texts), self._head.spec.pooling)
         vectors = np.stack(list(done.items))
         products = len(vectors) * self._head.products
-        probabilities = await aside(lambda: self._head.probabilities(vectors), products, SMALL_PRODUCTS)
+        probabilities = await offload(lambda: self._head.probabilities(vectors), products, SMALL_PRODUCTS)
         ends = list(accumulate(map(len, chunks)))
         items = [
             self._score(probabilities[end - len(rows) : end], rows) for rows, end in zip(chunks, ends, strict=True)
@@ -157,7 +157,7 @@ async def _encode(
 ) -> Done[Floats]:
     """Pooled vectors of shape (d,) for the rows that ``prepare`` makes of so many characters."""
     model.require_ready()
-    rows = await aside(prepare, characters)
+    rows = await offload(prepare, characters)
     job = model.batcher.submit([EncoderRow(row, pooling) for row in rows])
     try:
         results = await job.results()

@@ -16,7 +16,7 @@ from server.errors import ContextLengthExceeded, InvalidValue, UnsupportedParame
 from server.tasks.decisions import Question
 from server.tasks.generation.task import Generation
 from server.tasks.model import Model
-from server.tasks.offload import aside, size_of
+from server.tasks.offload import offload, size_of
 from server.tasks.results import Done, Usage
 
 NO_INPUT = "N/A"
@@ -65,7 +65,7 @@ class ByLikelihood:
             raise UnsupportedParameter("model", why)
         asked = [_asked(question) for question in questions]
         size = size_of(asked) + len(text) * len(questions)
-        scored = await aside(lambda: [self._rows(text, q, i) for i, q in enumerate(questions)], size)
+        scored = await offload(lambda: [self._rows(text, q, i) for i, q in enumerate(questions)], size)
         logprobs: dict[Row, float] = {}
         timings: list[Timing] = []
         read = cached = 0

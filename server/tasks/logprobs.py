@@ -44,7 +44,7 @@ class TokenTexts:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TokenLogprobs:
     """Tokens of one completion. Their texts are read when they are iterated: who writes ids alone need not wait."""
 
     tokens: Sequence[Token] = ()
@@ -58,10 +58,10 @@ class Told:
         return map(self.texts.of, self.tokens) if self.texts is not None else iter(())
 
     @classmethod
-    def joined(cls, parts: Iterable["Told"]) -> "Told":
+    def joined(cls, parts: Iterable["TokenLogprobs"]) -> "TokenLogprobs":
         """Several after each other, all of one model."""
         some = [part for part in parts if part.tokens]
         return cls([token for part in some for token in part.tokens], some[0].texts) if some else NONE
 
 
-NONE = Told()
+NONE = TokenLogprobs()

@@ -1,6 +1,6 @@
 """Work whose cost grows with a request's text, kept off the event loop: nobody's tokens wait for it.
 
-Whatever reads a text, or a list of any length, goes through ``aside``, and says how large it is. The threads are few
+Whatever reads a text, or a list of any length, goes through ``offload``, and says how large it is. The threads are few
 and nobody else's: text that takes long holds up other long texts, and never what reads files, ends engines or scrapes
 metrics. Python gives way between two steps of such work; a library that does not is given a piece at a time.
 """
@@ -30,7 +30,7 @@ ITEM_CHARACTERS = 20
 """What each item of a list counts for, whatever is in it."""
 
 
-async def aside(work: Callable[[], ResultT], size: int, small: int = SMALL_CHARACTERS) -> ResultT:
+async def offload(work: Callable[[], ResultT], size: int, small: int = SMALL_CHARACTERS) -> ResultT:
     """What ``work`` returns. Where its ``size`` is over ``small`` it runs in a thread, else at once: a hand-over to
     a thread would cost more.
 
@@ -42,10 +42,10 @@ async def aside(work: Callable[[], ResultT], size: int, small: int = SMALL_CHARA
 
 
 def size_of(texts: Iterable[str]) -> int:
-    """How large a list of texts is, for ``aside``."""
+    """How large a list of texts is, for ``offload``."""
     return sum(len(text) + ITEM_CHARACTERS for text in texts)
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="aside")
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="offload")

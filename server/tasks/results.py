@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from server.batching.job import Timing
-from server.tasks.logprobs import NONE, Told
+from server.tasks.logprobs import NONE, TokenLogprobs
 
 ItemT = TypeVar("ItemT")
 
@@ -37,7 +37,7 @@ class Delta:
 
     index: int
     text: str = ""
-    tokens: Told = NONE
+    tokens: TokenLogprobs = NONE
     """With logprobs only: the tokens that end within the text sent so far."""
     calls: Sequence[ToolCall] = ()
     finish_reason: FinishReason | None = None
@@ -49,7 +49,7 @@ class Choice:
 
     index: int
     text: str
-    tokens: Told
+    tokens: TokenLogprobs
     calls: Sequence[ToolCall]
     finish_reason: FinishReason
 

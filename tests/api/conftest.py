@@ -38,7 +38,7 @@ from server.engines.rows import (
 )
 from server.errors import EngineFailed
 from server.metrics import Metrics
-from server.serving.registry import Broken, Services
+from server.serving.registry import Broken, ModelRegistry
 from server.settings import Settings
 from server.tasks.generation.options import GenerationOptions
 from server.tasks.model import Model, State
@@ -150,14 +150,14 @@ def shipped() -> dict[str, tuple[ModelCard, Tokenizer]]:
 
 
 @dataclass
-class Served:
+class ModelStatus:
     """The application, its engines, and a client."""
 
     app: FastAPI
     http: httpx.AsyncClient
     engines: dict[str, Any]
     metrics: Metrics
-    services: Services
+    registry: ModelRegistry
     tokenizers: dict[str, Tokenizer]
 
     def say(self, text: str, *, ends: bool = True) -> None:
@@ -170,7 +170,7 @@ class Served:
         return await self.http.post(path, json=body)
 
 
-Make = Callable[..., AbstractAsyncContextManager[Served]]
+Make = Callable[..., AbstractAsyncContextManager[ModelStatus]]
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
         aliases: Mapping[str, str] | None = None,
         spans: Any = None,
         **settings: Any,
-    ) -> AsyncIterator[Served]:
+    ) -> AsyncIterator[ModelStatus]:
         metrics = Metrics("test")
         engines: dict[str, Any] = {}
         models = []
@@ -205,15 +205,15 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
                 name=name,
             )
             models.append(Model(card, tokenizer, engine, batcher))  # type: ignore[arg-type]
-        services = Services(models, broken, aliases=aliases)
-        metrics.watch(lambda: services.models.values())
+        registry = ModelRegistry(models, broken, aliases=aliases)
+        metrics.watch(lambda: registry.models.values())
         app = FastAPI(docs_url=None, redoc_url=None)
-        api.install(app, services, Settings(**settings), metrics, spans=spans, clock=clock)
+        api.install(app, registry, Settings(**settings), metrics, spans=spans, clock=clock)
         transport = httpx.ASGITransport(app)
         for model in models:
             model.batcher.start()
         async with asyncio.timeout(patience_s), httpx.AsyncClient(transport=transport, base_url="http://t") as http:
-            served = Served(app, http, engines, metrics, services, {n: t for n, (_, t) in shipped.items()})
+            served = ModelStatus(app, http, engines, metrics, registry, {n: t for n, (_, t) in shipped.items()})
             served.say("Hello there, how are you?")
             try:
                 yield served
@@ -227,7 +227,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
 
 
 @pytest.fixture
-async def served(serving: Make) -> AsyncIterator[Served]:
+async def served(serving: Make) -> AsyncIterator[ModelStatus]:
     async with serving() as made:
         yield made
 

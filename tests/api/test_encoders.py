@@ -105,10 +105,10 @@ def moderation(served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     spec = HeadSpec("moderation", ("hate", "violence"), "sigmoid", "mean", "moderation.npz", thresholds=thresholds)
     logits = np.log(np.array([0.7, 0.6]) / (1 - np.array([0.7, 0.6])))
     np.savez(tmp_path / spec.file, weight=np.zeros((2, 384), np.float32), bias=logits.astype(np.float32))
-    model = served.services.models["sentiment"]
+    model = served.registry.models["sentiment"]
     model = replace(model, card=replace(model.card, heads=(spec,)))
     task = Classification(model, Head(spec, tmp_path))
-    monkeypatch.setattr(served.services, "classifier", lambda name, head: task)
+    monkeypatch.setattr(served.registry, "classifier", lambda name, head: task)
     return spec
 
 

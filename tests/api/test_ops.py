@@ -35,7 +35,7 @@ async def test_ready_says_why_not(served: Any, state: str) -> None:
 
 
 async def test_ready_says_that_the_server_drains(served: Any) -> None:
-    served.services.refuse(Unavailable("The server is shutting down."))
+    served.registry.refuse(Unavailable("The server is shutting down."))
     response = await served.http.get("/ready")
     assert response.status_code == 503
     assert "shutting down" in response.json()["reasons"][0]

@@ -127,7 +127,7 @@ async def test_a_defect_is_a_500_without_internals(served: Any, monkeypatch: pyt
     def breaks(*_: object) -> None:
         raise RuntimeError("the secret detail")
 
-    monkeypatch.setattr(served.services, "classifier", breaks)
+    monkeypatch.setattr(served.registry, "classifier", breaks)
     response = await served.post("/v1/sentiment", input="Hi")
     assert error_of(response, 500)["code"] == "internal_error"
     assert "secret" not in response.text
@@ -141,7 +141,7 @@ async def test_a_full_queue_is_a_429_with_retry_after(served: Any, until: Any) -
     waiting = [asyncio.create_task(ask())]
     await asyncio.to_thread(served.engines["assistant"].began.wait)
     waiting += [asyncio.create_task(ask()), asyncio.create_task(ask())]
-    await until(lambda: served.services.models["assistant"].batcher.waiting[1] == 60)
+    await until(lambda: served.registry.models["assistant"].batcher.waiting[1] == 60)
     response = await served.post("/v1/completions", model="assistant", prompt=["a"] * 30)
     error_of(response, 429)
     assert int(response.headers["retry-after"]) >= 1
@@ -164,7 +164,7 @@ async def test_a_request_that_takes_too_long_is_a_504_nobody_repeats(serving: An
         response = await served.post("/v1/sentiment", input="Hi")
         assert error_of(response, 504)["code"] == "deadline_passed"
         assert response.headers["x-should-retry"] == "false"
-        assert served.services.models["sentiment"].batcher.waiting == (0, 0, 0)
+        assert served.registry.models["sentiment"].batcher.waiting == (0, 0, 0)
 
 
 @pytest.mark.parametrize("odd", ["NaN", "Infinity", "-Infinity"])

@@ -9,7 +9,7 @@ import pytest
 
 from server.api.errors import OPENAI, PEERS, peer_of
 from server.serving.folders import Folders
-from server.serving.registry import Broken, Services
+from server.serving.registry import Broken, ModelRegistry
 from tests.poison import copied, damage
 
 pytestmark = pytest.mark.anyio
@@ -144,8 +144,8 @@ async def test_a_broken_model_tells_its_kind_of_trouble_on_every_way_to_it(servi
 
 async def test_a_lookup_without_a_name_knows_only_the_models_it_may(serving: Any) -> None:
     async with serving() as served:
-        services: Services = served.services
-        mine = services.only(lambda name: name in ("sentiment", "translate"))
+        registry: ModelRegistry = served.registry
+        mine = registry.only(lambda name: name in ("sentiment", "translate"))
         assert mine.classifier(None).card.id == "sentiment"
         assert [task.card.id for task in mine.translators()._tasks] == ["translate"]
         assert mine.model("embed").id == "embed"  # named: whether it may be used is said by its key

@@ -59,7 +59,7 @@ async def test_a_client_that_leaves_stops_its_running_work(
     connection.gone.set()
     await request
     await until(lambda: engine.dropped)
-    assert served.services.models[model].batcher.running == 0
+    assert served.registry.models[model].batcher.running == 0
     assert served.metrics.value("client_disconnected_total", path) == 1
     assert served.metrics.value("request_failure_total", model, "client_left") == 1
     assert served.metrics.value("http_requests_total", path, "POST", "499") == 1
@@ -69,7 +69,7 @@ async def test_a_client_that_leaves_stops_its_running_work(
 async def test_a_client_that_leaves_takes_its_waiting_work_out_of_the_line(
     served: Any, connection: Any, until: Any
 ) -> None:
-    engine, batcher = served.engines["sentiment"], served.services.models["sentiment"].batcher
+    engine, batcher = served.engines["sentiment"], served.registry.models["sentiment"].batcher
     engine.gate.clear()
     first = asyncio.create_task(served.post("/v1/sentiment", input="Hi"))
     await asyncio.to_thread(engine.began.wait)
@@ -93,7 +93,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_it(
     await request
     await until(lambda: engine.dropped)
     assert "[DONE]" not in connection.text
-    assert served.services.models["assistant"].batcher.running == 0
+    assert served.registry.models["assistant"].batcher.running == 0
     made = served.metrics.value("generation_tokens_total", "assistant")
     assert 0 < made <= 3
     assert served.metrics.value("client_disconnected_total", "/v1/chat/completions") == 1

@@ -14,7 +14,7 @@ from server.api.openai.logprobs import TokenJson, filled
 from server.api.schemas.chat import Answer, ChatChoice
 from server.api.schemas.logprobs import ChosenLogprob, Logprobs, chosen_logprobs
 from server.engines.rows import Token, write_top
-from server.tasks.logprobs import NONE, TokenTexts, Told
+from server.tasks.logprobs import NONE, TokenLogprobs, TokenTexts
 
 SCHEMA = TypeAdapter(list[ChosenLogprob])
 LOGPROBS = (-0.0, -1e-7, -0.1, -3.25, -12.345679, -1e5, -1e20)
@@ -25,14 +25,14 @@ def texts() -> TokenTexts:
     return TokenTexts(load_tokenizer(read_card(Path("models/weights/assistant"))))
 
 
-def told(texts: TokenTexts, *tops: int) -> Told:
+def told(texts: TokenTexts, *tops: int) -> TokenLogprobs:
     """A token for each number of likeliest; together they have every id and every log-probability of the list."""
     tokens, at = [], 0
     for top in tops:
         ids = range(at, at + top)
         tokens.append(Token(at, LOGPROBS[at % 7], write_top(ids, [LOGPROBS[i % 7] for i in ids])))
         at += max(1, top)
-    return Told(tokens, texts)
+    return TokenLogprobs(tokens, texts)
 
 
 @pytest.mark.parametrize("top", [0, 1, 5, 20])

@@ -28,7 +28,7 @@ async def test_a_cut_text_has_the_vector_of_what_is_left_of_it(served: Any) -> N
 
 
 async def test_minus_one_reads_as_much_as_the_model_does(served: Any) -> None:
-    context = served.services.models["embed"].card.context_length_tokens
+    context = served.registry.models["embed"].card.context_length_tokens
     refused = await served.post("/v1/embeddings", model="embed", input=LONG)
     assert refused.json()["error"]["code"] == "context_length_exceeded"
     assert f"maximum context length is {context} tokens" in refused.json()["error"]["message"]

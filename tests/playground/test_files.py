@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from server import api
 from server.api.pages import POLICY, TYPES
 from server.metrics import Metrics
-from server.serving.registry import Services
+from server.serving.registry import ModelRegistry
 from server.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ LIMIT_LINES = 300
 async def client(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a server without models."""
     app = FastAPI(docs_url=None, redoc_url=None)
-    api.install(app, Services(), Settings(**settings), Metrics("test"))
+    api.install(app, ModelRegistry(), Settings(**settings), Metrics("test"))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as http:
         yield http
 

@@ -246,9 +246,9 @@ def test_hearth_key_makes_what_the_file_takes(tmp_path: Path, capsys: pytest.Cap
     out = capsys.readouterr().out
     secret = out.splitlines()[0].rsplit(" ", 1)[1]
     (tmp_path / "keys.toml").write_text(out)
-    holder = Keyring(file=str(tmp_path / "keys.toml")).find(secret)
-    assert holder is not None
-    assert holder.key.name == "mobile"
+    key_user = Keyring(file=str(tmp_path / "keys.toml")).find(secret)
+    assert key_user is not None
+    assert key_user.key.name == "mobile"
     assert secret not in str(tomllib.loads(out))
     assert main(["key"]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("sha256 ")

@@ -1,4 +1,4 @@
-"""A keeper of three models: real processes of the fake engine, a clock and a scale that the test sets."""
+"""A memory of three models: real processes of the fake engine, a clock and a scale that the test sets."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from server.batching.policy import Limits
 from server.engines.fake import FakeRow
 from server.engines.kinds import KINDS, EngineSpec
 from server.engines.process.loadable import LoadableEngine
-from server.serving.memory import Keeper, Resident
+from server.serving.memory import LoadedModel, ModelMemory
 
 SIZE = 100
 """What every model takes here."""
@@ -38,14 +38,14 @@ class Loads:
 
 
 class Kept:
-    """A keeper with models a, b, c."""
+    """A memory with models a, b, c."""
 
     def __init__(self, options: dict[str, Any], **kwargs: Any) -> None:
         self.now_s = 0.0
         self.size = SIZE
         measure = kwargs.pop("measure", lambda pid: self.size)
-        self.keeper = Keeper(clock=lambda: self.now_s, measure=measure, **kwargs)
-        self.residents: dict[str, Resident] = {}
+        self.memory = ModelMemory(clock=lambda: self.now_s, measure=measure, **kwargs)
+        self.residents: dict[str, LoadedModel] = {}
         self.loads: dict[str, Loads] = {}
         self._gates: list[Path] = []
         for name in "abc":
@@ -54,12 +54,12 @@ class Kept:
             batcher: Batcher[Any, Any, Any] = Batcher(
                 engine, KINDS["fake"], Limits(rows=8, tokens=1000), cores=CoreBudget(2), observer=Unobserved()
             )
-            self.residents[name] = Resident(name, engine, batcher, SIZE)
-            self.keeper.add(self.residents[name])
+            self.residents[name] = LoadedModel(name, engine, batcher, SIZE)
+            self.memory.add(self.residents[name])
 
     @property
     def states(self) -> str:
-        return " ".join(resident.engine.state for resident in self.residents.values())
+        return " ".join(model.engine.state for model in self.residents.values())
 
     def state(self, name: str) -> str:
         return self.residents[name].engine.state
@@ -93,7 +93,7 @@ def keeping() -> Make:
             async with asyncio.timeout(60):
                 yield kept
         finally:
-            await kept.keeper.close()
+            await kept.memory.close()
 
     return make
 

@@ -13,7 +13,7 @@ from server.batching.cores import CoreBudget
 from server.engines.kinds import KINDS
 from server.engines.process.supervisor import ProcessEngine
 from server.serving.build import engine_for
-from server.serving.registry import Services
+from server.serving.registry import ModelRegistry
 from server.tasks.model import Model
 
 WEIGHTS = Path(__file__).parents[2] / "models" / "weights"
@@ -42,7 +42,7 @@ def engines() -> Iterator[dict[str, tuple[Any, ...]]]:
 
 
 @pytest.fixture
-async def services(engines: dict[str, tuple[Any, ...]], anyio_backend: str) -> AsyncIterator[Services]:
+async def registry(engines: dict[str, tuple[Any, ...]], anyio_backend: str) -> AsyncIterator[ModelRegistry]:
     cores = CoreBudget(2)
     models = []
     for card, tokenizer, engine, limits in engines.values():
@@ -60,6 +60,6 @@ async def services(engines: dict[str, tuple[Any, ...]], anyio_backend: str) -> A
         )
         batcher.start()
         models.append(Model(card, tokenizer, engine, batcher))
-    yield Services(models)
+    yield ModelRegistry(models)
     for model in models:
         await model.batcher.stop()

@@ -6,7 +6,7 @@ import pytest
 
 from models.cards import HeadSpec
 from server.errors import InputTooLong, InvalidValue
-from server.serving.registry import Services
+from server.serving.registry import ModelRegistry
 from server.tasks import heads
 from server.tasks.encoding import Classification
 from server.tasks.heads import Head
@@ -15,52 +15,52 @@ from server.tasks.text.sentences import chunk
 pytestmark = pytest.mark.anyio
 
 
-async def test_plain_texts_get_their_mood(services: Services) -> None:
-    done = await services.classifier(None, "sentiment").classify(["I love it!", "This is horrible."])
+async def test_plain_texts_get_their_mood(registry: ModelRegistry) -> None:
+    done = await registry.classifier(None, "sentiment").classify(["I love it!", "This is horrible."])
     assert [item.label for item in done.items] == ["positive", "negative"]
     assert all(abs(sum(item.scores.values()) - 1) < 1e-5 for item in done.items)
 
 
-async def test_a_list_gets_what_its_texts_get_alone(services: Services) -> None:
+async def test_a_list_gets_what_its_texts_get_alone(registry: ModelRegistry) -> None:
     """int8 activations are quantized a row at a time: batch mates change nothing but rounding."""
     texts = ["fine", "The waiter was rude and the soup was cold, but the view made up for it.", "ok then"] * 5
-    task = services.classifier(None, "sentiment")
+    task = registry.classifier(None, "sentiment")
     together = (await task.classify(texts)).items
     for text, scored in zip(texts[:3], together[:3], strict=True):
         alone = (await task.classify([text])).items[0]
         assert np.allclose(list(alone.scores.values()), list(scored.scores.values()), atol=0.02)
 
 
-async def test_an_embedding_has_length_one_and_is_the_same_each_time(services: Services) -> None:
-    task = services.embedder(None)
+async def test_an_embedding_has_length_one_and_is_the_same_each_time(registry: ModelRegistry) -> None:
+    task = registry.embedder(None)
     first = (await task.embed(["hello world"])).items[0]
     again = (await task.embed(["hello world"])).items[0]
     assert abs(float(np.linalg.norm(first)) - 1) < 1e-5
     assert np.array_equal(first, again)
 
 
-async def test_ids_embed_as_their_text_does(services: Services) -> None:
-    task = services.embedder(None)
-    ids = services.models["embed"].tokenizer.encode_row("hello world")
+async def test_ids_embed_as_their_text_does(registry: ModelRegistry) -> None:
+    task = registry.embedder(None)
+    ids = registry.models["embed"].tokenizer.encode_row("hello world")
     done = await task.embed(["hello world", ids])
     assert np.allclose(done.items[0], done.items[1], atol=1e-6)
     assert done.usage.prompt_tokens == 2 * len(ids)
 
 
-async def test_a_text_that_is_too_long_to_embed_is_named_and_costs_nothing(services: Services) -> None:
+async def test_a_text_that_is_too_long_to_embed_is_named_and_costs_nothing(registry: ModelRegistry) -> None:
     with pytest.raises(InputTooLong) as refused:
-        await services.embedder(None).embed(["fine", "word " * 2000])
+        await registry.embedder(None).embed(["fine", "word " * 2000])
     assert refused.value.index == 1
-    assert services.models["embed"].batcher.waiting == (0, 0, 0)
+    assert registry.models["embed"].batcher.waiting == (0, 0, 0)
 
 
 GOOD = "The food was wonderful and everybody was kind. "
 BAD = "The room was filthy and the waiter was rude. "
 
 
-async def test_a_long_text_is_read_to_its_end(services: Services) -> None:
+async def test_a_long_text_is_read_to_its_end(registry: ModelRegistry) -> None:
     """A reading of the first chunk alone, or of the last, would call one of these by its own half."""
-    task = services.classifier(None, "sentiment")
+    task = registry.classifier(None, "sentiment")
     good, bad, mixed = (await task.classify([GOOD, BAD, GOOD * 30 + BAD * 30])).items
     assert (good.chunks, bad.chunks) == (1, 1)
     assert mixed.chunks == 14  # of four or five sentences each: 46 tokens at most
@@ -69,9 +69,9 @@ async def test_a_long_text_is_read_to_its_end(services: Services) -> None:
     assert sum(mixed.scores.values()) == pytest.approx(1, abs=1e-5)
 
 
-async def test_the_chunks_of_a_softmax_count_by_their_tokens(services: Services) -> None:
-    task = services.classifier(None, "sentiment")
-    tokenizer = services.models["sentiment"].tokenizer
+async def test_the_chunks_of_a_softmax_count_by_their_tokens(registry: ModelRegistry) -> None:
+    task = registry.classifier(None, "sentiment")
+    tokenizer = registry.models["sentiment"].tokenizer
     text = GOOD * 30 + BAD * 14
     parts = chunk(text, "en", lambda part: len(tokenizer.encode(part)), 46)
     tokens = [len(tokenizer.encode_row(part)) for part in parts]
@@ -83,8 +83,8 @@ async def test_the_chunks_of_a_softmax_count_by_their_tokens(services: Services)
     assert whole.usage.prompt_tokens == apart.usage.prompt_tokens == sum(tokens)
 
 
-async def test_one_harmful_sentence_counts_wherever_it_stands_in_a_long_text(services: Services) -> None:
-    task = services.classifier(None, "moderation")
+async def test_one_harmful_sentence_counts_wherever_it_stands_in_a_long_text(registry: ModelRegistry) -> None:
+    task = registry.classifier(None, "moderation")
     plain = "The meeting starts at nine and the agenda is on the second page. " * 40
     harm = "You are a stupid bitch and everybody hates you."
     clean, *harmful = (await task.classify([plain, harm + " " + plain, plain + harm])).items
@@ -103,7 +103,7 @@ async def test_a_head_of_independent_labels_takes_the_largest_of_each(tmp_path: 
 
 @pytest.mark.parametrize(("width", "aside"), [(8, False), (8192, True)])
 async def test_a_head_that_computes_for_long_does_so_beside_the_event_loop(
-    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, aside: bool
+    registry: ModelRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, aside: bool
 ) -> None:
     threads: list[int] = []
 
@@ -115,24 +115,24 @@ async def test_a_head_that_computes_for_long_does_so_beside_the_event_loop(
     dense = {"dense_weight": np.ones((width, 384), np.float32), "dense_bias": np.zeros(width, np.float32)}
     np.savez(tmp_path / "head.npz", weight=np.ones((2, width), np.float32), bias=np.zeros(2, np.float32), **dense)
     head = Head(HeadSpec("h", ("a", "b"), "sigmoid", "cls", "head.npz", "relu"), tmp_path)
-    await Classification(services.models["sentiment"], head).classify(["fine", "bad"])
+    await Classification(registry.models["sentiment"], head).classify(["fine", "bad"])
     assert [thread != threading.get_ident() for thread in threads] == [aside]
 
 
-async def test_texts_of_one_request_keep_their_own_chunks(services: Services) -> None:
-    task = services.classifier(None, "sentiment")
+async def test_texts_of_one_request_keep_their_own_chunks(registry: ModelRegistry) -> None:
+    task = registry.classifier(None, "sentiment")
     items = (await task.classify([GOOD * 60, BAD, BAD * 60, GOOD])).items
     assert [item.label for item in items] == ["positive", "negative", "negative", "positive"]
     assert [item.chunks > 1 for item in items] == [True, False, True, False]
 
 
 @pytest.mark.parametrize("bad", ["", "  \n"])
-async def test_an_empty_text_is_refused(services: Services, bad: str) -> None:
+async def test_an_empty_text_is_refused(registry: ModelRegistry, bad: str) -> None:
     with pytest.raises(InvalidValue):
-        await services.classifier(None, "sentiment").classify(["fine", bad])
+        await registry.classifier(None, "sentiment").classify(["fine", bad])
 
 
 @pytest.mark.parametrize("ids", [[], [-1], [10**9]])
-async def test_ids_that_are_none_never_reach_the_engine(services: Services, ids: list[int]) -> None:
+async def test_ids_that_are_none_never_reach_the_engine(registry: ModelRegistry, ids: list[int]) -> None:
     with pytest.raises(InvalidValue):
-        await services.embedder(None).embed([ids])
+        await registry.embedder(None).embed([ids])

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, PlainValidator
 
 from server.api.compat.peer import PeerBody, PeerRoute
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now, require_items
+from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now, require_items
 from server.api.request import JsonRoute
 from server.api.schemas.base import ModelName, RequestBody, Texts, Usage, as_list, shape_error
 from server.api.schemas.embeddings import Side, Truncated, truncation
@@ -64,11 +64,11 @@ class ClassifyBody(RequestBody):
 
 
 @predicting.post("/predict")
-async def predict(body: PredictBody, services: ServicesDep, settings: SettingsDep, record: RecordDep) -> JSONResponse:
+async def predict(body: PredictBody, registry: RegistryDep, settings: SettingsDep, record: RecordDep) -> JSONResponse:
     """Score as text-embeddings-inference does: labels with scores, the likeliest first."""
     texts = [body.inputs] if isinstance(body.inputs, str) else [item[0] for item in body.inputs]
     require_items(len(texts), settings, "inputs")
-    task = services.scorer(body.model)
+    task = registry.scorer(body.model)
     record.serve(task.card.id)
     cut = Truncation(keeps_end=body.truncation_direction.lower() == "left", field="truncate") if body.truncate else None
     done = await task.classify(texts, cut)
@@ -78,11 +78,11 @@ async def predict(body: PredictBody, services: ServicesDep, settings: SettingsDe
 
 
 @classifying.post("/classify")
-async def classify(body: ClassifyBody, services: ServicesDep, settings: SettingsDep, record: RecordDep) -> JSONResponse:
+async def classify(body: ClassifyBody, registry: RegistryDep, settings: SettingsDep, record: RecordDep) -> JSONResponse:
     """Score as vLLM does: the likeliest label, and the probabilities in the model's order of labels."""
     texts = as_list(body.input)
     require_items(len(texts), settings, "input")
-    task = services.scorer(body.model)
+    task = registry.scorer(body.model)
     record.serve(task.card.id)
     done = await task.classify(texts, truncation(body.truncate_prompt_tokens, body.truncation_side))
     record.finish(done.usage, done.timing)

@@ -9,10 +9,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from server.api.auth import require_key
 from server.api.compat.peer import PeerBody, PeerRoute
-from server.api.deps import MetricsDep, RecordDep, ServicesDep, SettingsDep, require_items, services_of
+from server.api.deps import MetricsDep, RecordDep, RegistryDep, SettingsDep, registry_of, require_items
 from server.api.schemas.base import Texts, as_list, refuse
 from server.errors import InvalidValue, UnsupportedParameter
-from server.tasks.offload import aside, size_of
+from server.tasks.offload import offload, size_of
 from server.tasks.text.language import english_name
 from server.tasks.translation.html_blocks import Rules
 from server.tasks.translation.html_tokens import cut
@@ -104,19 +104,19 @@ class DeeplBody(PeerBody):
 
 @router.post("/v2/translate")
 async def translate(
-    request: Request, body: DeeplBody, services: ServicesDep, settings: SettingsDep, record: RecordDep
+    request: Request, body: DeeplBody, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> JSONResponse:
     """Translate as DeepL does. Regional targets (``EN-US``, ``PT-BR``) give the language itself."""
     require_key(request, request.app.state.keyring, body.auth_key)
-    services = await services_of(request)
+    registry = await registry_of(request)
     texts = as_list(body.text)
     require_items(len(texts), settings, "text")
     source, target = body.source_lang, body.target_lang
-    task = await services.translators().pick(texts, source, target)
+    task = await registry.translators().pick(texts, source, target)
     record.serve(task.card.id)
     rules = body.rules
     if rules is not None and rules.is_xml:
-        await aside(lambda: require_balanced(texts, "text"), size_of(texts))
+        await offload(lambda: require_balanced(texts, "text"), size_of(texts))
     done = await task.translate(texts, source, target, TranslationOptions(rules=rules))
     record.finish_translation(texts, done)
     translations = [
@@ -131,10 +131,10 @@ async def translate(
 
 
 @router.get("/v2/languages")
-async def languages(services: ServicesDep, type: Literal["source", "target"] = "source") -> JSONResponse:
+async def languages(registry: RegistryDep, type: Literal["source", "target"] = "source") -> JSONResponse:
     """List the languages that can be read or written."""
     listed = []
-    for code in services.translators().languages:
+    for code in registry.translators().languages:
         language: dict[str, Any] = {"language": code.upper(), "name": english_name(code)}
         if type == "target":
             language["supports_formality"] = False

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from server.api.auth import require_key
 from server.api.compat.peer import PeerBody, PeerRoute
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items, services_of
+from server.api.deps import RecordDep, RegistryDep, SettingsDep, registry_of, require_items
 from server.api.schemas.base import Texts, as_list
 from server.errors import UnsupportedParameter
 from server.tasks.results import Translation
@@ -40,15 +40,15 @@ class DetectBody(PeerBody):
 
 @router.post("/translate")
 async def translate(
-    request: Request, body: TranslateBody, services: ServicesDep, settings: SettingsDep, record: RecordDep
+    request: Request, body: TranslateBody, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> JSONResponse:
     """Translate as LibreTranslate does: a text gives a text, a list gives a list."""
     require_key(request, request.app.state.keyring, body.api_key)
-    services = await services_of(request)
+    registry = await registry_of(request)
     texts = as_list(body.q)
     require_items(len(texts), settings, "q")
     source = None if body.source == "auto" else body.source
-    task = await services.translators().pick(texts, source, body.target)
+    task = await registry.translators().pick(texts, source, body.target)
     record.serve(task.card.id)
     rules = Rules() if body.format == "html" else None
     options = TranslationOptions(alternatives=body.alternatives, rules=rules)
@@ -71,27 +71,27 @@ async def translate_file() -> None:
 
 
 @router.post("/detect")
-async def detect_language(request: Request, body: DetectBody, services: ServicesDep) -> JSONResponse:
+async def detect_language(request: Request, body: DetectBody, registry: RegistryDep) -> JSONResponse:
     """Tell the language of a text; confidence in percent."""
     require_key(request, request.app.state.keyring, body.api_key)
-    services = await services_of(request)
-    [found] = await tell([body.q], services.translators().languages)
+    registry = await registry_of(request)
+    [found] = await tell([body.q], registry.translators().languages)
     return JSONResponse([{"confidence": round(found[1] * 100, 1), "language": found[0]}] if found else [])
 
 
 @router.get("/languages")
-async def languages(services: ServicesDep) -> JSONResponse:
+async def languages(registry: RegistryDep) -> JSONResponse:
     """List the languages and what each can be translated to."""
-    served = services.translators()
+    served = registry.translators()
     return JSONResponse(
         [{"code": code, "name": english_name(code), "targets": _targets(served, code)} for code in served.languages]
     )
 
 
 @router.get("/frontend/settings")
-async def frontend_settings(request: Request, services: ServicesDep) -> JSONResponse:
+async def frontend_settings(request: Request, registry: RegistryDep) -> JSONResponse:
     """Say what a front end may offer."""
-    languages = services.translators().languages
+    languages = registry.translators().languages
     target = "en" if "en" in languages else languages[0]
     return JSONResponse(
         {

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from server.api.request import JsonRequest, JsonRoute
 from server.api.schemas.base import RequestBody
 from server.errors import BadRequest, UnsupportedMediaType
-from server.tasks.offload import SMALL_BYTES, aside
+from server.tasks.offload import SMALL_BYTES, offload
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -33,7 +33,7 @@ class FormRequest(JsonRequest):
         if kind == FORM or not (kind or raw):
             try:
                 query = self.url.query
-                self._body = await aside(lambda: _as_json(query, raw), len(raw), SMALL_BYTES)
+                self._body = await offload(lambda: _as_json(query, raw), len(raw), SMALL_BYTES)
             except ValueError:
                 raise BadRequest("The form is malformed.") from None
             self._headers = Headers({**self.headers, "content-type": "application/json"})  # FastAPI looks there

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now, require_items
+from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now, require_items
 from server.api.request import JsonRoute
 from server.api.schemas.base import Usage
 from server.api.schemas.sentiment import SentimentItem, SentimentRequest, SentimentResponse
@@ -12,11 +12,11 @@ router = APIRouter(route_class=JsonRoute, tags=["Hearth"])
 
 @router.post("/v1/sentiment")
 async def create_sentiment(
-    body: SentimentRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep
+    body: SentimentRequest, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> SentimentResponse:
     """Score the mood of texts."""
     require_items(len(body.texts), settings, "input")
-    task = services.classifier(body.model, "sentiment")
+    task = registry.classifier(body.model, "sentiment")
     record.serve(task.card.id)
     done = await task.classify(body.texts)
     record.finish(done.usage, done.timing)

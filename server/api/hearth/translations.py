@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Response
 
 from server.api import sse
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now, require_items
+from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now, require_items
 from server.api.record import Record
 from server.api.request import JsonRoute
 from server.api.schemas.base import Usage
@@ -16,22 +16,22 @@ from server.api.schemas.translations import (
     TranslationRequest,
     TranslationResponse,
 )
-from server.tasks.translation.progress import TranslationRun
+from server.tasks.translation.progress import TranslationProgress
 
 router = APIRouter(route_class=JsonRoute, tags=["Hearth"])
 
 
 @router.post("/v1/translations", response_model=TranslationResponse)
 async def create_translations(
-    body: TranslationRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep
+    body: TranslationRequest, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> TranslationResponse | Response:
     """Translate texts."""
     require_items(len(body.texts), settings, "input")
     source = None if body.source == "auto" else body.source
     if body.model is None:
-        task = await services.translators().pick(body.texts, source, body.target)
+        task = await registry.translators().pick(body.texts, source, body.target)
     else:
-        task = services.translator(body.model)
+        task = registry.translator(body.model)
     record.serve(task.card.id)
     if body.stream:
         run = await task.begin(body.texts, source, body.target, body.options)
@@ -49,7 +49,9 @@ async def create_translations(
     )
 
 
-async def _stream(run: TranslationRun, body: TranslationRequest, model: str, record: Record) -> AsyncIterator[bytes]:
+async def _stream(
+    run: TranslationProgress, body: TranslationRequest, model: str, record: Record
+) -> AsyncIterator[bytes]:
     """Parts as they are ready; at the end all items, with what only the whole can tell, and the usage."""
     made, created = new_id("trans-"), now()
 

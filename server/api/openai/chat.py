@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from server.api import sse
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now
+from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now
 from server.api.openai.logprobs import TokenJson, filled
 from server.api.openai.streaming import Deltas, Pace, TextChunks, fingerprint
 from server.api.record import Record
@@ -25,7 +25,7 @@ from server.api.schemas.chat import (
     GenerationUsage,
 )
 from server.api.schemas.logprobs import Logprobs
-from server.tasks.offload import SMALL_BYTES, aside
+from server.tasks.offload import SMALL_BYTES, offload
 from server.tasks.results import Choice, Delta, ToolCall
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
@@ -41,13 +41,13 @@ TokenJsonDep = Annotated[TokenJson, Depends(_token_json)]
 
 @router.post("/v1/chat/completions", response_model=ChatResponse, response_model_exclude_unset=True)
 async def create_chat_completion(
-    body: ChatRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep, token_json: TokenJsonDep
+    body: ChatRequest, registry: RegistryDep, settings: SettingsDep, record: RecordDep, token_json: TokenJsonDep
 ) -> ChatResponse | Response:
     """Continue a conversation."""
-    task = services.chat(body.model)
+    task = registry.chat(body.model)
     record.serve(task.card.id, generates=True)
     deltas = await task.chat(
-        *await aside(
+        *await offload(
             lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
         ),
         call_required=body.choice().required,

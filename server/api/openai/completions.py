@@ -6,7 +6,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 
 from server.api import sse
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now, require_items
+from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now, require_items
 from server.api.openai.streaming import Pace, TextChunks, fingerprint
 from server.api.record import Record
 from server.api.request import JsonRoute
@@ -17,11 +17,11 @@ from server.api.schemas.completions import (
     CompletionRequest,
     CompletionResponse,
 )
-from server.serving.registry import Services
+from server.serving.registry import ModelRegistry
 from server.tasks.generation.completion import GenerationStream
 from server.tasks.generation.task import Generation
-from server.tasks.logprobs import NONE, Told
-from server.tasks.offload import SMALL_BYTES, aside
+from server.tasks.logprobs import NONE, TokenLogprobs
+from server.tasks.offload import SMALL_BYTES, offload
 from server.tasks.results import Choice, Delta, FinishReason
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
@@ -29,19 +29,19 @@ router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 @router.post("/v1/completions", response_model=CompletionResponse, response_model_exclude_unset=True)
 async def create_completion(
-    body: CompletionRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep
+    body: CompletionRequest, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> CompletionResponse | Response:
     """Continue texts."""
     require_items(len(body.prompts) * body.made, settings, "prompt")
-    task = services.generator(body.model)
+    task = registry.generator(body.model)
     record.serve(task.card.id, generates=True)
     if body.suffix:
         prompts = await task.gap_prompts(body.texts, body.suffix)
     else:
         prompts = await task.text_prompts(body.prompts)
-    options = await aside(body.options, record.body_bytes, SMALL_BYTES)
+    options = await offload(body.options, record.body_bytes, SMALL_BYTES)
     deltas = task.begin(prompts, options, "prompt", fills=bool(body.suffix))
-    answer = _Answers(body, task, _echoes(body, task, services))
+    answer = _Answers(body, task, _echoes(body, task, registry))
     if body.stream:
         return await sse.begin(answer.stream(deltas, record), record, settings.request_timeout_s)
     choices = await deltas.whole()
@@ -52,11 +52,11 @@ async def create_completion(
     return answer.whole(choices, GenerationUsage.of(deltas.usage))
 
 
-def _echoes(body: CompletionRequest, task: Generation, services: Services) -> list[str]:
+def _echoes(body: CompletionRequest, task: Generation, registry: ModelRegistry) -> list[str]:
     """What each prompt's completions begin with."""
     if not body.echo:
         return [""] * len(body.prompts)
-    tokenizer = services.model(task.card.id).tokenizer
+    tokenizer = registry.model(task.card.id).tokenizer
     return [prompt if isinstance(prompt, str) else tokenizer.decode(prompt) for prompt in body.prompts]
 
 
@@ -66,13 +66,13 @@ class _Answers:
     def __init__(self, body: CompletionRequest, task: Generation, echoes: Sequence[str]) -> None:
         self._body = body
         self._echoes = echoes
-        self._scored: dict[int, Told] = {}
+        self._scored: dict[int, TokenLogprobs] = {}
         self._id = new_id("cmpl-")
         self._created = now()
         self._model = body.model or task.card.id
         self._fingerprint = fingerprint(task.card)
 
-    def score(self, prompt: int, tokens: Told) -> None:
+    def score(self, prompt: int, tokens: TokenLogprobs) -> None:
         """The tokens of a prompt, with their log-probabilities."""
         self._scored[prompt] = tokens
 
@@ -86,7 +86,7 @@ class _Answers:
         response.usage = usage
         return response
 
-    def _choice(self, index: int, choice: Choice, echo: str, prompt: Told) -> CompletionChoice:
+    def _choice(self, index: int, choice: Choice, echo: str, prompt: TokenLogprobs) -> CompletionChoice:
         logprobs = self._tokens(choice, len(echo))
         if prompt and self._body.logprobs is not None:
             logprobs = CompletionLogprobs.of([*prompt, *choice.tokens], 0, self._body.logprobs)

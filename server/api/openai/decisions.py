@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from server.api.deps import RecordDep, ServicesDep
+from server.api.deps import RecordDep, RegistryDep
 from server.api.request import JsonRoute
 from server.api.schemas.decisions import DecisionRequest, DecisionResponse, DecisionUsage
 
@@ -10,9 +10,9 @@ router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 
 @router.post("/v1/decisions")
-async def create_decision(body: DecisionRequest, services: ServicesDep, record: RecordDep) -> DecisionResponse:
+async def create_decision(body: DecisionRequest, registry: RegistryDep, record: RecordDep) -> DecisionResponse:
     """Answer questions about an input by probabilities."""
-    task = services.decider(body.model)
+    task = registry.decider(body.model)
     record.serve(task.card.id)
     done = await task.decide(body.text, [question.question() for question in body.questions])
     record.finish(done.usage, done.timing)

@@ -4,7 +4,7 @@ import base64
 
 from fastapi import APIRouter
 
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, require_items
+from server.api.deps import RecordDep, RegistryDep, SettingsDep, require_items
 from server.api.request import JsonRoute
 from server.api.schemas.embeddings import EmbeddingItem, EmbeddingRequest, EmbeddingResponse, EmbeddingUsage
 from server.errors import UnsupportedParameter
@@ -15,11 +15,11 @@ router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 @router.post("/v1/embeddings")
 async def create_embeddings(
-    body: EmbeddingRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep
+    body: EmbeddingRequest, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> EmbeddingResponse:
     """Embed texts."""
     require_items(len(body.inputs), settings, "input")
-    task = services.embedder(body.model)
+    task = registry.embedder(body.model)
     record.serve(task.card.id)
     length = task.card.embedding.dimensions if task.card.embedding is not None else 0
     if body.dimensions not in (None, length):

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, proxy
 from pydantic_core import to_json
 
 from server.engines.rows import read_top
-from server.tasks.logprobs import TokenTexts, Told
+from server.tasks.logprobs import TokenLogprobs, TokenTexts
 
 KEPT_PIECES = 65_536
 _PLACE = b'"logprobs":{"content":['
@@ -38,7 +38,7 @@ class _Writer:
         self._before = _Pieces(lambda id: b'},{"token":%b,"logprob":' % to_json(texts.read(id)[0]))
         self._after = _Pieces(lambda id: b',"bytes":%b' % to_json(list(texts.read(id)[1])))
 
-    def write(self, told: Told, top: int) -> bytes:
+    def write(self, told: TokenLogprobs, top: int) -> bytes:
         ids: list[int] = []
         logprobs: list[float] = []
         chosen = []
@@ -72,7 +72,7 @@ class TokenJson:
     def __init__(self) -> None:
         self._writers: WeakKeyDictionary[TokenTexts, _Writer] = WeakKeyDictionary()
 
-    def content(self, told: Told, top: int) -> bytes:
+    def content(self, told: TokenLogprobs, top: int) -> bytes:
         """The items of ``Logprobs.content``, each token with ``top`` of the likeliest at its place."""
         if not told.tokens or told.texts is None:
             return b""

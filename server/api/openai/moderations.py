@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from models.cards import HeadSpec
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, require_items
+from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, require_items
 from server.api.request import JsonRoute
 from server.api.schemas.moderations import CATEGORIES, ModerationRequest, ModerationResponse, ModerationResult
 from server.tasks.results import Scores
@@ -18,12 +18,12 @@ THRESHOLD = 0.5
 
 @router.post("/v1/moderations")
 async def create_moderation(
-    body: ModerationRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep
+    body: ModerationRequest, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> ModerationResponse:
     """Judge whether texts are harmful, and how."""
     require_items(len(body.input), settings, "input")
-    name = None if body.model in LATEST and not services.knows(body.model) else body.model
-    task = services.classifier(name, "moderation")
+    name = None if body.model in LATEST and not registry.knows(body.model) else body.model
+    task = registry.classifier(name, "moderation")
     record.serve(task.card.id)
     done = await task.classify(body.input)
     record.finish(done.usage, done.timing)

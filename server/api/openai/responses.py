@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic_core import to_json
 
 from server.api import sse
-from server.api.deps import RecordDep, ServicesDep, SettingsDep, new_id, now
+from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now
 from server.api.openai.streaming import Deltas, Pace
 from server.api.record import Record
 from server.api.request import JsonRoute
@@ -28,7 +28,7 @@ from server.api.schemas.response_items import (
 from server.api.schemas.responses import ResponseRequest
 from server.errors import ServerError
 from server.tasks.logprobs import TokenText
-from server.tasks.offload import SMALL_BYTES, aside
+from server.tasks.offload import SMALL_BYTES, offload
 from server.tasks.results import Delta, ToolCall, Usage
 
 
@@ -224,14 +224,14 @@ NAMES = {
 
 @router.post("/v1/responses", response_model=ResponseObject)
 async def create_response(
-    body: ResponseRequest, services: ServicesDep, settings: SettingsDep, record: RecordDep
+    body: ResponseRequest, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> ResponseObject | Response:
     """Answer an input, whole or as a stream of events."""
-    task = services.chat(body.model)
+    task = registry.chat(body.model)
     record.serve(task.card.id, generates=True)
     with _our_names():
         deltas = await task.chat(
-            *await aside(
+            *await offload(
                 lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
             ),
             call_required=body.choice().required,

@@ -42,7 +42,7 @@ Deltas = GenerationStream | TranslationStream
 
 
 class Pace:
-    """Told of each piece as it goes out; the gaps end up in the record."""
+    """TokenLogprobs of each piece as it goes out; the gaps end up in the record."""
 
     def __init__(self, record: Record) -> None:
         self._record = record

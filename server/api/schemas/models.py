@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from server.api.schemas.base import RequestBody, ResponseBody
-from server.serving.served_model import Served
+from server.serving.served_model import ModelStatus
 
 
 class ModelInfo(ResponseBody):
@@ -34,7 +34,7 @@ class ModelInfo(ResponseBody):
     memory_bytes: int = Field(description="Memory of its engine process; 0 while it is not loaded.")
 
     @classmethod
-    def of(cls, served: Served) -> "ModelInfo":
+    def of(cls, served: ModelStatus) -> "ModelInfo":
         """Encode. Reads the memory it takes: not for the event loop."""
         card = served.card
         return cls(
@@ -74,7 +74,7 @@ class ModelNamed(RequestBody):
     model: str = Field(description="Its id or an alias.", examples=["assistant"])
 
 
-class ModelTold(ResponseBody):
+class LoadAccepted(ResponseBody):
     """It has been begun."""
 
     success: bool

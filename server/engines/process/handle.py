@@ -35,7 +35,7 @@ class Problem(NamedTuple):
 
 
 @dataclass(slots=True)
-class Life:
+class EngineProcess:
     """A process and the pipes to it."""
 
     process: subprocess.Popen[bytes]
@@ -54,7 +54,7 @@ class Life:
             hang_up(pipe)
 
 
-def begin(spec: EngineSpec, silence_s: float) -> Life:
+def begin(spec: EngineSpec, silence_s: float) -> EngineProcess:
     """Start a process with one pipe for control and one a lane, on which it may be silent for so long."""
     ours, theirs = zip(*(Pipe() for _ in range(spec.lanes + 1)), strict=True)
     fds = [pipe.fileno() for pipe in theirs]
@@ -70,18 +70,18 @@ def begin(spec: EngineSpec, silence_s: float) -> Life:
         pipe.close()
     for pipe in ours[1:]:
         wire.limit_silence(pipe, silence_s)
-    return Life(process, ours[0], list(ours[1:]), list(ours[1:]))
+    return EngineProcess(process, ours[0], list(ours[1:]), list(ours[1:]))
 
 
-def load(life: Life, spec: EngineSpec, limit_s: float) -> Problem | None:
+def load(child: EngineProcess, spec: EngineSpec, limit_s: float) -> Problem | None:
     """Have it load its model; None when it has, else what went wrong."""
     try:
-        life.control.send(spec)
-        if not life.control.poll(limit_s):
+        child.control.send(spec)
+        if not child.control.poll(limit_s):
             return Problem("it did not load in time")
-        word, problem = life.control.recv()
+        word, problem = child.control.recv()
     except (EOFError, OSError):
-        return Problem(epitaph(life.process.wait()))
+        return Problem(exit_reason(child.process.wait()))
     if word == "refused":
         return Problem(str(problem), True, "its files are damaged, or not what its manifest says")
     return None if word == "ready" else Problem(str(problem), False, "its files could not be loaded")
@@ -93,6 +93,6 @@ def hang_up(pipe: Connection) -> None:
         end.shutdown(socket.SHUT_RDWR)
 
 
-def epitaph(code: int) -> str:
+def exit_reason(code: int) -> str:
     """How a process ended, by its return code."""
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from server.engines.base import Outbox, State
 from server.engines.kinds import EngineSpec
 from server.engines.process import wire
-from server.engines.process.handle import Life, Problem, begin, epitaph, hang_up, load
+from server.engines.process.handle import EngineProcess, Problem, begin, exit_reason, hang_up, load
 from server.errors import LOG_SAYS_MORE, EngineFailed, Unavailable
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ STARTS = 3
 
 
 class Watcher(Protocol):
-    """Who is told of an engine's life; called on the supervisor's thread."""
+    """Learns when an engine's process has loaded or was replaced; called on the supervisor's thread."""
 
     def loaded(self, seconds: float) -> None:
         """A process has loaded its model."""
@@ -97,7 +97,7 @@ class ProcessEngine:
         self._on_change = on_change
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._life: Life | None = None
+        self._child: EngineProcess | None = None
         self._numbers = itertools.count()
         self._supervisor = threading.Thread(target=self._supervise, name=f"supervise-{spec.name}", daemon=True)
 
@@ -114,26 +114,26 @@ class ProcessEngine:
     @property
     def pid(self) -> int | None:
         """The process's id while one is loaded."""
-        life = self._life
-        return life.process.pid if life is not None and not life.dead else None
+        child = self._child
+        return child.process.pid if child is not None and not child.dead else None
 
     def close(self) -> None:
         """End the process, in good order when no run is under way; runs under way fail, and so does loading."""
         with self._changed:
             self._closing.set()
-            if self.state != "ready" and self._life is not None:
-                self._life.process.kill()
+            if self.state != "ready" and self._child is not None:
+                self._child.process.kill()
             self._set("closed", "The model is unloaded.")
-            life = self._life
-        if life is not None:
+            child = self._child
+        if child is not None:
             with contextlib.suppress(OSError):
-                life.control.send("close")
-            for pipe in life.all:
+                child.control.send("close")
+            for pipe in child.all:
                 hang_up(pipe)
             try:
-                life.process.wait(timeout=5.0)
+                child.process.wait(timeout=5.0)
             except subprocess.TimeoutExpired:
-                life.process.kill()
+                child.process.kill()
         if self._supervisor.is_alive():
             self._supervisor.join()
 
@@ -155,21 +155,21 @@ class ProcessEngine:
 
     def _carry(self, trip: "_Trip", out: Outbox[Any, Any, Any]) -> bool:
         """Run the trip's waiting rows; False when the process died before all of them had ended."""
-        life, pipe = self._take_lane()
+        child, pipe = self._take_lane()
         try:
             wire.send(pipe, ("rows", trip.number(self._numbers, trip.waiting)))
             while trip.waiting:
                 self._take_frame(trip, pipe, out)
         except BlockingIOError:
             log.error("no sign of an engine for %.0f s; its process is killed", self._stall_s)
-            life.process.kill()
-            self._mourn(life, "it hung at work")
+            child.process.kill()
+            self._on_exit(child, "it hung at work")
             return False
         except (EOFError, OSError):
-            self._mourn(life, "it died at work")
+            self._on_exit(child, "it died at work")
             return False
         with self._changed:
-            life.idle.append(pipe)
+            child.idle.append(pipe)
             self._changed.notify_all()
         return True
 
@@ -200,32 +200,32 @@ class ProcessEngine:
         if paused:
             wire.send(pipe, ("resume",))
 
-    def _take_lane(self) -> tuple[Life, Connection]:
+    def _take_lane(self) -> tuple[EngineProcess, Connection]:
         with self._changed:
-            while (life := self._usable()) is None:
+            while (child := self._usable()) is None:
                 if self.state in ("failed", "closed"):
                     raise Unavailable(self.reason, 5.0)
                 self._changed.wait()
-            return life, life.idle.pop()
+            return child, child.idle.pop()
 
-    def _usable(self) -> Life | None:
-        life = self._life
-        return life if self.state == "ready" and life is not None and not life.dead and life.idle else None
+    def _usable(self) -> EngineProcess | None:
+        child = self._child
+        return child if self.state == "ready" and child is not None and not child.dead and child.idle else None
 
-    # --- the process's life ------------------------------------------------------------------------------
+    # --- starts and restarts --------------------------------------------------------------------------------
 
     def _supervise(self) -> None:
         failures, first = 0, True
         while not self._closing.is_set():
             began_s = time.perf_counter()
-            life, problem = self._spawn()
+            child, problem = self._spawn()
             if problem is None:
                 failures = 0
                 self._announce(time.perf_counter() - began_s, first)
                 first = False
-                life.process.wait()
-                problem = Problem(epitaph(life.process.returncode))
-            self._bury(life, problem.told)
+                child.process.wait()
+                problem = Problem(exit_reason(child.process.returncode))
+            self._reap(child, problem.told)
             if self._closing.is_set():
                 return
             failures += 1
@@ -236,14 +236,14 @@ class ProcessEngine:
                 return
             self._closing.wait(self._backoff_s(failures))
 
-    def _spawn(self) -> tuple[Life, Problem | None]:
+    def _spawn(self) -> tuple[EngineProcess, Problem | None]:
         """Start a process and wait until it has loaded its model, or not."""
-        life = begin(self.spec, self._stall_s)
+        child = begin(self.spec, self._stall_s)
         with self._changed:
-            self._life = life
+            self._child = child
             if self._closing.is_set():
-                life.process.kill()
-        return life, load(life, self.spec, self._start_limit_s)
+                child.process.kill()
+        return child, load(child, self.spec, self._start_limit_s)
 
     def _announce(self, seconds: float, first: bool) -> None:
         if self._watcher is not None:
@@ -254,17 +254,17 @@ class ProcessEngine:
             if not self._closing.is_set():
                 self._set("ready", "")
 
-    def _mourn(self, life: Life, problem: str) -> None:
+    def _on_exit(self, child: EngineProcess, problem: str) -> None:
         """The process is dead, whoever noticed first: no run is to take a lane of it."""
         with self._changed:
-            if not life.dead:
-                life.dead = True
+            if not child.dead:
+                child.dead = True
                 if not self._closing.is_set():
                     self._set("restarting", f"The model's engine is restarting: {problem}.")
 
-    def _bury(self, life: Life, problem: str) -> None:
-        self._mourn(life, problem)
-        life.end()
+    def _reap(self, child: EngineProcess, problem: str) -> None:
+        self._on_exit(child, problem)
+        child.end()
 
     def _set(self, state: State, reason: str) -> None:
         self.state, self.reason = state, reason

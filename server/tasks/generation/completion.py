@@ -11,7 +11,7 @@ from server.errors import ServerError
 from server.tasks.generation.calling import CallReader
 from server.tasks.generation.detokenizer import Detokenizer
 from server.tasks.generation.stop_strings import CallMarks, StopStrings
-from server.tasks.logprobs import NONE, TokenTexts, Told
+from server.tasks.logprobs import NONE, TokenLogprobs, TokenTexts
 from server.tasks.results import Choice, Delta, ToolCall, Usage
 
 
@@ -90,7 +90,7 @@ class Completion:
         text = self._stops.push(rest)
         if self._stops.matched is None:
             text += self._stops.finish()
-            tokens = Told([token for _, token in self._waiting], self._texts)
+            tokens = TokenLogprobs([token for _, token in self._waiting], self._texts)
             return Delta(self._index, text, tokens, finish_reason=how.reason)
         return Delta(self._index, text, self._covered(len(text)), finish_reason="stop")
 
@@ -124,13 +124,13 @@ class Completion:
         self.over = True
         return Delta(self._index, calls=once, finish_reason="tool_calls")
 
-    def _covered(self, characters: int) -> Told:
+    def _covered(self, characters: int) -> TokenLogprobs:
         """The tokens that end within the text sent so far."""
         self._sent_characters += characters
         covered = []
         while self._waiting and self._waiting[0][0] <= self._sent_characters:
             covered.append(self._waiting.popleft()[1])
-        return Told(covered, self._texts) if covered else NONE
+        return TokenLogprobs(covered, self._texts) if covered else NONE
 
 
 def _each_once(calls: Sequence[ToolCall]) -> list[ToolCall]:
@@ -163,7 +163,7 @@ class GenerationStream:
     ) -> None:
         self._job = job
         self._texts = texts
-        self.prompt_tokens: dict[int, Told] = {}
+        self.prompt_tokens: dict[int, TokenLogprobs] = {}
         """With ``prompt_logprobs``, by choice and once the choice has ended: its prompt's tokens but the first."""
         self._prompt_tokens = prompt_tokens
         self._cached_tokens = 0
@@ -227,7 +227,7 @@ class GenerationStream:
             raise event.result
         self._cached_tokens += event.result.cached_tokens
         if event.result.prompt:
-            self.prompt_tokens[event.index] = Told(event.result.prompt, self._texts)
+            self.prompt_tokens[event.index] = TokenLogprobs(event.result.prompt, self._texts)
         return completion.end(event.result)
 
 
@@ -235,7 +235,7 @@ def _choice(index: int, parts: Sequence[Delta]) -> Choice:
     return Choice(
         index,
         "".join(part.text for part in parts),
-        Told.joined(part.tokens for part in parts),
+        TokenLogprobs.joined(part.tokens for part in parts),
         parts[-1].calls,
         parts[-1].finish_reason or "stop",
     )

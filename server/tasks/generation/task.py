@@ -18,9 +18,9 @@ from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.completion import GenerationStream
 from server.tasks.generation.fill import Filling
 from server.tasks.generation.options import ON_THE_WIRE, GenerationOptions
-from server.tasks.logprobs import TokenTexts, Told
+from server.tasks.logprobs import TokenLogprobs, TokenTexts
 from server.tasks.model import Model
-from server.tasks.offload import ITEM_CHARACTERS, SMALL_CHARACTERS, aside, size_of
+from server.tasks.offload import ITEM_CHARACTERS, SMALL_CHARACTERS, offload, size_of
 
 
 class Generation:
@@ -68,7 +68,7 @@ class Generation:
         def write() -> list[list[int]]:
             return [self.text_prompt(prompt) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
 
-        return await aside(write, size_of([prompt for prompt in prompts if isinstance(prompt, str)]))
+        return await offload(write, size_of([prompt for prompt in prompts if isinstance(prompt, str)]))
 
     async def gap_prompts(self, befores: Sequence[str], after: str) -> list[list[int]]:
         """The ids that ask for what belongs between each of the texts and the one after.
@@ -80,7 +80,7 @@ class Generation:
         fill = self._filling
         if fill is None:
             raise UnsupportedParameter("suffix", f"'{self.card.id}' has no tokens to fill a gap with; leave it out.")
-        return await aside(
+        return await offload(
             lambda: [self._bos + self._encode(partial(fill.prompt, before, after), "prompt") for before in befores],
             size_of(befores) + len(after) * len(befores),
         )
@@ -89,7 +89,7 @@ class Generation:
         """The ids of plain text to continue; an empty text is the beginning of one."""
         return self._bos + self._encode(lambda: self._model.tokenizer.encode(text), "prompt") + self._eos
 
-    def prompt_tokens(self, ids: Sequence[int], scored: Told, prompt: str | Sequence[int]) -> Told:
+    def prompt_tokens(self, ids: Sequence[int], scored: TokenLogprobs, prompt: str | Sequence[int]) -> TokenLogprobs:
         """All tokens of a prompt that was scored: those of its text, or all of its ids.
 
         Args:
@@ -99,7 +99,7 @@ class Generation:
         """
         if isinstance(prompt, str) and self._bos:
             return scored
-        return Told([Token(ids[0]), *scored.tokens], self._told)
+        return TokenLogprobs([Token(ids[0]), *scored.tokens], self._told)
 
     async def chat(
         self,
@@ -130,7 +130,7 @@ class Generation:
             self._calling.require(tools, required=call_required, several=several_calls)
         # A schema that was not asked for before takes some milliseconds: not on the event loop.
         size = size_in(messages) if not tools and form is None else SMALL_CHARACTERS + 1
-        prompt, signatures, grammar = await aside(prepare, size)
+        prompt, signatures, grammar = await offload(prepare, size)
         return self.begin([prompt], options, "messages", signatures, grammar=grammar)
 
     def begin(
@@ -248,7 +248,7 @@ class Generation:
 
 
 def size_in(value: Any) -> int:
-    """How large JSON-like data is, for ``aside``: all of its texts and items, as far as it takes to find it large."""
+    """How large JSON-like data is, for ``offload``: all of its texts and items, as far as it takes to find it large."""
     size = 0
     inner = [value]
     for each in inner:  # it grows meanwhile

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Protocol
 
 from server.errors import UnsupportedParameter
-from server.tasks.offload import SMALL_CHARACTERS, aside, size_of
+from server.tasks.offload import SMALL_CHARACTERS, offload, size_of
 
 ENGLISH_NAMES = {
     "af": "Afrikaans", "am": "Amharic", "ar": "Arabic", "ast": "Asturian", "az": "Azerbaijani", "ba": "Bashkir",
@@ -164,11 +164,11 @@ def detect(text: str, candidates: Collection[str]) -> tuple[str, float] | None:
 
 async def tell(texts: Sequence[str], candidates: Collection[str]) -> list[tuple[str, float] | None]:
     """What `detect` says of each text; off the event loop where that takes long."""
-    return await aside(lambda: [detect(text, candidates) for text in texts], effort(texts))
+    return await offload(lambda: [detect(text, candidates) for text in texts], effort(texts))
 
 
 def effort(texts: Sequence[str]) -> int:
-    """What it takes to tell the languages of texts, in characters as ``aside`` counts them."""
+    """What it takes to tell the languages of texts, in characters as ``offload`` counts them."""
     try:
         is_quick = library().is_quick
     except ImportError:

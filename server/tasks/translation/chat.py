@@ -17,7 +17,7 @@ from server.tasks.generation.options import ON_THE_WIRE, GenerationOptions
 from server.tasks.logprobs import NONE
 from server.tasks.results import Choice, Delta, Usage
 from server.tasks.text.language import english_name
-from server.tasks.translation.progress import TranslationRun
+from server.tasks.translation.progress import TranslationProgress
 from server.tasks.translation.task import TranslationTask
 
 NAMES = {
@@ -122,7 +122,7 @@ class TranslationStream:
         max_tokens: after so many the text ends.
     """
 
-    def __init__(self, run: TranslationRun, tokenizer: Tokenizer, max_tokens: int | None) -> None:
+    def __init__(self, run: TranslationProgress, tokenizer: Tokenizer, max_tokens: int | None) -> None:
         self._run = run
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens

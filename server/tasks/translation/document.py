@@ -14,7 +14,7 @@ from server.tasks.translation.glossary import Glossary
 from server.tasks.translation.html_blocks import Rules, runs_of
 from server.tasks.translation.marks import STAND_INS, Marked, marked, paired
 from server.tasks.translation.placeholders import Protected
-from server.tasks.translation.segments import HELD, Mark, Run, hold, plain_run, words_of
+from server.tasks.translation.segments import HELD, Mark, Segment, hold, plain_segment, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +42,18 @@ def untouched(text: str) -> Document:
     return Document((), (text,))
 
 
-def read_runs(text: str, rules: Rules | None) -> list[Run | str]:
+def read_segments(text: str, rules: Rules | None) -> list[Segment | str]:
     """A text as runs; ``rules`` say that it is HTML or XML."""
-    return [plain_run(text)] if rules is None else runs_of(text, rules)
+    return [plain_segment(text)] if rules is None else runs_of(text, rules)
 
 
-def plain_text(runs: Sequence[Run | str]) -> str:
+def plain_text(runs: Sequence[Segment | str]) -> str:
     """What there is to read in runs."""
     return "\n".join(words_of(runs))
 
 
 def build(
-    runs: Sequence[Run | str],
+    runs: Sequence[Segment | str],
     language: str,
     *,
     is_markup: bool,
@@ -65,7 +65,7 @@ def build(
     """The sentences of runs.
 
     Args:
-        runs: what ``read_runs`` gave.
+        runs: what ``read_segments`` gave.
         language: ISO 639-1 code of their language.
         is_markup: whether text has to be escaped.
         glossary: terms that have a translation of their own.

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from server.tasks.translation.html_tokens import Cut, cut
-from server.tasks.translation.segments import Run, RunWriter
+from server.tasks.translation.segments import Segment, SegmentWriter
 
 _INLINE = frozenset(
     ("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "data", "del", "dfn", "em", "font", "i", "img", "ins",
@@ -41,13 +41,13 @@ class Rules:
     """XML: whether elements are blocks that stand among elements and not among text."""
 
 
-def runs_of(document: str, rules: Rules) -> list[Run | str]:
+def runs_of(document: str, rules: Rules) -> list[Segment | str]:
     """The document as runs and what is left alone, in order."""
     cuts = list(cut(document, xml=rules.is_xml))
     inline = _inline(cuts, rules)
     ends = _ends(cuts)
-    found: list[Run | str] = []
-    writer: RunWriter | None = None
+    found: list[Segment | str] = []
+    writer: SegmentWriter | None = None
     i = 0
     while i < len(cuts):
         each = cuts[i]
@@ -56,7 +56,7 @@ def runs_of(document: str, rules: Rules) -> list[Run | str]:
             after = ends.get(i, len(cuts) if each.kind == "open" else i) + (each.kind == "open" and i in ends)
             after = max(after, i + 1)
         if each.kind == "text" or i in inline:
-            writer = writer or RunWriter(rules.lines)
+            writer = writer or SegmentWriter(rules.lines)
             if each.kind == "text":
                 writer.text(each.raw)
             elif _is_alone(each, rules) and each.kind == "open":

@@ -30,7 +30,7 @@ _RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A stretch of a document. ``aside``: comments, declarations, scripts' content, and tags that never end."""
+    """A stretch of a document. ``offload``: comments, declarations, scripts' content, and tags that never end."""
 
     kind: Literal["text", "open", "close", "empty", "aside"]
     raw: str

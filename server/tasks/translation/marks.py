@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from server.tasks.translation.glossary import Found, Glossary
-from server.tasks.translation.segments import HELD, Mark, Run
+from server.tasks.translation.segments import HELD, Mark, Segment
 
 Kind = Literal["pair", "point", "copy", "term"]
 
@@ -80,7 +80,7 @@ DEEPEST = 20
 """Tags nested deeper are put in one by one."""
 
 
-def marked(run: Run, start: int, end: int, marks: Sequence[Mark], glossary: Glossary) -> Marked:
+def marked(run: Segment, start: int, end: int, marks: Sequence[Mark], glossary: Glossary) -> Marked:
     """The sentence between two places of a run, its marks and what it holds back as nodes."""
     plain = run.text[start:end]
     if not marks and HELD not in plain and not glossary.find(plain):
@@ -126,7 +126,7 @@ def paired(marks: Sequence[Mark]) -> dict[int, int]:
 class _Reader:
     """Writes the text of one sentence, what it holds back as nodes."""
 
-    def __init__(self, run: Run, plain: str) -> None:
+    def __init__(self, run: Segment, plain: str) -> None:
         self._run = run
         self._names = [name for name in STAND_INS if name not in plain]
         self.parts: list[str] = []

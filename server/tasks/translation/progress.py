@@ -12,7 +12,7 @@ from server.batching.batcher import Batcher
 from server.batching.job import Job, Outcome, Timing
 from server.engines.rows import Translated, TranslationRow
 from server.errors import Overloaded, ServerError, TooLarge
-from server.tasks.offload import ITEM_CHARACTERS, aside, size_of
+from server.tasks.offload import ITEM_CHARACTERS, offload, size_of
 from server.tasks.results import Done, Flag, Translation, Usage
 from server.tasks.text.language import effort
 from server.tasks.translation.document import Document
@@ -82,12 +82,12 @@ class _Work:
 
     @property
     def size(self) -> int:
-        """What it takes to judge what came of the row, and to place what was marked in it, for ``aside``."""
+        """What it takes to judge what came of the row, and to place what was marked in it, for ``offload``."""
         source = self.sentence.hypotheses[0]
         return (effort([source.text]) + ITEM_CHARACTERS * len(source.nodes)) * self.row.hypotheses
 
 
-class TranslationRun:
+class TranslationProgress:
     """Iterate it for parts, then ask for what is ``done``. Making one makes its first rows: that may take long.
 
     Parts of one input come in order, and joined they are its translation; parts of several inputs mix. A sentence
@@ -161,7 +161,7 @@ class TranslationRun:
             self._leg += 1
             if self._leg < self._legs:
                 sentences = [each.hypotheses[0].text for each in itertools.chain(*self._sentences)]
-                await aside(self._make_rows, size_of(sentences))
+                await offload(self._make_rows, size_of(sentences))
                 self.submit()
 
     def cancel(self) -> None:
@@ -221,7 +221,7 @@ class TranslationRun:
                 if isinstance(event.result, ServerError):
                     raise event.result
                 work = self._work[event.index]
-                await aside(partial(self._take, work, event.result), work.size)
+                await offload(partial(self._take, work, event.result), work.size)
                 for part in self._ready_parts(work.sentence.text):
                     yield part
         finally:

@@ -37,7 +37,7 @@ class Mark:
 
 
 @dataclass(slots=True)
-class Run:
+class Segment:
     """Plain text, what was written for each character, and the marks between them in order."""
 
     text: str = ""
@@ -58,13 +58,13 @@ class Run:
         return "".join([*parts, *self.written[at:end]])
 
 
-class RunWriter:
+class SegmentWriter:
     """Collects a run."""
 
     def __init__(self, lines: bool = False) -> None:
         self._lines = lines
         self._text: list[str] = []
-        self._run = Run()
+        self._run = Segment()
 
     def text(self, raw: str) -> None:
         """Add text of a document of HTML or XML: entities count as what they mean, white space as one space."""
@@ -96,7 +96,7 @@ class RunWriter:
         """Add something that stands for a word and is not to be translated."""
         self._add(HELD, raw)
 
-    def finish(self) -> Run:
+    def finish(self) -> Segment:
         """The run, with its placeholders held back."""
         self._run.text = "".join(self._text)
         return hold_protected(self._run, tags=False)
@@ -110,23 +110,23 @@ class RunWriter:
         self._run.written.append(raw)
 
 
-def plain_run(text: str) -> Run:
+def plain_segment(text: str) -> Segment:
     """A plain text as a run."""
-    return hold_protected(Run(text, list(text)), tags=True)
+    return hold_protected(Segment(text, list(text)), tags=True)
 
 
-def hold_protected(run: Run, *, tags: bool) -> Run:
+def hold_protected(run: Segment, *, tags: bool) -> Segment:
     """The run with its placeholders, addresses and emoji held back."""
     return hold(run, find_protected(run.text, tags=tags))
 
 
-def hold(run: Run, stretches: Sequence[Protected]) -> Run:
+def hold(run: Segment, stretches: Sequence[Protected]) -> Segment:
     """The run with these stretches held back, but for those that have a tag within or are held back already."""
     places = [mark.at for mark in run.marks]
     found = [each for each in stretches if not _is_held(run, places, each.start, each.end)]
     if not found:
         return run
-    made = Run()
+    made = Segment()
     parts: list[str] = []
     after: list[int] = []
     """Where the text goes on after each stretch."""
@@ -167,7 +167,7 @@ def _moved(starts: Sequence[int], ends: Sequence[int], after: Sequence[int], at:
     return after[i] + at - ends[i] if at >= ends[i] else None
 
 
-def _is_held(run: Run, places: Sequence[int], start: int, end: int) -> bool:
+def _is_held(run: Segment, places: Sequence[int], start: int, end: int) -> bool:
     """Whether a tag is within the stretch, or it is held back already: then it stays as it is."""
     already = HELD in run.text[start:end] and any(
         run.text[i] == HELD and run.written[i] != HELD for i in range(start, end)
@@ -175,8 +175,8 @@ def _is_held(run: Run, places: Sequence[int], start: int, end: int) -> bool:
     return already or bisect_right(places, start) < bisect_left(places, end)
 
 
-def words_of(runs: Sequence["Run | str"]) -> Iterator[str]:
+def words_of(runs: Sequence["Segment | str"]) -> Iterator[str]:
     """Yield the plain text of each run, for those who detect languages."""
     for run in runs:
-        if isinstance(run, Run):
+        if isinstance(run, Segment):
             yield run.text.replace(HELD, " ")

@@ -12,13 +12,13 @@ from models.registry import ModelCard
 from models.tokenizer_base import Tokenizer
 from server.errors import InvalidValue, ModelNotFound
 from server.tasks.model import Model
-from server.tasks.offload import aside, size_of
+from server.tasks.offload import offload, size_of
 from server.tasks.results import Done, Translation
 from server.tasks.text.language import detect, effort, prepare, served_code, tell
-from server.tasks.translation.document import build, plain_text, read_runs, untouched
+from server.tasks.translation.document import build, plain_text, read_segments, untouched
 from server.tasks.translation.glossary import Glossary
 from server.tasks.translation.html_blocks import Rules
-from server.tasks.translation.progress import Text, TranslationOptions, TranslationRun
+from server.tasks.translation.progress import Text, TranslationOptions, TranslationProgress
 from server.tasks.translation.rows import Rows
 
 UNKNOWN = "und"
@@ -77,7 +77,7 @@ class TranslationTask:
         source: str | None,
         target: str,
         options: TranslationOptions = TranslationOptions(),  # noqa: B008  frozen
-    ) -> TranslationRun:
+    ) -> TranslationProgress:
         """Queue texts to be translated independently; iterate the run for sentences as they are ready.
 
         Args:
@@ -98,13 +98,13 @@ class TranslationTask:
             self._require_language(source, "source")
         size = size_of(texts) + size_of(term.source for term in options.glossary)
         size += effort(texts) if source is None else 0
-        run = await aside(lambda: self._prepare_all(texts, source, target, options), size)
+        run = await offload(lambda: self._prepare_all(texts, source, target, options), size)
         run.submit()
         return run
 
     def _prepare_all(
         self, texts: Sequence[str], source: str | None, target: str, options: TranslationOptions
-    ) -> TranslationRun:
+    ) -> TranslationProgress:
         glossary = Glossary(options.glossary)
         prepared: list[Text] = []
         before = 0
@@ -115,7 +115,7 @@ class TranslationTask:
         for text in texts:
             prepared.append(self._prepare(text, source, target, options.rules, glossary, require_room))
             before += len(prepared[-1].document.sentences)
-        return TranslationRun(prepared, target, options, self._model.batcher, self._rows)
+        return TranslationProgress(prepared, target, options, self._model.batcher, self._rows)
 
     def _prepare(
         self,
@@ -126,7 +126,7 @@ class TranslationTask:
         glossary: Glossary,
         require_room: Callable[[int], None],
     ) -> Text:
-        runs = read_runs(text, rules)
+        runs = read_segments(text, rules)
         detected = None
         if source is None:
             detected = detect(plain_text(runs), self._section.languages)

@@ -9,7 +9,7 @@ from server.api import request
 from server.tasks.generation.stop_strings import StopStrings
 from server.tasks.text.sentences import chunk, segment, split, split_long
 from server.tasks.text.translatable import is_translatable
-from server.tasks.translation.document import build, read_runs
+from server.tasks.translation.document import build, read_segments
 from server.tasks.translation.glossary import Glossary, Term
 from server.tasks.translation.html_blocks import Rules, runs_of
 from server.tasks.translation.marks import Marked, Node
@@ -43,7 +43,7 @@ def count(text: str) -> int:
 
 def translated(text: str, rules: Rules | None = None) -> None:
     document = build(
-        read_runs(text, rules), "en", is_markup=rules is not None, glossary=Glossary(TERMS), count_tokens=count,
+        read_segments(text, rules), "en", is_markup=rules is not None, glossary=Glossary(TERMS), count_tokens=count,
         limit_tokens=50,
     )  # fmt: skip
     document.join([place(sentence, sentence.text) for sentence in document.sentences])

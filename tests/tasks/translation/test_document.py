@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.tasks.translation.document import Document, build, read_runs
+from server.tasks.translation.document import Document, build, read_segments
 from server.tasks.translation.glossary import Glossary, Term
 from server.tasks.translation.html_blocks import Rules
 from server.tasks.translation.html_tokens import cut
@@ -33,7 +33,7 @@ links = st.lists(
 
 def take_apart(text: str, rules: Rules | None = None, terms: list[Term] | None = None) -> Document:
     return build(
-        read_runs(text, rules),
+        read_segments(text, rules),
         "en",
         is_markup=rules is not None,
         glossary=Glossary(terms or []),
