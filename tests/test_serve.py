@@ -153,12 +153,14 @@ def test_a_damaged_model_is_named_and_the_others_are_served(tmp_path: Path) -> N
     with serving(models_dir=tmp_path) as served, served.client() as client:
         refused = client.post("/v1/sentiment", json={"input": "hello", "model": "sentiment"})
         assert refused.status_code == 503
-        assert "model.bin" in refused.json()["error"]["message"]
+        assert "files are damaged" in refused.json()["error"]["message"]
         assert client.post("/v1/embeddings", json={"input": "hello", "model": "embed"}).status_code == 200
         ready = client.get("/ready")
         assert ready.status_code == 503
-        assert "model.bin" in ready.text
+        assert "files are damaged" in ready.text
+        assert "model.bin" not in refused.text + ready.text  # the log names the file, a client is told the kind
         assert client.get("/v1/models/sentiment").json()["state"] == "failed"
+    assert any("'model.bin' is damaged" in line for line in served.lines)
 
 
 @pytest.mark.parametrize(

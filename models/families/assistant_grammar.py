@@ -19,6 +19,7 @@ _LITERALS = {
     "integer": "-?(0|[1-9][0-9]{0,14})",
     "number": r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?",
 }
+_NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 _SIGN = re.compile(r"([^\w ])")
 _LOOKS_SO = {**_LITERALS, "integer": "-?(0|[1-9][0-9]*)", "number": r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"}
 """Texts that would be read as a value of such a type, so they are no texts beside it."""
@@ -63,7 +64,7 @@ def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool, a
 
 def is_name(name: str) -> bool:
     """Whether an argument's name can be written, and be read back."""
-    return bool(re.fullmatch(r"[^\x00-\x1f\x7f]+", name)) and name == name.strip()
+    return bool(_NAME.fullmatch(name)) and name == name.strip()
 
 
 def _way(rule: str, way: Sequence[Argument], most: int, *, strict: bool) -> list[str]:

@@ -56,7 +56,7 @@ class Prometheus:
 @pytest.fixture(scope="session")
 def served() -> Iterator[Served]:
     """Every shipped model, with a line so short that it can be seen full."""
-    with serving("--queue-rows", "64") as server:
+    with serving("--queue-rows", "64", "--unknown-fields", "ignore") as server:
         yield server
 
 

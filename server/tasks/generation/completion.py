@@ -219,6 +219,8 @@ class GenerationStream:
     def _take(self, event: Piece[Token] | Outcome[Generated]) -> Delta | None:
         completion = self._completions[event.index]
         if isinstance(event, Piece):
+            if completion.over:  # the engine made it before it heard that nobody wants more
+                return None
             delta = completion.take(event.piece)
             if completion.over:
                 self._job.drop(event.index)

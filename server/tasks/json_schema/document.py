@@ -20,6 +20,9 @@ MOST_SAID = 6
 MOST_COUNT = 1_000
 """Of items or properties that a schema can ask for; longer texts are no trouble."""
 
+_PLACE = re.compile("[0-9]{1,6}")
+"""Of an item of a list, in a JSON pointer."""
+
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
@@ -178,7 +181,7 @@ class Document:
             key = step.replace("~1", "/").replace("~0", "~")
             if isinstance(value, Mapping) and key in value:
                 value = value[key]
-            elif isinstance(value, list) and re.fullmatch("[0-9]{1,6}", key) and int(key) < len(value):
+            elif isinstance(value, list) and _PLACE.fullmatch(key) and int(key) < len(value):
                 value = value[int(key)]
             else:
                 self.refuse(f"'$ref' at {told(place)}: there is no '{reference[:80]}'")
