@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAIN_VENV ?= .venv-train
 CLIENTS_VENV ?= .venv-clients
+AGENTS_VENV ?= .venv-agents
 CONVERT_VENV ?= .venv-convert
 DATA ?=
 WORK ?= build/train
@@ -24,7 +25,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-schemas test-clients test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test test-schemas test-clients test-agents test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -39,11 +40,14 @@ test: $(VENV)/.dev  ## run the tests (ARGS="-k batch" passes options on)
 test-schemas: $(VENV)/.dev  ## ask a real server thousands of generated schemas (SCHEMA_CASES=2000)
 	SCHEMA_CASES=$(or $(SCHEMA_CASES),2000) $(BIN)/python -m pytest -s tests/tasks/json_schema tests/api/test_schema_answers.py $(ARGS)
 
-# Clients of others, in an environment of their own beside the server's (tests/compat/test_clients_*.py). What they warn
-# of is theirs. tests/conftest.py wants the server's packages, so pytest is to look no further up than tests/compat.
-test-clients: $(VENV)/.run $(CLIENTS_VENV)/.clients build/node-clients/.made  ## langchain, litellm, lm-eval, schemathesis and Node's openai against a server
-	SERVER_PYTHON=$(abspath $(BIN)/python) $(CLIENTS_VENV)/bin/python -m pytest -o filterwarnings= -o strict=false \
-	  --confcutdir=tests/compat tests/compat/test_clients_*.py $(ARGS)
+# Clients of others, in environments of their own beside the server's. What they warn of is theirs. tests/conftest.py
+# wants the server's packages, so pytest is to look no further up than tests/compat. docs/clients.md says which they are.
+CLIENT_TESTS = -m pytest -o filterwarnings= -o strict=false --confcutdir=tests/compat
+test-clients: test-agents $(VENV)/.run $(CLIENTS_VENV)/.clients build/node-clients/.made  ## clients and agents of others, for Python and Node, against a server
+	SERVER_PYTHON=$(abspath $(BIN)/python) $(CLIENTS_VENV)/bin/python $(CLIENT_TESTS) tests/compat/test_clients_*.py $(ARGS)
+
+test-agents: $(VENV)/.run $(AGENTS_VENV)/.agents  ## the part of test-clients that wants the newest openai: agno, haystack, mem0, openai-agents
+	SERVER_PYTHON=$(abspath $(BIN)/python) $(AGENTS_VENV)/bin/python $(CLIENT_TESTS) tests/compat/test_agents_*.py $(ARGS)
 
 $(CLIENTS_VENV)/.clients: requirements/clients.txt
 	@echo "Installing into $(CLIENTS_VENV) (the first time only) ..."
@@ -51,7 +55,13 @@ $(CLIENTS_VENV)/.clients: requirements/clients.txt
 	@$(CLIENTS_VENV)/bin/python -m pip $(LOCKED) -r requirements/clients.txt
 	@touch $@
 
-# Without Node its test is skipped.
+$(AGENTS_VENV)/.agents: requirements/agents.txt
+	@echo "Installing into $(AGENTS_VENV) (the first time only) ..."
+	@$(PYTHON) -m venv --clear $(AGENTS_VENV)
+	@$(AGENTS_VENV)/bin/python -m pip $(LOCKED) -r requirements/agents.txt
+	@touch $@
+
+# Without Node their tests are skipped. The lock leaves out where packages come from (omit-lockfile-registry-resolved).
 build/node-clients/.made: requirements/node/package.json requirements/node/package-lock.json
 	@mkdir -p $(@D)
 	@cp $^ $(@D)
@@ -183,6 +193,7 @@ lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files i
 	$(UV) pyproject.toml --group convert $(RUN_PINS) -o requirements/convert.txt
 	$(UV) pyproject.toml --group train $(RUN_PINS) -o requirements/train.txt
 	$(UV) requirements/clients.in -o requirements/clients.txt
+	$(UV) requirements/agents.in -o requirements/agents.txt
 
 clean:  ## remove what the targets above made; the virtual environments go too
-	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) $(CONVERT_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) $(AGENTS_VENV) $(CONVERT_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

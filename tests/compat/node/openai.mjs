@@ -1,9 +1,10 @@
-// The official client for Node: node openai_node.mjs BASE_URL. Says "ok N" once N checks have passed.
+// The official client.
 
 import assert from "node:assert/strict";
 import OpenAI from "openai";
+import { run, url } from "./checks.mjs";
 
-const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0 });
+const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
 const messages = [{ role: "user", content: "I need a table for two in San Jose tomorrow at seven." }];
 const cancel = {
   type: "object",
@@ -12,7 +13,7 @@ const cancel = {
   additionalProperties: false,
 };
 
-const checks = {
+await run({
   async "models are listed"() {
     const ids = [];
     for await (const model of client.models.list()) ids.push(model.id);
@@ -86,14 +87,4 @@ const checks = {
     const answer = await client.chat.completions.create({ model: "assistant", messages, max_tokens: 2 });
     assert.equal(answer.usage.completion_tokens, 2);
   },
-};
-
-for (const [name, check] of Object.entries(checks)) {
-  try {
-    await check();
-  } catch (error) {
-    console.error(`not ok: ${name}`);
-    throw error;
-  }
-}
-console.log(`ok ${Object.keys(checks).length}`);
+});

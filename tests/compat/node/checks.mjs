@@ -1,0 +1,44 @@
+// What the scripts beside this one share: node SCRIPT URL runs a client's checks against the server at URL.
+
+import assert from "node:assert/strict";
+import { z } from "zod";
+
+export const url = process.argv[2];
+
+// A desk that books appointments: what it is asked, and what its one tool answers with.
+export const ask = "I need a dentist in San Jose.";
+export const kinds = ["dentist", "doctor", "hairdresser"];
+export const found = JSON.stringify([{ name: "Dr. Bella Rossi", city: "San Jose" }]);
+
+export const table = "I need a table for two in San Jose.";
+export const Booking = z.object({
+  city: z.string().max(20),
+  guests: z.number().int().min(1).max(12),
+  seating: z.enum(["indoors", "outdoors"]).nullable(),
+});
+
+// The tool was called once, with what was asked for.
+export function assertCalled(called) {
+  assert.deepEqual(called, [{ city: "San Jose", kind: "dentist" }]);
+}
+
+// The tool was called once, and the answer speaks of what it found.
+export function assertServed(called, text) {
+  assertCalled(called);
+  assert.match(text, /Rossi/);
+}
+
+// Runs each check and says its name; ends with "ok N" once all N have passed.
+export async function run(checks) {
+  const failed = [];
+  for (const [name, check] of Object.entries(checks)) {
+    try {
+      await check();
+    } catch (error) {
+      failed.push(name);
+      console.error(`not ok: ${name}\n`, error);
+    }
+  }
+  if (failed.length > 0) process.exit(1);
+  console.log(`ok ${Object.keys(checks).length}`);
+}
