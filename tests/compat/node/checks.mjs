@@ -36,7 +36,7 @@ export async function run(checks) {
       await check();
     } catch (error) {
       failed.push(name);
-      console.error(`not ok: ${name}\n`, error);
+      console.error(`not ok: ${name}\n${error.stack}`);
     }
   }
   if (failed.length > 0) process.exit(1);
