@@ -40,13 +40,13 @@ test: $(VENV)/.dev  ## run the tests (ARGS="-k batch" passes options on)
 test-schemas: $(VENV)/.dev  ## ask a real server thousands of generated schemas (SCHEMA_CASES=2000)
 	SCHEMA_CASES=$(or $(SCHEMA_CASES),2000) $(BIN)/python -m pytest -s tests/tasks/json_schema tests/api/test_schema_answers.py $(ARGS)
 
-# Clients of others, in environments of their own beside the server's. What they warn of is theirs. tests/conftest.py
-# wants the server's packages, so pytest is to look no further up than tests/compat. docs/clients.md says which they are.
+# docs/clients.md lists the clients. They have their own environments, beside the server's, and their warnings do not fail
+# a test. tests/conftest.py imports the server's packages, so pytest must not look further up than tests/compat.
 CLIENT_TESTS = -m pytest -o filterwarnings= -o strict=false --confcutdir=tests/compat
-test-clients: test-agents $(VENV)/.run $(CLIENTS_VENV)/.clients build/node-clients/.made  ## clients and agents of others, for Python and Node, against a server
+test-clients: test-agents $(VENV)/.run $(CLIENTS_VENV)/.clients build/node-clients/.made  ## run clients and agents of others, for Python and Node, against a server
 	SERVER_PYTHON=$(abspath $(BIN)/python) $(CLIENTS_VENV)/bin/python $(CLIENT_TESTS) tests/compat/test_clients_*.py $(ARGS)
 
-test-agents: $(VENV)/.run $(AGENTS_VENV)/.agents  ## the part of test-clients that wants the newest openai: agno, haystack, mem0, openai-agents
+test-agents: $(VENV)/.run $(AGENTS_VENV)/.agents  ## run agno, haystack, mem0 and openai-agents against a server: the first part of test-clients
 	SERVER_PYTHON=$(abspath $(BIN)/python) $(AGENTS_VENV)/bin/python $(CLIENT_TESTS) tests/compat/test_agents_*.py $(ARGS)
 
 $(CLIENTS_VENV)/.clients: requirements/clients.txt
@@ -61,7 +61,7 @@ $(AGENTS_VENV)/.agents: requirements/agents.txt
 	@$(AGENTS_VENV)/bin/python -m pip $(LOCKED) -r requirements/agents.txt
 	@touch $@
 
-# Without Node their tests are skipped. The lock leaves out where packages come from (omit-lockfile-registry-resolved).
+# Without Node, pytest skips the tests of these clients.
 build/node-clients/.made: requirements/node/package.json requirements/node/package-lock.json
 	@mkdir -p $(@D)
 	@cp $^ $(@D)

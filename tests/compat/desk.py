@@ -1,4 +1,4 @@
-"""A desk that books appointments, for tests of agents: what ``assistant`` can do with the desk's one tool."""
+"""A desk that books appointments, for tests of agents: requests and a tool that suit ``assistant``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ FOOD = "Italian food, please."
 
 
 class Booking(BaseModel):
-    """What a reservation needs."""
+    """The fields of a reservation."""
 
     city: str = Field(max_length=20)
     guests: int = Field(ge=1, le=12)
@@ -23,13 +23,13 @@ class Booking(BaseModel):
 
 @dataclass
 class Desk:
-    """Its tool, and what the tool was called with."""
+    """A tool, and the arguments of its calls so far."""
 
     called: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def tool(self) -> Callable[[str, Kind], str]:
-        """The tool: a plain function, of which a framework reads the name, the types and the description."""
+        """A plain function. Frameworks read its name, its types and its docstring."""
 
         def find_provider(city: str, kind: Kind) -> str:
             """Find a provider of a service."""
@@ -39,10 +39,10 @@ class Desk:
         return find_provider
 
     def assert_called(self) -> None:
-        """The tool was called once, with what `ASK` asks for."""
+        """The model called the tool once, with the arguments that `ASK` names."""
         assert self.called == [("San Jose", "dentist")]
 
     def assert_served(self, text: str) -> None:
-        """The tool was called once, and the answer speaks of what it found."""
+        """The model called the tool once, and the answer names the provider that the tool returned."""
         self.assert_called()
         assert "Rossi" in text

@@ -21,7 +21,7 @@ def agent(server: Served, **kwargs: Any) -> Any:
 
 
 def run(asked: Any, said: str) -> Any:
-    """What it answered. An error would come as an answer, with its text."""
+    """The agent's answer. agno returns an error as an answer, so this checks the status."""
     done = asked.run(said)
     assert done.status == RunStatus.completed, done.content
     return done

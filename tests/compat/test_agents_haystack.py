@@ -17,7 +17,7 @@ from haystack.dataclasses import ChatMessage, Document
 from haystack.tools import tool
 from haystack.utils import Secret
 
-# The class, its name for a limit and its name for a schema.
+# The generator's class, and its names for the limit and for the schema.
 CHATS = [
     (OpenAIChatGenerator, "max_tokens", "response_format"),
     (OpenAIResponsesChatGenerator, "max_output_tokens", "text_format"),
@@ -26,7 +26,7 @@ CHATS = [
 
 @pytest.fixture(params=CHATS, ids=lambda chat: chat[0].__name__)
 def chat(request: pytest.FixtureRequest, server: Served) -> Any:
-    """Make a generator; ``shape``: the class of its answers."""
+    """A function that makes a generator; its argument is the class of the answers."""
     kind, limit, form = request.param
 
     def made(shape: Any = None) -> Any:

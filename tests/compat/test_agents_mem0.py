@@ -1,6 +1,6 @@
-"""mem0 against a real server: memories as they are said, kept and found by ``embed``. Run by `make test-clients`.
+"""mem0 against a real server: ``embed`` finds memories by their meaning. Run by `make test-clients`.
 
-Its own extraction of facts (``infer=True``) sends a prompt of 33,000 characters, which ``assistant`` cannot read.
+mem0's extraction of facts (``infer=True``) sends a prompt of 33,000 characters: too long for ``assistant``.
 """
 
 import os

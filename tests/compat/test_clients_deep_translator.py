@@ -12,7 +12,7 @@ deep_translator = pytest.importorskip("deep_translator", reason=WHY)
 
 
 def translator(server: Served, source: str, target: str) -> Any:
-    # It wants a key, also for a server that wants none; and the address's last stroke.
+    # deep-translator requires a key, even if the server does not, and a slash at the end of the address.
     return deep_translator.LibreTranslator(source=source, target=target, api_key="none", custom_url=f"{server.url}/")
 
 

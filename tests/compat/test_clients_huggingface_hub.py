@@ -9,7 +9,7 @@ from tests.server_process import Served
 
 @pytest.mark.parametrize(("text", "label"), [("I love this place.", "positive"), ("The room was dirty.", "negative")])
 def test_a_text_is_classified(server: Served, text: str, label: str) -> None:
-    # As text-embeddings-inference's, the answer is a flat list, of which this client gives the first: the likeliest.
+    # Like text-embeddings-inference, the server returns a flat list, and this client takes the first item.
     found = InferenceClient(model=f"{server.url}/predict").text_classification(text)
     assert isinstance(found, dict)
     assert found["label"] == label

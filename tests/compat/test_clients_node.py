@@ -22,7 +22,7 @@ NODE = shutil.which("node")
 def test_the_clients_checks_pass(server: Served, tmp_path: Path, script: str, package: str) -> None:
     if NODE is None or not (PACKAGES / package).is_dir():
         pytest.skip("Node or its packages are missing: `make test-clients` installs the packages")
-    # Node looks for packages beside the script and above it.
+    # Node searches for packages beside the script and in the folders above.
     shutil.copytree(SCRIPTS, tmp_path, dirs_exist_ok=True)
     (tmp_path / "node_modules").symlink_to(PACKAGES)
     command = [NODE, f"{script}.mjs", server.url]

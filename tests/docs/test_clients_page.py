@@ -1,4 +1,4 @@
-"""docs/clients.md names the tests of the clients that it calls tested, and no others."""
+"""docs/clients.md names every test of a client, and only tests that exist."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ COMPAT = ROOT / "tests" / "compat"
 
 
 def named() -> set[str]:
-    """The tests that the page names, relative to tests/compat; ``*`` stands for any characters."""
+    """Names of tests on the page, relative to tests/compat; ``*`` stands for any characters."""
     page = (ROOT / "docs" / "clients.md").read_text("utf-8")
     return set(re.findall(r"`((?:node/)?[\w*]+\.(?:py|mjs))`", page))
 
@@ -19,7 +19,7 @@ def test_every_test_that_the_page_names_is_there() -> None:
 
 def test_every_clients_test_is_on_the_page() -> None:
     shown = {path for pattern in named() for path in COMPAT.glob(pattern)}
-    # Those for Node run the scripts, which are on the page themselves.
+    # test_clients_node.py runs the scripts, and the page names the scripts.
     tests = {*COMPAT.glob("test_clients_*.py"), *COMPAT.glob("test_agents_*.py")} - {COMPAT / "test_clients_node.py"}
     scripts = {path for path in COMPAT.glob("node/*.mjs") if path.name != "checks.mjs"}
     assert {path.name for path in (tests | scripts) - shown} == set()

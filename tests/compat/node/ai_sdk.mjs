@@ -20,7 +20,7 @@ const place = { baseURL: `${url}/v1`, apiKey: "none" };
 const options = { name: "hearth", includeUsage: true, supportsStructuredOutputs: true };
 const compatible = createOpenAICompatible({ ...place, ...options });
 const openai = createOpenAI(place);
-// OpenAI's own refers to what the server has kept unless it is told that nothing is.
+// The responses model refers to stored items by their ids unless store is false.
 const providers = {
   compatible: { model: compatible("assistant") },
   "openai, chat": { model: openai.chat("assistant") },

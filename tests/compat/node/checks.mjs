@@ -1,11 +1,11 @@
-// What the scripts beside this one share: node SCRIPT URL runs a client's checks against the server at URL.
+// Shared by the other scripts in this folder. node SCRIPT URL runs a client's checks against the server at URL.
 
 import assert from "node:assert/strict";
 import { z } from "zod";
 
 export const url = process.argv[2];
 
-// A desk that books appointments: what it is asked, and what its one tool answers with.
+// A desk that books appointments: requests, the values of its tool's arguments, and the tool's result.
 export const ask = "I need a dentist in San Jose.";
 export const kinds = ["dentist", "doctor", "hairdresser"];
 export const found = JSON.stringify([{ name: "Dr. Bella Rossi", city: "San Jose" }]);
@@ -17,18 +17,18 @@ export const Booking = z.object({
   seating: z.enum(["indoors", "outdoors"]).nullable(),
 });
 
-// The tool was called once, with what was asked for.
+// The model called the tool once, with the arguments that the request names.
 export function assertCalled(called) {
   assert.deepEqual(called, [{ city: "San Jose", kind: "dentist" }]);
 }
 
-// The tool was called once, and the answer speaks of what it found.
+// The model called the tool once, and the answer names the provider that the tool returned.
 export function assertServed(called, text) {
   assertCalled(called);
   assert.match(text, /Rossi/);
 }
 
-// Runs each check and says its name; ends with "ok N" once all N have passed.
+// Runs all checks and prints the errors of those that fail. Prints "ok N" if all N pass.
 export async function run(checks) {
   const failed = [];
   for (const [name, check] of Object.entries(checks)) {
