@@ -29,25 +29,19 @@ _MOST_SETS = 1024
 """Of arguments, of all tools together: each set has a rule of its own."""
 
 
-def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool, answer: str | None = None) -> str:
+def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool) -> str:
     """The grammar of a completion that may call tools.
 
     Args:
         tools: those that may be called; at least one.
-        required: a call is made, and nothing said.
+        required: a call is made, and nothing said; else any text, also before calls.
         several: more than one call may be made.
-        answer: the body of a rule for what is said instead of a call; None: any text, also before calls.
 
     Raises:
         ValueError: an argument that is needed has a name that cannot be written, or is not listed.
     """
     calls = "call+" if several else "call"
-    if required:
-        lines = [f"start: {calls}"]
-    elif answer is not None:
-        lines = [f"start: answer | {calls}", f"answer: {answer}"]
-    else:
-        lines = [f"start: TEXT? | TEXT? {calls}", TEXT]
+    lines = [f"start: {calls}"] if required else [f"start: TEXT? | TEXT? {calls}", TEXT]
     lines.append(f"call: {CALL} ({' | '.join(f'f{i}' for i in range(len(tools)))})")
     for tool in tools:
         if not tool.ways:

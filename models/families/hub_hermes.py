@@ -43,27 +43,23 @@ def parse_calls(text: str, names: Collection[str], *, cut: bool = False) -> list
     return calls
 
 
-def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool, answer: str | None = None) -> str:
+def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool) -> str:
     """The grammar of a completion that may call tools.
 
     Args:
         tools: those that may be called; at least one.
-        required: a call is made, and nothing said.
+        required: a call is made, and nothing said; else any text, also before calls.
         several: more than one call may be made.
-        answer: the body of a rule for what is said instead of a call; None: any text, also before calls.
     """
     names = [f"f{i}" for i in range(len(tools))]
     # The marks are texts and not tokens: in some vocabularies one is several.
     body = rf'({" | ".join(names)}) "\n{END}"'
     more = rf' ("\n{BEGIN}\n" {body})*' if several else ""
-    said = [] if required else ["answer" if answer is not None else "TEXT"]
+    said = [] if required else ["TEXT"]
     lines = [f"start: {' | '.join([*said, f'first {body}{more}'])}"]
     # What comes before the first call ends where the mark does: lazy, or it would go on over it.
-    is_first = required or answer is not None
-    lines.append(rf'first: "{BEGIN}\n"' if is_first else rf"first[lazy]: /(?s:.*){BEGIN}\n/")
-    if answer is not None:
-        lines.append(f"answer: {answer}")
-    elif not required:
+    lines.append(rf'first: "{BEGIN}\n"' if required else rf"first[lazy]: /(?s:.*){BEGIN}\n/")
+    if not required:
         lines.append(f"TEXT: /(?s:.+)/ & ~/(?s:.*){BEGIN}(?s:.*)/")
     lines += [f"{name}: {call_schema(tool)}" for name, tool in zip(names, tools, strict=True)]
     return "\n".join(lines)

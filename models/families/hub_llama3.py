@@ -36,21 +36,18 @@ def parse_calls(text: str, names: Collection[str], *, cut: bool = False) -> list
     return [call] if call is not None and call.name in names else None
 
 
-def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool, answer: str | None = None) -> str:
+def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool) -> str:
     """The grammar of a completion that may call a tool: one, since these models make no more at once.
 
     Args:
         tools: those that may be called; at least one.
-        required: a call is made, and nothing said.
+        required: a call is made, and nothing said; else any text that is no JSON.
         several: makes no difference.
-        answer: the body of a rule for what is said instead of a call; None: any text that is no JSON.
     """
     names = [f"f{i}" for i in range(len(tools))]
-    said = [] if required else ["answer" if answer is not None else "TEXT"]
+    said = [] if required else ["TEXT"]
     lines = [f"start: {' | '.join([*said, *names])}"]
-    if answer is not None:
-        lines.append(f"answer: {answer}")
-    elif not required:
+    if not required:
         lines.append(r"TEXT: /[^{\s](?s:.*)/")
     lines += [f"{name}: {call_schema(tool, 'parameters')}" for name, tool in zip(names, tools, strict=True)]
     return "\n".join(lines)

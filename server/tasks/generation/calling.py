@@ -37,6 +37,8 @@ class CallReader:
     """Whether they do so at the beginning of a completion alone."""
     call_ends: str = ""
     """A text that shows that the call before it is whole."""
+    begins_tokens: int = 1
+    """How many tokens a completion needs until it shows whether it begins with a call."""
 
     @staticmethod
     def reads(family: ModuleType) -> bool:
@@ -72,7 +74,28 @@ class CallReader:
         control = tokenizer.special_tokens
         shown = {control[token]: token for token in family.CALL_TOKENS if token in control}
         first, ends = family.CALLS_COME_FIRST, family.CALL_ENDS
-        return cls(None, shown, parse, marks=family.CALLS_BEGIN, only_first=first, call_ends=ends)
+        begins = max(1 if mark in control else len(tokenizer.encode(mark)) for mark in family.CALLS_BEGIN)
+        marks = family.CALLS_BEGIN
+        return cls(None, shown, parse, marks=marks, only_first=first, call_ends=ends, begins_tokens=begins)
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The grammars of an answer that is either calls or text of a form.
+
+    The model chooses between calls and text without the form. Under one grammar for both, the model would compare the
+    token that begins a call with the bracket that begins JSON. The former is nearly always likelier, even if the model
+    would rather write a sentence, so an agent would repeat its call without end.
+    """
+
+    undecided: str
+    """Calls, or any text."""
+    calls: str
+    text: str
+
+    def of(self, calls: bool) -> str:
+        """The grammar for an answer, once the model has chosen."""
+        return self.calls if calls else self.text
 
 
 class Calling:
@@ -102,7 +125,7 @@ class Calling:
 
     def prepared(
         self, form: Form | None, tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool
-    ) -> tuple[Sequence[Signature], str | None]:
+    ) -> "tuple[Sequence[Signature], str | Ways | None]":
         """What the tools may be called with, and what an answer has to obey: calls of them, text of a form, or either.
 
         Raises:
@@ -110,15 +133,25 @@ class Calling:
         """
         functions = [tool["function"] for tool in tools]
         signatures = [_signature(function) for function in functions]
-        answer = None if form is None else rule(form)
+        text = None if form is None else checked(f"start: {rule(form)}", form.name)
         if not tools or not self._enforces:
-            return signatures, None if form is None else checked(f"start: {answer}", form.name)
+            return signatures, text
+        calls = self._of_calls(functions, signatures, required=required or text is not None, several=several)
+        if required or text is None:
+            return signatures, calls
+        undecided = self._of_calls(functions, signatures, required=False, several=several)
+        return signatures, Ways(undecided, calls, text)
+
+    def _of_calls(
+        self, functions: Sequence[Mapping[str, Any]], tools: Sequence[Signature], *, required: bool, several: bool
+    ) -> str:
+        """The grammar of calls of these functions; if none is required, the grammar of any text, too."""
         try:
-            grammar = self._family.call_grammar(signatures, required=required, several=several, answer=answer)
+            grammar = self._family.call_grammar(tools, required=required, several=several)
         except ValueError as error:
             raise InvalidValue(f"The tools cannot be used: {error}.", "tools") from None
         try:
-            return signatures, checked(grammar, "tools", self._family.CALL_TOKENS)
+            return checked(grammar, "tools", self._family.CALL_TOKENS)
         except InvalidValue:
             for function in functions:
                 with _named(function):

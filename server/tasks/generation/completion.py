@@ -48,6 +48,11 @@ class Completion:
         self.over = False
         """A stop string was met, or a call was made again: the row is to be dropped."""
 
+    @property
+    def calls(self) -> bool:
+        """Whether the completion has begun a call."""
+        return self._call is not None or (self._marks is not None and self._marks.collected is not None)
+
     def take(self, token: Token) -> Delta | None:
         """One more token."""
         self.tokens += 1
@@ -191,6 +196,11 @@ class GenerationStream:
     def timing(self) -> Timing:
         """When things happened so far."""
         return self._job.timing
+
+    @property
+    def calls(self) -> Sequence[bool]:
+        """Whether each choice has begun a call."""
+        return [completion.calls for completion in self._completions]
 
     def cancel(self) -> None:
         """Nobody wants the rest."""

@@ -5,6 +5,7 @@ Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anyth
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ from models.registry import ModelCard
 from models.signatures import Signature
 from server.engines.rows import GenerationRow, Sampling, Token
 from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, UnsupportedParameter
-from server.tasks.generation.calling import Calling, CallReader
+from server.tasks.generation.calling import Calling, CallReader, Ways
 from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.completion import GenerationStream
 from server.tasks.generation.fill import Filling
@@ -120,7 +121,7 @@ class Generation:
         """
         form = options.grammar
 
-        def prepare() -> tuple[list[int], Sequence[Signature], str | None]:
+        def prepare() -> tuple[list[int], Sequence[Signature], str | Ways | None]:
             prompt = self.chat_prompt(messages, tools)
             calling = self._calling.prepared(form, tools or (), required=call_required, several=several_calls)
             return prompt, *calling
@@ -131,7 +132,20 @@ class Generation:
         # A schema that was not asked for before takes some milliseconds: not on the event loop.
         size = size_in(messages) if not tools and form is None else SMALL_CHARACTERS + 1
         prompt, signatures, grammar = await offload(prepare, size)
-        return self.begin([prompt], options, "messages", signatures, grammar=grammar)
+        if isinstance(grammar, Ways):
+            return await self._begin_either(prompt, options, signatures, grammar)
+        return self.begin([prompt], options, "messages", signatures, grammars=[grammar])
+
+    async def _begin_either(
+        self, prompt: Sequence[int], options: GenerationOptions, tools: Sequence[Signature], ways: Ways
+    ) -> GenerationStream:
+        """Decode the first tokens without the form. Queue for calls if they begin one, else for text."""
+        self._max_tokens(len(prompt), options.max_tokens, options.min_tokens, "messages")
+        most = CallReader.of(self._family, self._model.tokenizer, tools).begins_tokens
+        beginning = replace(options, max_tokens=most, min_tokens=0, stop=(), logprobs=None)
+        undecided = self.begin([prompt], beginning, "messages", tools, grammars=[ways.undecided])
+        await undecided.whole()
+        return self.begin([prompt], options, "messages", tools, grammars=[ways.of(calls) for calls in undecided.calls])
 
     def begin(
         self,
@@ -140,7 +154,7 @@ class Generation:
         field: str = "messages",
         tools: Sequence[Signature] = (),
         *,
-        grammar: str | None = None,
+        grammars: Sequence[str | None] = (None,),
         fills: bool = False,
     ) -> GenerationStream:
         """Queue the prompts, ``options.n`` completions each; choice ``p * n + i`` is the ith of prompt p.
@@ -150,7 +164,7 @@ class Generation:
             options: how to decode.
             field: what the request calls the prompts.
             tools: what may be called.
-            grammar: what the answer has to obey, in llguidance's Lark.
+            grammars: what the answers have to obey, in llguidance's Lark: one for all choices, or one for each.
             fills: the prompts are of ``gap_prompts``.
 
         Raises:
@@ -169,7 +183,7 @@ class Generation:
         for id in sorted(banned & options.logit_bias.keys()):
             if options.logit_bias[id] > 0:
                 raise InvalidValue("This token is never written in such a completion.", f"logit_bias.{id}")
-        if grammar is not None and options.ignore_eos:
+        if any(grammars) and options.ignore_eos:
             raise UnsupportedParameter("ignore_eos", "an answer that obeys a grammar ends where the grammar does.")
         stop_ids = frozenset() if options.ignore_eos else self._stop_ids | reader.stop_ids
         if fills and self._filling is not None and not options.ignore_eos:
@@ -182,7 +196,7 @@ class Generation:
                 min_tokens=options.min_tokens,
                 sampling=_sampling(options, choice, banned),
                 logprobs=options.logprobs if options.logprobs is not None or not options.prompt_logprobs else 0,
-                grammar=grammar,
+                grammar=grammars[choice % len(grammars)],
                 score_from=1 if options.prompt_logprobs and choice == 0 else None,
             )
             for prompt in prompts
