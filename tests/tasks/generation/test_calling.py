@@ -1,6 +1,6 @@
 """How a reader recognizes calls that are written as text."""
 
-from server.tasks.grammars import tool_signature
+from server.tasks.generation.grammars import tool_signature
 
 from models.families import hub_hermes
 from models.tokenizers import SentencePieceTokenizer
