@@ -1,10 +1,9 @@
 """How a reader recognizes calls that are written as text."""
 
-from server.tasks.generation.grammars import tool_signature
-
 from models.families import hub_hermes
 from models.tokenizers import SentencePieceTokenizer
 from server.tasks.generation.calling import CallReader
+from server.tasks.generation.grammars import tool_signature
 
 
 def test_a_mark_that_is_several_tokens_is_waited_for(tokenizer: SentencePieceTokenizer) -> None:
