@@ -8,7 +8,7 @@ import importlib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -25,6 +25,7 @@ __all__ = [
     "damaged",
     "find_models",
     "load_family",
+    "model_files",
     "read_card",
     "verify",
 ]
@@ -99,18 +100,25 @@ def damaged(folder: Path, files: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def find_models(root: Path) -> list[ModelCard]:
-    """Every model directly below ``root``, sorted by id. Folders without a manifest are no models.
+def model_files(roots: Sequence[Path]) -> list[Path]:
+    """The manifests directly below the roots: those of the first root first, each root's in order of their folders."""
+    return [file for root in roots for file in sorted(root.glob(f"*/{MANIFEST}"))]
+
+
+def find_models(*roots: Path) -> list[ModelCard]:
+    """Every model directly below the roots, sorted by id. Folders without a manifest are no models.
+
+    A model of an earlier root takes the place of one of a later root that has the same id.
 
     Raises:
-        ManifestError: a manifest is wrong, or two folders claim one id.
+        ManifestError: a manifest is wrong, or two folders of one root claim one id.
     """
     cards: dict[str, ModelCard] = {}
-    for file in sorted(root.glob(f"*/{MANIFEST}")):
+    for file in model_files(roots):
         card = read_card(file.parent)
-        if card.id in cards:
-            raise ManifestError(file, f"id '{card.id}' is already taken by {cards[card.id].folder}")
-        cards[card.id] = card
+        other = cards.setdefault(card.id, card)
+        if other is not card and other.folder.parent == file.parent.parent:
+            raise ManifestError(file, f"id '{card.id}' is already taken by {other.folder}")
     return [cards[name] for name in sorted(cards)]
 
 

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from platformdirs import user_data_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 SHIPPED_MODELS = Path(__file__).parents[1] / "models" / "weights"
+USER_MODELS = user_data_path("hearth", appauthor=False) / "models"
+"""Where pulled, converted and trained models go, unless ``models_dir`` says otherwise."""
 
 
 class SettingsError(Exception):
@@ -108,7 +111,7 @@ class Settings(BaseModel):
     unknown_fields: Literal["refuse", "ignore"] = _setting(
         "refuse", "Fields of requests that are not known here: refused with 400, or ignored and named in a header."
     )
-    models_dir: Folder = _setting(SHIPPED_MODELS, "Folder with a folder for each model.")
+    models_dir: Folder = _setting(USER_MODELS, "Folder with a folder for each model.")
     models: Names = _setting((), "Ids of the models to serve; none named: all there are.")
     aliases: Pairs = _setting((), "Other names of models, NAME=ID each; in TOML a table.")
     load: Literal["start", "use"] = _setting("start", "When models are loaded: at the start, or for their first use.")
@@ -130,6 +133,11 @@ class Settings(BaseModel):
     keep_alive_s: SecondsOrZero = _setting(75.0, "How long an idle connection is kept.")
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "debug, info, warning or error.")
     log_format: Literal["text", "json"] = _setting("text", "text, or json for a line of JSON each.")
+
+    @property
+    def model_folders(self) -> tuple[Path, ...]:
+        """The folders that hold models: the one that is set, or the user's and the shipped. An earlier one wins."""
+        return (USER_MODELS, SHIPPED_MODELS) if self.models_dir == USER_MODELS else (self.models_dir,)
 
     @model_validator(mode="after")
     def _require_keys_or_the_word(self) -> "Settings":
@@ -164,6 +172,6 @@ def table() -> list[tuple[str, str, str]]:
 
 
 def _shown(default: Any) -> str:
-    if default == SHIPPED_MODELS:
-        return "the shipped models"
+    if default == USER_MODELS:
+        return "the user's data folder, beside the shipped models"
     return ",".join(default) if isinstance(default, tuple) else str(default)

@@ -1,9 +1,14 @@
 """What tests of several packages share."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 import sentencepiece
+
+# Before anything of the server is imported: what a person has pulled or trained here is no part of the tests.
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="hearth-tests-")
 
 from models.tokenizers import SentencePieceTokenizer
 

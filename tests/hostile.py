@@ -17,7 +17,7 @@ ENDS = ("", "!")
 
 FLOOR_S = 0.0015
 """A cost below it says nothing."""
-TRIES = 4
+TRIES = 12
 
 
 def shape(unit: str, characters: int, end: str = "") -> str:

@@ -1,5 +1,6 @@
 """Loading, unloading and changing models of a real server, on the shipped ones."""
 
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from server.cli.inspect import list_models
-from tests.poison import copied, damage, fill, state
+from tests.poison import WEIGHTS, copied, damage, fill, state
 from tests.server_process import LIMIT_S, serving
 
 GAMMA = "encoder/layer_0/ffn/layer_norm/gamma"
@@ -108,6 +109,19 @@ def test_a_folder_that_changes_is_reloaded_and_one_that_vanishes_is_served_no_lo
         assert [sentiment(client, name).status_code for name in ("sentiment", "mood")] == [404, 404]
         while served.children():
             pass
+
+
+def test_a_model_in_the_users_data_folder_is_served_beside_the_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    own = tmp_path / "hearth" / "models" / "mine"
+    shutil.copytree(WEIGHTS / "embed", own)
+    manifest = own / "model.toml"
+    manifest.write_text(manifest.read_text().replace('id = "embed"', 'id = "mine"'))
+    with serving("--load", "use") as served, served.client() as client:
+        assert {"mine", "embed", "assistant"} <= {model["id"] for model in client.get("/v1/models").json()["data"]}
+        assert client.post("/v1/embeddings", json={"model": "mine", "input": "hello"}).status_code == 200
 
 
 def test_a_model_whose_weights_are_no_numbers_is_refused_by_name_and_the_others_are_served(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from server.configuration import load_settings
-from server.settings import SHIPPED_MODELS, Settings, SettingsError, table
+from server.settings import SHIPPED_MODELS, USER_MODELS, Settings, SettingsError, table
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 NUMBERS = [name for name, about in Settings.model_fields.items() if about.annotation in (int, float)]
@@ -225,5 +225,6 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
     assert rows == [[name, default or "none", about] for name, default, about in table()]
 
 
-def test_the_shipped_models_are_served_where_nothing_is_set() -> None:
-    assert load().models_dir == SHIPPED_MODELS
+def test_the_users_models_are_served_beside_the_shipped_where_nothing_is_set(tmp_path: Path) -> None:
+    assert load().model_folders == (USER_MODELS, SHIPPED_MODELS)
+    assert load({"models_dir": tmp_path}).model_folders == (tmp_path,)

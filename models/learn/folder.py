@@ -49,6 +49,7 @@ def write_folder(models_dir: Path, name: str, encoder: ModelCard, fitted: Fitted
     """
     made = models_dir / name
     # A server looks for manifests one level down; this is two.
+    models_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models_dir, prefix=".unfinished-") as beside:
         folder = Path(beside) / name
         folder.mkdir()

@@ -222,7 +222,7 @@ def _folder_argument(command: argparse.ArgumentParser) -> None:
         "--models-dir",
         type=Path,
         metavar="FOLDER",
-        help="the folder of all models (default: HEARTH_MODELS_DIR, models_dir in HEARTH_CONFIG, or the shipped)",
+        help="folder of models (default: HEARTH_MODELS_DIR, models_dir in HEARTH_CONFIG, or the user's data folder)",
     )
 
 

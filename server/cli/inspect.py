@@ -61,7 +61,7 @@ def show_model(name: str, as_json: bool, url: str, api_key: str) -> int:
 
 def doctor(settings: Settings) -> int:
     """Say which engine would serve which model folder and why; exit code 1 when one cannot be served."""
-    from models.registry import MANIFEST, ManifestError, read_card, verify
+    from models.registry import ManifestError, model_files, read_card, verify
     from models.tokenizers import load_tokenizer
     from server.batching.cores import usable_cores
     from server.serving.build import engine_for
@@ -71,7 +71,7 @@ def doctor(settings: Settings) -> int:
     problem = machine.why_not_served()
     for sentence in [problem] if problem else machine.lacks():
         print(f"          {sentence}")
-    files = sorted(settings.models_dir.glob(f"*/{MANIFEST}"))
+    files = model_files(settings.model_folders)
     if not files:
         print(f"there is no model in {settings.models_dir}")
     good = bool(files) and problem is None
@@ -81,7 +81,10 @@ def doctor(settings: Settings) -> int:
         try:
             card = read_card(file.parent)
             name = card.id
-            if seen.setdefault(name, file.parent) != file.parent:
+            if (other := seen.setdefault(name, file.parent)) != file.parent:
+                if other.parent != file.parent.parent:
+                    print(f"{name:<12}  {file.parent} is not served: {other} takes its place")
+                    continue
                 raise ManifestError(file, f"id '{name}' is already taken by {seen[name]}")
             spec, _, why = engine_for(card, cores, settings.batch_rows)
             verify(card)

@@ -17,12 +17,11 @@ from models.convert.make import UNFINISHED, require_name
 from models.convert.source import SourceError
 from models.convert.table import converter_for
 from models.extras import how_to_install
-from models.registry import MANIFEST, ManifestError, read_card
+from models.registry import ManifestError, model_files, read_card
 from server.settings import SHIPPED_MODELS, Settings
 
 NEEDED = ("huggingface_hub", "safetensors", "torch", "transformers")
 _NO_NAME = re.compile(r"LABEL_\d+")
-RECIPES = SHIPPED_MODELS.parent / "recipes"
 
 
 class _Refused(Exception):
@@ -60,14 +59,17 @@ def remove(name: str, settings: Settings, force: bool, as_json: bool) -> int:
 
     No path is made of the name: the folders that are there are asked for theirs.
     """
-    root = settings.models_dir
-    folders = {_id_of(file.parent): file.parent for file in root.glob(f"*/{MANIFEST}") if not file.parent.is_symlink()}
+    folders: dict[str, Path] = {}
+    for file in model_files(settings.model_folders):
+        if not file.parent.is_symlink():
+            folders.setdefault(_id_of(file.parent), file.parent)
     folder = folders.get(name)
     if folder is None:
         known = ", ".join(sorted(folders)) or "none"
-        print(f"hearth: there is no model {name!r} in {root}; there are: {known}", file=sys.stderr)
+        print(f"hearth: there is no model {name!r} in {settings.models_dir}; there are: {known}", file=sys.stderr)
         return 1
-    if root.resolve() == SHIPPED_MODELS.resolve() and (RECIPES / folder.name).is_dir() and not force:
+    root = folder.parent
+    if root.resolve() == SHIPPED_MODELS.resolve() and not force:
         print(f"hearth: {name} ships with Hearth; --force removes it all the same", file=sys.stderr)
         return 1
     # Out of a server's sight at once; a removal that is cut off leaves nothing that looks like a model.

@@ -25,7 +25,7 @@ def classifier(data: Path, name: str, text_column: str, label_column: str, setti
         folder = settings.models_dir
         require_free(folder, name)
         require_library()
-        card = _encoder(folder, encoder)
+        card = _encoder(settings, encoder)
         texts, labels = _rows(data, text_column, label_column)
         vectors = Vectors(card, settings.cores or usable_cores())
         rows = vectors.rows(texts)
@@ -51,8 +51,8 @@ def classifier(data: Path, name: str, text_column: str, label_column: str, setti
     return 0
 
 
-def _encoder(models_dir: Path, name: str) -> ModelCard:
-    cards = {card.id: card for folder in (SHIPPED_MODELS, models_dir) for card in find_models(folder)}
+def _encoder(settings: Settings, name: str) -> ModelCard:
+    cards = {card.id: card for card in find_models(*settings.model_folders, SHIPPED_MODELS)}
     card = cards.get(name)
     if card is None or card.embedding is None or card.embedding.pooling != "mean":
         known = sorted(card.id for card in cards.values() if card.embedding is not None)

@@ -6,11 +6,11 @@ only for one that is whole: a folder that is still being written, or is damaged,
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.registry import MANIFEST, ManifestError, ModelCard, read_card, verify
+from models.registry import MANIFEST, ManifestError, ModelCard, model_files, read_card, verify
 from server.errors import LOG_SAYS_MORE
 from server.serving.served_model import Broken, ServedModel
 
@@ -41,10 +41,10 @@ class _Folder:
 
 
 class Folders:
-    """Reads the folders below a root.
+    """Reads the folders below some roots.
 
     Args:
-        root: the folder of model folders.
+        roots: folders of model folders; a model of an earlier one takes the place of one that has the same id.
         wanted: ids to serve; empty: all.
         taken: names that no model may have.
         build: makes what serves a model; raises ``NoRoom``, ``ManifestError`` or ``ValueError`` when it cannot be
@@ -53,14 +53,14 @@ class Folders:
 
     def __init__(
         self,
-        root: Path,
+        roots: Sequence[Path],
         build: Callable[[ModelCard], ServedModel],
         wanted: Collection[str] = (),
         taken: Collection[str] = (),
     ) -> None:
         self.entries: Mapping[str, ServedModel | Broken] = {}
         """What there is, by id; replaced as a whole by each look."""
-        self._root = root
+        self._roots = roots
         self._build = build
         self._wanted = wanted
         self._taken = taken
@@ -70,17 +70,16 @@ class Folders:
     def look(self) -> None:
         """Bring ``entries`` up to date."""
         with self._lock:
-            folders = [file.parent for file in sorted(self._root.glob(f"*/{MANIFEST}"))]
+            folders = [file.parent for file in model_files(self._roots)]
             self._known = {folder: self._look_at(folder) for folder in folders}
             found: dict[str, ServedModel | Broken] = {}
             for folder, known in self._known.items():
                 if known.entry is None:
                     continue
                 name = known.entry.card.id
-                if name in found:
+                if name in found and found[name].card.folder.parent == folder.parent:
                     log.error("%s is not served: %s has the id '%s' too", folder, found[name].card.folder, name)
-                else:
-                    found[name] = known.entry
+                found.setdefault(name, known.entry)
             self.entries = found
 
     def _look_at(self, folder: Path) -> _Folder:

@@ -80,7 +80,7 @@ class ModelRegistry:
         Raises:
             SettingsError: no model folder, a wrong manifest, or settings that name models which are not there.
         """
-        if not settings.models_dir.is_dir():
+        if not any(folder.is_dir() for folder in settings.model_folders):
             raise SettingsError(f"models_dir is {settings.models_dir}; there is no such folder.")
         _check_names(settings)
         aliases = dict(settings.aliases)
@@ -93,7 +93,7 @@ class ModelRegistry:
                 raise NoRoom(f"it needs about {needs / MB:.0f} MB and memory_mb is {settings.memory_mb}")
             return ServedModel.of(build_model(card, settings, cores, metrics))
 
-        folders = Folders(settings.models_dir, build, settings.models, aliases)
+        folders = Folders(settings.model_folders, build, settings.models, aliases)
         made = cls(aliases=aliases, folders=folders, memory=memory, load_at_start=settings.load == "start")
         made.discover()
         return made
@@ -306,7 +306,7 @@ def _check_names(settings: Settings) -> None:
         SettingsError: a manifest is wrong, or a model or an alias is not what it can be.
     """
     try:
-        there = [card.id for card in find_models(settings.models_dir)]
+        there = [card.id for card in find_models(*settings.model_folders)]
     except ManifestError as error:
         raise SettingsError(str(error)) from error
     known = ", ".join(there) or "none"

@@ -150,6 +150,14 @@ def test_models_are_found_sorted_and_other_folders_are_left_alone(tmp_path: Path
     assert find_models(tmp_path / "nowhere") == []
 
 
+def test_a_model_of_an_earlier_root_takes_the_place_of_one_with_the_same_id(tmp_path: Path) -> None:
+    for place in ("own/x", "shipped/y"):
+        (tmp_path / place).parent.mkdir()
+        make(tmp_path / place, HEAD + CLASSIFIER + files())
+    [card] = find_models(tmp_path / "own", tmp_path / "shipped")
+    assert card.folder == tmp_path / "own" / "x"
+
+
 def test_one_id_twice_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "one", HEAD + CLASSIFIER + files())
     make(tmp_path / "two", HEAD + CLASSIFIER + files())
