@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from server.batching import policy
-from server.batching.policy import Limits, Line, Pick
+from server.batching.policy import Limits, Pick, Queue
 from server.engines.base import Room
 
 
@@ -12,25 +12,25 @@ from server.engines.base import Room
 class Policy:
     """What a batcher asks: the rows of a new batch, those that join one, and whose turn comes next."""
 
-    take: Callable[[Line, Limits], list[Pick]] = policy.take
-    refill: Callable[[Line, Hashable, Room], list[Pick]] = policy.refill
-    turns: Callable[[Line, Sequence[Pick]], list[int]] = policy.turns
+    take: Callable[[Queue, Limits], list[Pick]] = policy.take
+    refill: Callable[[Queue, Hashable, Room], list[Pick]] = policy.refill
+    turns: Callable[[Queue, Sequence[Pick]], list[int]] = policy.turns
 
 
-def oldest_first(line: Line, picks: Sequence[Pick]) -> list[int]:
+def oldest_first(queue: Queue, picks: Sequence[Pick]) -> list[int]:
     """Jobs keep their order however often they were served: a list is worked off before its key changes."""
-    served = policy.turns(line, picks)
+    served = policy.turns(queue, picks)
     return sorted(served)
 
 
-def dealt(line: Line, limits: Limits) -> list[Pick]:
+def dealt(queue: Queue, limits: Limits) -> list[Pick]:
     """Rows as dealt, whatever their lengths."""
-    if not line:
+    if not queue:
         return []
-    key, picks, longest = line[0][0].key, list[Pick](), 0
-    most = max(len(job) for job in line)
-    for j, i in ((j, i) for i in range(most) for j, job in enumerate(line) if i < len(job)):
-        row = line[j][i]
+    key, picks, longest = queue[0][0].key, list[Pick](), 0
+    most = max(len(job) for job in queue)
+    for j, i in ((j, i) for i in range(most) for j, job in enumerate(queue) if i < len(job)):
+        row = queue[j][i]
         high = max(longest, row.tokens)
         if row.key == key and (not picks or high * (len(picks) + 1) <= limits.tokens):
             picks.append((j, i))
@@ -40,9 +40,9 @@ def dealt(line: Line, limits: Limits) -> list[Pick]:
     return picks
 
 
-def alone(line: Line, limits: Limits) -> list[Pick]:
+def alone(queue: Queue, limits: Limits) -> list[Pick]:
     """No batches at all."""
-    return policy.take(line, replace(limits, rows=1))
+    return policy.take(queue, replace(limits, rows=1))
 
 
 POLICIES: Mapping[str, Policy] = {

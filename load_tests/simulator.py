@@ -25,7 +25,7 @@ from server.engines.base import Room
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """A row in line or at work: what a policy sees of it, and when things happened."""
+    """A row in the queue or at work: what a policy sees of it, and when things happened."""
 
     request: "Request"
     key: str
@@ -110,7 +110,7 @@ class Simulation:
         self._now_s = self._marked_s = 0.0
         self._order = itertools.count()
         self._events: list[tuple[float, int, Any]] = []
-        self._line: list[list[Row]] = []
+        self._queue: list[list[Row]] = []
         self._draws = [random.Random(f"{scenario.seed} {each.name}") for each in scenario.traffic]
         self._sent = [0] * len(scenario.traffic)
         self._free = scenario.lanes
@@ -125,7 +125,7 @@ class Simulation:
                 self._at(traffic.begin_s + self._pause_s(kind), kind)
         while self._events and self._events[0][0] <= self._scenario.seconds:
             at_s, _, event = heapq.heappop(self._events)
-            if self._free and self._line:
+            if self._free and self._queue:
                 self.report.idle_beside_work_s += at_s - self._now_s
             self._now_s = at_s
             if isinstance(event, int):
@@ -135,7 +135,7 @@ class Simulation:
             else:
                 self._finish(event)
             if not (self._events and self._events[0][0] == at_s):  # all that happens now has happened
-                while self._free and self._line:
+                while self._free and self._queue:
                     self._begin()
         return self.report
 
@@ -150,18 +150,18 @@ class Simulation:
             for _ in range(draw.randint(*traffic.rows))
         ]
         request.open = len(request.rows)
-        self._line.append(list(request.rows))
+        self._queue.append(list(request.rows))
         if not traffic.clients:
             self._at(self._now_s + self._pause_s(kind), kind)
 
     def _begin(self) -> None:
-        batch = self._pick(self._policy.take(self._line, self._scenario.limits))
+        batch = self._pick(self._policy.take(self._queue, self._scenario.limits))
         self._free -= 1
         if self._scenario.cache is None:
             self._spend(batch, [row.tokens for row in batch])
         else:
             self._go_on(Decode(self._scenario.cache, self._scenario.limits.rows, batch[0].key), batch)
-        for job in self._line:
+        for job in self._queue:
             job[0].batches_waited += 1
 
     def _go_on(self, decode: Decode[Row], joined: Sequence[Row]) -> None:
@@ -177,7 +177,7 @@ class Simulation:
         ended = decode.end_step()
         for row in ended:
             self._end(row)
-        joined = self._pick(self._policy.refill(self._line, decode.key, decode.room())) if self._line else []
+        joined = self._pick(self._policy.refill(self._queue, decode.key, decode.room())) if self._queue else []
         if joined or len(decode):
             self._go_on(decode, joined)
         else:
@@ -207,7 +207,7 @@ class Simulation:
         limits = self._scenario.limits
         room = Room(limits.rows - len(going_on), limits.tokens - sum(row.tokens for row in going_on))
         key = batch[0].key
-        joined = self._pick(self._policy.refill(self._line, key, room)) if self._line else []
+        joined = self._pick(self._policy.refill(self._queue, key, room)) if self._queue else []
         if not going_on and not joined:
             self._free += 1
             return
@@ -215,11 +215,11 @@ class Simulation:
         self._spend(going_on + joined, [1] * len(going_on) + [row.tokens for row in joined])
 
     def _pick(self, picks: Sequence[tuple[int, int]]) -> list[Row]:
-        rows = [self._line[j][i] for j, i in picks]
-        order = self._policy.turns(self._line, picks)
+        rows = [self._queue[j][i] for j, i in picks]
+        order = self._policy.turns(self._queue, picks)
         for j, i in sorted(picks, reverse=True):
-            del self._line[j][i]
-        self._line = [self._line[j] for j in order]
+            del self._queue[j][i]
+        self._queue = [self._queue[j] for j in order]
         for row in rows:
             row.taken_s = self._now_s
         return rows

@@ -41,9 +41,9 @@ class Spec:
 
 TABLE: Sequence[Spec] = (
     Spec("num_requests_running", "gauge", ("model",), "Requests with at least one row at work."),
-    Spec("num_requests_waiting", "gauge", ("model",), "Requests with at least one row in line."),
-    Spec("queue_rows", "gauge", ("model",), "Rows in line."),
-    Spec("queue_tokens", "gauge", ("model",), "Tokens of the rows in line."),
+    Spec("num_requests_waiting", "gauge", ("model",), "Requests with at least one row in the queue."),
+    Spec("queue_rows", "gauge", ("model",), "Rows in the queue."),
+    Spec("queue_tokens", "gauge", ("model",), "Tokens of the rows in the queue."),
     Spec("prompt_tokens_total", "counter", ("model",), "Tokens read, of answered requests."),
     Spec("generation_tokens_total", "counter", ("model",), "Tokens made, of answered requests."),
     Spec("request_success_total", "counter", ("model", "finished_reason"), "Answers, by why each choice ended."),
@@ -89,12 +89,12 @@ class Engine(Protocol):
         """Its process."""
 
 
-class Line(Protocol):
+class Queue(Protocol):
     """What gauges ask of a batcher."""
 
     @property
     def waiting(self) -> tuple[int, int, int]:
-        """Requests, rows and tokens in line."""
+        """Requests, rows and tokens in the queue."""
 
     @property
     def running(self) -> int:
@@ -113,8 +113,8 @@ class Gauged(Protocol):
         """Its engine."""
 
     @property
-    def batcher(self) -> Line:
-        """The line before it."""
+    def batcher(self) -> Queue:
+        """The queue before it."""
 
 
 class _Histogram:

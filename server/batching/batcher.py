@@ -4,7 +4,7 @@ Work-conserving: no timer waits for a batch to fill. A free lane takes what is t
 themselves while it is busy. Admission is atomic: all rows of a request or none, before its first byte.
 
 The event loop calls ``submit`` and owns the jobs; a lane is a thread that takes batches and runs the
-engine. They share the line under one lock, held for microseconds.
+engine. They share the queue under one lock, held for microseconds.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Batcher(Generic[RowT, PieceT, ResultT]):
-    """The line before one engine.
+    """The queue before one engine.
 
     Args:
         engine: started already; ``close`` is the owner's business.
@@ -47,7 +47,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         cores: the machine's budget; a batch holds ``lane_cores`` of it while it runs.
         waiting_rows, waiting_tokens: how much may wait.
 
-    ``on_work`` and ``on_idle`` are called on the event loop: rows have come into the line; nothing is left to do.
+    ``on_work`` and ``on_idle`` are called on the event loop: rows have come into the queue; nothing is left to do.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         self._most_rows = waiting_rows
         self._most_tokens = waiting_tokens
         self._changed = threading.Condition()
-        self._line: list[tuple[Job[RowT, PieceT, ResultT], list[Seat[RowT]]]] = []
+        self._queue: list[tuple[Job[RowT, PieceT, ResultT], list[Seat[RowT]]]] = []
         self._rows = 0
         self._tokens = 0
         self._jobs: set[Job[RowT, PieceT, ResultT]] = set()
@@ -98,11 +98,11 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             thread.start()
 
     def submit(self, rows: Sequence[RowT]) -> Job[RowT, PieceT, ResultT]:
-        """Put the rows of one request in line: all of them or none.
+        """Put the rows of one request in the queue: all of them or none.
 
         Raises:
-            Overloaded: the line is full.
-            TooLarge: the request alone is more than the line holds.
+            Overloaded: the queue is full.
+            TooLarge: the request alone is more than the queue holds.
             Unavailable: the server is draining.
         """
         self.require_room(len(rows))
@@ -117,7 +117,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             if self._rows + len(seats) > self._most_rows or self._tokens + tokens > self._most_tokens:
                 raise Overloaded(max(1.0, self._tokens / self._tokens_per_s))
             if seats:
-                self._line.append((job, list(seats)))
+                self._queue.append((job, list(seats)))
                 self._rows += len(seats)
                 self._tokens += tokens
                 self._jobs.add(job)
@@ -127,15 +127,15 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         return job
 
     def require_room(self, rows: int) -> None:
-        """Raise ``TooLarge`` for more rows than the line ever holds; to be asked before they are made."""
+        """Raise ``TooLarge`` for more rows than the queue ever holds; to be asked before they are made."""
         if rows > self._most_rows:
             raise TooLarge("The request", rows, self._most_rows, "rows")
 
     @property
     def waiting(self) -> tuple[int, int, int]:
-        """Requests, rows and tokens in line."""
+        """Requests, rows and tokens in the queue."""
         with self._changed:
-            return len(self._line), self._rows, self._tokens
+            return len(self._queue), self._rows, self._tokens
 
     @property
     def running(self) -> int:
@@ -150,7 +150,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             return not self._jobs and not self._batches
 
     def hold(self) -> None:
-        """Let rows wait in line, though lanes are free: the engine is not there. ``release`` ends it."""
+        """Let rows wait in the queue, though lanes are free: the engine is not there. ``release`` ends it."""
         with self._changed:
             self._held = True
 
@@ -161,16 +161,16 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._changed.notify_all()
 
     def fail_waiting(self, error: ServerError) -> None:
-        """End every request in line with this error. Those of its rows that are at work stop at their next step."""
+        """End every request in the queue with this error. Rows of theirs that are at work stop at their next step."""
         with self._changed:
-            jobs = [job for job, _ in self._line]
-            self._line.clear()
+            jobs = [job for job, _ in self._queue]
+            self._queue.clear()
             self._rows = self._tokens = 0
         for job in jobs:
             job.fail(replace(error), time.perf_counter())
 
     def refuse(self, error: ServerError | None) -> None:
-        """From now on every ``submit`` raises this; None opens the line again."""
+        """From now on every ``submit`` raises this; None opens the queue again."""
         with self._changed:
             self._refusal = error
 
@@ -181,11 +181,11 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._forget(jobs[0])
 
     async def stop(self, reason: str = "The server is shutting down.") -> None:
-        """End the lanes. Rows in line and rows at work end with ``Unavailable``; every stream ends."""
+        """End the lanes. Rows in the queue and rows at work end with ``Unavailable``; every stream ends."""
         with self._changed:
             self._refusal = Unavailable(reason)
             self._stopping = True
-            self._line.clear()
+            self._queue.clear()
             self._rows = self._tokens = 0
             jobs = list(self._jobs)
             self._changed.notify_all()
@@ -196,14 +196,14 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
                 await asyncio.to_thread(thread.join)
 
     def _left(self, job: Job[RowT, PieceT, ResultT]) -> None:
-        """Some of the job's rows are unwanted: those in line leave it at once."""
+        """Some of the job's rows are unwanted: those in the queue leave it at once."""
         with self._changed:
-            for i, (other, seats) in enumerate(self._line):
+            for i, (other, seats) in enumerate(self._queue):
                 if other is job:
                     self._gone(seat for seat in seats if not seat.wanted)
                     seats[:] = [seat for seat in seats if seat.wanted]
                     if not seats:
-                        del self._line[i]
+                        del self._queue[i]
                     break
         if job.over:
             self._forget(job)
@@ -213,7 +213,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._jobs.discard(job)
 
     def _gone(self, seats: Iterable[Seat[RowT]]) -> None:
-        """These seats are no longer in line. Called under the lock."""
+        """These seats are no longer in the queue. Called under the lock."""
         for seat in seats:
             self._rows -= 1
             self._tokens -= seat.tokens
@@ -223,7 +223,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
     def _serve(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: (self._line and not self._held) or self._stopping)
+                self._changed.wait_for(lambda: (self._queue and not self._held) or self._stopping)
                 if self._stopping:
                     return
             # Cores first, rows second: whatever arrives while this lane waits for cores joins its batch.
@@ -233,14 +233,14 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
                     self._work(taken, BatchOutbox(taken, grant, self._deliver, self._join, lambda: self._stopping))
             with self._changed:
                 self._batches -= bool(taken)
-                idle = not self._line and not self._batches
+                idle = not self._queue and not self._batches
             if idle and self.on_idle is not None:
                 self._tell(self.on_idle)
 
-    def _choose(self, line: Sequence[Sequence[Seat[RowT]]]) -> Sequence[policy.Pick]:
+    def _choose(self, queue: Sequence[Sequence[Seat[RowT]]]) -> Sequence[policy.Pick]:
         """A batch for this lane, which leaves the other free lanes their share. Called under the lock."""
         free = len(self._threads) - self._batches
-        picks = policy.take(line, policy.shared(self._limits, self._rows, free))
+        picks = policy.take(queue, policy.shared(self._limits, self._rows, free))
         self._batches += bool(picks)
         return picks
 
@@ -263,26 +263,26 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._tokens_per_s += 0.1 * (run.tokens / spent_s * len(self._threads) - self._tokens_per_s)
 
     def _join(self, key: Hashable, room: Room) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
-        if not self._line or not room.rows:
+        if not self._queue or not room.rows:
             return ()
-        return self._take(lambda line: policy.refill(line, key, room))
+        return self._take(lambda queue: policy.refill(queue, key, room))
 
     def _take(
         self, choose: Callable[[Sequence[Sequence[Seat[RowT]]]], Sequence[policy.Pick]]
     ) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
-        """Take the chosen rows out of the line; none while it is held, though this lane had set out before."""
+        """Take the chosen rows from the queue. Returns nothing if the queue was held after this lane woke up."""
         now_s = time.perf_counter()
         with self._changed:
             if self._held:
                 return ()
-            line = [seats for _, seats in self._line]
-            picks = choose(line)
-            next_turns = policy.turns(line, picks)
-            taken = [(self._line[j][0], self._line[j][1][i]) for j, i in picks]
+            queue = [seats for _, seats in self._queue]
+            picks = choose(queue)
+            next_turns = policy.turns(queue, picks)
+            taken = [(self._queue[j][0], self._queue[j][1][i]) for j, i in picks]
             self._gone(seat for _, seat in taken)
             for j, i in sorted(picks, reverse=True):
-                del line[j][i]
-            self._line = [self._line[j] for j in next_turns]
+                del queue[j][i]
+            self._queue = [self._queue[j] for j in next_turns]
         for _, seat in taken:
             seat.taken_s = now_s
         return taken

@@ -44,7 +44,7 @@ class CoreBudget:
         self.cores = cores
         self._free = cores
         self._lock = threading.Lock()
-        self.line: deque[tuple[int, threading.Event]] = deque()
+        self.queue: deque[tuple[int, threading.Event]] = deque()
         """Who waits, oldest first: how many cores, and the event that says they are there."""
 
     def grant(self, cores: int) -> "Grant":
@@ -54,24 +54,24 @@ class CoreBudget:
     @property
     def contended(self) -> bool:
         """Whether a batch waits for cores."""
-        return bool(self.line)
+        return bool(self.queue)
 
     def acquire(self, cores: int) -> None:
-        """Wait in line for the cores."""
+        """Wait in the queue for the cores."""
         with self._lock:
-            if not self.line and self._free >= cores:
+            if not self.queue and self._free >= cores:
                 self._free -= cores
                 return
             turn = threading.Event()
-            self.line.append((cores, turn))
+            self.queue.append((cores, turn))
         turn.wait()
 
     def release(self, cores: int) -> None:
-        """Give cores back and let those in line whose turn it is go on."""
+        """Give cores back and let those in the queue whose turn it is go on."""
         with self._lock:
             self._free += cores
-            while self.line and self._free >= self.line[0][0]:
-                wanted, turn = self.line.popleft()
+            while self.queue and self._free >= self.queue[0][0]:
+                wanted, turn = self.queue.popleft()
                 self._free -= wanted
                 turn.set()
 

@@ -1,4 +1,4 @@
-"""A job: the rows of one request in the line, and the stream of what becomes of them.
+"""A job: the rows of one request in the queue, and the stream of what becomes of them.
 
 A job belongs to the event loop: every method here is called on it. What the lanes know of a job are its
 ``Seat``s, which they mark and never read text from.
@@ -17,7 +17,7 @@ from server.errors import ServerError
 
 @dataclass(eq=False, slots=True)
 class Seat(Generic[RowT]):
-    """One row in line or at work. ``taken_s`` and ``rows`` are written by the lane that took it."""
+    """One row in the queue or at work. ``taken_s`` and ``rows`` are written by the lane that took it."""
 
     row: RowT
     index: int
@@ -132,7 +132,7 @@ class Job(Generic[RowT, PieceT, ResultT]):
         self._left()
 
     def drop(self, index: int) -> None:
-        """Nobody wants this row any longer: it is taken out of the line, or stopped at its next step."""
+        """Nobody wants this row any longer: it is taken out of the queue, or stopped at its next step."""
         if self.seats[index].wanted and index not in self._ended:
             self.seats[index].wanted = False
             self._events = deque(event for event in self._events if event.index != index)

@@ -23,7 +23,7 @@ class BatchOutbox(Generic[RowT, PieceT, ResultT]):
         seats: the rows it begins with.
         grant: the cores it holds.
         deliver: takes a step's events to the event loop.
-        join: takes rows for a running batch from the line.
+        join: takes rows for a running batch from the queue.
         stopping: whether every row is to be dropped, since the server stops.
     """
 

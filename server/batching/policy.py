@@ -1,6 +1,6 @@
 """Which waiting rows go into the next batch: pure functions, no clock, no threads.
 
-The line is a list of jobs in the order of their turns, each with its waiting rows in order. The rules:
+The queue is a list of jobs in the order of their turns, each with its waiting rows in order. The rules:
 
 1. The first row of the job whose turn it is always goes, and its key is the batch's key. Jobs that got a
    row then go to the back (``turns``). So no key, no length and no long list can starve anyone.
@@ -25,7 +25,7 @@ CHOICE = 4
 
 
 class Waiting(Protocol):
-    """A row in line."""
+    """A row in the queue."""
 
     @property
     def key(self) -> Hashable:
@@ -47,25 +47,25 @@ class Limits:
     """Rows of one batch differ by at most so many tokens; None: any lengths mix well."""
 
 
-Line = Sequence[Sequence[Waiting]]
+Queue = Sequence[Sequence[Waiting]]
 """Jobs with at least one waiting row each, the one whose turn it is first."""
 
 Pick = tuple[int, int]
-"""Index of the job in the line, index of the row in the job."""
+"""Index of the job in the queue, index of the row in the job."""
 
 
-def take(line: Line, limits: Limits) -> list[Pick]:
-    """Choose the rows of a new batch; empty only when the line is."""
-    if not line:
+def take(queue: Queue, limits: Limits) -> list[Pick]:
+    """Choose the rows of a new batch; empty only when the queue is."""
+    if not queue:
         return []
-    first = line[0][0]
+    first = queue[0][0]
     shortest = longest = first.tokens
     picks: list[Pick] = []
-    dealt = ((j, i) for j, i in _deal(line) if line[j][i].key == first.key)
+    dealt = ((j, i) for j, i in _deal(queue) if queue[j][i].key == first.key)
     near = list(islice(dealt, CHOICE * limits.rows))
-    near[1:] = sorted(near[1:], key=lambda pick: abs(line[pick[0]][pick[1]].tokens - first.tokens))
+    near[1:] = sorted(near[1:], key=lambda pick: abs(queue[pick[0]][pick[1]].tokens - first.tokens))
     for j, i in chain(near, dealt):
-        tokens = line[j][i].tokens
+        tokens = queue[j][i].tokens
         low, high = min(shortest, tokens), max(longest, tokens)
         if picks and (
             high * (len(picks) + 1) > limits.tokens
@@ -87,21 +87,21 @@ def shared(limits: Limits, waiting: int, lanes: int) -> Limits:
     return replace(limits, rows=max(1, min(limits.rows, -(-waiting // lanes))))
 
 
-def refill(line: Line, key: Hashable, room: Room) -> list[Pick]:
+def refill(queue: Queue, key: Hashable, room: Room) -> list[Pick]:
     """Choose the rows that join a running batch.
 
     Strictly in the order they are dealt: the first row that does not fit ends the choice, since passing it
     over for as long as a batch keeps being refilled would starve it.
 
     Args:
-        line: as for ``take``.
+        queue: as for ``take``.
         key: the running batch's.
         room: what the engine can take on; tokens are counted as a sum, joined rows are not padded.
     """
     picks: list[Pick] = []
     tokens_left = room.tokens
-    for j, i in _deal(line):
-        row = line[j][i]
+    for j, i in _deal(queue):
+        row = queue[j][i]
         if len(picks) == room.rows or row.key != key or row.tokens > tokens_left:
             break
         picks.append((j, i))
@@ -109,21 +109,21 @@ def refill(line: Line, key: Hashable, room: Room) -> list[Pick]:
     return picks
 
 
-def turns(line: Line, picks: Sequence[Pick]) -> list[int]:
+def turns(queue: Queue, picks: Sequence[Pick]) -> list[int]:
     """The jobs that still have rows once the picks are gone, in the order of their next turns."""
-    gone = [0] * len(line)
+    gone = [0] * len(queue)
     for j, _ in picks:
         gone[j] += 1
-    left = [j for j, job in enumerate(line) if len(job) > gone[j]]
+    left = [j for j, job in enumerate(queue) if len(job) > gone[j]]
     return sorted(left, key=lambda j: gone[j] > 0)
 
 
-def _deal(line: Line) -> Iterator[Pick]:
-    """All rows, one a job a round, jobs in the order of the line."""
+def _deal(queue: Queue) -> Iterator[Pick]:
+    """All rows, one a job a round, jobs in the order of the queue."""
     depth = 0
-    jobs = list(range(len(line)))
+    jobs = list(range(len(queue)))
     while jobs:
         for j in jobs:
             yield j, depth
         depth += 1
-        jobs = [j for j in jobs if len(line[j]) > depth]
+        jobs = [j for j in jobs if len(queue[j]) > depth]

@@ -1,6 +1,6 @@
 """Which models are in memory: loads what requests want, unloads what nobody does, within a budget.
 
-A line whose engine is not there is held: its rows wait. Only models without any work are unloaded, the least recently
+A queue whose engine is not there is held: its rows wait. Only models without any work are unloaded, the least recently
 used first. Everything here happens on the event loop, so one decision is over before the next begins; engines tell of
 their changes from threads of their own, and are asked what they are only once the loop has come to it.
 """
@@ -88,7 +88,7 @@ class ModelMemory:
         self._weighing: set[asyncio.Task[None]] = set()
 
     def add(self, model: LoadedModel) -> None:
-        """Take care of a model from now on; its line is started, its engine is not."""
+        """Take care of a model from now on; its queue is started, its engine is not."""
         loop = asyncio.get_running_loop()
 
         def changed() -> None:
@@ -138,7 +138,7 @@ class ModelMemory:
         self._make_room()
 
     async def close(self) -> None:
-        """End every line and every engine."""
+        """End every queue and every engine."""
         models, self._models, self._waiting = self._models, [], []
         # Engines that hang must not hold up the end: closing one ends the runs on it.
         stops = [asyncio.create_task(model.batcher.stop()) for model in models]
@@ -171,7 +171,7 @@ class ModelMemory:
             self._news = self._news or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._news)
 
-    # --- what engines and lines tell -----------------------------------------------------------------------
+    # --- what engines and queues tell -----------------------------------------------------------------------
 
     def _work(self, model: LoadedModel) -> None:
         model.used_s = self._clock()

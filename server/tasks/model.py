@@ -1,4 +1,4 @@
-"""A served model: its card, its tokenizer, its engine and the line before it."""
+"""A served model: its card, its tokenizer, its engine and the queue before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Model:
     def require_ready(self) -> None:
         """Refuse work for a model that will not be there.
 
-        One that loads, restarts or is unloaded takes work: rows wait in line until it is there.
+        One that loads, restarts or is unloaded takes work: rows wait in the queue until it is there.
 
         Raises:
             Unavailable: it has failed or is not served any longer.

@@ -35,17 +35,17 @@ def test_the_older_kind_of_cgroup_is_read_too(tmp_path: Path) -> None:
 
 
 def waiter(budget: CoreBudget, cores: int, name: str, order: list[str]) -> threading.Thread:
-    """A thread in line for cores; it notes when it got them."""
+    """A thread in the queue for cores; it notes when it got them."""
 
     def run() -> None:
         budget.acquire(cores)
         order.append(name)
         budget.release(cores)
 
-    before = len(budget.line)
+    before = len(budget.queue)
     thread = threading.Thread(target=run)
     thread.start()
-    while len(budget.line) == before:
+    while len(budget.queue) == before:
         pass
     return thread
 

@@ -1,4 +1,4 @@
-"""A line whose engine is not there: rows wait, nothing is taken, and its owner hears when all is done."""
+"""A queue whose engine is not there: rows wait, nothing is taken, and its owner hears when all is done."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ async def test_rows_wait_while_the_line_is_held_and_run_once_it_is_released(serv
         with pytest.raises(Overloaded):
             batcher.submit([FakeRow("c")])
         for _ in range(3):
-            await other.submit([FakeRow("of a line that is not held")]).results()
+            await other.submit([FakeRow("of a queue that is not held")]).results()
         assert (batcher.waiting, batcher.idle, engine.ran) == ((1, 2, 2), False, [])
         batcher.release()
         assert await job.results() == ["a", "b"]
@@ -53,7 +53,7 @@ async def test_a_lane_that_waits_for_cores_takes_nothing_once_the_line_is_held(s
     cores.acquire(1)
     async with serving(cores=cores) as (batcher, engine):
         job = batcher.submit([FakeRow("a")])
-        while not cores.line:  # noqa: ASYNC110  the lane's thread has no event for it
+        while not cores.queue:  # noqa: ASYNC110  the lane's thread has no event for it
             await asyncio.sleep(0)
         batcher.hold()
         cores.release(1)

@@ -15,7 +15,7 @@ class W:
 
 ROOMY = Limits(rows=8, tokens=1000)
 
-lines = st.lists(
+queues = st.lists(
     st.lists(st.builds(W, st.integers(1, 50), st.sampled_from("abc")), min_size=1, max_size=6), min_size=1, max_size=8
 )
 limits = st.builds(Limits, st.integers(1, 8), st.integers(1, 200), st.none() | st.integers(0, 20))
@@ -25,15 +25,15 @@ def test_an_empty_line_gives_an_empty_batch() -> None:
     assert take([], ROOMY) == []
 
 
-@given(lines, limits)
-def test_the_first_row_in_turn_always_goes(line: list[list[W]], limit: Limits) -> None:
-    assert take(line, limit)[0] == (0, 0)
+@given(queues, limits)
+def test_the_first_row_in_turn_always_goes(queue: list[list[W]], limit: Limits) -> None:
+    assert take(queue, limit)[0] == (0, 0)
 
 
-@given(lines, limits)
-def test_a_batch_keeps_every_limit(line: list[list[W]], limit: Limits) -> None:
-    picks = take(line, limit)
-    rows = [line[j][i] for j, i in picks]
+@given(queues, limits)
+def test_a_batch_keeps_every_limit(queue: list[list[W]], limit: Limits) -> None:
+    picks = take(queue, limit)
+    rows = [queue[j][i] for j, i in picks]
     sizes = [row.tokens for row in rows]
     assert len(set(picks)) == len(picks) <= limit.rows
     assert len({row.key for row in rows}) == 1
@@ -42,16 +42,16 @@ def test_a_batch_keeps_every_limit(line: list[list[W]], limit: Limits) -> None:
         assert limit.length_tolerance is None or max(sizes) - min(sizes) <= limit.length_tolerance
 
 
-@given(lines, limits)
-def test_the_policy_is_work_conserving(line: list[list[W]], limit: Limits) -> None:
+@given(queues, limits)
+def test_the_policy_is_work_conserving(queue: list[list[W]], limit: Limits) -> None:
     """No row is left behind that would still have fitted."""
-    picks = take(line, limit)
-    sizes = [line[j][i].tokens for j, i in picks]
+    picks = take(queue, limit)
+    sizes = [queue[j][i].tokens for j, i in picks]
     if len(picks) == limit.rows:
         return
-    for j, job in enumerate(line):
+    for j, job in enumerate(queue):
         for i, row in enumerate(job):
-            if (j, i) in picks or row.key != line[0][0].key:
+            if (j, i) in picks or row.key != queue[0][0].key:
                 continue
             low, high = min(*sizes, row.tokens), max(*sizes, row.tokens)
             fits_tokens = high * (len(picks) + 1) <= limit.tokens
@@ -68,37 +68,37 @@ def test_a_row_that_does_not_fit_is_passed_over() -> None:
 
 
 def test_rows_near_in_length_to_the_first_go_with_it() -> None:
-    line = [[W(10)], *([W(50)] for _ in range(10)), *([W(11)] for _ in range(7))]
-    assert {line[j][i].tokens for j, i in take(line, ROOMY)} == {10, 11}
+    queue = [[W(10)], *([W(50)] for _ in range(10)), *([W(11)] for _ in range(7))]
+    assert {queue[j][i].tokens for j, i in take(queue, ROOMY)} == {10, 11}
 
 
-@given(lines, limits)
-def test_who_was_served_goes_behind_those_who_were_not(line: list[list[W]], limit: Limits) -> None:
-    picks = take(line, limit)
+@given(queues, limits)
+def test_who_was_served_goes_behind_those_who_were_not(queue: list[list[W]], limit: Limits) -> None:
+    picks = take(queue, limit)
     served = {j for j, _ in picks}
-    left = [j for j, job in enumerate(line) if any((j, i) not in picks for i in range(len(job)))]
-    assert turns(line, picks) == [j for j in left if j not in served] + [j for j in left if j in served]
+    left = [j for j, job in enumerate(queue) if any((j, i) not in picks for i in range(len(job)))]
+    assert turns(queue, picks) == [j for j in left if j not in served] + [j for j in left if j in served]
 
 
 def test_one_key_cannot_starve_another() -> None:
     """However many rows of another key keep coming, the oldest row's batch comes within the rows before it."""
-    line = [[W(key="a")] for _ in range(20)] + [[W(key="b")]]
+    queue = [[W(key="a")] for _ in range(20)] + [[W(key="b")]]
     batches = 0
     while True:
         batches += 1
-        picks = take(line, ROOMY)
-        if line[picks[0][0]][0].key == "b":
+        picks = take(queue, ROOMY)
+        if queue[picks[0][0]][0].key == "b":
             break
-        line = [job for j, job in enumerate(line) if (j, 0) not in picks] + [[W(key="a")] for _ in range(8)]
+        queue = [job for j, job in enumerate(queue) if (j, 0) not in picks] + [[W(key="a")] for _ in range(8)]
     assert batches == 4
 
 
-@given(lines, st.integers(0, 8), st.integers(0, 200))
-def test_joining_rows_keep_to_the_room_and_to_the_order(line: list[list[W]], rows: int, tokens: int) -> None:
-    picks = refill(line, "a", Room(rows, tokens))
+@given(queues, st.integers(0, 8), st.integers(0, 200))
+def test_joining_rows_keep_to_the_room_and_to_the_order(queue: list[list[W]], rows: int, tokens: int) -> None:
+    picks = refill(queue, "a", Room(rows, tokens))
     assert len(picks) <= rows
-    assert sum(line[j][i].tokens for j, i in picks) <= tokens
-    assert all(line[j][i].key == "a" for j, i in picks)
+    assert sum(queue[j][i].tokens for j, i in picks) <= tokens
+    assert all(queue[j][i].key == "a" for j, i in picks)
     if picks:
         assert picks[0] == (0, 0)
 

@@ -164,7 +164,7 @@ def test_the_settings_are_what_is_sent(visit: Visit) -> None:
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     expect(page.locator("#chat-temperature-shown")).to_have_text("0.3")
-    page.get_by_label("Most tokens").fill("7")
+    page.get_by_label("Max tokens").fill("7")
     with page.expect_request("**/v1/chat/completions") as sent:
         say(page, "Hello")
     assert sent.value.post_data_json == {

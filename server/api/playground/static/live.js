@@ -46,7 +46,7 @@ const CHARTS = [
     series: { running: gauge("hearth_num_requests_running"), waiting: gauge("hearth_num_requests_waiting") },
   },
   percentiles("Time to first token", "hearth_time_to_first_token_seconds"),
-  percentiles("Between two tokens", "hearth_inter_token_latency_seconds"),
+  percentiles("Inter-token latency", "hearth_inter_token_latency_seconds"),
   percentiles("Whole request", "hearth_e2e_request_latency_seconds"),
 ];
 

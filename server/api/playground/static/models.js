@@ -45,7 +45,7 @@ function factsOf(model) {
     ["Another name of", model.root !== model.id && model.root],
     ["Task", model.task],
     ["Parameters", compact.format(model.parameters)],
-    ["Numbers", model.quantization],
+    ["Quantization", model.quantization],
     ["Engine", model.engine],
     ["Memory", model.memory_bytes && `${grouped.format(Math.round(model.memory_bytes / 1e6))} MB`],
     ["Context", `${grouped.format(model.context_length)} tokens`],
