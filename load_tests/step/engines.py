@@ -1,6 +1,5 @@
 """The engines that are compared, each with the same verbs. Models are random, of real shapes (``shapes``), or real."""
 
-import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,6 +7,7 @@ from typing import Any, Protocol
 import ctranslate2
 import numpy as np
 
+from load_tests.step.gguf_file import silence
 from load_tests.step.real import Floats, ctranslate2s, step_logits
 from load_tests.step.shapes import Shape
 from models.vocabulary import read_vocabulary
@@ -144,9 +144,7 @@ class LlamaCpp:
 
         self._lib: Any = llama_cpp
         self._shape = shape
-        silent = llama_cpp.llama_log_callback(lambda *_: None)
-        self._silent = silent
-        llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
+        self._silent = silence(llama_cpp)
         llama_cpp.llama_backend_init()
         self._model = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
         params = llama_cpp.llama_context_default_params()

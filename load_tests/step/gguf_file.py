@@ -1,5 +1,6 @@
 """GGUF files for llama.cpp: the same random shapes in Q8_0 (by the ``gguf`` package), and real ones in other types."""
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,13 @@ def write(path: Path, shape: Shape, *, words: bool = False) -> Path:
     return path
 
 
+def silence(library: Any) -> Any:
+    """Let llama.cpp say nothing, as long as what comes back is kept."""
+    silent = library.llama_log_callback(lambda *_: None)
+    library.llama_log_set(silent, ctypes.c_void_p(0))
+    return silent
+
+
 def requantize(file: Path, path: Path, kind: str) -> Path:
     """Write a model's file with weights of another type, as llama.cpp makes it; one already there is taken as it is.
 
@@ -91,6 +99,7 @@ def requantize(file: Path, path: Path, kind: str) -> Path:
         return path
     import llama_cpp
 
+    silent = silence(llama_cpp)
     options = llama_cpp.llama_model_quantize_default_params()
     options.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
     options.allow_requantize = True
@@ -98,4 +107,5 @@ def requantize(file: Path, path: Path, kind: str) -> Path:
     unfinished = path.with_suffix(".part")
     failed = llama_cpp.llama_model_quantize(str(file).encode(), str(unfinished).encode(), options)
     assert not failed, f"llama.cpp could not write {path.name}"
+    assert silent
     return unfinished.rename(path)
