@@ -144,6 +144,28 @@ std::vector<float> rows_of(const Kernels& k) {
   return all;
 }
 
+// Whatever stands in one block, the others are as without it, steps are within 127 and `start` is what takes back the
+// weights' offset.
+void check_blocks(const Kernels& k) {
+  source.seed(19);
+  auto x = floats(3 * kScaleInputs, 2.f);
+  std::vector<ActivationBlock> usual(3), found(3);
+  k.quantize(x.data(), static_cast<int>(x.size()), usual.data());
+  bool good = true;
+  for (const float special : {0.f, 1e-41f, 1e-30f, 3e38f, -INFINITY, NAN}) {
+    for (const int count : {1, kScaleInputs}) {
+      auto changed = x;
+      std::fill_n(changed.begin() + kScaleInputs, count, special);
+      k.quantize(changed.data(), static_cast<int>(changed.size()), found.data());
+      good &= std::memcmp(&found[0], &usual[0], sizeof usual[0]) == 0 && std::memcmp(&found[2], &usual[2], sizeof usual[2]) == 0;
+      int sum = 0;
+      for (const int step : found[1].values) sum += step, good &= step >= -127 && step <= 127;
+      good &= found[1].start == -k.weight_offset * sum;
+    }
+  }
+  if (!good) ++wrong, std::printf("WRONG %s blocks\n", k.name);
+}
+
 void check(const Kernels& k, const Kernels& plain) {
   const std::string name = k.name;
   const int before = wrong;
@@ -166,6 +188,7 @@ void check(const Kernels& k, const Kernels& plain) {
         expect(name + " attend one by one", attend(k, dim, count, length, window, cap, 1), got, 0.f);
       }
   expect(name + " rows", rows_of(k), rows_of(plain), 2e-5f);
+  check_blocks(k);
   std::printf("%s: %s\n", k.name, wrong == before ? "agrees with portable" : "WRONG");
 }
 
