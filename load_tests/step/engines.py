@@ -1,6 +1,5 @@
-"""The engines that are compared, each with the same three verbs. Models are random, of real shapes (``shapes``)."""
+"""The engines that are compared, each with the same verbs. Models are random, of real shapes (``shapes``), or real."""
 
-import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,7 +7,10 @@ from typing import Any, Protocol
 import ctranslate2
 import numpy as np
 
+from load_tests.step.gguf_file import silence
+from load_tests.step.real import Floats, ctranslate2s, step_logits
 from load_tests.step.shapes import Shape
+from models.vocabulary import read_vocabulary
 from server.engines.step.support import config, core
 
 CONTEXT_TOKENS = 2048
@@ -27,6 +29,9 @@ class Timed(Protocol):
 
     def decode_step_s(self, batch: int) -> float:
         """One token for each of ``batch`` rows of about 50 tokens."""
+
+    def logits(self, ids: list[int]) -> Floats:
+        """Of every position of a text."""
 
     def close(self) -> None:
         """Free the model."""
@@ -86,6 +91,9 @@ class Step:
         self.close_rows(rows)
         return took
 
+    def logits(self, ids: list[int]) -> Floats:
+        return step_logits(self.core, ids)
+
     def close(self) -> None:
         del self.core
 
@@ -98,12 +106,14 @@ class Generator:
     def __init__(self, folder: Path, shape: Shape, threads: int, clock: Callable[[], float]) -> None:
         self.clock = clock
         self._shape = shape
+        self._vocabulary = read_vocabulary(folder)
+        self._folder = folder
         self._generator = ctranslate2.Generator(
             str(folder), compute_type="int8_float32", inter_threads=1, intra_threads=threads
         )
 
     def _generate_s(self, batch: int, tokens: int, make: int) -> float:
-        prompts = [[f"t{i}" for i in _prompt(self._shape, tokens, n)] for n in range(batch)]
+        prompts = [[self._vocabulary[i] for i in _prompt(self._shape, tokens, n)] for n in range(batch)]
         began = self.clock()
         self._generator.generate_batch(
             prompts, max_length=make, include_prompt_in_result=False, end_token=[], cache_static_prompt=False
@@ -117,24 +127,24 @@ class Generator:
         first = self._generate_s(batch, DECODE_PROMPT_TOKENS, 1)
         return (self._generate_s(batch, DECODE_PROMPT_TOKENS, 1 + DECODE_STEPS) - first) / DECODE_STEPS
 
+    def logits(self, ids: list[int]) -> Floats:
+        return ctranslate2s(self._folder, "int8_float32")(ids)
+
     def close(self) -> None:
         del self._generator
 
 
 class LlamaCpp:
-    """llama.cpp through llama-cpp-python's low-level calls, Q8_0."""
+    """llama.cpp through llama-cpp-python's low-level calls."""
 
-    name = "llama.cpp Q8_0"
-
-    def __init__(self, file: Path, shape: Shape, threads: int, clock: Callable[[], float]) -> None:
+    def __init__(self, file: Path, shape: Shape, threads: int, clock: Callable[[], float], kind: str = "Q8_0") -> None:
+        self.name = f"llama.cpp {kind}"
         self.clock = clock
         import llama_cpp
 
         self._lib: Any = llama_cpp
         self._shape = shape
-        silent = llama_cpp.llama_log_callback(lambda *_: None)
-        self._silent = silent
-        llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
+        self._silent = silence(llama_cpp)
         llama_cpp.llama_backend_init()
         self._model = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
         params = llama_cpp.llama_context_default_params()
@@ -157,9 +167,14 @@ class LlamaCpp:
             assert self._lib.llama_decode(self._context, batch) == 0
         self._lib.llama_synchronize(self._context)
 
+    def _row(self, row: int) -> Floats:
+        found: Floats = np.ctypeslib.as_array(
+            self._lib.llama_get_logits_ith(self._context, row), (self._shape.vocabulary,)
+        )
+        return found
+
     def _argmax(self, row: int) -> int:
-        logits = self._lib.llama_get_logits_ith(self._context, row)
-        return int(np.ctypeslib.as_array(logits, (self._shape.vocabulary,)).argmax())
+        return int(self._row(row).argmax())
 
     def _clear(self) -> None:
         self._lib.llama_memory_clear(self._lib.llama_get_memory(self._context), False)
@@ -183,6 +198,15 @@ class LlamaCpp:
             self._decode([(token, DECODE_PROMPT_TOKENS + n, row, True) for row, token in enumerate(tokens)])
             tokens = [self._argmax(row) for row in range(batch)]
         return (self.clock() - began) / DECODE_STEPS
+
+    def logits(self, ids: list[int]) -> Floats:
+        self._clear()
+        found = []
+        for begin in range(0, len(ids), 512):
+            part = list(enumerate(ids))[begin : begin + 512]
+            self._decode([(token, position, 0, True) for position, token in part])
+            found += [self._row(i).copy() for i in range(len(part))]
+        return np.array(found)
 
     def close(self) -> None:
         self._lib.llama_batch_free(self._batch)

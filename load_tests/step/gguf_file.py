@@ -1,5 +1,6 @@
-"""The same random shapes as a GGUF file of Q8_0 weights, for llama.cpp. Needs the ``gguf`` package."""
+"""GGUF files for llama.cpp: the same random shapes in Q8_0 (by the ``gguf`` package), and real ones in other types."""
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,34 @@ def write(path: Path, shape: Shape, *, words: bool = False) -> Path:
     out.write_tensors_to_file()
     out.close()
     return path
+
+
+def silence(library: Any) -> Any:
+    """Let llama.cpp say nothing, as long as what comes back is kept."""
+    silent = library.llama_log_callback(lambda *_: None)
+    library.llama_log_set(silent, ctypes.c_void_p(0))
+    return silent
+
+
+def requantize(file: Path, path: Path, kind: str) -> Path:
+    """Write a model's file with weights of another type, as llama.cpp makes it; one already there is taken as it is.
+
+    Args:
+        file: any GGUF file; its own weights are dequantized.
+        path: of the new file.
+        kind: ``Q8_0``, ``Q4_0``, ``Q4_K_M`` ...
+    """
+    if path.exists():
+        return path
+    import llama_cpp
+
+    silent = silence(llama_cpp)
+    options = llama_cpp.llama_model_quantize_default_params()
+    options.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
+    options.allow_requantize = True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    failed = llama_cpp.llama_model_quantize(str(file).encode(), str(unfinished).encode(), options)
+    assert not failed, f"llama.cpp could not write {path.name}"
+    assert silent
+    return unfinished.rename(path)

@@ -16,6 +16,8 @@ constexpr int kAttendTokens = 16;
 constexpr std::size_t kFetchBytes = 16 << 10;
 
 std::size_t width(int n) { return static_cast<std::size_t>(round_up(n, kPanel)); }
+// Blocks of a quantised row of n inputs.
+std::size_t blocks(int n) { return static_cast<std::size_t>(round_up(n, kScaleInputs) / kScaleInputs); }
 
 }  // namespace
 
@@ -30,12 +32,11 @@ Forward::Forward(const Weights& weights, const Kernels& kernels, KvCache& cache,
       context_width_(width(shape_.query_width())),
       inner_width_(width(shape_.inner)),
       logits_stride_(width(shape_.vocabulary)),
-      quantised_stride_(std::max({width_, context_width_, inner_width_}) + 64),
+      most_blocks_(std::max({blocks(shape_.width), blocks(shape_.query_width()), blocks(shape_.inner)})),
       scores_stride_(static_cast<std::size_t>(round_up(context_tokens, kBlockTokens) + kBlockTokens)),
       members_(static_cast<std::size_t>(team.size())) {
   for (auto& m : members_) {
-    m.quantised = Aligned<std::uint8_t>(kAlone * quantised_stride_);
-    m.inverse = Aligned<float>(kAlone);
+    m.quantised = Aligned<ActivationBlock>(kAlone * most_blocks_);
     m.normed = Aligned<float>(width_);
     m.scores = Aligned<float>(static_cast<std::size_t>(kernels.query_tile) * scores_stride_);
   }
@@ -49,8 +50,7 @@ float* Forward::run(const std::vector<Span>& spans, const std::function<void(int
   context_.reserve(count * context_width_);
   inner_.reserve(count * inner_width_);
   if (shape_.pre_post_norms) branch_.reserve(count * width_);
-  quantised_.reserve(count * quantised_stride_);
-  inverse_.reserve(count);
+  quantised_.reserve(count * most_blocks_);
   logits_.reserve(wanted_.size() * logits_stride_);
   // What takes less time than meeting does is done here.
   const bool few = count <= kAlone;
@@ -148,13 +148,10 @@ void Forward::product(int member, const Linear& linear, const Rows& rows, int co
                       const Linear* next) {
   auto& own = members_[static_cast<std::size_t>(member)];
   const bool alone = count <= kAlone;
-  std::uint8_t* to = alone ? own.quantised.data() : quantised_.data();
-  float* inverse = alone ? own.inverse.data() : inverse_.data();
-  // The stride follows this row's size, so that rows lie close; 64 more bytes keep rows of a power of two from sharing
-  // cache sets.
-  const ActivationView activations{to, inverse, width(rows.size) + 64};
+  ActivationBlock* to = alone ? own.quantised.data() : quantised_.data();
+  const ActivationView activations{to, blocks(rows.size)};   // rows lie close
   if (!alone)
-    team_.share(member, count, [&](int i) { quantise(member, rows, i, activations, to, inverse); });
+    team_.share(member, count, [&](int i) { quantise(member, rows, i, to, activations.stride); });
   bool ready = !alone;
 
   const auto view = linear.view();
@@ -162,7 +159,7 @@ void Forward::product(int member, const Linear& linear, const Rows& rows, int co
   const int groups = (linear.panels() + group - 1) / group;
   const int chunks = (count + kChunkRows - 1) / kChunkRows;
   team_.share(member, groups * chunks, [&](int i) {
-    for (int r = 0; !ready && r < count; ++r) quantise(member, rows, r, activations, to, inverse);
+    for (int r = 0; !ready && r < count; ++r) quantise(member, rows, r, to, activations.stride);
     ready = true;
     const int row = i / groups * kChunkRows;
     const int panel = i % groups * group;
@@ -179,8 +176,7 @@ Forward::Fetch Forward::fetch(int member, const Linear* next, int count) const {
   return {next->view().packed + begin, std::min(kFetchBytes, next->bytes() - begin) / 64 * 64};
 }
 
-void Forward::quantise(int member, const Rows& rows, int i, const ActivationView& view, std::uint8_t* to,
-                       float* inverse) {
+void Forward::quantise(int member, const Rows& rows, int i, ActivationBlock* to, std::size_t stride) {
   const auto from = static_cast<std::size_t>(rows.which != nullptr ? (*rows.which)[static_cast<std::size_t>(i)] : i);
   const float* row = rows.x + from * rows.stride;
   if (rows.norm != nullptr) {
@@ -188,7 +184,7 @@ void Forward::quantise(int member, const Rows& rows, int i, const ActivationView
     kernels_.norm(*rows.norm, row, normed);
     row = normed;
   }
-  inverse[i] = kernels_.quantize(row, round_up(rows.size, kLane), to + static_cast<std::size_t>(i) * view.stride);
+  kernels_.quantize(row, round_up(rows.size, kLane), to + static_cast<std::size_t>(i) * stride);
 }
 
 void Forward::add_normed(int member, const Norm& norm, int count) {

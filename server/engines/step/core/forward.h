@@ -71,7 +71,7 @@ class Forward {
   };
   Fetch fetch(int member, const Linear* next, int count) const;
   // Normalises and quantises row i into place i of `to`.
-  void quantise(int member, const Rows& rows, int i, const ActivationView& view, std::uint8_t* to, float* inverse);
+  void quantise(int member, const Rows& rows, int i, ActivationBlock* to, std::size_t stride);
   void add_normed(int member, const Norm& norm, int count);
   void place_heads(const Layer& layer, int index, int token, int head, const Span& span);
   void attend(int member, const Layer& layer, int index, const AttentionPiece& piece, const Span& span);
@@ -86,14 +86,14 @@ class Forward {
   std::vector<int> prompts_;   // tokens whose span has others too
   std::vector<AttentionPiece> pieces_;
   std::vector<int> wanted_;
-  std::size_t width_, qkv_width_, context_width_, inner_width_, logits_stride_, quantised_stride_, scores_stride_;
+  std::size_t width_, qkv_width_, context_width_, inner_width_, logits_stride_, most_blocks_, scores_stride_;
   struct Member {
-    Aligned<std::uint8_t> quantised;
-    Aligned<float> inverse, normed, scores;
+    Aligned<ActivationBlock> quantised;
+    Aligned<float> normed, scores;
   };
   std::vector<Member> members_;
-  Aligned<float> x_, qkv_, context_, inner_, branch_, logits_, inverse_;
-  Aligned<std::uint8_t> quantised_;
+  Aligned<float> x_, qkv_, context_, inner_, branch_, logits_;
+  Aligned<ActivationBlock> quantised_;
 };
 
 }  // namespace hearth::step

@@ -25,21 +25,22 @@ std::size_t place_of(int inputs4, int output, int input) {
 
 }  // namespace
 
-Linear::Linear(Arena& arena, int outputs, int inputs, bool biased, Store store, Activation activation)
+Linear::Linear(Arena& arena, int outputs, int inputs, bool biased, const Kernels& kernels, Store store,
+               Activation activation)
     : inputs_(inputs),
-      inputs4_(round_up(inputs, 16) / 4),
+      inputs4_(round_up(inputs, kScaleInputs) / 4),
       panels_(round_up(outputs, kPanel) / kPanel),
+      offset_(kernels.weight_offset),
       store_(store),
       activation_(activation) {
   const auto padded = static_cast<std::size_t>(panels_) * kPanel;
   packed_ = arena.take<std::int8_t>(bytes());
   inverse_scale_ = arena.take<float>(padded);
-  correction_ = arena.take<std::int32_t>(padded);
   if (biased) bias_ = arena.take<float>(padded);
 }
 
 template <typename Place>
-void Linear::pack(const ModelFile& file, const std::string& scope, int offset, Place place) {
+void Linear::pack(const ModelFile& file, const std::string& scope, Place place) {
   const auto& variable = need(file, scope + "/weight");
   const auto scales = file.floats(need(file, scope + "/weight_scale"), 0);
   const auto* bias = file.find(scope + "/bias");
@@ -54,38 +55,39 @@ void Linear::pack(const ModelFile& file, const std::string& scope, int offset, P
     file.int8s(variable, static_cast<std::size_t>(first) * length, static_cast<std::size_t>(count) * length, rows.data());
     for (int o = first; o < first + count; ++o) {
       const int to = place(o);
-      const auto sum = pack_row(rows.data() + static_cast<std::size_t>(o - first) * length, to);
-      if (!sum) throw ModelError("model.bin: '" + scope + "/weight' holds -128, which no converter writes");
+      if (!pack_row(rows.data() + static_cast<std::size_t>(o - first) * length, to))
+        throw ModelError("model.bin: '" + scope + "/weight' holds -128, which no converter writes");
       const float scale = scales[static_cast<std::size_t>(o)];
       if (!(std::isfinite(scale) && scale > 0.f))
         throw ModelError("model.bin: '" + scope + "/weight_scale' is not a positive number");
       inverse_scale_[to] = 1.f / scale;
-      correction_[to] = offset * *sum;
       if (bias != nullptr) bias_[to] = biases[static_cast<std::size_t>(o)];
     }
   }
 }
 
-std::optional<std::int32_t> Linear::pack_row(const std::int8_t* row, int output) {
-  std::int32_t sum = 0;
-  int least = 0;
-  for (int i = 0; i < inputs_; ++i) {   // a loop of its own, so that compilers make vectors of it
-    sum += row[i];
-    least = std::min<int>(least, row[i]);
-  }
-  if (least == -128) return std::nullopt;
+bool Linear::pack_row(const std::int8_t* row, int output) {
+  std::int8_t least = 0;
+  for (int i = 0; i < inputs_; ++i) least = std::min(least, row[i]);   // by itself, so that compilers make vectors of it
+  if (least == -128) return false;
   std::int8_t* to = packed_ + place_of(inputs4_, output, 0);
-  const int whole = inputs_ / 4 * 4;
-  for (int i = 0; i < whole; i += 4, to += 4 * kPanel) std::memcpy(to, row + i, 4);
-  std::copy(row + whole, row + inputs_, to);
-  return sum;
+  // An offset of 128 turns the sign bit. Padded inputs are zeros times whatever weight is there.
+  const std::uint32_t turn = static_cast<std::uint32_t>(offset_) * 0x01010101u;
+  for (int i = 0; i < inputs_; i += 4, to += 4 * kPanel) {
+    std::uint32_t four = 0;
+    std::memcpy(&four, row + i, static_cast<std::size_t>(std::min(4, inputs_ - i)));
+    four ^= turn;
+    std::memcpy(to, &four, 4);
+  }
+  return true;
 }
 
 Linear::Linear(Arena& arena, const ModelFile& file, const std::string& scope, const Kernels& kernels, Store store,
                Activation activation)
     : Linear(arena, static_cast<int>(need(file, scope + "/weight").shape.at(0)),
-             static_cast<int>(need(file, scope + "/weight").shape.at(1)), file.has(scope + "/bias"), store, activation) {
-  pack(file, scope, kernels.activation_offset, [](int o) { return o; });
+             static_cast<int>(need(file, scope + "/weight").shape.at(1)), file.has(scope + "/bias"), kernels, store,
+             activation) {
+  pack(file, scope, [](int o) { return o; });
 }
 
 Linear Linear::gated(Arena& arena, const ModelFile& file, const std::string& gate, const std::string& up,
@@ -93,22 +95,23 @@ Linear Linear::gated(Arena& arena, const ModelFile& file, const std::string& gat
   const auto& shape = need(file, gate + "/weight").shape;
   const int outputs = round_up(static_cast<int>(shape.at(0)), kLane) * 2;
   const bool biased = file.has(gate + "/bias") || file.has(up + "/bias");
-  Linear both(arena, outputs, static_cast<int>(shape.at(1)), biased, Store::kGated, activation);
+  Linear both(arena, outputs, static_cast<int>(shape.at(1)), biased, kernels, Store::kGated, activation);
   const auto in_turn = [](int o) { return o / kLane * kPanel + o % kLane; };
-  both.pack(file, gate, kernels.activation_offset, in_turn);
-  both.pack(file, up, kernels.activation_offset, [&](int o) { return in_turn(o) + kLane; });
+  both.pack(file, gate, in_turn);
+  both.pack(file, up, [&](int o) { return in_turn(o) + kLane; });
   return both;
 }
 
 LinearView Linear::view() const {
-  return {packed_, inverse_scale_, correction_, bias_, inputs4_, panels_, activation_, store_};
+  return {packed_, inverse_scale_, bias_, inputs4_ * 4 / kScaleInputs, panels_, activation_, store_};
 }
 
 void Linear::row(int output, float factor, float* to) const {
   const float scale = inverse_scale_[output];
   for (int i = 0; i < inputs_; i += 4) {
     const std::int8_t* four = packed_ + place_of(inputs4_, output, i);
-    for (int j = 0; j < 4 && i + j < inputs_; ++j) to[i + j] = static_cast<float>(four[j]) * scale * factor;
+    for (int j = 0; j < 4 && i + j < inputs_; ++j)
+      to[i + j] = static_cast<float>(static_cast<std::int8_t>(four[j] ^ offset_)) * scale * factor;
   }
 }
 

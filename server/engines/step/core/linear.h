@@ -1,6 +1,5 @@
 // Int8 weights of one linear layer, packed for the kernels (layout: kernels/kernels.h), with what their store fuses.
 #pragma once
-#include <optional>
 #include <string>
 
 #include "kernels/kernels.h"
@@ -30,18 +29,17 @@ class Linear {
   void row(int output, float factor, float* to) const;
 
  private:
-  Linear(Arena& arena, int outputs, int inputs, bool biased, Store store, Activation activation);
+  Linear(Arena& arena, int outputs, int inputs, bool biased, const Kernels& kernels, Store store, Activation activation);
   // Packs one matrix: its output o becomes packed output place(o).
   template <typename Place>
-  void pack(const ModelFile& file, const std::string& scope, int offset, Place place);
-  // Puts a weight row in its place; its sum, or nothing when it holds -128.
-  std::optional<std::int32_t> pack_row(const std::int8_t* row, int output);
+  void pack(const ModelFile& file, const std::string& scope, Place place);
+  // Puts a weight row in its place; false when it holds -128.
+  bool pack_row(const std::int8_t* row, int output);
 
   std::int8_t* packed_ = nullptr;
   float* inverse_scale_ = nullptr;
-  std::int32_t* correction_ = nullptr;
   float* bias_ = nullptr;        // null: none
-  int inputs_ = 0, inputs4_ = 0, panels_ = 0;
+  int inputs_ = 0, inputs4_ = 0, panels_ = 0, offset_ = 0;
   Store store_ = Store::kWrite;
   Activation activation_ = Activation::kNone;
 };

@@ -28,22 +28,31 @@ enum class Store : int {
 
 // Int8 weights of a linear layer, packed once at load. Outputs go in panels of 32, a panel in two blocks of 16. In
 // memory: for each panel, for each four inputs, for each block, for each of its 16 outputs, the four weights.
-// So one 64-byte vector is what a four-way int8 dot product wants, and a panel is read front to back.
+// So one 64-byte vector is what a four-way int8 dot product wants, and a panel is read front to back. Where the dot
+// product takes unsigned weights, each has Kernels::weight_offset added.
 struct LinearView {
   const int8_t* packed;
   const float* inverse_scale;    // an output; 0 where padded
-  const int32_t* correction;     // an output: the dot product an all-zero activation gives, see Kernels
   const float* bias;             // an output, or null
-  int inputs4;                   // groups of four inputs, a multiple of four
+  int blocks;                    // of inputs: as many as an ActivationView's rows have
   int panels;
   Activation activation;
   Store store;
 };
 
-// Activations, a row quantised by its own largest magnitude. Rows are `stride` bytes apart.
+// Inputs of a row that share a scale: the largest magnitude among them becomes 127. With one scale a row all inputs would
+// be rounded as coarsely as the largest of them wants, and a trained model has a few very large ones: that was most of
+// what int8 cost.
+inline constexpr int kScaleInputs = kLane;
+struct ActivationBlock {
+  int8_t values[kScaleInputs];
+  float scale;       // of one step
+  int32_t start;     // of a dot product: what takes back the offset of the weights
+};
+
+// Quantised activations. Rows are `stride` blocks apart.
 struct ActivationView {
-  const uint8_t* data;
-  const float* inverse_scale;
+  const ActivationBlock* data;
   size_t stride;
 };
 
@@ -83,14 +92,14 @@ struct Scan {
 
 struct Kernels {
   const char* name;
-  int activation_offset;       // added to a quantised activation to make it unsigned; the correction takes it back
+  int weight_offset;           // added to a weight to make it unsigned: 128 or 0
   int query_tile;
 
   // out[rows row0..row0+rows) of panels panel0..panel0+panels). Columns are padded to 16 and written as zeros there.
   void (*gemm)(const LinearView&, const ActivationView&, int row0, int rows, int panel0, int panels, float* out,
                size_t out_stride);
-  // Quantises n floats (a multiple of 16); returns the inverse scale.
-  float (*quantize)(const float* x, int n, uint8_t* out);
+  // Quantises n floats, a multiple of 16, to a block for each 16.
+  void (*quantize)(const float* x, int n, ActivationBlock* out);
   void (*norm)(const NormView&, const float* x, float* out);
   // Rotates pairs: (i, i+half), or (2i, 2i+1) when interleaved.
   void (*rotate)(float* x, const float* cosine, const float* sine, int half, bool interleaved);

@@ -10,8 +10,8 @@ namespace hearth::step {
 
 namespace {
 constexpr Kernels table(const char* name) {
-  return {name,     kOffset, kQueryTile, gemm,     quantize,      norm,    rotate,
-          store_kv, attend,  scan,       exp_sums, exp_sums_from, collect, softcap};
+  return {name,     kWeightOffset, kQueryTile, gemm,     quantize,      norm,    rotate,
+          store_kv, attend,        scan,       exp_sums, exp_sums_from, collect, softcap};
 }
 }  // namespace
 }  // namespace hearth::step

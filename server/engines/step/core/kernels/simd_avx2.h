@@ -1,5 +1,5 @@
 // 16 lanes as two AVX2 registers; int8 products by VNNI where the file that includes this is built with it (unsigned
-// activation times signed weight). Without it an unsigned-times-signed pair can exceed 16 bits, so the sign is moved to
+// weight times signed activation). Without it an unsigned-times-signed pair can exceed 16 bits, so the sign is moved to
 // the weight: |a| * sign(w, a) sums to at most 2 * 127 * 127, which fits. Weights are never -128 (checked at load).
 #pragma once
 #include <immintrin.h>
@@ -16,11 +16,11 @@
 namespace {
 
 #if defined(HEARTH_DPBUSD)
-constexpr int kOffset = 128;
+constexpr int kWeightOffset = 128;
 #else
-constexpr int kOffset = 0;
+constexpr int kWeightOffset = 0;
 #endif
-constexpr int kRowTile = 2;      // 8 accumulators of 16 registers
+constexpr int kRowTile = 2;      // 8 sums of 16 registers; the totals go to the first-level cache
 constexpr int kQueryTile = 3;
 constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 2 : 1; }
@@ -59,11 +59,10 @@ inline float vf_sum(vf x) {
   return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 inline float vf_hmax(vf x) {
-  float lanes[8];
-  _mm256_storeu_ps(lanes, _mm256_max_ps(x.a, x.b));
-  float most = lanes[0];
-  for (int i = 1; i < 8; ++i) most = lanes[i] > most ? lanes[i] : most;
-  return most;
+  const __m256 eight = _mm256_max_ps(x.a, x.b);
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 inline __m256 lanes_of(unsigned mask) {
   const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
@@ -101,24 +100,23 @@ inline void vf_store_half(uint16_t* p, vf v) {
 
 inline vi vi_zero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 inline vi vi_add(vi x, vi y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
-inline __m256i load8(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-inline vf vi_minus_to_float(vi x, const int32_t* b) {
-  return {_mm256_cvtepi32_ps(_mm256_sub_epi32(x.a, load8(b))), _mm256_cvtepi32_ps(_mm256_sub_epi32(x.b, load8(b + 8)))};
-}
+inline vi vi_set(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+inline vf vi_to_float(vi x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+inline vi vf_to_int(vf x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
 inline vw vw_load(const int8_t* p) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
 }
-inline __m256i spread(const uint8_t* p) {
+inline __m256i spread(const int8_t* p) {
   int32_t four;
   memcpy(&four, p, sizeof four);
   return _mm256_set1_epi32(four);
 }
 #if defined(HEARTH_DPBUSD)
-inline va va_spread(const uint8_t* p) { return spread(p); }
-inline __m256i dot_half(__m256i sum, va a, __m256i w) { return HEARTH_DPBUSD(sum, a, w); }
+inline va va_spread(const int8_t* p) { return spread(p); }
+inline __m256i dot_half(__m256i sum, va a, __m256i w) { return HEARTH_DPBUSD(sum, w, a); }
 #else
-inline va va_spread(const uint8_t* p) {
+inline va va_spread(const int8_t* p) {
   const __m256i x = spread(p);
   return {_mm256_abs_epi8(x), x};
 }
@@ -128,12 +126,18 @@ inline __m256i dot_half(__m256i sum, va a, __m256i w) {
 }
 #endif
 inline vi vi_dot(vi sum, va a, vw w) { return {dot_half(sum.a, a, w.a), dot_half(sum.b, a, w.b)}; }
-inline void va_store(uint8_t* p, vf rounded) {
-  const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(rounded.a), _mm256_cvtps_epi32(rounded.b));
+// The sum of 16 signed bytes.
+inline int32_t sum_of(__m128i bytes) {
+  const __m128i halves = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());
+  return _mm_cvtsi128_si32(halves) + _mm_cvtsi128_si32(_mm_unpackhi_epi64(halves, halves)) - 16 * 128;
+}
+// Their sum too.
+inline int32_t va_store(int8_t* p, vi x) {
+  const __m256i words = _mm256_packs_epi32(x.a, x.b);
   const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
   const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
-  // -127 .. 127 and 128 more: the offset turns the sign bit.
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_xor_si128(bytes, _mm_set1_epi8(static_cast<char>(kOffset))));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  return sum_of(bytes);
 }
 
 }  // namespace

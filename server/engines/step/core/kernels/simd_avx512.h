@@ -1,4 +1,4 @@
-// 16 lanes as one AVX-512 register; int8 products by VNNI (unsigned activation times signed weight).
+// 16 lanes as one AVX-512 register; int8 products by VNNI (unsigned weight times signed activation).
 #pragma once
 #include <immintrin.h>
 #include <stdint.h>
@@ -6,8 +6,8 @@
 
 namespace {
 
-constexpr int kOffset = 128;
-constexpr int kRowTile = 8;      // 16 accumulators; with more rows their addresses no longer fit the integer registers
+constexpr int kWeightOffset = 128;
+constexpr int kRowTile = 6;      // 12 sums and 12 totals of 32 registers
 constexpr int kQueryTile = 8;
 constexpr int value_vectors(int queries) { return queries <= 6 ? 4 : 3; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 4 : 2; }
@@ -49,19 +49,26 @@ inline void vf_store_half(uint16_t* p, vf v) {
 
 inline vi vi_zero() { return _mm512_setzero_si512(); }
 inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
-inline vf vi_minus_to_float(vi a, const int32_t* b) {
-  return _mm512_cvtepi32_ps(_mm512_sub_epi32(a, _mm512_loadu_si512(b)));
-}
+inline vi vi_set(int32_t x) { return _mm512_set1_epi32(x); }
+inline vf vi_to_float(vi a) { return _mm512_cvtepi32_ps(a); }
+inline vi vf_to_int(vf a) { return _mm512_cvtps_epi32(a); }
 inline vw vw_load(const int8_t* p) { return _mm512_loadu_si512(p); }
-inline va va_spread(const uint8_t* p) {
+inline va va_spread(const int8_t* p) {
   int32_t four;
   memcpy(&four, p, sizeof four);
   return _mm512_set1_epi32(four);
 }
-inline vi vi_dot(vi sum, va a, vw w) { return _mm512_dpbusd_epi32(sum, a, w); }
-inline void va_store(uint8_t* p, vf rounded) {
-  const __m512i v = _mm512_add_epi32(_mm512_cvtps_epi32(rounded), _mm512_set1_epi32(kOffset));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
+inline vi vi_dot(vi sum, va a, vw w) { return _mm512_dpbusd_epi32(sum, w, a); }
+// The sum of 16 signed bytes.
+inline int32_t sum_of(__m128i bytes) {
+  const __m128i halves = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());
+  return _mm_cvtsi128_si32(halves) + _mm_cvtsi128_si32(_mm_unpackhi_epi64(halves, halves)) - 16 * 128;
+}
+// Their sum too.
+inline int32_t va_store(int8_t* p, vi v) {
+  const __m128i bytes = _mm512_cvtepi32_epi8(v);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  return sum_of(bytes);
 }
 
 }  // namespace

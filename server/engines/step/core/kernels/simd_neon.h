@@ -6,8 +6,8 @@
 
 namespace {
 
-constexpr int kOffset = 0;
-constexpr int kRowTile = 3;      // 24 accumulators of 32 registers
+constexpr int kWeightOffset = 0;
+constexpr int kRowTile = 3;      // 24 sums of 32 registers; the totals go to the first-level cache
 constexpr int kQueryTile = 3;
 constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 2 : 1; }
@@ -85,11 +85,13 @@ inline vi vi_add(vi a, vi b) {
   for (int i = 0; i < 4; ++i) a.r[i] = vaddq_s32(a.r[i], b.r[i]);
   return a;
 }
-inline vf vi_minus_to_float(vi a, const int32_t* b) {
-  return quarters([&](int i) { return vcvtq_f32_s32(vsubq_s32(a.r[i], vld1q_s32(b + 4 * i))); });
+inline vi vi_set(int32_t x) { return {{vdupq_n_s32(x), vdupq_n_s32(x), vdupq_n_s32(x), vdupq_n_s32(x)}}; }
+inline vf vi_to_float(vi a) { return quarters([&](int i) { return vcvtq_f32_s32(a.r[i]); }); }
+inline vi vf_to_int(vf a) {
+  return {{vcvtq_s32_f32(a.r[0]), vcvtq_s32_f32(a.r[1]), vcvtq_s32_f32(a.r[2]), vcvtq_s32_f32(a.r[3])}};
 }
 inline vw vw_load(const int8_t* p) { return {{vld1q_s8(p), vld1q_s8(p + 16), vld1q_s8(p + 32), vld1q_s8(p + 48)}}; }
-inline va va_spread(const uint8_t* p) {
+inline va va_spread(const int8_t* p) {
   int32_t four;
   memcpy(&four, p, sizeof four);
   return vreinterpretq_s8_s32(vdupq_n_s32(four));
@@ -98,10 +100,12 @@ inline vi vi_dot(vi sum, va a, vw w) {
   for (int i = 0; i < 4; ++i) sum.r[i] = vdotq_s32(sum.r[i], w.r[i], a);
   return sum;
 }
-inline void va_store(uint8_t* p, vf rounded) {
-  const int16x8_t low = vcombine_s16(vqmovn_s32(vcvtq_s32_f32(rounded.r[0])), vqmovn_s32(vcvtq_s32_f32(rounded.r[1])));
-  const int16x8_t high = vcombine_s16(vqmovn_s32(vcvtq_s32_f32(rounded.r[2])), vqmovn_s32(vcvtq_s32_f32(rounded.r[3])));
-  vst1q_s8(reinterpret_cast<int8_t*>(p), vcombine_s8(vqmovn_s16(low), vqmovn_s16(high)));
+// Their sum too, which without an offset nobody asks for.
+inline int32_t va_store(int8_t* p, vi a) {
+  const int16x8_t low = vcombine_s16(vqmovn_s32(a.r[0]), vqmovn_s32(a.r[1]));
+  const int16x8_t high = vcombine_s16(vqmovn_s32(a.r[2]), vqmovn_s32(a.r[3]));
+  vst1q_s8(p, vcombine_s8(vqmovn_s16(low), vqmovn_s16(high)));
+  return vaddvq_s32(vaddq_s32(vaddq_s32(a.r[0], a.r[1]), vaddq_s32(a.r[2], a.r[3])));
 }
 
 }  // namespace

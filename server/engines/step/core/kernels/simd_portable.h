@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr int kOffset = 0;
+constexpr int kWeightOffset = 0;
 constexpr int kRowTile = 2;
 constexpr int kQueryTile = 2;
 constexpr int value_vectors(int) { return 2; }
@@ -111,11 +111,21 @@ inline vi vi_add(vi x, const vi& y) {
   for (int i = 0; i < 16; ++i) x.v[i] += y.v[i];
   return x;
 }
-inline vf vi_minus_to_float(const vi& x, const int32_t* b) {
-  return lanes([&](int i) { return static_cast<float>(x.v[i] - b[i]); });
+inline vi vi_set(int32_t x) {
+  vi r;
+  for (int i = 0; i < 16; ++i) r.v[i] = x;
+  return r;
+}
+inline vf vi_to_float(const vi& x) {
+  return lanes([&](int i) { return static_cast<float>(x.v[i]); });
+}
+inline vi vf_to_int(const vf& x) {
+  vi r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<int32_t>(x.v[i]);
+  return r;
 }
 inline vw vw_load(const int8_t* p) { return {p}; }
-inline va va_spread(const uint8_t* p) { va r; memcpy(r.v, p, 4); return r; }
+inline va va_spread(const int8_t* p) { va r; memcpy(r.v, p, 4); return r; }
 inline vi vi_dot(vi sum, const va& a, vw w) {
   for (int i = 0; i < 16; ++i) {
     const int8_t* q = w.p + 4 * i;
@@ -123,11 +133,14 @@ inline vi vi_dot(vi sum, const va& a, vw w) {
   }
   return sum;
 }
-inline void va_store(uint8_t* p, const vf& rounded) {
+// Their sum too.
+inline int32_t va_store(int8_t* p, const vi& x) {
+  int32_t sum = 0;
   for (int i = 0; i < 16; ++i) {
-    const int8_t q = static_cast<int8_t>(rounded.v[i]);
-    memcpy(p + i, &q, 1);
+    p[i] = static_cast<int8_t>(x.v[i]);
+    sum += x.v[i];
   }
+  return sum;
 }
 
 }  // namespace
