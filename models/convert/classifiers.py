@@ -15,6 +15,7 @@ from models.convert.contract import CannotConvert, Converted, Mismatch, Request
 from models.convert.encoders import Floats, load, pooled, write_body
 from models.convert.selfcheck import NAME, require_exact, rounded
 from models.convert.source import Source
+from models.probabilities import sigmoid, softmax
 
 FILE = "head.npz"
 ALLOWED_DIFFERENCE = 0.1
@@ -131,10 +132,7 @@ def _require_served(wanted: Floats, served: Floats, kind: Literal["softmax", "si
 
 
 def _probabilities(logits: Floats, kind: Literal["softmax", "sigmoid"]) -> Floats:
-    if kind == "sigmoid":
-        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
+    return sigmoid(logits) if kind == "sigmoid" else softmax(logits)
 
 
 def _place(key: str) -> tuple[int, str]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.extras import how_to_install
+from models.probabilities import softmax
 
 Floats = npt.NDArray[np.float32]
 
@@ -93,7 +94,7 @@ def fit(vectors: Floats, labels: Sequence[str]) -> Fitted:
         round(float(temperature), 4),
         tuple(map(int, logits.argmax(axis=1))),
         tuple(map(int, truth)),
-        _calibration_error(_softmax(logits / temperature), truth),
+        _calibration_error(softmax(logits / temperature), truth),
     )
 
 
@@ -135,13 +136,8 @@ def _parameters(regression: Any, labels: int) -> tuple[npt.NDArray[np.float64], 
     return weight, bias
 
 
-def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
 def _loss(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int64], temperature: float) -> float:
-    chosen = _softmax(logits / temperature)[np.arange(len(truth)), truth]
+    chosen = softmax(logits / temperature)[np.arange(len(truth)), truth]
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from models.probabilities import softmax
 from models.registry import ModelCard
 from server.errors import InvalidValue
 from server.tasks.encoding import Classification, Embedding, unit
@@ -101,8 +102,7 @@ class ZeroShot:
                 answers.append([float(1 / (1 + np.exp(-PREDICATE_SHARPNESS * (cosine - PREDICATE_MIDDLE))))])
             else:
                 cosines = np.array([float(subject @ vectors[option.text]) for option in question.options])
-                powers = np.exp(CHOICE_SHARPNESS * (cosines - cosines.max()))
-                answers.append([float(p) for p in powers / powers.sum()])
+                answers.append(softmax(CHOICE_SHARPNESS * cosines).tolist())
         return Done(answers, done.usage, done.timing)
 
 

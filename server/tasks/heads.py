@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.cards import Activation, HeadSpec
+from models.probabilities import sigmoid, softmax
 
 Floats = npt.NDArray[np.float32]
 
@@ -65,9 +66,8 @@ class Head:
             hidden = ACTIVATIONS[self.spec.activation](_product(hidden, self._dense) + self._dense_bias)
         logits = (_product(hidden, self._weight) + self._bias) / np.float32(self.spec.temperature)
         if self.spec.kind == "sigmoid":
-            return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+            return sigmoid(logits)
+        return softmax(logits)
 
     def pool(self, probabilities: Floats, tokens: Sequence[int]) -> Floats:
         """One text's probabilities from those of its chunks (docs/classification.md has the comparison of rules).

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.probabilities import softmax
 from models.registry import ModelCard
 from server.batching.job import Timing
 from server.engines.rows import Generated, GenerationRow
@@ -128,8 +129,7 @@ def _answer(question: Question, rows: Scored, logprobs: dict[Row, float]) -> Seq
     """The probabilities of a question's answers, from the mean log-probabilities of their tokens."""
     pairs = zip(rows.informed, rows.blind, strict=True)
     gains = np.array([logprobs[informed] - logprobs[blind] for informed, blind in pairs])
-    powers = np.exp(gains - gains.max())
-    probabilities = [float(p) for p in powers / powers.sum()]
+    probabilities: list[float] = softmax(gains).tolist()
     return probabilities[:1] if question.is_predicate else probabilities
 
 
