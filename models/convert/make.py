@@ -38,6 +38,7 @@ def convert(source: Source, models_dir: Path, name: str, request: Request) -> Pa
     Raises:
         CannotConvert: the name is taken, or the repository cannot be converted. Nothing is left behind.
         Mismatch: the self-check failed.
+        SourceError: the repository's files are damaged.
     """
     converter = converter_for(source)
     made = require_name(models_dir, name)

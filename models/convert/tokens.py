@@ -103,7 +103,7 @@ class Tokens:
 
 def _tokenizer_json(source: Source) -> str:
     if source.has(FILE):
-        return source.path(FILE).read_text("utf-8")
+        return source.text(FILE)
     from transformers import AutoTokenizer
 
     try:

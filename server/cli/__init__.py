@@ -23,9 +23,11 @@ EXAMPLES = """examples:
   hearth train classifier --data feedback.csv --name feedback
   hearth chat
   hearth list --json
-  hearth pull Qwen/Qwen2.5-0.5B-Instruct --name qwen
+  hearth pull qwen3:0.6b
+  hearth pull bartowski/SmolLM2-360M-Instruct-GGUF:Q8_0 --name smol
+  hearth convert some-model.Q4_K_M.gguf
   hearth pull cardiffnlp/twitter-roberta-base-sentiment --labels negative,neutral,positive
-  hearth rm qwen
+  hearth rm smol
   hearth bench --model translate --clients 1,32
 """
 
@@ -157,12 +159,12 @@ def _bulk_arguments(command: argparse.ArgumentParser, model: str | None) -> None
 
 def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     pull = command("pull", "download a model from a hub and convert it")
-    pull.add_argument("repository", metavar="ID", help="owner/name on the hub")
+    pull.add_argument("name_of", metavar="ID", help="owner/name on the hub, owner/name:Q4_K_M, or a name as qwen3:0.6b")
     pull.add_argument("--revision", metavar="REVISION", help="a branch, a tag or a commit (default: the main branch)")
     pull.add_argument("--offline", action="store_true", help="ask nobody: take what was downloaded before")
     pull.add_argument("--token-file", type=Path, metavar="FILE", help="with a token, for repositories that want one")
-    convert = command("convert", "convert a model as a hub keeps it: a folder, or a hub's id")
-    convert.add_argument("source", metavar="FOLDER|ID")
+    convert = command("convert", "convert a model: a GGUF file, a folder as a hub keeps it, or a hub's id")
+    convert.add_argument("source", metavar="FILE|FOLDER|ID")
     for each in (pull, convert):
         each.add_argument("--name", metavar="NAME", help="the id of the new model (default: the repository's name)")
         each.add_argument(
@@ -176,6 +178,12 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
             type=int,
             metavar="N",
             help="most tokens of a row (default: the model's, up to 8192)",
+        )
+        each.add_argument(
+            "--check",
+            choices=("passage", "original", "structure"),
+            default="passage",
+            help="what a decoder is held against: a text that must be likely, transformers (needs torch), neither",
         )
         each.add_argument(
             "--labels",

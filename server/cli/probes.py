@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from models.convert import Probe
+from models.convert.contract import Probe, surprises_of
 from models.convert.probe import open_loop
 from server.batching.cores import usable_cores
 from server.engines.step.support import config, core, positions, supports
@@ -48,16 +48,26 @@ class _Step:
 
     def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """See `Probe`."""
+        return np.concatenate(list(self._parts(ids)))
+
+    def surprises(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
+        """See `Probe`."""
+        found, at = [], 1
+        for part in self._parts(ids):
+            found.append(surprises_of(part, ids[at : at + len(part)]))
+            at += len(part)
+        return np.concatenate(found)
+
+    def _parts(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """The logits after the ids, some positions at a time."""
         row = self._decoder.open(ids)
-        parts = []
         while left := self._decoder.pending(row):
             count = min(CHUNK_TOKENS, left)
             if not self._decoder.reserve(row, count):
                 raise RuntimeError("the cache has no room for a self-check")
-            parts.append(self._decoder.logits([row], [count]))
+            yield self._decoder.logits([row], [count])
         self._decoder.close(row)
         self._decoder.forget_prefixes()
-        return np.concatenate(parts)
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
         """See `Probe`."""

@@ -13,6 +13,7 @@ from typing import Any
 import openai
 import pytest
 
+from models.convert import table
 from models.registry import read_card
 from server.cli import main, models
 from server.engines.step.support import core
@@ -172,10 +173,11 @@ def test_what_cannot_be_pulled_is_said_before_anything_is_made(
 def test_without_torch_it_is_said_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(models, "NEEDED", ("no_such_package",))
-    (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
-    assert main(["convert", str(tmp_path), "--name", "a", "--models-dir", str(tmp_path)]) == 1
-    assert re.search("to install: pip install .*transformers>=5", capsys.readouterr().err)
+    monkeypatch.setattr(table, "TORCH", ("no_such_package",))
+    for architecture, check in (("BertModel", "passage"), ("LlamaForCausalLM", "original")):
+        (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+        assert main(["convert", str(tmp_path), "--name", "a", "--check", check, "--models-dir", str(tmp_path)]) == 1
+        assert re.search("no_such_package; to install: pip install .*transformers>=5", capsys.readouterr().err)
 
 
 def test_a_model_is_removed_also_a_damaged_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
