@@ -48,6 +48,8 @@ _GPT2 = {
     "ffn_up": "mlp.c_fc",
     "ffn_down": "mlp.c_proj",
 }
+_STARCODER2 = {**_LAYER, "ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}
+_PHI3 = {**_LAYER, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}
 _GPT2_ENDS = {
     "token_embd.weight": "transformer.wte.weight",
     "position_embd.weight": "transformer.wpe.weight",
@@ -69,7 +71,13 @@ _KEYS = {
     "rope.freq_base": "rope_theta",
     "attn_logit_softcapping": "attn_logit_softcapping",
     "final_logit_softcapping": "final_logit_softcapping",
+    "embedding_scale": "embedding_multiplier",
+    "residual_scale": "residual_multiplier",
+    "attention.scale": "attention_multiplier",
+    "logit_scale": "logits_scaling",
 }
+_COMPUTED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+"""Tensors that are facts: `config_of` reads them."""
 _LLAMA3_FACTORS = (8.0, 32.0, 16.0, 4.0)
 _LLAMA3_ORIGINAL_TOKENS = 8192
 
@@ -108,6 +116,16 @@ def _gpt2(config: dict[str, Any]) -> Mapping[str, Any]:
     return {new: config[old] for old, new in names.items() if old in config}
 
 
+def _starcoder2(config: dict[str, Any]) -> Mapping[str, Any]:
+    return {"norm_epsilon": config.get("layer_norm_epsilon"), "use_bias": config["attention_bias"]}
+
+
+def _minicpm(config: dict[str, Any]) -> Mapping[str, Any]:
+    """MiniCPM is Granite with queries scaled as usual."""
+    width, heads = config.get("hidden_size", 0), config.get("num_attention_heads", 1)
+    return {"attention_multiplier": config.get("head_dim", max(1, width // heads)) ** -0.5}
+
+
 def _window_off(config: dict[str, Any]) -> Mapping[str, Any]:
     return {"sliding_window": None}
 
@@ -119,6 +137,12 @@ DIALECTS: Mapping[str, Dialect] = {
     "gemma": Dialect("GemmaForCausalLM", norm_less=1.0),
     "gemma2": Dialect("Gemma2ForCausalLM", _AROUND, norm_less=1.0, facts=_gemma_scale(46)),
     "gemma3": Dialect("Gemma3ForCausalLM", _AROUND, norm_less=1.0, facts=_gemma_scale(62)),
+    "granite": Dialect("GraniteForCausalLM", permuted=True),
+    "minicpm": Dialect("GraniteForCausalLM", permuted=True, facts=_minicpm),
+    "smollm3": Dialect("SmolLM3ForCausalLM", permuted=True),
+    "ernie4_5": Dialect("Ernie4_5ForCausalLM"),
+    "starcoder2": Dialect("Starcoder2ForCausalLM", _STARCODER2, facts=_starcoder2),
+    "phi3": Dialect("Phi3ForCausalLM", _PHI3),
     "gpt2": Dialect("GPT2LMHeadModel", _GPT2, _GPT2_ENDS, "transformer.h.", turned=True, facts=_gpt2),
 }
 """By ``general.architecture``."""
@@ -179,7 +203,7 @@ def hub_tensors(facts: Mapping[str, Any], tensors: Tensors, config: Mapping[str,
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         match = _BLOCK.fullmatch(name)
-        if name == "rope_freqs.weight":  # read in `config_of`
+        if name in _COMPUTED:
             continue
         if match is None or match[2] not in layer:
             hub = ends.get(name, name)
@@ -213,6 +237,13 @@ def _unpermuted(tensor: Tensor, heads: Any) -> Tensor:
 
 def _scaling(facts: Mapping[str, Any], name: str, tensors: Tensors) -> dict[str, Any]:
     kind = facts.get(f"{name}.rope.scaling.type")
+    if "rope_factors_short.weight" in tensors:
+        return {
+            "rope_type": "longrope",
+            "short_factor": whole(tensors["rope_factors_short.weight"]).reshape(-1).tolist(),
+            "attention_factor": facts.get(f"{name}.rope.scaling.attn_factor"),
+            "original_max_position_embeddings": facts.get(f"{name}.rope.scaling.original_context_length"),
+        }
     if "rope_freqs.weight" in tensors:
         base = facts.get(f"{name}.rope.freq_base", 10000.0)
         return _llama3(whole(tensors["rope_freqs.weight"]).reshape(-1), float(base))

@@ -75,6 +75,10 @@ class Decoder:
     """Which layers have a bias: ``qkv``, ``out``, ``mlp``."""
     factors: Mapping[str, float] = field(default_factory=dict)
     """What the weights are multiplied with, by the end of their names."""
+    logits_factor: float = 1.0
+    """What the logits are multiplied with."""
+    rotated_factor: float = 1.0
+    """What those places of queries and keys are multiplied with that rotate."""
 
     @property
     def window(self) -> int | None:
@@ -111,14 +115,17 @@ def scalars(decoder: Decoder) -> dict[str, Scalar]:
         "activation": np.int8(ACTIVATIONS[decoder.activation]),
         "alignment_layer": np.int16(-1),
         "alignment_heads": np.int16(1),
-        "scale_embeddings": np.int8(decoder.embedding_factor is not None),
+        "scale_embeddings": np.int8(0),
         "alibi": np.int8(0),
         "alibi_use_positive_positions": np.int8(0),
         "scale_alibi": np.int8(0),
         "start_from_zero_embedding": np.int8(0),
     }
-    if decoder.embedding_factor is not None:
+    if decoder.embedding_factor == decoder.width**0.5:  # a flag says that it is the root, a float what it is
+        found["scale_embeddings"] = np.int8(1)
         found["embeddings/multiply_by_sqrt_depth"] = np.float32(decoder.embedding_factor)
+    elif decoder.embedding_factor is not None:
+        found["scale_embeddings"] = np.float32(decoder.embedding_factor)
     if decoder.final_softcap is not None:
         found["final_logit_softcapping"] = np.float32(decoder.final_softcap)
     if rms:

@@ -17,6 +17,11 @@ class Stated:
         self._table = {**defaults, **{key: value for key, value in table.items() if value is not None}}
         self._null = {key for key, value in table.items() if value is None}
 
+    @property
+    def table(self) -> Mapping[str, Any]:
+        """Everything that is stated, or assumed."""
+        return self._table
+
     def has(self, name: str) -> bool:
         """Whether it is stated, or assumed."""
         return self._table.get(name) is not None
@@ -39,6 +44,14 @@ class Stated:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
             raise CannotConvert(f"config.json: {name} is {_short(value)}, and must be a whole number from 1 to {most}.")
         return value
+
+    def window(self, name: str = "sliding_window") -> int:
+        """How many tokens a layer sees; 0 where it is not stated, or null: all.
+
+        Raises:
+            CannotConvert: it is no number of tokens.
+        """
+        return self.integer(name) if self.has(name) and not self.is_null(name) else 0
 
     def number(self, name: str, otherwise: float | None = None) -> float:
         """A number above 0.

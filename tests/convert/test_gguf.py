@@ -136,7 +136,7 @@ def test_llama_3s_positions_are_told_by_their_factors(factor: float) -> None:
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
-        ({"general__architecture": "mamba"}, "a model of the architecture 'mamba'; known here: gemma, gemma2"),
+        ({"general__architecture": "mamba"}, "a model of the architecture 'mamba'; known here: ernie4_5, gemma"),
         ({"llama__expert_count": 8}, "a mixture of experts"),
         ({"llama__rope__scaling__type": "yarn"}, "Positions are scaled by 'yarn'"),
         ({"llama__rope__dimension_count": 8}, "rotates a part of each head only"),

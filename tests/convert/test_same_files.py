@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 from models.convert.architectures import page_of
 from models.convert.decoder_files import write_decoder
 from models.convert.opened import open_path
-from tests.convert.decoder_repositories import KINDS, write
+from tests.convert.decoder_repositories import KINDS, change, write
 from tests.convert.model_files import read_variables
 
 THEIRS = [kind for kind, (name, _) in KINDS.items() if f"{name}Config" in (
@@ -99,3 +99,45 @@ def test_what_a_page_assumes_is_what_the_configuration_class_does(tmp_path: Path
     rope = theirs.get("rope_parameters") or {}
     rope = rope.get("full_attention", rope)
     assert rope.get("rope_theta", page.defaults.get("rope_theta")) == page.defaults.get("rope_theta")
+
+
+def test_the_text_of_a_model_that_sees_is_the_model_of_text(tmp_path: Path) -> None:
+    """Gemma 3 from 4B on: the text model's weights have other names, its facts stand in a section."""
+    import torch
+    import transformers
+
+    text = write(tmp_path / "text", "gemma3")
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(text)
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.Gemma3Config(
+        text_config=model.config.to_dict(), vision_config={**vision, "image_size": 28, "patch_size": 14}
+    )
+    both: Any = transformers.Gemma3ForConditionalGeneration(config)
+    with torch.no_grad():
+        both.model.language_model.load_state_dict(model.model.state_dict())
+    both.tie_weights()
+    both.save_pretrained(tmp_path / "sees")
+    for name in ("text", "sees"):
+        source = open_path(tmp_path / name)
+        (tmp_path / f"{name}-made").mkdir()
+        write_decoder(source, page_of(source.architecture).decoder(source.config), tmp_path / f"{name}-made", "int8")
+    assert open_path(tmp_path / "sees").architecture == "Gemma3ForConditionalGeneration"
+    assert (tmp_path / "sees-made/model.bin").read_bytes() == (tmp_path / "text-made/model.bin").read_bytes()
+
+
+def test_minicpm_is_granite_with_its_factors_written_otherwise(tmp_path: Path) -> None:
+    """Transformers has no MiniCPM; its network is Granite's."""
+    for name in ("granite", "minicpm"):
+        write(tmp_path / name, "granite", attention_multiplier=0.25)
+    layers, width = 2, 64
+    about = {"scale_emb": 3.0, "scale_depth": 0.6 * layers**0.5, "dim_model_base": width / 4.0}
+    change(tmp_path / "minicpm/config.json", architectures=["MiniCPMForCausalLM"], **about)
+    for name in ("granite", "minicpm"):
+        source = open_path(tmp_path / name)
+        (tmp_path / f"{name}-made").mkdir()
+        write_decoder(source, page_of(source.architecture).decoder(source.config), tmp_path / f"{name}-made", "int8")
+    granite, minicpm = (read_variables(tmp_path / f"{name}-made/model.bin")[0] for name in ("granite", "minicpm"))
+    scales = {name for name in granite if name.endswith("queries_scale")}  # a quarter is one over the root of 16
+    assert granite.keys() - minicpm.keys() == scales
+    different = [name for name in minicpm if not np.allclose(granite[name], minicpm[name], rtol=1e-6)]
+    assert different == []

@@ -6,7 +6,7 @@ from typing import Any
 from models.convert.architectures.page import Page, Variable, Weights
 from models.convert.network import Decoder, norm_names
 from models.convert.stated import Stated
-from models.convert.tensors.base import Joined
+from models.convert.tensors.base import Joined, scaled
 
 Names = Mapping[str, str]
 
@@ -55,7 +55,7 @@ def _llama(stated: Stated) -> Decoder:
 
 def _mistral(stated: Stated) -> Decoder:
     facts = common(stated)
-    window = 0 if stated.is_null("sliding_window") else stated.integer("sliding_window")
+    window = stated.window()
     return Decoder(**facts, windows=(window,) * facts["layers"])
 
 
@@ -83,7 +83,7 @@ def ends(d: Decoder, take: Weights, embeddings: str, norm: str) -> Iterator[Vari
     yield "layer_norm/gamma", take.take(norm, d.width)
     # A file may hold both though they are said to be one; what it holds is what was trained.
     last = table if d.tied and not take.has(PROJECTION) else take.take(PROJECTION, d.vocabulary, d.width)
-    yield "projection/weight", last
+    yield "projection/weight", scaled(last, d.logits_factor)
 
 
 def attention(d: Decoder, take: Weights, layer: str, here: str) -> Iterator[Variable]:
