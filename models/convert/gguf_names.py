@@ -75,6 +75,7 @@ _KEYS = {
     "residual_scale": "residual_multiplier",
     "attention.scale": "attention_multiplier",
     "logit_scale": "logits_scaling",
+    "expert_shared_feed_forward_length": "shared_intermediate_size",
 }
 _COMPUTED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors that are facts: `config_of` reads them."""
@@ -120,6 +121,12 @@ def _starcoder2(config: dict[str, Any]) -> Mapping[str, Any]:
     return {"norm_epsilon": config.get("layer_norm_epsilon"), "use_bias": config["attention_bias"]}
 
 
+def _granite4(config: dict[str, Any]) -> Mapping[str, Any]:
+    """Granite 4 without Mamba and experts: the inner layer is the one that would be shared."""
+    shared = config.get("shared_intermediate_size")
+    return {"intermediate_size": shared} if shared else {}
+
+
 def _minicpm(config: dict[str, Any]) -> Mapping[str, Any]:
     """MiniCPM is Granite with queries scaled as usual."""
     width, heads = config.get("hidden_size", 0), config.get("num_attention_heads", 1)
@@ -137,7 +144,8 @@ DIALECTS: Mapping[str, Dialect] = {
     "gemma": Dialect("GemmaForCausalLM", norm_less=1.0),
     "gemma2": Dialect("Gemma2ForCausalLM", _AROUND, norm_less=1.0, facts=_gemma_scale(46)),
     "gemma3": Dialect("Gemma3ForCausalLM", _AROUND, norm_less=1.0, facts=_gemma_scale(62)),
-    "granite": Dialect("GraniteForCausalLM", permuted=True),
+    "granite": Dialect("GraniteForCausalLM", permuted=True, facts=_granite4),
+    "granitehybrid": Dialect("GraniteForCausalLM", permuted=True, facts=_granite4),
     "minicpm": Dialect("GraniteForCausalLM", permuted=True, facts=_minicpm),
     "smollm3": Dialect("SmolLM3ForCausalLM", permuted=True),
     "ernie4_5": Dialect("Ernie4_5ForCausalLM"),

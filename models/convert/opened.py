@@ -53,13 +53,14 @@ def source_of_gguf(path: Path, repository: str = "", revision: str | None = None
     files = gguf_files(path)
     with ExitStack() as stack:
         read = read_gguf([_opened(file, stack) for file in files])
+        config = config_of(read.facts, read.tensors)
     facts = read.facts
     texts = tokenizer_files(facts)
     licence = str(facts.get("general.license", "")).strip()
     if licence:
         texts["README.md"] = f"---\nlicense: {licence.splitlines()[0]}\n---\n"
     name = repository or path.stem
-    return Source(path.parent, name, revision, config_of(facts, read.tensors), texts, files)
+    return Source(path.parent, name, revision, config, texts, files)
 
 
 def gguf_files(path: Path) -> tuple[Path, ...]:

@@ -46,12 +46,12 @@ class Stated:
         return value
 
     def window(self, name: str = "sliding_window") -> int:
-        """How many tokens a layer sees; 0 where it is not stated, or null: all.
+        """How many tokens a layer sees; 0 where it is not stated, null or 0: all.
 
         Raises:
             CannotConvert: it is no number of tokens.
         """
-        return self.integer(name) if self.has(name) and not self.is_null(name) else 0
+        return self.integer(name) if self.get(name) and not self.is_null(name) else 0
 
     def number(self, name: str, otherwise: float | None = None) -> float:
         """A number above 0.

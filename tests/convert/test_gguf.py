@@ -22,8 +22,10 @@ from models.registry import read_card, verify
 from models.tokenizers import HuggingFaceTokenizer, load_tokenizer
 from server.cli.probes import open_served
 from tests.convert.decoder_repositories import byte_level
+from tests.convert.model_files import read_variables
 from tests.convert.test_tensors import NUMBERS
 from tests.convert.weight_files import (
+    DIM,
     llama_facts,
     llama_gguf_tensors,
     write_gguf,
@@ -131,6 +133,17 @@ def test_llama_3s_positions_are_told_by_their_factors(factor: float) -> None:
     every["rope_freqs.weight"] = InMemory(factors * 1.1)
     with pytest.raises(CannotConvert, match="that are not Llama 3's"):
         config_of(facts, every)
+
+
+def test_facts_that_a_gguf_keeps_as_tensors_are_read_from_the_file(tmp_path: Path) -> None:
+    facts = llama_facts() | {"llama.rope.freq_base": 500000.0}
+    factors = llama3_factors(DIM // 2, 500000.0, 32.0)
+    arrays = llama_gguf_tensors(len(facts["tokenizer.ggml.tokens"])) | {"rope_freqs.weight": factors}
+    card = made(write_gguf(tmp_path / "a.gguf", facts, arrays), tmp_path / "models")
+    variables, _ = read_variables(card.path("model.bin"))
+    attention = "decoder/layer_1/self_attention"
+    assert float(variables[f"{attention}/rotary_scaling_factor"]) == 32
+    assert int(variables[f"{attention}/original_max_position_embeddings"]) == 8192
 
 
 @pytest.mark.parametrize(
