@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   hearth classify --model sentiment reviews.csv --field comment -o scored.csv
   hearth train classifier --data feedback.csv --name feedback
   hearth chat
+  hearth run smollm2:135m
   hearth list --json
   hearth pull qwen3:0.6b
   hearth pull bartowski/SmolLM2-360M-Instruct-GGUF:Q8_0 --name smol
@@ -78,13 +79,14 @@ def _run(command: str, options: dict[str, Any]) -> int:
         from server.cli import train
 
         return train.classifier(**options)
-    from server.cli import bench, bulk, chat, inspect, key, models  # loaded late: a server needs none of them
+    from server.cli import bench, bulk, chat, inspect, key, models, run  # loaded late: a server needs none of them
     from server.cli.client import CallFailed
 
     commands: dict[str, Callable[..., int]] = {
         "translate": bulk.translate,
         "classify": bulk.classify,
         "chat": chat.chat,
+        "run": run.run,
         "list": inspect.list_models,
         "show": inspect.show_model,
         "doctor": inspect.doctor,
@@ -124,6 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--model", default="assistant", metavar="NAME")
     chat.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
     _server_arguments(chat)
+    run = command("run", "talk to a model: pull it if it is not here, serve it if nobody does")
+    run.add_argument("name_of", metavar="NAME", help="a model that is here, a name as smollm2:135m, or owner/name")
+    run.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
+    run.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="the folder of all models")
+    _server_arguments(run)
     listing = command("list", "list the models of a running server")
     show = command("show", "show all that is known of one model of a running server")
     show.add_argument("name", metavar="NAME")
