@@ -23,9 +23,9 @@ from models.tokenizers import HuggingFaceTokenizer, load_tokenizer
 from server.cli.probes import open_served
 from tests.convert.decoder_repositories import byte_level
 from tests.convert.model_files import read_variables
-from tests.convert.test_tensors import NUMBERS
 from tests.convert.weight_files import (
     DIM,
+    NUMBERS,
     llama_facts,
     llama_gguf_tensors,
     write_gguf,

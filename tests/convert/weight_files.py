@@ -14,6 +14,7 @@ import tokenizers
 from tests.convert.decoder_repositories import CHAT_ML, byte_level, write_json
 
 Arrays = Mapping[str, np.ndarray]
+NUMBERS = np.random.default_rng(0).normal(0, 1, (6, 8)).astype(np.float32)
 WIDTH, INNER, LAYERS, HEADS, KV_HEADS, DIM = 64, 96, 2, 4, 2, 16
 
 _KINDS = {"float64": "F64", "float32": "F32", "float16": "F16", "uint16": "BF16", "int8": "I8"}
