@@ -155,14 +155,18 @@ def _scored_bpe(facts: Mapping[str, Any], tokens: Sequence[str], types: Sequence
 
 
 def merges_of(tokens: Sequence[str], scores: Sequence[float], types: Sequence[int]) -> list[tuple[str, str]]:
-    """The merges of a sentencepiece BPE: every two pieces that make one, the likelier one first."""
+    """The merges of a sentencepiece BPE: every two pieces that make one, the likelier one first.
+
+    Of those that make the same piece the one with the longer left part comes first: a run of one letter is then merged
+    from its left end on, as sentencepiece does it.
+    """
     plain = {token: id for id, token in enumerate(tokens) if types[id] not in (_CONTROL, _USER, _BYTE)}
-    found: list[tuple[float, int, int, str, str]] = []
-    for token, id in plain.items():
-        for cut in range(1, len(token)):
-            left, right = plain.get(token[:cut]), plain.get(token[cut:])
-            if left is not None and right is not None:
-                found.append((-scores[id], left, right, token[:cut], token[cut:]))
+    found = [
+        (-scores[id], -cut, token[:cut], token[cut:])
+        for token, id in plain.items()
+        for cut in range(1, len(token))
+        if token[:cut] in plain and token[cut:] in plain
+    ]
     return [(left, right) for *_, left, right in sorted(found)]
 
 

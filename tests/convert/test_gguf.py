@@ -216,13 +216,14 @@ def pieces(tmp_path_factory: pytest.TempPathFactory) -> sentencepiece.SentencePi
 
     prefix = tmp_path_factory.mktemp("pieces") / "t"
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(PASSAGE.split("\n") * 3),
+        sentence_iterator=iter([*PASSAGE.split("\n") * 3, *(letter * n for letter in " =" for n in range(1, 40))]),
         model_prefix=str(prefix),
         model_type="bpe",
         vocab_size=700,
         byte_fallback=True,
         normalization_rule_name="identity",
         remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
         user_defined_symbols=["<table>"],
         minloglevel=3,
     )
@@ -250,6 +251,14 @@ def test_a_sentencepiece_model_gives_the_same_ids_and_the_text_back(pieces: Any,
     wanted = pieces.encode(text, out_type=int)
     assert ours.encode(text, add_special_tokens=False).ids == wanted
     assert ours.decode(wanted) == text
+
+
+@pytest.mark.parametrize("letter", " =ab")
+def test_runs_of_one_letter_are_merged_from_their_left_end(pieces: Any, letter: str) -> None:
+    ours = tokenizers.Tokenizer.from_str(tokenizer_files(facts_of(pieces))["tokenizer.json"])
+    runs = [letter * n + "x" for n in range(1, 70)]
+    assert letter != "=" or max(map(len, pieces.encode(runs[-1], out_type=str))) > 4
+    assert [ours.encode(run, add_special_tokens=False).ids for run in runs] == [pieces.encode(run) for run in runs]
 
 
 def test_every_named_way_to_cut_is_one_that_the_library_knows() -> None:
