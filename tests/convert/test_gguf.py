@@ -1,6 +1,8 @@
 """A GGUF becomes the model that its repository would: the same weights, ids, template, licence."""
 
+import itertools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +261,28 @@ def test_runs_of_one_letter_are_merged_from_their_left_end(pieces: Any, letter: 
     runs = [letter * n + "x" for n in range(1, 70)]
     assert letter != "=" or max(map(len, pieces.encode(runs[-1], out_type=str))) > 4
     assert [ours.encode(run, add_special_tokens=False).ids for run in runs] == [pieces.encode(run) for run in runs]
+
+
+def by_score(text: str, scores: Mapping[str, float]) -> list[str]:
+    """What sentencepiece does: of all neighbours that make a piece the likeliest become one, of those the leftmost."""
+    parts = list(text)
+    while True:
+        pairs = [(scores[a + b], -i) for i, (a, b) in enumerate(itertools.pairwise(parts)) if a + b in scores]
+        if not pairs:
+            return parts
+        i = -max(pairs)[1]
+        parts[i : i + 2] = [parts[i] + parts[i + 1]]
+
+
+def test_pieces_that_are_equally_likely_are_merged_from_the_left() -> None:
+    """So are all runs of spaces of Mistral's."""
+    tokens = ["<unk>", *("a" * n for n in (2, 4, 8, 14, 16, 13, 12, 3, 9, 5, 6, 10, 7, 11)), "a"]
+    scores = dict.fromkeys(tokens, -1e9)
+    facts = {"model": "llama", "tokens": tokens, "scores": list(scores.values()), "add_space_prefix": False}
+    files = tokenizer_files({f"tokenizer.ggml.{key}": value for key, value in facts.items()})
+    ours = tokenizers.Tokenizer.from_str(files["tokenizer.json"])
+    for n in range(1, 80):
+        assert ours.encode("a" * n).tokens == by_score("a" * n, scores)
 
 
 def test_every_named_way_to_cut_is_one_that_the_library_knows() -> None:
