@@ -15,16 +15,24 @@ from models.registry import MANIFEST
 from server.cli import models
 from server.cli.chat import chat
 from server.cli.client import CallFailed, Client
-from server.settings import load_settings
+from server.settings import Settings
 
 LOADING_S = 600.0
 
 
-def run(name_of: str, system: str, models_dir: Path | None, url: str, api_key: str) -> int:
+def run(name_of: str, system: str, settings: Settings, url: str, api_key: str) -> int:
     """Talk to a model, whatever has to be done before."""
     id = model_id(name_of)
-    root = load_settings({"models_dir": models_dir}).models_dir
+    root = settings.models_dir
     if not serves(url, api_key, id) and not (root / id / MANIFEST).is_file():
+        if "/" not in name_of and name_of.lower() not in SHORT_NAMES:
+            known = ", ".join(SHORT_NAMES)
+            print(
+                f"hearth: there is no model {name_of!r} in {root}. It can be pulled by its repository, owner/name, or "
+                f"by one of these names: {known}",
+                file=sys.stderr,
+            )
+            return 1
         code = models.pull(
             name_of,
             revision=None,
@@ -35,7 +43,7 @@ def run(name_of: str, system: str, models_dir: Path | None, url: str, api_key: s
             quantization="int8_float32",
             context_tokens=None,
             labels=(),
-            models_dir=models_dir,
+            settings=settings,
             as_json=False,
         )
         if code != 0:
