@@ -13,9 +13,8 @@ from models.convert.architectures import page_of
 from models.convert.chat import chat_template, family_of, generation_spec
 from models.convert.contract import CannotConvert, Converted, Request
 from models.convert.decoder_files import write_decoder, write_facts
-from models.convert.likeliness import require_agreement, require_likely, require_text
+from models.convert.likeliness import require_likely_and_agreed, require_text
 from models.convert.network import Decoder
-from models.convert.probe import open_loop
 from models.convert.source import Source
 from models.convert.tokens import Tokens
 
@@ -53,9 +52,4 @@ def _checked(
         from models.convert.against_original import require_original
 
         return require_original(source, decoder, tokens, folder, request)
-    likely: tuple[Figure, ...] = ()
-    with (request.open_probe or open_loop)(folder) as probe:
-        if request.check == "passage":
-            context = request.context_of(decoder.context_tokens)
-            likely = (require_likely(tokens, context, parameters, probe),)
-        return likely + require_agreement(tokens, decoder, folder, request, probe)
+    return require_likely_and_agreed(tokens, decoder, parameters, folder, request)

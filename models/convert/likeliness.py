@@ -21,7 +21,7 @@ from models.tokenizers import HuggingFaceTokenizer
 
 MOST_TOKENS = 1024
 """Of the passage."""
-ALLOWED_PERPLEXITY = ((0, 2000.0), (100_000_000, 300.0), (1_000_000_000, 100.0))
+ALLOWED_PERPLEXITY = ((0, 2000.0), (100_000_000, 150.0), (1_000_000_000, 60.0))
 """The most perplexity of the passage for a model of at least so many parameters."""
 ALLOWED_DISAGREEMENT: dict[Quantization, float] = {"float32": EXACT, "int8_float32": 0.3, "int8": 0.3}
 """The most noise between our engine and CTranslate2's: both have that of their own quantized inputs."""
@@ -67,24 +67,30 @@ def require_likely(tokens: Tokens, context_tokens: int, parameters: int, probe: 
     return Figure(NAME, "perplexity of the passage", rounded(found), len(ids) - 1)
 
 
-def require_agreement(
-    tokens: Tokens, decoder: Decoder, folder: Path, request: Request, probe: Probe
+def require_likely_and_agreed(
+    tokens: Tokens, decoder: Decoder, parameters: int, folder: Path, request: Request
 ) -> tuple[Figure, ...]:
-    """Refuse a model that CTranslate2's loop computes otherwise than the engine that will serve it.
+    """Refuse a model that finds a text unlikely, or that CTranslate2's loop computes otherwise than what will serve it.
 
-    As far as that loop goes: it forgets windows and soft caps.
+    The two are in memory one after the other. The loop is asked as far as it goes: it forgets windows and soft caps.
 
     Raises:
-        Mismatch: they differ by more than the noise of what each quantizes.
+        Mismatch: a figure is above its bound.
     """
-    reach = decoder.closed_loop_tokens
-    if request.open_probe is None or reach == 0:
-        return ()
-    ids = check_ids(tokens, request.context_of(decoder.context_tokens), None)[:AGREEMENT_TOKENS][:reach]
+    context, reach = request.context_of(decoder.context_tokens), decoder.closed_loop_tokens
+    ids = check_ids(tokens, context, None)[:AGREEMENT_TOKENS][:reach]
+    likely: tuple[Figure, ...] = ()
+    ours = None
+    with (request.open_probe or open_loop)(folder) as probe:
+        if request.check == "passage":
+            likely = (require_likely(tokens, context, parameters, probe),)
+        if request.open_probe is not None and reach != 0:
+            ours = probe.logits(ids)
+    if ours is None:
+        return likely
     with open_loop(folder) as loop:
-        other = loop.logits(ids)
-    noise = noise_of(other, probe.logits(ids))
+        noise = noise_of(loop.logits(ids), ours)
     allowed = ALLOWED_DISAGREEMENT[request.quantization]
     if not noise <= allowed:
         raise Mismatch("the noise between two engines", noise, allowed)
-    return (Figure(NAME, f"noise between two engines, {request.quantization}", rounded(noise), len(ids)),)
+    return (*likely, Figure(NAME, f"noise between two engines, {request.quantization}", rounded(noise), len(ids)))

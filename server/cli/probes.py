@@ -39,12 +39,21 @@ def open_served(folder: Path) -> Iterator[Probe]:
         context_tokens=CONTEXT_TOKENS if learned is None else min(CONTEXT_TOKENS, learned),
         cache_bytes=0,  # the least: one whole context
     )
-    yield _Step(decoder)
+    step = _Step(decoder)
+    del decoder
+    try:
+        yield step
+    finally:
+        step.close()
 
 
 class _Step:
     def __init__(self, decoder: "Decoder") -> None:
         self._decoder = decoder
+
+    def close(self) -> None:
+        """Give the memory back, whoever holds this still."""
+        del self._decoder
 
     def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """See `Probe`."""
