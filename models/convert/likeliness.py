@@ -64,7 +64,7 @@ def require_likely(tokens: Tokens, context_tokens: int, parameters: int, probe: 
         raise Mismatch(
             "the perplexity of a plain text", found, allowed, "where it is no model of language, --check structure"
         )
-    return Figure(NAME, "perplexity of the passage", rounded(found), len(ids) - 1)
+    return Figure(NAME, "perplexity of the passage", float(f"{found:.3g}"), len(ids) - 1)
 
 
 def require_likely_and_agreed(
