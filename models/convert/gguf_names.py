@@ -105,8 +105,7 @@ def _gemma_scale(layers_of_27b: int) -> Callable[[dict[str, Any]], Mapping[str, 
     def facts(config: dict[str, Any]) -> Mapping[str, Any]:
         """The largest models scale queries by the width a head, all others by the head's own size."""
         is_27b = config.get("num_hidden_layers") == layers_of_27b
-        width, heads = config.get("hidden_size", 0), config.get("num_attention_heads", 1)
-        return {"query_pre_attn_scalar": width // heads if is_27b else config.get("head_dim", 256)}
+        return {"query_pre_attn_scalar": _head_dim({**config, "head_dim": None} if is_27b else config)}
 
     return facts
 
@@ -121,6 +120,19 @@ def _starcoder2(config: dict[str, Any]) -> Mapping[str, Any]:
     return {"norm_epsilon": config.get("layer_norm_epsilon"), "use_bias": config["attention_bias"]}
 
 
+def _head_dim(config: Mapping[str, Any]) -> int:
+    """The size of a head, stated or the width a head.
+
+    Raises:
+        CannotConvert: the file says no sizes from which it would follow.
+    """
+    sizes = [config.get(name) for name in ("head_dim", "hidden_size", "num_attention_heads")]
+    stated, width, heads = (size if type(size) is int and size > 0 else 0 for size in sizes)
+    if not stated and not (width and heads):
+        raise CannotConvert("The GGUF is damaged: it does not say how wide the model is, or how many heads it has.")
+    return stated or max(1, width // heads)
+
+
 def _granite4(config: dict[str, Any]) -> Mapping[str, Any]:
     """Granite 4 without Mamba and experts: the inner layer is the one that would be shared."""
     shared = config.get("shared_intermediate_size")
@@ -129,8 +141,7 @@ def _granite4(config: dict[str, Any]) -> Mapping[str, Any]:
 
 def _minicpm(config: dict[str, Any]) -> Mapping[str, Any]:
     """MiniCPM is Granite with queries scaled as usual."""
-    width, heads = config.get("hidden_size", 0), config.get("num_attention_heads", 1)
-    return {"attention_multiplier": config.get("head_dim", max(1, width // heads)) ** -0.5}
+    return {"attention_multiplier": _head_dim(config) ** -0.5}
 
 
 def _window_off(config: dict[str, Any]) -> Mapping[str, Any]:
@@ -197,10 +208,9 @@ def config_of(facts: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
     scaling = _scaling(facts, name, tensors)
     if scaling:
         config["rope_scaling"] = scaling
-    rotated, whole_head = facts.get(f"{name}.rope.dimension_count"), config.get("head_dim")
-    whole_head = whole_head or config.get("hidden_size", 0) // max(1, config.get("num_attention_heads", 1))
-    if rotated and rotated != whole_head:
-        config["partial_rotary_factor"] = rotated / whole_head
+    rotated = facts.get(f"{name}.rope.dimension_count")
+    if type(rotated) is int and rotated != _head_dim(config):
+        config["partial_rotary_factor"] = rotated / _head_dim(config)
     return config
 
 
@@ -254,7 +264,9 @@ def _scaling(facts: Mapping[str, Any], name: str, tensors: Tensors) -> dict[str,
         }
     if "rope_freqs.weight" in tensors:
         base = facts.get(f"{name}.rope.freq_base", 10000.0)
-        return _llama3(whole(tensors["rope_freqs.weight"]).reshape(-1), float(base))
+        if not isinstance(base, float) or not 0 < base < float("inf"):
+            raise CannotConvert("The GGUF is damaged: the base of its positions is no number.")
+        return _llama3(whole(tensors["rope_freqs.weight"]).reshape(-1), base)
     if kind in (None, "none"):
         return {}
     return {"rope_type": str(kind), "factor": facts.get(f"{name}.rope.scaling.factor")}

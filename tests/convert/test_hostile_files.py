@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.convert import Request, convert
 from models.convert.contract import CannotConvert
 from models.convert.opened import open_path, open_weights
 from models.convert.source import SourceError
@@ -20,6 +22,7 @@ from models.convert.tensors.base import BadWeights, WeightFile, whole
 from models.convert.tensors.gguf import read_gguf
 from models.convert.tensors.pickled import read_pickled
 from models.convert.tensors.safetensors import read_safetensors
+from models.registry import ManifestError
 from tests.convert.weight_files import NUMBERS, write_llama, write_llama_gguf, write_safetensors
 
 
@@ -216,3 +219,22 @@ def test_no_mutation_of_a_pickle_is_more_than_a_sentence(tmp_path: Path) -> None
         with suppress(BadWeights):
             assert read_pickled(file) == {}
         file.close()
+
+
+def test_a_gguf_with_changed_bytes_becomes_a_model_or_a_sentence_and_leaves_nothing_else(tmp_path: Path) -> None:
+    file = write_llama_gguf(tmp_path / "a.gguf")
+    whole_file, random = file.read_bytes(), np.random.default_rng(5)
+    outcomes = {"made": 0, "refused": 0}
+    for _ in range(80):
+        changed = bytearray(whole_file)
+        for at in random.integers(24, 14_000, int(random.integers(1, 4))):
+            changed[at] = int(random.integers(0, 256))
+        file.write_bytes(bytes(changed))
+        try:
+            convert(open_path(file), tmp_path / "models", "mine", Request(check="structure"))
+            outcomes["made"] += 1
+            shutil.rmtree(tmp_path / "models" / "mine")
+        except (SourceError, CannotConvert, ManifestError):
+            outcomes["refused"] += 1
+        assert not (tmp_path / "models").exists() or list((tmp_path / "models").iterdir()) == []
+    assert min(outcomes.values()) > 15

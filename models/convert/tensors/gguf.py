@@ -51,7 +51,7 @@ def read_gguf(files: list[WeightFile]) -> Gguf:
     tensors: dict[str, Stored] = {}
     for place, file in enumerate(files):
         read, held = _Header(file).read()
-        if int(read.get("split.count", 1) or 1) != len(files) or int(read.get("split.no", 0)) != place:
+        if (read.get("split.count") or 1) != len(files) or read.get("split.no", 0) != place:
             raise BadWeights(f"{file.path.name} is one of {read.get('split.count')} files; all of them are needed.")
         both = tensors.keys() & held.keys()
         if both:
