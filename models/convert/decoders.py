@@ -52,4 +52,6 @@ def _checked(
         from models.convert.against_original import require_original
 
         return require_original(source, decoder, tokens, folder, request)
-    return require_likely_and_agreed(tokens, decoder, parameters, folder, request)
+    return require_likely_and_agreed(
+        tokens, decoder.context_tokens, decoder.closed_loop_tokens, parameters, folder, request
+    )

@@ -31,6 +31,7 @@ SAFE_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetens
 OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
 """Pickles: for repositories that have nothing else; read for their tensors only (`models.convert.original`)."""
 
+CTRANSLATE2 = ("model.bin", "vocabulary.json", "vocabulary.txt", "shared_vocabulary.json")
 ADAPTER = "adapter_config.json"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -142,7 +143,7 @@ def download(
 
 def _weights(names: Collection[str]) -> list[str]:
     """The files of weights: pickles only where there is nothing else."""
-    for patterns in (SAFE_WEIGHTS, OLD_WEIGHTS):
+    for patterns in (SAFE_WEIGHTS, OLD_WEIGHTS, CTRANSLATE2):
         found = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
         if found:
             return sorted(found)

@@ -48,11 +48,8 @@ def refuse_kind(name: str, files: Collection[str], read: Callable[[str], Mapping
     _refuse_quantized(name, config)
     if any(_WEIGHTS.fullmatch(file) for file in files):
         return
-    if "model.bin" in files and not config.get("architectures"):
-        raise CannotConvert(
-            f"{name} is converted for CTranslate2 already, and does not say what a server must know of it (languages, "
-            "template, context): take the repository it was made from."
-        )
+    if "model.bin" in files and not config.get("architectures"):  # CTranslate2's own form
+        return
     for pattern, what, help in _OTHER_FORMS:
         if any(re.fullmatch(pattern, file) for file in files):
             raise CannotConvert(f"{name} is {what}, which is not read here: {help}.")

@@ -12,7 +12,6 @@ import numpy as np
 
 from models.cards import Figure
 from models.convert.contract import CannotConvert, Mismatch, Probe, Quantization, Request
-from models.convert.network import Decoder
 from models.convert.passage import HARD_TEXTS, PASSAGE
 from models.convert.probe import open_loop
 from models.convert.selfcheck import EXACT, NAME, check_ids, finite, noise_of, rounded
@@ -68,16 +67,24 @@ def require_likely(tokens: Tokens, context_tokens: int, parameters: int, probe: 
 
 
 def require_likely_and_agreed(
-    tokens: Tokens, decoder: Decoder, parameters: int, folder: Path, request: Request
+    tokens: Tokens, context_tokens: int, reach: int | None, parameters: int, folder: Path, request: Request
 ) -> tuple[Figure, ...]:
     """Refuse a model that finds a text unlikely, or that CTranslate2's loop computes otherwise than what will serve it.
 
     The two are in memory one after the other. The loop is asked as far as it goes: it forgets windows and soft caps.
 
+    Args:
+        tokens: the model's.
+        context_tokens: what the model reads.
+        reach: how far CTranslate2's loop computes the model; None: all the way.
+        parameters: how many it has.
+        folder: what was written.
+        request: how it was converted.
+
     Raises:
         Mismatch: a figure is above its bound.
     """
-    context, reach = request.context_of(decoder.context_tokens), decoder.closed_loop_tokens
+    context = request.context_of(context_tokens)
     ids = check_ids(tokens, context, None)[:AGREEMENT_TOKENS][:reach]
     likely: tuple[Figure, ...] = ()
     ours = None

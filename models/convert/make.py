@@ -64,7 +64,7 @@ def _manifest(source: Source, folder: Path, name: str, converted: Converted, req
         id=name,
         task=converted.task,
         family=converted.family,
-        summary=f"{source.architecture} from {source.repository}{revision}.",
+        summary=f"{source.architecture or 'A decoder of CTranslate2'} from {source.repository}{revision}.",
         license=source.license,
         created=int(time.time()),
         context_length_tokens=converted.context_length_tokens,

@@ -11,6 +11,7 @@ from typing import cast
 
 from models.convert.architectures import PAGES
 from models.convert.contract import CannotConvert, Check, Converter
+from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
 from models.convert.purpose import refuse_other_purpose
 from models.convert.source import Source
 
@@ -36,6 +37,7 @@ CONVERTERS: Mapping[str, str] = {
 }
 """Architecture to ``module:function``, the function being a `Converter`."""
 _DECODERS = "models.convert.decoders:convert"
+_OF_CTRANSLATE2 = "models.convert.ctranslate2_folder:convert"
 
 
 TORCH = ("safetensors", "torch", "transformers")
@@ -44,7 +46,8 @@ TORCH = ("safetensors", "torch", "transformers")
 
 def needed(source: Source, check: Check) -> tuple[str, ...]:
     """The packages that converting this repository needs, beside a server's own."""
-    return TORCH if check == "original" or source.architecture not in PAGES else ()
+    alone = source.architecture in PAGES or is_folder_of_ctranslate2(source)
+    return () if alone and check != "original" else TORCH
 
 
 def converter_for(source: Source) -> Converter:
@@ -56,6 +59,8 @@ def converter_for(source: Source) -> Converter:
     """
     refuse_other_purpose(source)
     where = _DECODERS if source.architecture in PAGES else CONVERTERS.get(source.architecture)
+    if is_folder_of_ctranslate2(source):
+        where = _OF_CTRANSLATE2
     if where is None:
         raise CannotConvert(
             f"{source.repository} is a {source.architecture or source.model_type or 'model of no named architecture'}; "

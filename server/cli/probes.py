@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from models.convert.contract import Probe, surprises_of
+from models.convert.contract import CannotConvert, Probe, surprises_of
 from models.convert.probe import open_loop
 from server.batching.cores import usable_cores
 from server.engines.step.support import config, core, positions, supports
@@ -24,9 +24,17 @@ CHUNK_TOKENS = 64
 
 @contextmanager
 def open_served(folder: Path) -> Iterator[Probe]:
-    """Open a folder that has no manifest yet."""
+    """Open a folder that has no manifest yet.
+
+    Raises:
+        CannotConvert: it lacks a number without which no engine computes the model's own answers.
+    """
     compiled = core()
-    if compiled is None or supports(folder) is not None:
+    try:
+        refused = supports(folder)
+    except ValueError as error:
+        raise CannotConvert(f"This folder is not whole: {error}") from error
+    if compiled is None or refused is not None:
         with open_loop(folder) as probe:
             yield probe
         return

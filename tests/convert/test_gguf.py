@@ -92,6 +92,8 @@ class InMemory:
 def tensors_of(name: str, array: np.ndarray, **facts: Any) -> np.ndarray:
     """What the hub's tensor of this one is, in a GGUF of these facts."""
     about = {key.replace("__", "."): value for key, value in facts.items()}
+    sizes = {"embedding_length": 8, "attention.head_count": 2}
+    about |= {f"{about['general.architecture']}.{key}": size for key, size in sizes.items()}
     every = {"token_embd.weight": InMemory(NUMBERS), name: InMemory(array)}
     found = hub_tensors(about, every, config_of(about, every))  # type: ignore[arg-type]
     (other,) = (tensor for key, tensor in found.items() if "embed" not in key and "wte" not in key)
@@ -112,7 +114,8 @@ def test_matrices_of_gpt_2_are_turned_back() -> None:
 
 @pytest.mark.parametrize("factor", [8.0, 32.0])
 def test_llama_3s_positions_are_told_by_their_factors(factor: float) -> None:
-    facts = {"general.architecture": "llama", "llama.rope.freq_base": 500000.0}
+    sizes = {"llama.embedding_length": 128, "llama.attention.head_count": 2}
+    facts = {"general.architecture": "llama", "llama.rope.freq_base": 500000.0, **sizes}
     factors = llama3_factors(32, 500000.0, factor)
     every: Any = {"token_embd.weight": InMemory(NUMBERS), "rope_freqs.weight": InMemory(factors)}
     scaling = config_of(facts, every)["rope_scaling"]
@@ -149,6 +152,7 @@ def test_facts_that_a_gguf_keeps_as_tensors_are_read_from_the_file(tmp_path: Pat
         ({"llama__block_count": 0}, "num_hidden_layers is 0, and must be a whole number from 1 to 1024"),
         ({"llama__block_count": 2**31}, "num_hidden_layers is 2147483648"),
         ({"llama__feed_forward_length": 95}, r"gate_proj\.weight have the shape \(96, 64\); config\.json says"),
+        ({"llama__attention__head_count": 0}, "does not say how wide the model is, or how many heads it has"),
         ({"llama__block_count": 1}, "weights that a model of its kind has not"),
         ({"llama__block_count": 3}, r"lacks weights: model\.layers\.2\."),
         ({"llama__attention__head_count": 3, "llama__rope__dimension_count": 21}, "are no whole heads"),

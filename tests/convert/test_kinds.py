@@ -45,7 +45,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "pictures": ({"model_index.json": {}, "unet/x.safetensors": WEIGHTS}, "is a pipeline that makes pictures"),
     "argos": ({"translate-en_de.argosmodel": WEIGHTS}, "is an Argos package"),
     "firefox": ({"model.ende.intgemm.alphas.bin": WEIGHTS, "vocab.spm": WEIGHTS}, "is a Firefox translator"),
-    "ctranslate2": ({"config.json": {"bos_token": "<s>"}, "model.bin": WEIGHTS}, "is converted for CTranslate2"),
     "unknown": ({"config.json": {"architectures": ["MambaForCausalLM"]}, **SAFE}, "is a MambaForCausalLM"),
     "embedder": (
         {
