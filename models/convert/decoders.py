@@ -22,7 +22,7 @@ from models.convert.tokens import Tokens
 def convert(source: Source, folder: Path, request: Request) -> Converted:
     """See `models.convert.contract.Converter`."""
     if request.check == "original" and (source.weights or find_spec("torch") is None):
-        why = "a GGUF has none" if source.weights else "this needs torch: pip install 'hearth-server[originals]'"
+        why = "a GGUF has none" if source.weights else "torch is not installed"
         raise CannotConvert(f"{source.repository} cannot be compared with the original: {why}.")
     template = chat_template(source)
     decoder = page_of(source.architecture).decoder(source.config)
