@@ -9,12 +9,14 @@ downloaded is executed.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
+from models.convert.gguf_names import dialect_of
 from models.convert.kinds import refuse_kind
 from models.convert.opened import source_of_gguf
 from models.convert.source import Source, SourceError, read_object, read_source
@@ -116,10 +118,12 @@ def download(
         )
 
     names: set[str] = set()
+    of_gguf: Mapping[str, Any] = {}
     if not offline:
         with _problems(repository, revision, "The hub does not give {repository}: {error}."):
             about = HfApi(endpoint=endpoint, token=token).model_info(repository, revision=revision)
         names = {each.rfilename for each in about.siblings or ()}
+        of_gguf = about.gguf or {}
     with _problems(repository, revision):
         folder = fetch((*FILES, ADAPTER), revision)
     names = names or {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
@@ -129,6 +133,8 @@ def download(
     if tag is not None or not weights:
         ggufs = gguf_names(repository, names, tag)
         if ggufs:
+            if of_gguf.get("architecture"):  # the hub has read the header
+                dialect_of({"general.architecture": of_gguf["architecture"]})
             with _problems(repository, revision):
                 folder = fetch(ggufs, commit or revision)
             source = source_of_gguf(folder / ggufs[0], repository, commit)

@@ -178,6 +178,14 @@ def test_of_a_repository_of_ggufs_one_is_downloaded(hub: Hub, tmp_path: Path) ->
     assert hub.requests == []
 
 
+def test_a_gguf_of_an_unknown_architecture_is_not_downloaded(hub: Hub, tmp_path: Path) -> None:
+    hub.add(ID, {"b-Q8_0.gguf": WEIGHTS})
+    hub.repositories[ID].gguf = "mamba"
+    with pytest.raises(CannotConvert, match="a model of the architecture 'mamba'; known here"):
+        pull(hub, tmp_path)
+    assert [path for _, path, _ in hub.requests if "/storage/" in path] == []
+
+
 def test_short_names_are_of_models_that_are_converted_and_say_their_licence() -> None:
     for name, short in SHORT_NAMES.items():
         assert name == name.lower()
