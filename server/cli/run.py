@@ -24,7 +24,9 @@ def run(name_of: str, system: str, settings: Settings, url: str, api_key: str) -
     """Talk to a model, whatever has to be done before."""
     id = model_id(name_of)
     root = settings.models_dir
-    if not serves(url, api_key, id) and not (root / id / MANIFEST).is_file():
+    if not serves(url, api_key, id) and not any(
+        (folder / id / MANIFEST).is_file() for folder in settings.model_folders
+    ):
         if "/" not in name_of and name_of.lower() not in SHORT_NAMES:
             known = ", ".join(SHORT_NAMES)
             print(
