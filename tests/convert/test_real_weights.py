@@ -33,9 +33,9 @@ def card(source: Source, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
 
 
 def test_a_plain_text_is_as_likely_as_it_should_be(card: ModelCard) -> None:
-    """28.5 in float32; 29.8 to 30 measured in int8."""
+    """28.5 in float32, 28.7 as served; 29.8 with one scale a token for what goes into a matrix."""
     figures = {figure.metric: figure.value for figure in card.figures}
-    assert 27 < figures["perplexity of the passage"] < 31
+    assert 28 < figures["perplexity of the passage"] < 29.1
     assert figures["noise between two engines, int8_float32"] < 0.2
 
 
