@@ -20,7 +20,8 @@ def piece_bytes(description: str) -> PieceBytes:
     decoder = json.dumps(json.loads(description).get("decoder") or {})
     if '"ByteLevel"' in decoder:
         alphabet = _byte_level_alphabet()
-        return lambda piece: bytes(alphabet[c] for c in piece if c in alphabet)
+        # An added token may have letters that stand for no byte: it stands for itself.
+        return lambda piece: bytes(alphabet[c] for c in piece) if alphabet.keys() >= set(piece) else piece.encode()
     if '"WordPiece"' in decoder:
         return lambda piece: (piece.removeprefix("##") if piece.startswith("##") else f" {piece}").encode()
     return _sentencepiece

@@ -22,7 +22,6 @@ class HuggingFaceTokenizer(Common):
         added = model.get_added_tokens_decoder()
         special = {token.content: id for id, token in sorted(added.items()) if token.special}
         super().__init__(max(model.get_vocab().values()) + 1, special, piece_bytes(text))
-        self._exceptions |= {id: token.content.encode() for id, token in added.items() if not token.special}
         self._lstrips = {token.content for token in added.values() if token.special and token.lstrip}
         self._rstrips = {token.content for token in added.values() if token.special and token.rstrip}
         self._later = _without_first_space(text) or model

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.convert.facts import state_facts
+from models.convert.architectures import page_of
+from models.convert.decoder_files import write_decoder, write_facts
+from models.convert.opened import open_path
 from models.recipes.ctranslate2_file import read_ctranslate2_weights
 from server.engines.step.support import config, core
 
@@ -143,33 +145,14 @@ def make(name: str) -> Any:
 
 
 def convert(model: Any, folder: Path) -> None:
-    """Write the folder as `hearth convert` would, with CTranslate2's converter and what it leaves out."""
-    from ctranslate2.converters import TransformersConverter
-
-    class Named:
-        bos_token = eos_token = unk_token = "t0"  # noqa: S105
-        chat_template = None
-
-        def get_vocab(self) -> dict[str, int]:
-            return {f"t{i}": i for i in range(VOCABULARY)}
-
-    class Converter(TransformersConverter):  # type: ignore[misc]
-        def load_tokenizer(self, *args: Any, **options: Any) -> Any:
-            return Named()
-
-        def spec(self) -> Any:
-            return self._load()
-
+    """Write the folder as `hearth convert` would."""
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as saved:
         model.save_pretrained(saved)
-        spec = Converter(saved).spec()
-    facts = state_facts(spec, model.config)
-    for key, value in facts.config.items():
-        spec.config.add_attribute(key, value)
-    spec.validate()
-    spec.optimize(quantization="int8_float32")
-    folder.mkdir(parents=True, exist_ok=True)
-    spec.save(str(folder))
+        source = open_path(Path(saved))
+        decoder = page_of(source.architecture).decoder(source.config)
+        write_decoder(source, decoder, folder, "int8_float32")
+    write_facts(decoder, {}, [f"t{i}" for i in range(VOCABULARY)], folder)
 
 
 def round_weights(model: Any, folder: Path) -> None:

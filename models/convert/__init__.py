@@ -1,21 +1,26 @@
 """From a hub repository's files to a checked model folder.
 
-    read_source(folder)            what lies in a downloaded repository            source.py
+    open_path(path)                a folder of a hub's files, or a GGUF            opened.py
     converter_for(source)          which function converts its architecture        table.py
     Converter                      (source, folder, request) -> Converted          contract.py
     convert(source, models_dir, …) the whole way, all or nothing                   make.py
 
-A converter writes ``model.bin``, ``config.json``, the vocabulary and whatever files the model needs (tokenizer,
-template, head) into the empty folder it is given, compares what it wrote with the original, and returns what goes
-into ``model.toml``. It never writes the manifest: `models.writing` does. Where the converted model does not
-compute what the original does, it raises `Mismatch` with the figure, and nothing is left behind.
+A decoder's way: a source gives named tensors and facts (``tensors/``, ``gguf_names.py``), a family's page says what
+they mean (``architectures/``), a writer streams them (``model_bin.py``), and checks hold the result to what needs no
+original (``likeliness.py``). Neither torch nor transformers takes part. Encoders and translators are read by
+transformers still.
 
-Needs torch and transformers (the extra ``convert``), both loaded only inside converters. Imports nothing of the server:
-the engine that will serve a decoder comes as a callable in the `Request`.
+A converter writes ``model.bin``, ``config.json``, the vocabulary and whatever files the model needs (tokenizer,
+template, head) into the empty folder it is given, checks what it wrote, and returns what goes into ``model.toml``. It
+never writes the manifest: `models.writing` does. Where a check fails, it raises `Mismatch` with the figure, and nothing
+is left behind.
+
+Imports nothing of the server: the engine that will serve a decoder comes as a callable in the `Request`.
 """
 
 from models.convert.contract import (
     CannotConvert,
+    Check,
     Converted,
     Converter,
     Mismatch,
@@ -25,11 +30,13 @@ from models.convert.contract import (
     Request,
 )
 from models.convert.make import convert
+from models.convert.opened import open_path
 from models.convert.source import Source, read_source
 from models.convert.table import converter_for
 
 __all__ = [
     "CannotConvert",
+    "Check",
     "Converted",
     "Converter",
     "Mismatch",
@@ -40,5 +47,6 @@ __all__ = [
     "Source",
     "convert",
     "converter_for",
+    "open_path",
     "read_source",
 ]

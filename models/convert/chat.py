@@ -84,7 +84,7 @@ def stop_tokens(source: Source, tokens: Tokens, template: str | None) -> tuple[s
 
 def _found(source: Source) -> str | None:
     if source.has(FILE):
-        return source.path(FILE).read_text("utf-8")
+        return source.text(FILE)
     for table in (source.json("chat_template.json"), source.tokenizer_config):
         stated = table.get("chat_template")
         if isinstance(stated, str):

@@ -13,7 +13,10 @@ from models.cards import EmbeddingSpec, Figure, GenerationSpec, HeadSpec, Task, 
 from models.convert.source import Source
 
 Quantization = Literal["int8_float32", "int8", "float32"]
-
+Check = Literal["passage", "original", "structure"]
+"""``passage``: the model finds a text likely, which needs no original; ``original``: it computes what transformers
+does; ``structure``: neither, for models of other things than language. Everything else is checked in any case.
+"""
 
 USUAL_CONTEXT_TOKENS = 8192
 """Repositories state up to a million; each position costs memory, so more is for those who ask for it."""
@@ -26,10 +29,10 @@ class CannotConvert(Exception):
 class Mismatch(CannotConvert):
     """The converted model does not compute what the original does; the message has the figure."""
 
-    def __init__(self, what: str, found: float, allowed: float) -> None:
+    def __init__(self, what: str, found: float, allowed: float, help: str = "") -> None:
         super().__init__(
             f"The converted model is not the original: {what} is {found:.2g}, at most {allowed:.2g} is allowed. "
-            "Nothing was written."
+            f"Nothing was written{f' ({help})' if help else ''}."
         )
         self.found = found
 
@@ -40,8 +43,19 @@ class Probe(Protocol):
     def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """The logits after each of the ids, of shape (ids, vocabulary)."""
 
+    def surprises(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
+        """How unlikely each id but the first was after those before it, in nats: what it costs no memory to keep."""
+
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
         """The likeliest ``count`` tokens after the ids; nothing ends them."""
+
+
+def surprises_of(logits: npt.NDArray[np.float32], following: Sequence[int]) -> npt.NDArray[np.float64]:
+    """How unlikely each of these ids was by the logits before it, of shape (ids, vocabulary), in nats."""
+    rows = logits[: len(following)].astype(np.float64)
+    rows -= rows.max(1, keepdims=True)
+    chosen = np.take_along_axis(rows, np.array(following, np.int64)[:, None], 1)[:, 0]
+    return np.asarray(np.log(np.exp(rows, out=rows).sum(1)) - chosen)
 
 
 OpenProbe = Callable[[Path], AbstractContextManager[Probe]]
@@ -56,6 +70,8 @@ class Request:
     """The most tokens of a row; None: what the repository says, and not over ``USUAL_CONTEXT_TOKENS``."""
     labels: tuple[str, ...] = ()
     """What a classifier's labels are to be called, in the order of its logits; none: what the repository calls them."""
+    check: Check = "passage"
+    """What a decoder is held against. Other models are compared with the original in any case."""
     open_probe: OpenProbe | None = None
     """Opens a decoder folder as it will be served; None: CTranslate2's own loop."""
     report: Callable[[str], None] = lambda line: None

@@ -38,6 +38,7 @@ def convert(source: Source, models_dir: Path, name: str, request: Request) -> Pa
     Raises:
         CannotConvert: the name is taken, or the repository cannot be converted. Nothing is left behind.
         Mismatch: the self-check failed.
+        SourceError: the repository's files are damaged.
     """
     converter = converter_for(source)
     made = require_name(models_dir, name)
@@ -63,7 +64,7 @@ def _manifest(source: Source, folder: Path, name: str, converted: Converted, req
         id=name,
         task=converted.task,
         family=converted.family,
-        summary=f"{source.architecture} from {source.repository}{revision}.",
+        summary=f"{source.architecture or 'A decoder of CTranslate2'} from {source.repository}{revision}.",
         license=source.license,
         created=int(time.time()),
         context_length_tokens=converted.context_length_tokens,

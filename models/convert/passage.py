@@ -25,3 +25,14 @@ def mean(values: list[float]) -> float:
 4. Keep a cup of the water, drain the rest, and mix the pasta with the sauce. It serves four people, or two who have \
 walked all day.
 """
+
+HARD_TEXTS = (
+    "def f(x):\n    if x:\n        return {'a': [1, 2,  3]}\n\treturn None\n\n\n",
+    "  two spaces before,   three between, and some behind   ",
+    "3.14159 1000000 2024-02-29 \u0664\u0665\u0666 \u096a\u096b",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1eb\U0001f1ee \U0001f44d\U0001f3fd",
+    "na\u00efve co\u00f6perate \u017b\u00f3\u0142\u0107 \u6f22\u5b57\u304b\u306a \u0e20\u0e32 \u05e9\u05dc",
+    "<b>bold</b> &amp; \"quoted\" \\n it's it'S \u201cso\u201d \u2014 \u20ac5",
+    "=" * 40 + "\n" + " " * 33 + "x\n" + "\n" * 5,
+)
+"""Texts that tokenizers have been known to lose something of: they must come back as they were."""

@@ -9,8 +9,11 @@ import ctranslate2
 import numpy as np
 import numpy.typing as npt
 
-from models.convert.contract import Probe
+from models.convert.contract import Probe, surprises_of
 from models.vocabulary import read_vocabulary
+
+_ROWS = 64
+"""Of logits that are turned into probabilities at once."""
 
 
 class _Loop:
@@ -22,6 +25,12 @@ class _Loop:
         """See `Probe`."""
         found: npt.NDArray[np.float32] = np.array(self._generator.forward_batch([list(ids)]))[0]
         return found
+
+    def surprises(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
+        """See `Probe`."""
+        logits = self.logits(ids)
+        parts = [surprises_of(logits[i : i + _ROWS], ids[i + 1 : i + 1 + _ROWS]) for i in range(0, len(ids) - 1, _ROWS)]
+        return np.concatenate(parts)
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
         """See `Probe`."""

@@ -31,6 +31,10 @@ class Source:
     revision: str | None = None
     """The commit that was downloaded; None for a folder that did not come from a hub."""
     config: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Texts of files that the folder has not, by name: what a GGUF says in their place."""
+    weights: tuple[Path, ...] = ()
+    """The GGUF, in one file or several, that has the weights; none: the folder has them as a hub keeps them."""
 
     @property
     def architecture(self) -> str:
@@ -56,7 +60,7 @@ class Source:
     def license(self) -> str:
         """The licence that the repository's README names, as it names it; ``unknown`` when it names none."""
         named: dict[str, str] = {}
-        for line in self._front_matter.splitlines():
+        for line in self.front_matter.splitlines():
             key, colon, value = line.partition(":")
             if colon and key in ("license", "license_name"):
                 named[key] = value.strip().strip("'\"")
@@ -66,13 +70,13 @@ class Source:
     @cached_property
     def languages(self) -> tuple[str, ...]:
         """The languages that the repository's README lists, as it writes them."""
-        match = _LANGUAGES.search(self._front_matter)
+        match = _LANGUAGES.search(self.front_matter)
         return tuple(_CODE.findall(match[1])) if match else ()
 
     @cached_property
-    def _front_matter(self) -> str:
-        readme = self.folder / "README.md"
-        match = _FRONT_MATTER.match(readme.read_text("utf-8", "replace")) if readme.is_file() else None
+    def front_matter(self) -> str:
+        """What the repository's README says of itself for machines: YAML; empty where it says nothing."""
+        match = _FRONT_MATTER.match(self.text("README.md"))
         return match[1] if match else ""
 
     def path(self, name: str) -> Path:
@@ -81,7 +85,20 @@ class Source:
 
     def has(self, name: str) -> bool:
         """Whether the repository has this file."""
-        return (self.folder / name).is_file()
+        return name in self.files or (not self.weights and (self.folder / name).is_file())
+
+    def text(self, name: str) -> str:
+        """A file's text; empty when there is no such file.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        if name in self.files:
+            return self.files[name]
+        try:
+            return self.path(name).read_text("utf-8", "replace") if self.has(name) else ""
+        except OSError as error:
+            raise SourceError(f"{self.path(name)} cannot be read: {error}") from error
 
     def json(self, name: str) -> Mapping[str, Any]:
         """A JSON file's object; nothing when there is no such file.
@@ -89,6 +106,8 @@ class Source:
         Raises:
             SourceError: it is no JSON object.
         """
+        if name in self.files:
+            return object_of(self.files[name], name)
         return read_object(self.folder / name) if self.has(name) else {}
 
 
@@ -110,9 +129,22 @@ def read_object(file: Path) -> Mapping[str, Any]:
         SourceError: it is none.
     """
     try:
-        found = json.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise SourceError(f"{file} cannot be read: {error}") from error
+    return object_of(text, str(file))
+
+
+def object_of(text: str, name: str) -> Mapping[str, Any]:
+    """The object that a JSON text is.
+
+    Raises:
+        SourceError: it is none.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{name} cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise SourceError(f"{file} is no JSON object.")
+        raise SourceError(f"{name} is no JSON object.")
     return found

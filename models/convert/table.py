@@ -1,5 +1,7 @@
 """Which function converts which architecture: one line each, by ``architectures[0]`` of ``config.json``.
 
+A decoder is in the table of `models.convert.architectures`; everything else is here.
+
 The modules behind are loaded only when one is needed.
 """
 
@@ -7,7 +9,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
-from models.convert.contract import CannotConvert, Converter
+from models.convert.architectures import PAGES
+from models.convert.contract import CannotConvert, Check, Converter
+from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
+from models.convert.purpose import refuse_other_purpose
 from models.convert.source import Source
 
 CONVERTERS: Mapping[str, str] = {
@@ -25,33 +30,41 @@ CONVERTERS: Mapping[str, str] = {
     "DistilBertForSequenceClassification": "models.convert.classifiers:convert",
     "RobertaForSequenceClassification": "models.convert.classifiers:convert",
     "XLMRobertaForSequenceClassification": "models.convert.classifiers:convert",
-    "GPT2LMHeadModel": "models.convert.decoders:convert",
-    "GemmaForCausalLM": "models.convert.decoders:convert",
-    "Gemma2ForCausalLM": "models.convert.decoders:convert",
-    "Gemma3ForCausalLM": "models.convert.decoders:convert",
-    "LlamaForCausalLM": "models.convert.decoders:convert",
     "M2M100ForConditionalGeneration": "models.convert.seq2seq:convert_m2m100",
     "MarianMTModel": "models.convert.seq2seq:convert_marian",
     "MT5ForConditionalGeneration": "models.convert.t5:convert",
-    "MistralForCausalLM": "models.convert.decoders:convert",
-    "Qwen2ForCausalLM": "models.convert.decoders:convert",
-    "Qwen3ForCausalLM": "models.convert.decoders:convert",
     "T5ForConditionalGeneration": "models.convert.t5:convert",
 }
 """Architecture to ``module:function``, the function being a `Converter`."""
+_DECODERS = "models.convert.decoders:convert"
+_OF_CTRANSLATE2 = "models.convert.ctranslate2_folder:convert"
+
+
+TORCH = ("safetensors", "torch", "transformers")
+"""What a comparison with the original needs, and so the converters that always make one."""
+
+
+def needed(source: Source, check: Check) -> tuple[str, ...]:
+    """The packages that converting this repository needs, beside a server's own."""
+    alone = source.architecture in PAGES or is_folder_of_ctranslate2(source)
+    return () if alone and check != "original" else TORCH
 
 
 def converter_for(source: Source) -> Converter:
     """The function that converts this repository.
 
     Raises:
-        CannotConvert: its architecture is not known here; the message lists those that are.
+        CannotConvert: its architecture is not known here, and the message lists those that are; or the repository is
+            for something else than its architecture says.
     """
-    where = CONVERTERS.get(source.architecture)
+    refuse_other_purpose(source)
+    where = _DECODERS if source.architecture in PAGES else CONVERTERS.get(source.architecture)
+    if is_folder_of_ctranslate2(source):
+        where = _OF_CTRANSLATE2
     if where is None:
         raise CannotConvert(
             f"{source.repository} is a {source.architecture or source.model_type or 'model of no named architecture'}; "
-            f"known here: {', '.join(sorted(CONVERTERS))}."
+            f"known here: {', '.join(sorted({*CONVERTERS, *PAGES}))}."
         )
     module, name = where.split(":")
     return cast(Converter, getattr(import_module(module), name))

@@ -9,6 +9,7 @@ from typing import Any
 import tokenizers
 
 from models.convert.contract import CannotConvert
+from models.convert.slow_tokenizer import slow_tokenizer
 from models.convert.source import Source
 
 FILE = "tokenizer.json"
@@ -103,10 +104,13 @@ class Tokens:
 
 def _tokenizer_json(source: Source) -> str:
     if source.has(FILE):
-        return source.path(FILE).read_text("utf-8")
-    from transformers import AutoTokenizer
-
+        return source.text(FILE)
+    made_here = slow_tokenizer(source)
+    if made_here is not None:
+        return made_here
     try:
+        from transformers import AutoTokenizer
+
         made = AutoTokenizer.from_pretrained(str(source.folder), local_files_only=True, trust_remote_code=False)
         text: str = made.backend_tokenizer.to_str()
     except Exception as error:  # the library raises what it likes

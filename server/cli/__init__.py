@@ -22,10 +22,13 @@ EXAMPLES = """examples:
   hearth classify --model sentiment reviews.csv --field comment -o scored.csv
   hearth train classifier --data feedback.csv --name feedback
   hearth chat
+  hearth run smollm2:135m
   hearth list --json
-  hearth pull Qwen/Qwen2.5-0.5B-Instruct --name qwen
+  hearth pull qwen3:0.6b
+  hearth pull bartowski/SmolLM2-360M-Instruct-GGUF:Q8_0 --name smol
+  hearth convert some-model.Q4_K_M.gguf
   hearth pull cardiffnlp/twitter-roberta-base-sentiment --labels negative,neutral,positive
-  hearth rm qwen
+  hearth rm smol
   hearth bench --model translate --clients 1,32
 """
 
@@ -76,13 +79,14 @@ def _run(command: str, options: dict[str, Any]) -> int:
         from server.cli import train
 
         return train.classifier(**options)
-    from server.cli import bench, bulk, chat, inspect, key, models  # loaded late: a server needs none of them
+    from server.cli import bench, bulk, chat, inspect, key, models, run  # loaded late: a server needs none of them
     from server.cli.client import CallFailed
 
     commands: dict[str, Callable[..., int]] = {
         "translate": bulk.translate,
         "classify": bulk.classify,
         "chat": chat.chat,
+        "run": run.run,
         "list": inspect.list_models,
         "show": inspect.show_model,
         "doctor": inspect.doctor,
@@ -122,6 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--model", default="assistant", metavar="NAME")
     chat.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
     _server_arguments(chat)
+    run = command("run", "talk to a model: pull it if it is not here, serve it if nobody does")
+    run.add_argument("name_of", metavar="NAME", help="a model that is here, a name as smollm2:135m, or owner/name")
+    run.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
+    run.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="the folder of all models")
+    _server_arguments(run)
     listing = command("list", "list the models of a running server")
     show = command("show", "show all that is known of one model of a running server")
     show.add_argument("name", metavar="NAME")
@@ -157,12 +166,12 @@ def _bulk_arguments(command: argparse.ArgumentParser, model: str | None) -> None
 
 def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     pull = command("pull", "download a model from a hub and convert it")
-    pull.add_argument("repository", metavar="ID", help="owner/name on the hub")
+    pull.add_argument("name_of", metavar="ID", help="owner/name on the hub, owner/name:Q4_K_M, or a name as qwen3:0.6b")
     pull.add_argument("--revision", metavar="REVISION", help="a branch, a tag or a commit (default: the main branch)")
     pull.add_argument("--offline", action="store_true", help="ask nobody: take what was downloaded before")
     pull.add_argument("--token-file", type=Path, metavar="FILE", help="with a token, for repositories that want one")
-    convert = command("convert", "convert a model as a hub keeps it: a folder, or a hub's id")
-    convert.add_argument("source", metavar="FOLDER|ID")
+    convert = command("convert", "convert a model: a GGUF file, a folder as a hub keeps it, or a hub's id")
+    convert.add_argument("source", metavar="FILE|FOLDER|ID")
     for each in (pull, convert):
         each.add_argument("--name", metavar="NAME", help="the id of the new model (default: the repository's name)")
         each.add_argument(
@@ -176,6 +185,12 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
             type=int,
             metavar="N",
             help="most tokens of a row (default: the model's, up to 8192)",
+        )
+        each.add_argument(
+            "--check",
+            choices=("passage", "original", "structure"),
+            default="passage",
+            help="what a decoder is held against: a text that must be likely, transformers (needs torch), neither",
         )
         each.add_argument(
             "--labels",

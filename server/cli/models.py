@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.convert import CannotConvert, Quantization, Request, Source, convert, read_source
-from models.convert.hub import CannotFetch, download
+from models.convert import CannotConvert, Check, Quantization, Request, Source, convert, open_path
+from models.convert.hub import CannotFetch, download, wanted_of
 from models.convert.make import UNFINISHED, require_name
+from models.convert.short_names import SHORT_NAMES, folder_name
 from models.convert.source import SourceError
-from models.convert.table import converter_for
+from models.convert.table import converter_for, needed
 from models.extras import how_to_install
 from models.registry import ManifestError, model_files, read_card
 from server.settings import SHIPPED_MODELS, Settings
 
-NEEDED = ("huggingface_hub", "safetensors", "torch", "transformers")
+HUB = ("huggingface_hub",)
 _NO_NAME = re.compile(r"LABEL_\d+")
 
 
@@ -29,29 +30,47 @@ class _Refused(Exception):
 
 
 def pull(
-    repository: str,
+    name_of: str,
     revision: str | None,
     name: str | None,
     offline: bool,
     token_file: Path | None,
+    check: Check,
     **how: Any,
 ) -> int:
     """Download a hub's repository, convert it and say what came of it."""
+    short = SHORT_NAMES.get(name_of.lower())
 
     def source() -> Source:
-        _require(NEEDED[:1])
+        _require(HUB)
+        if short is not None:
+            _report(f"{name_of} is {short.repository} ({short.license})")
+        wanted = wanted_of(short.repository if short is not None else name_of)
         token = token_file.read_text("utf-8").strip() if token_file is not None else None
-        return download(repository, revision, offline=offline, token=token)
 
-    return _make(source, name, **how)
+        def accept(source: Source) -> None:
+            """Say at once what cannot be converted, before anything heavy is downloaded or loaded."""
+            converter_for(source)
+            _require(needed(source, check))
+
+        return download(
+            wanted.repository,
+            revision or wanted.revision,
+            tag=wanted.tag,
+            offline=offline,
+            token=token,
+            accept=accept,
+        )
+
+    return _make(source, name or (folder_name(name_of) if short is not None else None), check, **how)
 
 
-def convert_model(source: str, name: str | None, **how: Any) -> int:
-    """Convert a folder with a repository's files, or a repository by its id."""
-    folder = Path(source)
-    if folder.is_dir():
-        return _make(lambda: read_source(folder), name, **how)
-    return pull(source, None, name, False, None, **how)
+def convert_model(source: str, name: str | None, check: Check, **how: Any) -> int:
+    """Convert a GGUF file, a folder with a repository's files, or a repository by its id."""
+    path = Path(source)
+    if path.exists() or path.suffix == ".gguf":
+        return _make(lambda: open_path(path), name, check, **how)
+    return pull(source, None, name, False, None, check, **how)
 
 
 def remove(name: str, settings: Settings, force: bool, as_json: bool) -> int:
@@ -83,6 +102,7 @@ def remove(name: str, settings: Settings, force: bool, as_json: bool) -> int:
 def _make(
     read: Callable[[], Source],
     name: str | None,
+    check: Check,
     quantization: Quantization,
     context_tokens: int | None,
     labels: tuple[str, ...],
@@ -96,11 +116,11 @@ def _make(
         source = read()
         name = name or source.repository.rpartition("/")[2]
         require_name(root, name)
-        converter_for(source)  # says at once what is not known, before anything heavy is loaded
-        _require(NEEDED)
+        converter_for(source)
+        _require(needed(source, check))
         from server.cli.probes import open_served
 
-        request = Request(quantization, context_tokens, labels, open_served, report=_report)
+        request = Request(quantization, context_tokens, labels, check, open_served, report=_report)
         made = convert(source, root, name, request)
     except (CannotConvert, CannotFetch, ManifestError, SourceError, OSError, _Refused) as error:
         print(f"hearth: {error}", file=sys.stderr)
@@ -140,4 +160,5 @@ def _id_of(folder: Path) -> str:
 def _require(packages: Sequence[str]) -> None:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        raise _Refused(f"this needs {', '.join(missing)}; to install: {how_to_install('convert')}")
+        extra = "convert" if packages == HUB else "originals"
+        raise _Refused(f"this needs {', '.join(missing)}; to install: {how_to_install(extra)}")

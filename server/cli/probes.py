@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from models.convert import Probe
+from models.convert.contract import CannotConvert, Probe, surprises_of
 from models.convert.probe import open_loop
 from server.batching.cores import usable_cores
 from server.engines.step.support import config, core, positions, supports
@@ -24,9 +24,17 @@ CHUNK_TOKENS = 64
 
 @contextmanager
 def open_served(folder: Path) -> Iterator[Probe]:
-    """Open a folder that has no manifest yet."""
+    """Open a folder that has no manifest yet.
+
+    Raises:
+        CannotConvert: it lacks a number without which no engine computes the model's own answers.
+    """
     compiled = core()
-    if compiled is None or supports(folder) is not None:
+    try:
+        refused = supports(folder)
+    except ValueError as error:
+        raise CannotConvert(f"This folder is not whole: {error}") from error
+    if compiled is None or refused is not None:
         with open_loop(folder) as probe:
             yield probe
         return
@@ -39,25 +47,44 @@ def open_served(folder: Path) -> Iterator[Probe]:
         context_tokens=CONTEXT_TOKENS if learned is None else min(CONTEXT_TOKENS, learned),
         cache_bytes=0,  # the least: one whole context
     )
-    yield _Step(decoder)
+    step = _Step(decoder)
+    del decoder
+    try:
+        yield step
+    finally:
+        step.close()
 
 
 class _Step:
     def __init__(self, decoder: "Decoder") -> None:
         self._decoder = decoder
 
+    def close(self) -> None:
+        """Give the memory back, whoever holds this still."""
+        del self._decoder
+
     def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """See `Probe`."""
+        return np.concatenate(list(self._parts(ids)))
+
+    def surprises(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
+        """See `Probe`."""
+        found, at = [], 1
+        for part in self._parts(ids):
+            found.append(surprises_of(part, ids[at : at + len(part)]))
+            at += len(part)
+        return np.concatenate(found)
+
+    def _parts(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """The logits after the ids, some positions at a time."""
         row = self._decoder.open(ids)
-        parts = []
         while left := self._decoder.pending(row):
             count = min(CHUNK_TOKENS, left)
             if not self._decoder.reserve(row, count):
                 raise RuntimeError("the cache has no room for a self-check")
-            parts.append(self._decoder.logits([row], [count]))
+            yield self._decoder.logits([row], [count])
         self._decoder.close(row)
         self._decoder.forget_prefixes()
-        return np.concatenate(parts)
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
         """See `Probe`."""

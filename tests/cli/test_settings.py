@@ -15,6 +15,7 @@ WORK_ON_FOLDERS = {
     "pull": ["nobody/nothing", "--offline", "--name", "mine"],
     "convert": ["nobody/nothing", "--name", "mine"],
     "rm": ["nothing"],
+    "run": ["nothing", "--url", "http://127.0.0.1:9"],
     "doctor": [],
 }
 """The commands that work on model folders, with arguments to which they answer with the folder they looked at."""

@@ -68,6 +68,51 @@ KINDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "gemma2": ("Gemma2", {**_GEMMA, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 5.0}),
     "gemma3": ("Gemma3Text", {**_GEMMA, "layer_types": ["sliding_attention", "full_attention"]}),
     "gpt2": ("GPT2", {}),
+    "granite": (
+        "Granite",
+        {
+            "attention_multiplier": 0.2,
+            "embedding_multiplier": 3.0,
+            "logits_scaling": 4.0,
+            "residual_multiplier": 0.6,
+            "tie_word_embeddings": True,
+        },
+    ),
+    "granite 4": (
+        "GraniteMoeHybrid",
+        {
+            "attention_multiplier": 0.2,
+            "embedding_multiplier": 3.0,
+            "logits_scaling": 4.0,
+            "residual_multiplier": 0.6,
+            "num_local_experts": 0,
+            "shared_intermediate_size": 80,
+            "position_embedding_type": "rope",
+            "layer_types": ["full_attention"] * 2,
+        },
+    ),
+    "ernie": ("Ernie4_5", {"head_dim": 16}),
+    "starcoder2": ("Starcoder2", {"sliding_window": None}),
+    "smollm3": ("SmolLM3", {"no_rope_layers": [1, 0], "pad_token_id": 0}),
+    "phi3": ("Phi3", {"pad_token_id": 0}),
+    "phi4": (
+        "Phi3",
+        {
+            "pad_token_id": 0,
+            "head_dim": 32,
+            "hidden_size": 128,
+            "max_position_embeddings": 4096,
+            "original_max_position_embeddings": POSITIONS,
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 10000.0,
+                "partial_rotary_factor": 0.75,
+                "short_factor": [1.0] * 12,
+                "long_factor": [1.0 + i for i in range(12)],
+                "original_max_position_embeddings": POSITIONS,
+            },
+        },
+    ),
 }
 """Architecture and what its configuration has beside the sizes. Windows and caps are small, so that they matter."""
 

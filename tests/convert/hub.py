@@ -29,6 +29,8 @@ class Repository:
     commits: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     gated: bool = False
+    gguf: str = ""
+    """The architecture of its GGUF files, which a hub tells."""
 
     def commit(self, files: Mapping[str, bytes], *refs: str) -> str:
         """Add a commit that the refs (``main`` when none is named) point at; its id."""
@@ -131,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             siblings = [{"rfilename": name} for name in sorted(files)]
             found = {"id": match["id"], "modelId": match["id"], "sha": sha, "siblings": siblings, "private": False}
+            found |= {"gguf": {"architecture": repository.gguf}} if repository.gguf else {}
         self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
 
     def _resolve(self, match: re.Match[str], head: bool) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 import openai
 import pytest
 
+from models.convert import table
 from models.registry import read_card
 from server.cli import main, models
 from server.engines.step.support import core
 from tests.convert.hub import TOKEN, Hub, open_hub
+from tests.convert.weight_files import write_llama, write_llama_gguf
 from tests.server_process import serving
 
 ID = "makers/tiny"
@@ -38,13 +40,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def hearth(hub: Hub, home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def hearth(hub: Hub, home: Path, *arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
     """The command in a process of its own, with the hub and its downloads where the test wants them."""
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     environment.pop("HF_TOKEN", None)
     command = [sys.executable, "-m", "server", *arguments]
     root = Path(__file__).parents[2]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, check=False, input=typed)
+
+
+def structure(folder: Path) -> tuple[str, ...]:
+    """For random weights, which no text is likely to."""
+    return ("--check", "structure", "--models-dir", str(folder / "models"))
 
 
 @WITH_TORCH
@@ -55,14 +62,27 @@ def test_a_model_is_pulled_converted_served_and_answers(hub: Hub, tmp_path: Path
     hub.repositories[ID].gated = True
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     where = ("--models-dir", str(tmp_path / "models"), "--json")
-    done = hearth(hub, tmp_path, "pull", ID, "--token-file", str(tmp_path / "token"), *where)
+    done = hearth(hub, tmp_path, "pull", ID, "--token-file", str(tmp_path / "token"), *where, "--check", "original")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert (said["id"], said["license"], said["origin"]) == ("tiny", "apache-2.0", {"repository": ID, "revision": sha})
     assert said["self_check"][0]["value"] < 1e-3
 
     hub.requests.clear()
-    again = hearth(hub, tmp_path, "pull", ID, "--offline", "--name", "second", "--quantization", "float32", *where)
+    again = hearth(
+        hub,
+        tmp_path,
+        "pull",
+        ID,
+        "--offline",
+        "--name",
+        "second",
+        "--quantization",
+        "float32",
+        *where,
+        "--check",
+        "structure",
+    )
     assert again.returncode == 0, again.stderr
     assert hub.requests == []
 
@@ -87,7 +107,7 @@ def test_a_converted_model_calls_a_tool(hub: Hub, tmp_path: Path) -> None:
     from tests.convert.decoder_repositories import write
 
     source = write(tmp_path / "hub")
-    done = hearth(hub, tmp_path, "convert", str(source), "--name", "tiny", "--models-dir", str(tmp_path / "models"))
+    done = hearth(hub, tmp_path, "convert", str(source), "--name", "tiny", *structure(tmp_path))
     assert done.returncode == 0, done.stderr
     # Random weights would fill arguments without end: these can only be empty.
     nothing = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
@@ -108,7 +128,7 @@ def test_a_model_without_a_template_completes_and_does_not_chat(hub: Hub, tmp_pa
     from tests.convert.decoder_repositories import write
 
     source = write(tmp_path / "hub", "gpt2", template=None)
-    done = hearth(hub, tmp_path, "convert", str(source), "--name", "gpt", "--models-dir", str(tmp_path / "models"))
+    done = hearth(hub, tmp_path, "convert", str(source), "--name", "gpt", *structure(tmp_path))
     assert done.returncode == 0, done.stderr
     with (
         serving("--log-level", "error", models_dir=tmp_path / "models") as served,
@@ -172,10 +192,11 @@ def test_what_cannot_be_pulled_is_said_before_anything_is_made(
 def test_without_torch_it_is_said_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(models, "NEEDED", ("no_such_package",))
-    (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
-    assert main(["convert", str(tmp_path), "--name", "a", "--models-dir", str(tmp_path)]) == 1
-    assert re.search("to install: pip install .*transformers>=5", capsys.readouterr().err)
+    monkeypatch.setattr(table, "TORCH", ("no_such_package",))
+    for architecture, check in (("BertModel", "passage"), ("LlamaForCausalLM", "original")):
+        (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+        assert main(["convert", str(tmp_path), "--name", "a", "--check", check, "--models-dir", str(tmp_path)]) == 1
+        assert re.search("no_such_package; to install: pip install .*transformers>=5", capsys.readouterr().err)
 
 
 def test_a_model_is_removed_also_a_damaged_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,3 +223,30 @@ def test_a_shipped_model_is_removed_by_force_only(folder: Path, monkeypatch: pyt
     assert (folder / "assistant").exists()
     assert main(["rm", "assistant", "--force", "--models-dir", str(folder)]) == 0
     assert list(folder.iterdir()) == []
+
+
+def test_a_gguf_on_disk_is_converted_and_talked_to_without_torch(hub: Hub, tmp_path: Path) -> None:
+    file = write_llama_gguf(tmp_path / "tiny-Q8_0.gguf", llama__context_length=64)
+    where = ("--models-dir", str(tmp_path / "models"))
+    done = hearth(hub, tmp_path, "convert", str(file), "--check", "structure", "--name", "tiny", *where)
+    assert done.returncode == 0, done.stderr
+    nobody = ("--url", "http://127.0.0.1:9")
+    talked = hearth(hub, tmp_path, "run", "tiny", *where, *nobody, typed="Hi\n/new\nHi\n")
+    assert (talked.returncode, talked.stderr) == (0, "loading tiny ...\n")
+    assert talked.stdout
+
+
+def test_a_model_that_is_not_here_is_pulled_before_one_talks_to_it(hub: Hub, tmp_path: Path) -> None:
+    where = ("--models-dir", str(tmp_path / "models"), "--url", "http://127.0.0.1:9")
+    done = hearth(hub, tmp_path, "run", "smollm2:135m", *where)
+    assert done.returncode == 1
+    assert "smollm2:135m is HuggingFaceTB/SmolLM2-135M-Instruct (apache-2.0)" in done.stderr
+    assert "There is no repository HuggingFaceTB/SmolLM2-135M-Instruct" in done.stderr
+
+
+def test_random_weights_are_refused_by_the_text_they_find_unlikely(hub: Hub, tmp_path: Path) -> None:
+    hub.add_folder(ID, write_llama(tmp_path / "hub"))
+    done = hearth(hub, tmp_path, "pull", ID, "--models-dir", str(tmp_path / "models"))
+    assert done.returncode == 1
+    assert "the perplexity of a plain text is" in done.stderr
+    assert list((tmp_path / "models").iterdir()) == []

@@ -13,7 +13,8 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from models.cards import ModelCard
-from models.convert import CannotConvert, Mismatch, Request, convert, read_source
+from models.convert import CannotConvert, Mismatch, Request, convert, open_path
+from models.convert.architectures import llama
 from models.convert.probe import open_loop
 from models.registry import read_card, verify
 from models.tokenizers import load_tokenizer
@@ -40,8 +41,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 
 
 def made(source: Path, models: Path, **request: Any) -> ModelCard:
-    options = {"open_probe": open_served, **request}
-    return read_card(convert(read_source(source), models, "mine", Request(**options)))
+    options = {"open_probe": open_served, "check": "original", **request}
+    return read_card(convert(open_path(source), models, "mine", Request(**options)))
 
 
 def figures(card: ModelCard) -> dict[str, float]:
@@ -55,7 +56,7 @@ def test_a_family_computes_what_the_original_does(repository: Any, tmp_path: Pat
     verify(card)
     found = figures(card)
     assert found["largest difference of a logit in float32"] < 1e-4
-    assert found["noise of the logits as served, int8_float32"] < 0.12  # of random weights: more than of trained ones
+    assert found["noise of the logits as served, int8_float32"] < 0.15  # of random weights, and few
     assert found["same likeliest token as the original"] > 0.8
     assert card.generation is not None
     assert card.generation.closed_loop_tokens == WINDOWED.get(kind)
@@ -114,20 +115,11 @@ def test_a_window_is_not_left_to_an_engine_that_forgets_it(
         engine_for(card, 1, 1)
 
 
-def test_a_broken_tensor_is_refused_with_its_figure(
+def test_a_page_that_takes_one_tensor_for_another_is_refused_with_the_figure(
     repository: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ctranslate2.converters.transformers import _MODEL_LOADERS, LlamaLoader
-
-    class Broken(LlamaLoader):
-        """A converter of the library's that gets one row of one matrix wrong."""
-
-        def get_model_spec(self, model: Any) -> Any:
-            spec = super().get_model_spec(model)
-            spec.decoder.layer[1].ffn.linear_1.weight.data[3] *= -1
-            return spec
-
-    monkeypatch.setitem(_MODEL_LOADERS, "LlamaConfig", Broken())
+    for target, name in (("linear_0", "mlp.up_proj"), ("linear_0_noact", "mlp.gate_proj")):
+        monkeypatch.setitem(llama.FEED_FORWARD, target, name)  # type: ignore[arg-type]
     with pytest.raises(Mismatch, match=r"the largest difference of a float32 logit is \d") as refused:
         made(repository("llama"), tmp_path)
     assert refused.value.found > 0.01
@@ -152,11 +144,14 @@ def test_weights_that_are_damaged_on_the_way_to_the_engine_are_refused(repositor
     [
         (
             {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
-            "refuses hub: RoPE scaling type 'dynamic'",
+            "Positions are scaled by 'dynamic'; computed here: linear, llama3",
         ),
         ({"quantization_config": {"quant_method": "awq"}}, "quantized already"),
         ({"architectures": ["MambaForCausalLM"]}, "is a MambaForCausalLM; known here"),
-        ({"hidden_act": "gelu"}, "float32 logit"),
+        ({"hidden_act": "xielu"}, "hidden_act is 'xielu'; known here: relu"),
+        ({"num_key_value_heads": 4}, r"k_proj\.weight have the shape \(32, 64\); config\.json says \(64, 64\)"),
+        ({"num_hidden_layers": 1}, r"9 weights that a model of its kind has not: model\.layers\.1\."),
+        ({"hidden_size": "many"}, "hidden_size is 'many', and must be a whole number"),
     ],
 )
 def test_what_cannot_be_computed_is_refused(tmp_path: Path, config: Any, message: str) -> None:
@@ -175,7 +170,7 @@ def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     weights = load_file(source / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, source / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CannotConvert, match=r"hub lacks weights: model\.layers\.1\.mlp\.up_proj\.weight\."):
+    with pytest.raises(CannotConvert, match=r"The repository lacks weights: model\.layers\.1\.mlp\.up_proj\.weight\."):
         made(source, tmp_path / "models")
 
 

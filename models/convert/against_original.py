@@ -1,0 +1,55 @@
+"""A converted decoder held against transformers' own model: for those who have torch, and for every family's tests."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from models.cards import Figure
+from models.convert.contract import Request
+from models.convert.decoder_files import write_decoder, write_facts
+from models.convert.network import Decoder
+from models.convert.original import load
+from models.convert.probe import open_loop
+from models.convert.selfcheck import Reference, check_ids, reference, require_exact, require_served
+from models.convert.source import Source
+from models.convert.tokens import Tokens
+
+
+def require_original(
+    source: Source, decoder: Decoder, tokens: Tokens, folder: Path, request: Request
+) -> tuple[Figure, ...]:
+    """Refuse a folder that does not compute what the original does.
+
+    Raises:
+        Mismatch: the weights in float32 differ, or what will be served does by more than its quantization's noise.
+    """
+    # Soft caps are computed by no other implementation of attention.
+    model = load("AutoModelForCausalLM", source, attn_implementation="eager")
+    ids = check_ids(tokens, request.context_of(decoder.context_tokens), decoder.window)
+    request.report(f"asking the original for {len(ids)} tokens")
+    wanted = reference(model, ids)
+    exact = _without_softcap(model, wanted)
+    del model
+    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        write_decoder(source, decoder, Path(beside), "float32")
+        write_facts(decoder, tokens.specials, tokens.vocabulary, Path(beside))
+        near = ids[: decoder.window]  # CTranslate2 forgets windows
+        with open_loop(Path(beside)) as probe:
+            figure = require_exact(exact.logits[: len(near)], probe.logits(near))
+    request.report("comparing what will be served with the original")
+    with (request.open_probe or open_loop)(folder) as probe:
+        return (figure, *require_served(wanted, probe, request.quantization))
+
+
+def _without_softcap(model: Any, wanted: Reference) -> Reference:
+    """What the original computes without soft caps on attention: CTranslate2 has none, and is held to this."""
+    capped = [m for m in model.modules() if getattr(m, "attn_logit_softcapping", None) is not None]
+    if not capped:
+        return wanted
+    caps = [module.attn_logit_softcapping for module in capped]
+    for module in capped:
+        module.attn_logit_softcapping = None
+    plain = reference(model, wanted.ids)
+    for module, cap in zip(capped, caps, strict=True):
+        module.attn_logit_softcapping = cap
+    return plain

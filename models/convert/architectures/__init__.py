@@ -1,0 +1,37 @@
+"""A page for each family of decoders: what its configuration assumes, its facts, the names of its weights.
+
+Most are Llama's page with a line or two. A new one is a module here and a line in ``PAGES``.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import cast
+
+from models.convert.architectures.page import Page
+
+PAGES: Mapping[str, str] = {
+    "Ernie4_5ForCausalLM": "ernie:ERNIE",
+    "Ernie4_5_ForCausalLM": "ernie:ERNIE",
+    "GPT2LMHeadModel": "gpt2:GPT2",
+    "Gemma2ForCausalLM": "gemma:GEMMA2",
+    "Gemma3ForCausalLM": "gemma:GEMMA3",
+    "Gemma3ForConditionalGeneration": "gemma:GEMMA3_OF_IMAGES",
+    "GemmaForCausalLM": "gemma:GEMMA",
+    "GraniteForCausalLM": "granite:GRANITE",
+    "GraniteMoeHybridForCausalLM": "granite:GRANITE4",
+    "LlamaForCausalLM": "llama:LLAMA",
+    "MiniCPMForCausalLM": "granite:MINICPM",
+    "MistralForCausalLM": "llama:MISTRAL",
+    "Phi3ForCausalLM": "phi3:PHI3",
+    "Qwen2ForCausalLM": "qwen:QWEN2",
+    "Qwen3ForCausalLM": "qwen:QWEN3",
+    "SmolLM3ForCausalLM": "smollm3:SMOLLM3",
+    "Starcoder2ForCausalLM": "starcoder2:STARCODER2",
+}
+"""Architecture to ``module:page``."""
+
+
+def page_of(architecture: str) -> Page:
+    """The page of an architecture in ``PAGES``."""
+    module, _, name = PAGES[architecture].partition(":")
+    return cast(Page, getattr(import_module(f"{__name__}.{module}"), name))

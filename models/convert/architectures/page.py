@@ -1,0 +1,88 @@
+"""What a page is, and how weights are taken by their names: each once, each of the shape that the facts say."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.convert.contract import CannotConvert
+from models.convert.network import Decoder
+from models.convert.stated import Stated
+from models.convert.tensors.base import Tensor, Tensors, scaled
+
+Variable = tuple[str, Tensor]
+
+COMPUTED = ("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
+"""Ends of names of what some files hold though it is computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A family."""
+
+    facts: Callable[[Stated], Decoder]
+    weights: Callable[[Decoder, "Weights"], Iterator[Variable]]
+    """The variables of CTranslate2's specification that are tensors, without ``decoder/``."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What the family's configuration class assumes."""
+    section: str | None = None
+    """Where the configuration keeps what is said of the text model, where it is not the whole."""
+    ignored: tuple[str, ...] = ()
+    """Beginnings of names of weights that are not of the text model."""
+
+    def decoder(self, config: Mapping[str, Any]) -> Decoder:
+        """The facts of a repository's configuration.
+
+        Raises:
+            CannotConvert: it asks for something that no engine here computes.
+        """
+        table = config.get(self.section) if self.section else config
+        if not isinstance(table, Mapping):
+            raise CannotConvert(f"config.json has no {self.section}.")
+        return self.facts(Stated(table, self.defaults))
+
+
+class Weights:
+    """A repository's tensors; remembers which were taken."""
+
+    def __init__(self, tensors: Tensors, factors: Mapping[str, float]) -> None:
+        self._tensors = tensors
+        self._factors = factors
+        self._left = set(tensors)
+        self.parameters = 0
+        """How many numbers were taken."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a tensor."""
+        return name in self._tensors
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        """A tensor, times its factor.
+
+        Raises:
+            CannotConvert: it is not there, was taken before, or has another shape.
+        """
+        tensor = self._tensors.get(name)
+        if tensor is None:
+            raise CannotConvert(f"The repository lacks weights: {name}.")
+        if name not in self._left:
+            raise CannotConvert(f"The weights {name} would be used twice.")
+        if tensor.shape != shape:
+            raise CannotConvert(f"The weights {name} have the shape {tensor.shape}; config.json says {shape}.")
+        self._left.discard(name)
+        self.parameters += math.prod(shape)
+        factor = next((factor for end, factor in self._factors.items() if name.endswith(end)), 1.0)
+        return scaled(tensor, factor)
+
+    def require_all_taken(self, ignored: tuple[str, ...]) -> None:
+        """Refuse weights that nobody took: what they are for would be missing in the model.
+
+        Raises:
+            CannotConvert: there are some.
+        """
+        left = [name for name in self._left if not name.startswith(ignored) and not name.endswith(COMPUTED)]
+        if left:
+            raise CannotConvert(
+                f"The repository has {len(left)} weights that a model of its kind has not: "
+                f"{', '.join(sorted(left)[:3])}."
+            )

@@ -1,0 +1,108 @@
+"""A decoder that is in CTranslate2's format already: its variables are taken as they are, and checked like any other's.
+
+Such a folder does not say everything: the context it was trained for stands in ``tokenizer_config.json`` at best, and
+what CTranslate2's converter leaves out (Llama 3.1's scaled positions, Gemma 2's caps) cannot be told. The engine that
+will serve it refuses what lacks such a number.
+"""
+
+import json
+import shutil
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from models.cards import TokenizerSpec
+from models.convert import tokens as tokenizer_file
+from models.convert.chat import chat_template, family_of, generation_spec
+from models.convert.contract import CannotConvert, Converted, Request
+from models.convert.likeliness import require_likely_and_agreed, require_text
+from models.convert.model_bin import write_model
+from models.convert.network import SPECIFICATION, smallest
+from models.convert.source import Source
+from models.convert.tensors.base import WeightFile
+from models.convert.tensors.ctranslate2 import ModelFile, read_model_file
+from models.convert.tokens import Tokens
+from models.tables import ManifestError
+from models.vocabulary import read_vocabulary
+
+FILE, VOCABULARY = "model.bin", "vocabulary.json"
+USUAL_TOKENS = 2048
+"""Of a context that nothing states."""
+
+
+def is_folder_of_ctranslate2(source: Source) -> bool:
+    """Whether a repository is in CTranslate2's format: it names no class, and has its file."""
+    return not source.architecture and not source.weights and source.has(FILE)
+
+
+def convert(source: Source, folder: Path, request: Request) -> Converted:
+    """See `models.convert.contract.Converter`."""
+    if request.check == "original":
+        raise CannotConvert(f"{source.repository} cannot be compared with the original, which is not there.")
+    template = chat_template(source)
+    with ExitStack() as stack:
+        file = WeightFile(source.path(FILE))
+        stack.callback(file.close)
+        model = read_model_file(file)
+        if model.specification != SPECIFICATION:
+            raise CannotConvert(
+                f"{source.repository} is a {model.specification} of CTranslate2's, no decoder: it does not say its "
+                "languages or labels. Take the repository it was made from."
+            )
+        rows = _rows(source, model)
+        tokens = Tokens(source, rows)
+        _require_same_vocabulary(source, tokens)
+        tokens.write(folder)
+        require_text(tokens, folder)
+        written = generation_spec(source, tokens, template, folder)
+        request.report(f"converting {source.repository}")
+        write_model(
+            folder / FILE, model.specification, model.revision, {**model.scalars, **model.tensors}, request.quantization
+        )
+        parameters = sum(_size(tensor) for tensor in {id(each): each for each in model.tensors.values()}.values())
+    shutil.copyfile(source.path("config.json"), folder / "config.json")
+    (folder / VOCABULARY).write_text(json.dumps(tokens.vocabulary, indent=2), encoding="utf-8")
+    window = smallest([int(value) for name, value in model.scalars.items() if name.endswith("sliding_window")])
+    context = _context(source)
+    request.report("checking what will be served")
+    return Converted(
+        task="generation",
+        family=family_of(template),
+        context_length_tokens=request.context_of(context),
+        parameters=parameters,
+        tokenizer=TokenizerSpec("huggingface", tokenizer_file.FILE),
+        figures=require_likely_and_agreed(tokens, context, window, parameters, folder, request),
+        generation=replace(written, closed_loop_tokens=window),
+    )
+
+
+def _rows(source: Source, model: ModelFile) -> int:
+    table = model.tensors.get("decoder/embeddings/weight")
+    if table is None or len(table.shape) != 2:
+        raise CannotConvert(f"{source.repository} has no embeddings in its {FILE}.")
+    return table.shape[0]
+
+
+def _require_same_vocabulary(source: Source, tokens: Tokens) -> None:
+    """Refuse embeddings that are in another order than the tokenizer's ids."""
+    try:
+        stated = read_vocabulary(source.folder) if source.has(VOCABULARY) else []
+    except ManifestError as error:
+        raise CannotConvert(str(error)) from error
+    known = ((stated[id], token) for id in range(len(stated)) if (token := tokens.token(id)) is not None)
+    other = next(((theirs, ours) for theirs, ours in known if theirs != ours), None)
+    if other is not None:
+        raise CannotConvert(f"{VOCABULARY} has {other[0]!r} where the tokenizer has {other[1]!r}.")
+
+
+def _context(source: Source) -> int:
+    stated = source.tokenizer_config.get("model_max_length")
+    return int(stated) if isinstance(stated, int | float) and 0 < stated < 10**9 else USUAL_TOKENS
+
+
+def _size(tensor: Any) -> int:
+    size = 1
+    for each in tensor.shape:
+        size *= each
+    return size

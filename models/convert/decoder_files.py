@@ -1,0 +1,51 @@
+"""The files of a decoder's folder that CTranslate2 reads: ``model.bin``, ``config.json``, the vocabulary."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models.convert.architectures import page_of
+from models.convert.architectures.page import Weights
+from models.convert.contract import Quantization
+from models.convert.model_bin import Variables, write_model
+from models.convert.network import REVISION, SPECIFICATION, Decoder, scalars
+from models.convert.opened import open_weights
+from models.convert.source import Source
+
+
+def write_decoder(source: Source, decoder: Decoder, folder: Path, quantization: Quantization) -> int:
+    """Write ``model.bin``; how many parameters it has.
+
+    Raises:
+        CannotConvert: a tensor is missing, is left over, or is of another shape than the facts say.
+        BadWeights: a file cannot be read.
+    """
+    page = page_of(source.architecture)
+    with open_weights(source) as tensors:
+        weights = Weights(tensors, decoder.factors)
+        variables = {f"decoder/{name}": tensor for name, tensor in page.weights(decoder, weights)}
+        weights.require_all_taken(page.ignored)
+        every: Variables = {**scalars(decoder), **variables}
+        write_model(folder / "model.bin", SPECIFICATION, REVISION, every, quantization)
+    return weights.parameters
+
+
+def write_facts(decoder: Decoder, specials: Mapping[str, str], vocabulary: list[str], folder: Path) -> None:
+    """Write CTranslate2's ``config.json`` and ``vocabulary.json``."""
+    config: dict[str, Any] = {
+        "bos_token": specials.get("bos_token", ""),
+        "eos_token": specials.get("eos_token", ""),
+        "layer_norm_epsilon": decoder.epsilon,
+        "multi_query_attention": True,
+        "unk_token": specials.get("unk_token", ""),
+    }
+    if decoder.norms_around and not decoder.qk_norm:  # Gemma 2: the step engine wants both stated
+        config["final_logit_softcap"] = float(decoder.final_softcap or 0)
+        config["attention_logit_softcap"] = float(decoder.attention_softcap or 0)
+    _write_json(folder / "config.json", config)
+    _write_json(folder / "vocabulary.json", vocabulary)
+
+
+def _write_json(file: Path, value: Mapping[str, Any] | list[str]) -> None:
+    file.write_text(json.dumps(value, indent=2), encoding="utf-8")

@@ -1,0 +1,134 @@
+"""CTranslate2's ``model.bin``, written a few rows at a time.
+
+The form is CTranslate2's own, version 6: variables in the order of their names, then names that stand for others. So
+are the numbers: a matrix is int8 with a scale a row, 127 over the row's largest, and variables that hold the same are
+written once. No tensor is ever in memory as a whole.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from models.convert.contract import CannotConvert, Quantization
+from models.convert.tensors.base import Floats, Tensor
+
+Scalar = np.float32 | np.int8 | np.int16 | np.int32
+Variables = Mapping[str, Tensor | Scalar]
+
+BINARY_VERSION = 6
+_TYPES = {"float32": 0, "int8": 1, "int16": 2, "int32": 3}
+_CHUNK_NUMBERS = 1 << 22
+_MOST_BYTES = (1 << 32) - 1
+_WEIGHT, _SCALE = "/weight", "_scale"
+
+
+def write_model(file: Path, name: str, revision: int, variables: Variables, quantization: Quantization) -> None:
+    """Write a model.
+
+    Args:
+        file: where to.
+        name, revision: of CTranslate2's specification.
+        variables: by their names in it. Those that end in ``/weight`` are matrices, and quantized.
+        quantization: of these; everything else is written as float32.
+
+    Raises:
+        CannotConvert: a variable is larger than the form can say.
+        BadWeights: a tensor cannot be read.
+    """
+    aliases = same_variables({key: value for key, value in variables.items() if not isinstance(value, np.generic)})
+    stored = {key: value for key, value in sorted(variables.items()) if key not in aliases}
+    quantized = {key for key in stored if key.endswith(_WEIGHT) and quantization != "float32"}
+    with file.open("wb") as out:
+        out.write(struct.pack("<I", BINARY_VERSION))
+        _string(out, name)
+        out.write(struct.pack("<II", revision, len(stored) + len(quantized)))
+        for key in sorted([*stored, *(f"{each}{_SCALE}" for each in quantized)]):
+            if key in stored and key not in quantized:
+                _plain(out, key, stored[key])
+            elif key in quantized:  # its scales come next in the order of names
+                _matrix(out, key, stored[key])  # type: ignore[arg-type]
+        out.write(struct.pack("<I", len(aliases)))
+        for alias, other in sorted(aliases.items()):
+            _string(out, alias)
+            _string(out, other)
+
+
+def same_variables(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Variables that hold what an earlier one holds, each with the first such."""
+    seen: dict[tuple[object, ...], list[str]] = {}
+    found: dict[str, str] = {}
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        alike = seen.setdefault((tensor.shape, tensor.rows(0, 1).tobytes()), [])
+        other = next((other for other in alike if _equal(tensor, tensors[other])), None)
+        if other is None:
+            alike.append(name)
+        else:
+            found[name] = other
+    return found
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    if a is b:
+        return True
+    return all(np.array_equal(a.rows(*chunk), b.rows(*chunk)) for chunk in _chunks(a.shape))
+
+
+def _chunks(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    step = max(1, _CHUNK_NUMBERS // int(np.prod(shape[1:], dtype=np.int64)))
+    for begin in range(0, shape[0], step):
+        yield begin, min(begin + step, shape[0])
+
+
+def _plain(out: BinaryIO, name: str, value: Tensor | Scalar) -> None:
+    if isinstance(value, np.generic):
+        _header(out, name, (), value.dtype.name, value.nbytes)
+        out.write(value.tobytes())
+        return
+    _header(out, name, value.shape, "float32", int(np.prod(value.shape)) * 4)
+    for chunk in _chunks(value.shape):
+        out.write(value.rows(*chunk).astype("<f4", copy=False).tobytes())
+
+
+def _matrix(out: BinaryIO, name: str, matrix: Tensor) -> None:
+    """A matrix in int8, and its scales."""
+    scales = []
+    _header(out, name, matrix.shape, "int8", int(np.prod(matrix.shape)))
+    for chunk in _chunks(matrix.shape):
+        quantized, scale = quantize(matrix.rows(*chunk))
+        out.write(quantized.tobytes())
+        scales.append(scale)
+    scale = np.concatenate(scales)
+    _header(out, f"{name}{_SCALE}", scale.shape, "float32", scale.nbytes)
+    out.write(scale.tobytes())
+
+
+def quantize(rows: Floats) -> tuple[np.ndarray, Floats]:
+    """Rows in int8 and what each was multiplied with. The rows are overwritten.
+
+    Raises:
+        CannotConvert: one is infinite, or no number.
+    """
+    largest = np.abs(rows).max(axis=1)
+    if not np.isfinite(largest).all():
+        raise CannotConvert("The weights hold numbers that are infinite, or none.")
+    largest[largest == 0] = 127.0
+    largest = np.maximum(largest, np.float32(127) / np.finfo(np.float32).max)  # tiny rows: a scale that float32 can say
+    scale = np.float32(127.0) / largest
+    rows *= scale[:, None]
+    return np.rint(rows, out=rows).astype(np.int8), scale
+
+
+def _header(out: BinaryIO, name: str, shape: tuple[int, ...], kind: str, length_bytes: int) -> None:
+    if length_bytes > _MOST_BYTES:
+        raise CannotConvert(f"'{name}' would have {length_bytes} bytes, which CTranslate2's form cannot say.")
+    _string(out, name)
+    out.write(struct.pack(f"<B{len(shape)}IBI", len(shape), *shape, _TYPES[kind], length_bytes))
+
+
+def _string(out: BinaryIO, text: str) -> None:
+    raw = text.encode() + b"\0"
+    out.write(struct.pack("<H", len(raw)) + raw)

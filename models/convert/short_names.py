@@ -1,0 +1,44 @@
+"""Short names of models that people ask for, and the repositories that they stand for.
+
+A name is ``model:size``, as other local servers have them; the licence is its maker's. What a repository holds is not
+pinned here: the commit that was downloaded stands in the manifest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ShortName:
+    """What a name stands for."""
+
+    repository: str
+    license: str
+
+
+_TABLE = """
+smollm2:135m HuggingFaceTB/SmolLM2-135M-Instruct apache-2.0
+smollm2:360m HuggingFaceTB/SmolLM2-360M-Instruct apache-2.0
+smollm2:1.7b HuggingFaceTB/SmolLM2-1.7B-Instruct apache-2.0
+qwen2.5:0.5b Qwen/Qwen2.5-0.5B-Instruct apache-2.0
+qwen2.5:1.5b Qwen/Qwen2.5-1.5B-Instruct apache-2.0
+qwen2.5-coder:0.5b Qwen/Qwen2.5-Coder-0.5B-Instruct apache-2.0
+qwen2.5-coder:1.5b Qwen/Qwen2.5-Coder-1.5B-Instruct apache-2.0
+qwen3:0.6b Qwen/Qwen3-0.6B apache-2.0
+qwen3:1.7b Qwen/Qwen3-1.7B apache-2.0
+qwen3:4b Qwen/Qwen3-4B apache-2.0
+llama3.2:1b meta-llama/Llama-3.2-1B-Instruct llama3.2
+llama3.2:3b meta-llama/Llama-3.2-3B-Instruct llama3.2
+gemma3:270m google/gemma-3-270m-it gemma
+gemma3:1b google/gemma-3-1b-it gemma
+tinyllama:1.1b TinyLlama/TinyLlama-1.1B-Chat-v1.0 apache-2.0
+gpt2:124m openai-community/gpt2 mit
+"""
+SHORT_NAMES: Mapping[str, ShortName] = {
+    name: ShortName(repository, license) for name, repository, license in map(str.split, _TABLE.strip().splitlines())
+}
+
+
+def folder_name(short: str) -> str:
+    """The id of a model that was asked for by a short name: a colon is none of a folder's letters."""
+    return short.lower().replace(":", "-")

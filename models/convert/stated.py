@@ -1,0 +1,147 @@
+"""``config.json`` of a hub's repository, read with what its family's class assumes where it says nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.convert.contract import CannotConvert
+from models.convert.network import ACTIVATIONS, Rope
+
+MOST = 1 << 30
+MOST_LAYERS = 1024
+
+
+class Stated:
+    """A configuration and its family's defaults. What is null counts as not stated."""
+
+    def __init__(self, table: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+        self._table = {**defaults, **{key: value for key, value in table.items() if value is not None}}
+        self._null = {key for key, value in table.items() if value is None}
+
+    @property
+    def table(self) -> Mapping[str, Any]:
+        """Everything that is stated, or assumed."""
+        return self._table
+
+    def has(self, name: str) -> bool:
+        """Whether it is stated, or assumed."""
+        return self._table.get(name) is not None
+
+    def is_null(self, name: str) -> bool:
+        """Whether the configuration says that there is none."""
+        return name in self._null
+
+    def get(self, name: str) -> Any:
+        """Whatever stands there; None where nothing does."""
+        return self._table.get(name)
+
+    def integer(self, name: str, otherwise: int | None = None, most: int = MOST) -> int:
+        """A whole number above 0, and not above ``most``.
+
+        Raises:
+            CannotConvert: it is none, or is not stated.
+        """
+        value = self._table.get(name, otherwise)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
+            raise CannotConvert(f"config.json: {name} is {_short(value)}, and must be a whole number from 1 to {most}.")
+        return value
+
+    def window(self, name: str = "sliding_window") -> int:
+        """How many tokens a layer sees; 0 where it is not stated, null or 0: all.
+
+        Raises:
+            CannotConvert: it is no number of tokens.
+        """
+        return self.integer(name) if self.get(name) and not self.is_null(name) else 0
+
+    def number(self, name: str, otherwise: float | None = None) -> float:
+        """A number above 0.
+
+        Raises:
+            CannotConvert: it is none, or is not stated.
+        """
+        value = self._table.get(name, otherwise)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise CannotConvert(f"config.json: {name} is {_short(value)}, and must be a number above 0.")
+        return float(value)
+
+    def flag(self, name: str) -> bool:
+        """Whether something is so; false where nothing is said."""
+        return bool(self._table.get(name))
+
+    def require(self, **wanted: Any) -> None:
+        """Refuse a configuration that wants something else than the one thing that is computed.
+
+        Raises:
+            CannotConvert: it does.
+        """
+        for name, value in wanted.items():
+            found = self._table.get(name, value)
+            if found != value:
+                raise CannotConvert(f"config.json has {name} = {_short(found)}, which no engine here computes.")
+
+    def layers(self, name: str = "num_hidden_layers") -> int:
+        """How many layers there are.
+
+        Raises:
+            CannotConvert: not so many.
+        """
+        return self.integer(name, most=MOST_LAYERS)
+
+    def activation(self, name: str) -> str:
+        """The activation of the inner layer.
+
+        Raises:
+            CannotConvert: it is not known here.
+        """
+        value = self._table.get(name)
+        if value not in ACTIVATIONS:
+            raise CannotConvert(f"config.json: {name} is {_short(value)}; known here: {', '.join(ACTIVATIONS)}.")
+        return str(value)
+
+    def layer_types(self, otherwise: list[str]) -> list[str]:
+        """How much each layer sees: ``full_attention`` or ``sliding_attention``.
+
+        Raises:
+            CannotConvert: a layer is of another kind.
+        """
+        types = self._table.get("layer_types") or otherwise
+        if not isinstance(types, list) or len(types) != self.layers():
+            raise CannotConvert("config.json: layer_types does not name a kind for each layer.")
+        for kind in types:
+            if kind not in ("full_attention", "sliding_attention"):
+                raise CannotConvert(f"config.json has layers of the type {_short(kind)}, which is not computed here.")
+        return types
+
+    def rope(self, kind: str = "full_attention") -> Rope:
+        """The positions of a layer of this kind, from ``rope_parameters`` or from the older keys.
+
+        Raises:
+            CannotConvert: they are scaled in a way that no engine here computes.
+        """
+        written = self._table.get("rope_parameters") or self._table.get("rope_scaling") or {}
+        chosen = written.get(kind, written) if isinstance(written, Mapping) else None
+        if not isinstance(chosen, Mapping):
+            raise CannotConvert("config.json: rope_parameters is no object.")
+        table = Stated({"rope_theta": self._table.get("rope_theta"), **chosen}, {})
+        scaling = table.get("rope_type") or table.get("type") or "default"
+        if {self._table.get("partial_rotary_factor"), table.get("partial_rotary_factor")} - {None, 1.0}:
+            raise CannotConvert("config.json rotates a part of each head only, which this family does not do here.")
+        base = table.number("rope_theta")
+        if scaling == "default":
+            return Rope(base)
+        if scaling == "linear":
+            return Rope(base, "linear", table.number("factor"))
+        if scaling != "llama3":
+            raise CannotConvert(f"Positions are scaled by {_short(scaling)}; computed here: linear, llama3.")
+        return Rope(
+            base,
+            "llama3",
+            table.number("factor"),
+            table.number("low_freq_factor"),
+            table.number("high_freq_factor"),
+            table.integer("original_max_position_embeddings"),
+        )
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:60]
