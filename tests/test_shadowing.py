@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ENGINE = """
 from server.engines.kinds import EngineSpec
-from server.engines.process import ProcessEngine
+from server.engines.process.supervisor import ProcessEngine
 engine = ProcessEngine(EngineSpec("fake"))
 engine.start()
 print("engine", "ready" if engine.wait_ready() else engine.reason)

@@ -123,7 +123,7 @@ def test_what_is_wrong_with_a_folder_is_for_the_log(
     def build(_: object) -> Any:
         raise OSError(2, "No such file or directory", str(folder / "heads"))
 
-    folders = Folders(tmp_path, build)
+    folders = Folders([tmp_path], build)
     folders.look()
     (broken,) = folders.entries.values()
     for told in ("No such file", str(tmp_path), "Error", file):

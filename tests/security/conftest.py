@@ -58,7 +58,7 @@ def listening(serving: Any) -> Listen:
         async with serving(**settings) as made:
             settings.pop("patience_s", None)
             server = make_server(made.app, Settings(port=0, **settings))
-            running = asyncio.create_task(server.http.server())
+            running = asyncio.create_task(server.serve())
             while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
                 await asyncio.sleep(0)
             port = server.servers[0].sockets[0].getsockname()[1]

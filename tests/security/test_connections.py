@@ -77,7 +77,7 @@ async def test_a_body_that_goes_on_after_its_answer_is_cut(
         assert (await answer(reader))[0] == 404
         with pytest.raises(ConnectionError):
             await trickle(writer, chunk)
-        assert server.http.connection == 0
+        assert server.connections == 0
 
 
 async def test_over_the_limit_the_longest_idle_gives_way(listening: Any) -> None:
@@ -141,13 +141,13 @@ async def test_what_is_left_unread_at_the_end_does_not_hold_a_connection(listeni
         greedy.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(greedy, ("127.0.0.1", server.port))
-        await until(lambda: server.http.connection == 1)
+        await until(lambda: server.connections == 1)
         (stuck,) = server.server.server_state.connections
         stuck.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         await loop.sock_sendall(greedy, ask % (len(body), body))
         await until(lambda: stuck.transport.get_write_buffer_size() > 0)
         assert not stuck.flow.write_paused, "so little that nothing else looks at it"
-        await until(lambda: server.http.connection == 0)
+        await until(lambda: server.connections == 0)
         greedy.close()
 
 

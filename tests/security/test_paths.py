@@ -145,7 +145,7 @@ def test_nothing_in_the_server_allows_pickles_from_files() -> None:
         loads = text.count("np.load(")
         assert text.count("allow_pickle=False") == loads, source
         if "pickle.load" in text:
-            assert source.name == "frames.py", "only between our own processes"
+            assert source.name == "wire.py", "only between our own processes"
 
 
 def test_a_file_that_was_changed_is_named(folder: Path) -> None:

@@ -124,12 +124,12 @@ async def instance(kind: type, ended: asyncio.Event) -> Any:
         server.servers = []  # made by its start
         return server
     config.load()
-    connection = h11_impl.H11Protocol(config, ServerState(), {})
-    assert isinstance(connection.conn, h11.Connection)
-    connection.conn = connection.StrictConnection()  # as ours does
-    connection.connection_made(Transport())
-    connection.data_received(REQUEST)
-    return connection
+    protocol = h11_impl.H11Protocol(config, ServerState(), {})
+    assert isinstance(protocol.conn, h11.Connection)
+    protocol.conn = connection.StrictConnection()  # as ours does
+    protocol.connection_made(Transport())
+    protocol.data_received(REQUEST)
+    return protocol
 
 
 @pytest.mark.anyio
