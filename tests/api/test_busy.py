@@ -21,7 +21,7 @@ LARGE = 30_000
 """Of other shapes, and of what is cut into sentences: the largest would take the test minutes, off the event loop."""
 WHOLE = ("digits", "words")
 """Come as large as a body can be."""
-TRIES = 3
+TRIES = 8
 TEXTS = {
     "digits": digits, "words": lambda n: shape("Hello there. ", n), "one word": lambda n: shape("a", n),
     "spaces": lambda n: "a" + shape(" ", n - 2) + "a", "marks": lambda n: shape("<b>x</b>", n),
