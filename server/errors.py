@@ -13,13 +13,13 @@
     ├── ModelBusy                   409  it is not unloaded now; ``retry_after_s``
     ├── TooLarge                    413  body or list over its limit
     ├── UnsupportedMediaType        415
-    ├── Overloaded                  429  the line is full; ``retry_after_s``
+    ├── Overloaded                  429  the queue is full; ``retry_after_s``
     ├── ClientLeft                  499  logs and metrics only; nobody is there to read it
     ├── EngineFailed                500  the engine failed on this row, and once more on a fresh engine
     ├── Unavailable                 503  loading, draining, restarting; ``retry_after_s``
     └── DeadlinePassed              504  the request's own deadline passed
 
-Those of requests that are turned away at the door (keys, rates, slow or swollen requests) are in ``refusals``.
+Errors of requests that are refused whatever they ask for (keys, rates, slow or large requests) come last.
 
 Errors are facts with typed fields. This module knows no HTTP library: ``status`` is the number a
 client sees, ``kind`` and ``code`` are the ``type`` and ``code`` of OpenAI's error shape.

@@ -1,4 +1,8 @@
-"""From a request's record to the metrics: the one place that says what counts as what."""
+"""The outermost layer of the application: gives each request an id and a record, and accounts for it at the end.
+
+Headers, the access line and the metrics are all made from the one record. `account` is the one place that says which
+request counts as what. Pure ASGI, so the handler inside still sees the client leave. This module knows no endpoint.
+"""
 
 import logging
 import re

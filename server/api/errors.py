@@ -1,6 +1,7 @@
-"""Whose errors a path answers with: the one table of other servers' shapes.
+"""Errors as answers: every exception in OpenAI's shape or in the shape of the server whose path was asked.
 
-Whatever refuses a request asks here: routes, the framework (404, 405), keys, hosts, limits. Knows no routes.
+`shape` tables say which peer's shape a path has. Whatever refuses a request asks here: routes, the framework (404,
+405), keys, hosts, limits. `describe` writes the same errors into ``/openapi.json``. This module knows no routes.
 """
 
 import difflib

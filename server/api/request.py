@@ -1,4 +1,7 @@
-"""A body's bytes: unpacked within a limit, and read as JSON that means one thing only."""
+"""Reads the body of a request: within its limits of size and time, unpacked, as JSON that means one thing only.
+
+A route that takes JSON is a `JsonRoute`: its work stops when the client leaves or the deadline passes.
+"""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""The batcher: a line of waiting rows and the lanes that work it off.
+"""The batcher: a queue of waiting rows and the lanes that work it off.
 
 Work-conserving: no timer waits for a batch to fill. A free lane takes what is there, and batches form by
 themselves while it is busy. Admission is atomic: all rows of a request or none, before its first byte.

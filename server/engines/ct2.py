@@ -1,4 +1,4 @@
-"""Opening a model folder with CTranslate2: what its engines do alike."""
+"""CTranslate2's engines: encoders, translators, encoder-decoders that answer (T5), and its loop of generation."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -1,8 +1,13 @@
-"""HTTP/1.1 as strictly as a server may read it: a head that two parsers could read in two ways is refused.
+"""One connection: HTTP/1.1 read strictly, and the limits that uvicorn leaves to a proxy in front.
 
-h11 follows the standard where it lets a recipient be lenient: lines may end with a bare LF, headers may be folded, a
-Content-Length beside Transfer-Encoding is dropped. A proxy in front that reads the same bytes otherwise sees another
-request in them. None of this is written by any client of today.
+`StrictConnection` refuses a head that two parsers could read in two ways. h11 follows the standard where it lets a
+recipient be lenient: lines may end with a bare LF, headers may be folded, a Content-Length beside Transfer-Encoding is
+dropped. A proxy in front that reads the same bytes otherwise sees another request in them. No client of today writes
+any of this.
+
+`Connection` ends heads that come slowly, clients that do not read, and bodies that go on after their answer, and it
+makes room where there are more connections than the server takes. Slow bodies are the routes' business
+(``server/api/request.py``).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Chunks of a stream that differ only in their text, which most do: encoded once, then filled in."""
+"""What OpenAI's streamed routes share: chunks that are filled in, the pace of a stream, ``system_fingerprint``."""
 
 import hashlib
 import time

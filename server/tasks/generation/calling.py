@@ -1,4 +1,4 @@
-"""How a family's tool calls are read out of a completion, for one request."""
+"""Tool calls of a model's family: how a completion is held to them, and how they are read out of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

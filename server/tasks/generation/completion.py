@@ -1,4 +1,8 @@
-"""One choice as its tokens come in: text, stops, log-probabilities, tool calls. No streams, no engine."""
+"""The choices of one generation request as their tokens come in: text, stops, log-probabilities, tool calls.
+
+`Completion` is the state of one choice and knows no engine. `GenerationStream` turns the events of a job into deltas,
+in the order they come, and counts what the request cost.
+"""
 
 import json
 from collections import deque

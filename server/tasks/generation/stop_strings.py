@@ -1,7 +1,8 @@
-"""Stop strings in a text that comes in parts: cut before the stop, never leak a part of it.
+"""Stop strings and the beginnings of tool calls, in a text that comes in parts.
 
-The text ends where a stop string is first complete; if several are complete there, before the longest. That
-is a fact of the whole text: it does not depend on how the text was cut into parts. Knows nothing of tokens.
+The text ends where a stop string is first complete; if several are complete there, before the longest. That is a fact
+of the whole text: it does not depend on how the text was cut into parts, and no part of a stop string is ever sent.
+`CallMarks` holds back text that may begin a call in the same way. This module knows nothing of tokens.
 """
 
 from collections.abc import Sequence

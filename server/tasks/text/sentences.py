@@ -1,7 +1,7 @@
 """Texts into sentences and back: what is between the sentences stays exactly as it was.
 
 Paragraphs, blank lines, indentation, list markers, spacing, fenced code and all that is nothing to translate are
-kept offload as *gaps*. A line that ends without an end mark and is as long as a wrapped line goes on in the next one.
+kept aside as *gaps*. A line that ends without an end mark and is as long as a wrapped line goes on in the next one.
 Knows nothing of models; the splitter's rules for each language are those of the library sentencex.
 """
 

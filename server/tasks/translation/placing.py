@@ -1,4 +1,7 @@
-"""Where tokens stand in their text, although a tokenizer may have normalised it. Knows no tokenizer."""
+"""Puts what a sentence carries (tags, placeholders) into its translation, by the alignment of tokens.
+
+`token_offsets` finds where tokens stand in their text, although a tokenizer may have normalised it.
+"""
 
 import re
 from collections.abc import Iterator, Sequence

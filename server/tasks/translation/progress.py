@@ -1,4 +1,4 @@
-"""How texts are to be translated, as one request asks for it."""
+"""One translation request: its options, and its sentences, which pass the queue leg by leg and come out in order."""
 
 import itertools
 import math

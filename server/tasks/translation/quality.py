@@ -1,6 +1,5 @@
-"""Runaway repetition: a decoder that loops says the same few tokens until it is stopped.
-
-Works on any sequence of comparable items (tokens or words). Knows nothing of languages or models.
+"""What shows that a translation is not to be trusted: runaway repetition, another language, an untranslated copy, a
+strange length. This module knows no models.
 """
 
 import re
