@@ -1,92 +1,16 @@
 #include "architecture.h"
 
 #include <cmath>
-#include <set>
 
 #include "errors.h"
+#include "reader.h"
 
 namespace hearth::step {
 namespace {
 
 const std::string kDecoder = "decoder/";
 
-// Sizes beyond these are damage, not models; they also keep every product below within its integer.
-constexpr int kMostLayers = 1024;
-constexpr int kMostWidth = 1 << 16;      // also keeps int8 dot products within 32 bits
-constexpr int kMostVocabulary = 1 << 22;
-constexpr int kMostHeadDim = 512;
-
 const std::string kConvert = "convert it again with `hearth convert`";
-
-std::string shape_text(const Variable& v) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < v.shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(v.shape[i]);
-  return text + ")";
-}
-
-// Remembers what it was asked for, so that what nobody asked for can be refused.
-class Reader {
- public:
-  explicit Reader(const ModelFile& file) : file_(file) {}
-
-  double number(const std::string& name, double otherwise) {
-    asked_.insert(name);
-    return file_.scalar(name, otherwise);
-  }
-  int integer(const std::string& name, int otherwise) {
-    const double value = number(name, otherwise);
-    if (!(value >= -1 && value <= 1 << 30)) throw ModelError("model.bin: '" + name + "' is out of range");
-    return static_cast<int>(value);
-  }
-  bool has(const std::string& name) {
-    asked_.insert(name);
-    return file_.has(name);
-  }
-  const Variable& need(const std::string& name, std::size_t rank) {
-    asked_.insert(name);
-    const auto* v = file_.find(name);
-    if (v == nullptr) throw ModelError("model.bin: '" + name + "' is missing");
-    if (v->shape.size() != rank) throw ModelError("model.bin: '" + name + "' has shape " + shape_text(*v));
-    for (const auto n : v->shape)
-      if (n == 0 || n > static_cast<std::uint32_t>(kMostVocabulary))
-        throw ModelError("model.bin: '" + name + "' has shape " + shape_text(*v));
-    return *v;
-  }
-  void vector(const std::string& name, int size) {
-    const auto& v = need(name, 1);
-    if (v.shape[0] != static_cast<std::uint32_t>(size))
-      throw ModelError("model.bin: '" + name + "' has shape " + shape_text(v) + ", not (" + std::to_string(size) + ")");
-    if (v.type == Type::kInt8 || v.type == Type::kInt16 || v.type == Type::kInt32)
-      throw ModelError("model.bin: '" + name + "' is not of a float type");
-  }
-  // An int8 matrix with a scale a row, and perhaps a bias.
-  void linear(const std::string& scope, int outputs, int inputs) {
-    matrix(scope, outputs, inputs);
-    if (has(scope + "/bias")) vector(scope + "/bias", outputs);
-  }
-  void matrix(const std::string& scope, int outputs, int inputs) {
-    const auto& v = need(scope + "/weight", 2);
-    if (v.shape[0] != static_cast<std::uint32_t>(outputs) || v.shape[1] != static_cast<std::uint32_t>(inputs))
-      throw ModelError("model.bin: '" + scope + "/weight' has shape " + shape_text(v) + ", not (" +
-                       std::to_string(outputs) + ", " + std::to_string(inputs) + ")");
-    if (v.type != Type::kInt8)
-      throw Unsupported("its weights are not int8 (" + scope + "); convert with --quantization int8_float32");
-    if (!has(scope + "/weight_scale")) throw ModelError("model.bin: '" + scope + "/weight_scale' is missing");
-    vector(scope + "/weight_scale", outputs);
-  }
-  void refuse_the_rest() const {
-    for (const auto& [name, variable] : file_.variables())
-      if (!asked_.contains(name)) throw Unsupported("it holds '" + name + "', which this engine does not know");
-  }
-
- private:
-  const ModelFile& file_;
-  std::set<std::string> asked_;
-};
-
-void check(bool fine, const std::string& why) {
-  if (!fine) throw Unsupported(why);
-}
 
 Rotary read_rotary(Reader& in, const std::string& scope, int head_dim) {
   Rotary r;
@@ -122,14 +46,6 @@ bool read_norm(Reader& in, const std::string& scope, int size, bool layer_norm) 
   if (layer_norm) in.vector(scope + "/beta", size);
   else check(!in.has(scope + "/beta"), "it mixes kinds of norms");
   return in.number(scope + "/layer_norm_use_residual", 0) != 0;
-}
-
-Activation read_activation(int code) {
-  switch (static_cast<Activation>(code)) {
-    case Activation::kRelu: case Activation::kGeluTanh: case Activation::kSwish: case Activation::kGelu:
-    case Activation::kGeluSigmoid: return static_cast<Activation>(code);
-    default: throw Unsupported("its activation function (" + std::to_string(code) + ") is not known to this engine");
-  }
 }
 
 void read_layer(Reader& in, Architecture& a, int index) {

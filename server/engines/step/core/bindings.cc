@@ -7,6 +7,7 @@
 
 #include <bit>
 
+#include "bindings.h"
 #include "decoder.h"
 #include "errors.h"
 
@@ -105,6 +106,7 @@ NB_MODULE(_core, m) {
   m.def("instruction_sets", &hearth::step::kernel_names, "The kernels that run on this processor, the best first.");
   m.attr("BLOCK_TOKENS") = hearth::step::kBlockTokens;
 
+  bind_translator(m);
   nb::class_<Decoder>(m, "Decoder")
       .def(nb::init<const std::string&, const Config&, int, const std::string&, int, std::size_t>(), "path"_a, "config"_a,
            "threads"_a, "instruction_set"_a, "context_tokens"_a, "cache_bytes"_a,

@@ -3,6 +3,7 @@
 // It is not initialised: what was never written is read only where its score is thrown away.
 #pragma once
 #include <cstdint>
+#include <cstring>
 #include <memory>
 
 #include "kernels/kernels.h"
@@ -16,17 +17,31 @@ class KvCache {
       : part_(static_cast<std::size_t>(2) * kBlockTokens * static_cast<std::size_t>(head_dim)),
         kv_heads_(static_cast<std::size_t>(kv_heads)),
         stride_(part_ * kv_heads_ * static_cast<std::size_t>(layers)),
-        memory_(static_cast<std::uint16_t*>(take_pages(stride_ * static_cast<std::size_t>(blocks) * 2))) {}
+        bytes_(stride_ * static_cast<std::size_t>(blocks) * 2),
+        memory_(static_cast<std::uint16_t*>(take_pages(bytes_))) {}
+
+  // Another cache that holds the same.
+  KvCache copy() const { return KvCache(*this); }
 
   // Layer's and head's part of block 0; the same part of block b is b * stride() further on.
   std::uint16_t* part(int layer, int head) {
     return memory_.get() + (static_cast<std::size_t>(layer) * kv_heads_ + static_cast<std::size_t>(head)) * part_;
   }
+  const std::uint16_t* part(int layer, int head) const { return const_cast<KvCache*>(this)->part(layer, head); }
   std::size_t stride() const { return stride_; }
   std::size_t block_bytes() const { return stride_ * 2; }
 
+ public:
+  KvCache(KvCache&&) = default;
+
  private:
-  std::size_t part_, kv_heads_, stride_;
+  KvCache(const KvCache& other)
+      : part_(other.part_), kv_heads_(other.kv_heads_), stride_(other.stride_), bytes_(other.bytes_),
+        memory_(static_cast<std::uint16_t*>(take_pages(bytes_))) {
+    std::memcpy(memory_.get(), other.memory_.get(), bytes_);
+  }
+
+  std::size_t part_, kv_heads_, stride_, bytes_;
   std::unique_ptr<std::uint16_t[], FreePages> memory_;
 };
 

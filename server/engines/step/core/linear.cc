@@ -106,6 +106,26 @@ LinearView Linear::view() const {
   return {packed_, inverse_scale_, bias_, inputs4_ * 4 / kScaleInputs, panels_, activation_, store_};
 }
 
+Picked Linear::pick(const std::vector<std::int32_t>& outputs) const {
+  const int panels = round_up(static_cast<int>(outputs.size()), kPanel) / kPanel;
+  const auto padded = static_cast<std::size_t>(panels) * kPanel;
+  Picked p;
+  p.packed = Aligned<std::int8_t>(static_cast<std::size_t>(panels) * panel_bytes());
+  p.inverse_scale = Aligned<float>(padded);
+  if (bias_ != nullptr) p.bias = Aligned<float>(padded);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const int from = outputs[i], to = static_cast<int>(i);
+    const std::int8_t* four = packed_ + place_of(inputs4_, from, 0);
+    std::int8_t* place = p.packed.data() + place_of(inputs4_, to, 0);
+    for (int k = 0; k < inputs4_; ++k, four += 4 * kPanel, place += 4 * kPanel) std::memcpy(place, four, 4);
+    p.inverse_scale[i] = inverse_scale_[from];
+    if (bias_ != nullptr) p.bias[i] = bias_[from];
+  }
+  p.view = {p.packed.data(), p.inverse_scale.data(), bias_ != nullptr ? p.bias.data() : nullptr,
+            inputs4_ * 4 / kScaleInputs, panels, activation_, store_};
+  return p;
+}
+
 void Linear::row(int output, float factor, float* to) const {
   const float scale = inverse_scale_[output];
   for (int i = 0; i < inputs_; i += 4) {

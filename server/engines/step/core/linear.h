@@ -1,12 +1,21 @@
 // Int8 weights of one linear layer, packed for the kernels (layout: kernels/kernels.h), with what their store fuses.
 #pragma once
 #include <string>
+#include <vector>
 
+#include "aligned.h"
 #include "kernels/kernels.h"
 #include "model_file.h"
 #include "pages.h"
 
 namespace hearth::step {
+
+// Some outputs of a layer, packed for themselves.
+struct Picked {
+  Aligned<std::int8_t> packed;
+  Aligned<float> inverse_scale, bias;
+  LinearView view{};
+};
 
 class Linear {
  public:
@@ -24,6 +33,9 @@ class Linear {
   int panels() const { return panels_; }
   std::size_t bytes() const { return static_cast<std::size_t>(panels_) * panel_bytes(); }
   std::size_t panel_bytes() const { return static_cast<std::size_t>(inputs4_) * kPanel * 4; }
+
+  // Packs these outputs, in this order. They must be the layer's, and its store a plain write.
+  Picked pick(const std::vector<std::int32_t>& outputs) const;
 
   // Weight row `output` as floats: an embedding, when a matrix serves both ends of the model.
   void row(int output, float factor, float* to) const;
