@@ -38,8 +38,8 @@ def seq2seq(row: GenerationRow) -> Hashable:
     return options, row.logprobs is not None
 
 
-def step(row: GenerationRow) -> Hashable:
-    """Our own decode engine samples each row by its own options: any rows go together."""
+def step(row: GenerationRow | TranslationRow) -> Hashable:
+    """Our own engine decodes each row by its own options: any rows go together."""
     return ()
 
 
@@ -116,6 +116,7 @@ KINDS: Mapping[str, Kind] = {
         "server.engines.ct2:Seq2SeqEngine", kinds.seq2seq, kinds.generation_tokens, GENERATOR_PARAMETERS
     ),
     "ct2-translator": Kind("server.engines.ct2:TranslatorEngine", kinds.translator, kinds.translation_tokens),
+    "step-translator": Kind("server.engines.step.translator:StepTranslator", kinds.step, kinds.translation_tokens),
     "ct2-encoder": Kind("server.engines.ct2:EncoderEngine", kinds.encoder, kinds.encoder_tokens),
 }
 

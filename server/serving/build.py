@@ -9,7 +9,7 @@ from server.batching.cores import CoreBudget
 from server.batching.policy import Limits
 from server.engines.kinds import KINDS, EngineSpec
 from server.engines.process.loadable import LoadableEngine
-from server.engines.step.support import supports
+from server.engines.step.support import supports, supports_translator
 from server.metrics import Metrics
 from server.settings import Settings
 from server.tasks.model import Model
@@ -47,6 +47,10 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
     batches, since those stay in the core's cache.
     """
     folder, digests = str(card.folder), dict(card.files)
+    if card.task == "translation" and (reason := supports_translator(folder)) is None:
+        options = {"max_rows": batch_rows}
+        spec = EngineSpec("step-translator", folder, lanes=cores, options=options, digests=digests)
+        return spec, Limits(rows=batch_rows, tokens=4096), "our decode engine"
     if card.task == "translation" or (card.generation is not None and card.generation.max_target_tokens is not None):
         kind = "ct2-translator" if card.task == "translation" else "ct2-seq2seq"
         spec = EngineSpec(kind, folder, lanes=cores, digests=digests)

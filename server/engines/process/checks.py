@@ -102,5 +102,6 @@ ROWS: Mapping[str, Callable[[Sequence[str]], Any]] = {
     "ct2-generator": _generation,
     "ct2-seq2seq": _generation,
     "ct2-translator": _translation,
+    "step-translator": _translation,
     "ct2-encoder": _encoding,
 }

@@ -16,10 +16,14 @@ see everything, and the windows of a Qwen 2 that has any.
 """
 
 import json
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from models.tables import ManifestError
+from models.vocabulary import read_vocabulary
 
 if TYPE_CHECKING:
     from server.engines.step._core import Config
@@ -95,6 +99,62 @@ def supports(folder: str | Path) -> str | None:
         return str(error)
     if len(entries) != facts["vocabulary"]:
         return f"vocabulary.json has {len(entries)} entries and the model {facts['vocabulary']} embeddings"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatorSettings:
+    """Tokens with a meaning, of config.json."""
+
+    start: str
+    """What the first step reads; empty: a zero embedding."""
+    end: str
+    unknown: str
+    is_unknown_banned: bool
+    """Whether the unknown token never comes."""
+
+
+def translator_settings(folder: str | Path) -> TranslatorSettings:
+    """What config.json says of an encoder-decoder.
+
+    Raises:
+        ValueError: a token is named that is no text.
+    """
+    values = _config(Path(folder))
+
+    def text(name: str, otherwise: str) -> str:
+        value = values.get(name, otherwise)
+        if not isinstance(value, str):
+            raise ValueError(f"config.json: {name} is no text")
+        return value
+
+    start = "" if values.get("decoder_start_token") is None else text("decoder_start_token", "<s>")
+    return TranslatorSettings(
+        start, text("eos_token", "</s>"), text("unk_token", "<unk>"), values.get("disable_unk") is True
+    )
+
+
+def supports_translator(folder: str | Path) -> str | None:
+    """None when the step engine serves this encoder-decoder; otherwise the reason, for people to read."""
+    compiled = core()
+    if compiled is None:
+        return missing()
+    folder = Path(folder)
+    try:
+        facts = compiled.inspect_translator(str(folder / "model.bin"), config(folder))
+        settings = translator_settings(folder)
+        values = _config(folder)
+        tokens = read_vocabulary(folder)
+    except (ValueError, OSError, ManifestError) as error:
+        return str(error)
+    if values.get("add_source_bos") or values.get("add_source_eos"):
+        return "its source rows are changed by CTranslate2 (add_source_bos, add_source_eos)"
+    if len(tokens) != facts["vocabulary"]:
+        return f"the vocabulary has {len(tokens)} entries and the model {facts['vocabulary']} embeddings"
+    if not facts["zero_start"] and settings.start not in tokens:
+        return "config.json names no token to start with (decoder_start_token)"
+    if settings.end not in tokens or settings.unknown not in tokens:
+        return "the vocabulary lacks the end token or the unknown token of config.json"
     return None
 
 

@@ -49,17 +49,18 @@ bool Beams::take(const Kernels& kernels, float* logits, std::size_t stride, int 
     float* row = logits + static_cast<std::size_t>(b) * stride;
     restrict(beam, row, count, ids);
     const double normalizer = log_sum(kernels, row, round_up(count, kLane));
-    std::vector<Candidate> own;   // its best so far, ascending
+    const double base = beam.sum - normalizer;
+    std::vector<int> own;   // the columns of its likeliest tokens, those first
+    const auto likelier = [row](int a, int b) { return row[a] != row[b] ? row[a] > row[b] : a < b; };
+    float least = kNever;
     for (int c = 0; c < count; ++c) {
-      if (row[c] == kNever) continue;
-      const Candidate candidate{beam.sum + static_cast<double>(row[c]) - normalizer, b, ids != nullptr ? ids[c] : c};
-      if (own.size() == most) {
-        if (!better(candidate, own.back())) continue;
-        own.pop_back();
-      }
-      own.insert(std::upper_bound(own.begin(), own.end(), candidate, better), candidate);
+      if (!(row[c] > least)) continue;
+      if (own.size() == most) own.pop_back();
+      own.insert(std::upper_bound(own.begin(), own.end(), c, likelier), c);
+      if (own.size() == most) least = row[own.back()];
     }
-    candidates.insert(candidates.end(), own.begin(), own.end());
+    for (const int c : own)
+      candidates.push_back({base + static_cast<double>(row[c]), b, ids != nullptr ? ids[c] : c});
   }
   std::sort(candidates.begin(), candidates.end(), better);
   const bool last = made + 1 - decoding_.prefix.size() >= static_cast<std::size_t>(decoding_.max_tokens);

@@ -93,6 +93,7 @@ TranslatorShape read_translator(const ModelFile& file, const Config& config) {
     for (const char* ignored : {"alibi", "alibi_use_positive_positions", "scale_alibi", "sliding_window"})
       in.has(std::string(side) + ignored);   // without ALiBi and windows they say nothing
   check(in.integer("decoder/sliding_window", 0) == 0 && in.integer("encoder/sliding_window", 0) == 0, "it has windows");
+  check(both(in, "multi_query_attention", 0) == 0, "its heads share keys and values");
   in.has("encoder/embeddings_merge");        // of several inputs; there is one
 
   a.encoder_layers = count_layers(file, "encoder/", "/ffn/linear_0/weight");

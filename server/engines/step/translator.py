@@ -1,0 +1,119 @@
+"""The engine contract over the compiled core for encoder-decoders: sentences join and leave at any step.
+
+Each lane decodes its sentences on one thread; all lanes share the weights. What is computed for a sentence never depends
+on its neighbours (the core's promise), and each has its own options.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.vocabulary import read_vocabulary
+from server.engines.base import Outbox, Room
+from server.engines.kinds import EngineSpec
+from server.engines.rows import Hypothesis, Translated, TranslationRow
+from server.engines.step.shortlist import Shortlist
+from server.engines.step.support import config, core, supports_translator, translator_settings
+from server.errors import EngineFailed
+
+if TYPE_CHECKING:
+    from server.engines.step._core import Sentences
+
+MAX_ROWS = 32
+
+
+class StepTranslator:
+    """One encoder-decoder model. ``run`` may be called by ``spec.lanes`` threads at once.
+
+    ``spec.options``: ``max_rows`` (sentences at once in a lane) and ``instruction_set`` (one of the core's, for tests; the
+    best by itself).
+
+    Raises:
+        ValueError: the model is one that this engine cannot serve; the message says why.
+    """
+
+    honours: frozenset[str] = frozenset()
+
+    def __init__(self, spec: EngineSpec) -> None:
+        compiled = core()
+        reason = supports_translator(spec.folder)
+        if compiled is None or reason is not None:
+            raise ValueError(f"The step engine cannot serve {spec.folder}: {reason}")
+        folder = Path(spec.folder)
+        self._compiled = compiled
+        self._translator = compiled.Translator(
+            f"{folder}/model.bin", config(folder), str(spec.options.get("instruction_set", ""))
+        )
+        self._tokens = read_vocabulary(folder)
+        self._ids = {token: id for id, token in enumerate(self._tokens)}
+        settings = translator_settings(folder)
+        self._start, self._end = self._ids.get(settings.start, -1), self._ids[settings.end]
+        self._unknown = self._ids[settings.unknown]
+        self._banned = [self._unknown] if settings.is_unknown_banned else []
+        self._shortlist = Shortlist.of(folder, len(self._tokens))
+        self._positions = int(compiled.inspect_translator(f"{folder}/model.bin", config(folder))["positions"])
+        self._max_rows = int(spec.options.get("max_rows", MAX_ROWS))
+
+    def run(self, rows: Sequence[TranslationRow], out: Outbox[TranslationRow, None, Translated]) -> None:
+        """Translate the rows and all that join them, each by its own options."""
+        sentences: Sentences = self._compiled.Sentences(self._translator)
+        live: dict[int, int] = {}  # the core's number of a sentence, to its number in the run
+        self._take_on(rows, 0, sentences, live, out)
+        given = len(rows)
+        while live:
+            for number, hypotheses in sentences.step():
+                self._finish(live.pop(number), hypotheses, out)
+            room = self._max_rows - len(live)
+            turn = out.step(Room(room, room * self._positions))
+            for number in [number for number, index in live.items() if index in turn.dropped]:
+                sentences.close(number)
+                del live[number]
+            self._take_on(turn.joined, given, sentences, live, out)
+            given += len(turn.joined)
+
+    def close(self) -> None:
+        """Free the weights."""
+        del self._translator
+
+    def _take_on(
+        self,
+        rows: Sequence[TranslationRow],
+        first: int,
+        sentences: "Sentences",
+        live: dict[int, int],
+        out: Outbox[TranslationRow, None, Translated],
+    ) -> None:
+        for index, row in enumerate(rows, first):
+            try:
+                live[self._open(row, sentences)] = index
+            except (ValueError, TypeError, KeyError) as error:
+                out.done(index, EngineFailed(detail=f"the core refused the row: {error}"))
+
+    def _open(self, row: TranslationRow, sentences: "Sentences") -> int:
+        source = [self._ids.get(token, self._unknown) for token in row.source]
+        prefix = [self._ids[token] for token in row.target_prefix]
+        return sentences.open(
+            source,
+            self._shortlist.of_source(source, prefix) if self._shortlist is not None else [],
+            max_tokens=row.max_tokens,
+            end=self._end,
+            start=self._start,
+            prefix=prefix,
+            banned=self._banned,
+            beam=row.beam_size,
+            hypotheses=row.hypotheses,
+            repetition_penalty=row.repetition_penalty,
+            no_repeat_ngram=row.no_repeat_ngram,
+            alignment=row.alignment,
+        )
+
+    def _finish(self, index: int, hypotheses: Sequence[Any], out: Outbox[TranslationRow, None, Translated]) -> None:
+        if not hypotheses or math.isnan(hypotheses[0][1]):
+            out.done(index, EngineFailed(detail="no token can be chosen: all are banned, or logits are NaN"))
+            return
+        made = [
+            Hypothesis(tuple(self._tokens[id] for id in ids), score, tuple(alignment))
+            for ids, score, alignment in hypotheses
+        ]
+        out.done(index, Translated(made))
