@@ -89,6 +89,7 @@ CASES += [
         lambda: seq2seq_row(0, max_tokens=900),
     ),
     Case("ct2-translator", EngineSpec("ct2-translator", str(WEIGHTS / "translate"), lanes=2), translation_row),
+    Case("step-translator", EngineSpec("step-translator", str(WEIGHTS / "translate"), lanes=2), translation_row),
     Case("ct2-encoder", EngineSpec("ct2-encoder", str(WEIGHTS / "sentiment"), lanes=2), encoder_row),
 ]
 

@@ -9,7 +9,7 @@ from models.registry import read_card
 from server.engines.kinds import EngineSpec
 from tests.poison import WEIGHTS, copied, damage, fill
 
-KIND = {"assistant": "ct2-generator", "translate": "ct2-translator", "sentiment": "ct2-encoder"}
+KIND = {"assistant": "ct2-generator", "translate": "step-translator", "sentiment": "ct2-encoder"}
 FINAL = {
     "assistant": "decoder/layer_norm/gamma",
     "translate": "decoder/layer_norm/gamma",

@@ -16,7 +16,7 @@ from models.vocabulary import read_vocabulary
 from server.engines.base import NO_ROOM, Engine, Room, Turn
 from server.engines.kinds import EngineSpec
 from server.engines.rows import EncoderRow, GenerationRow, Sampling, Token, Translated, TranslationRow
-from server.errors import ServerError
+from server.errors import EngineFailed, ServerError
 
 ROW_TOKENS = 8
 NEW_TOKENS = 2
@@ -44,7 +44,7 @@ def require_numbers(spec: EngineSpec, engine: Engine[Any, Any, Any]) -> None:
     make = ROWS.get(spec.kind)
     if make is None:
         return
-    out = _Kept()
+    out = _Kept(Path(spec.folder) / WEIGHTS)
     engine.run([make(read_vocabulary(Path(spec.folder)))], out)
     if not out.kept or not all(map(_is_finite, out.kept)):
         raise ManifestError(Path(spec.folder) / WEIGHTS, "the model's outputs are not finite")
@@ -55,13 +55,16 @@ class _Kept:
 
     contended = False
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Path) -> None:
+        self._weights = weights
         self.kept: list[Any] = []
 
     def piece(self, row: int, piece: Any) -> None:
         self.kept.append(piece)
 
     def done(self, row: int, outcome: Any) -> None:
+        if isinstance(outcome, EngineFailed) and outcome.detail:
+            raise ManifestError(self._weights, outcome.detail)
         if isinstance(outcome, ServerError):
             raise outcome
         self.kept.append(outcome)

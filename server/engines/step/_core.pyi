@@ -1,4 +1,4 @@
-"""Types of the compiled core; contracts: core/decoder.h."""
+"""Types of the compiled core; contracts: core/decoder.h and core/translator.h."""
 
 from collections.abc import Mapping, Sequence
 
@@ -75,3 +75,32 @@ class Decoder:
     def block_bytes(self) -> int: ...
     @property
     def instruction_set(self) -> str: ...
+
+def inspect_translator(path: str, config: Config) -> dict[str, int]: ...
+
+class Translator:
+    def __init__(self, path: str, config: Config, instruction_set: str = "") -> None: ...
+
+class Sentences:
+    """Contract: core/translator.h."""
+
+    def __init__(self, translator: Translator) -> None: ...
+    def open(
+        self,
+        source: Sequence[int],
+        shortlist: Sequence[int] = (),
+        *,
+        max_tokens: int,
+        end: int,
+        start: int = -1,
+        prefix: Sequence[int] = (),
+        banned: Sequence[int] = (),
+        beam: int = 1,
+        hypotheses: int = 1,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram: int = 0,
+        alignment: bool = False,
+    ) -> int: ...
+    def close(self, row: int) -> None: ...
+    def step(self) -> list[tuple[int, list[tuple[list[int], float, list[int]]]]]: ...
+    def __len__(self) -> int: ...

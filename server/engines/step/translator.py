@@ -1,7 +1,7 @@
 """The engine contract over the compiled core for encoder-decoders: sentences join and leave at any step.
 
-Each lane decodes its sentences on one thread; all lanes share the weights. What is computed for a sentence never depends
-on its neighbours (the core's promise), and each has its own options.
+Each lane decodes its sentences on one thread; all lanes share the weights. What is computed for a sentence never
+depends on its neighbours (the core's promise), and each sentence has its own options.
 """
 
 import math
@@ -26,8 +26,8 @@ MAX_ROWS = 32
 class StepTranslator:
     """One encoder-decoder model. ``run`` may be called by ``spec.lanes`` threads at once.
 
-    ``spec.options``: ``max_rows`` (sentences at once in a lane) and ``instruction_set`` (one of the core's, for tests; the
-    best by itself).
+    ``spec.options``: ``max_rows`` (sentences at once in a lane) and ``instruction_set`` (one of the core's, for tests;
+    the best by default).
 
     Raises:
         ValueError: the model is one that this engine cannot serve; the message says why.
@@ -110,7 +110,7 @@ class StepTranslator:
 
     def _finish(self, index: int, hypotheses: Sequence[Any], out: Outbox[TranslationRow, None, Translated]) -> None:
         if not hypotheses or math.isnan(hypotheses[0][1]):
-            out.done(index, EngineFailed(detail="no token can be chosen: all are banned, or logits are NaN"))
+            out.done(index, EngineFailed(detail="the model's outputs are not finite"))
             return
         made = [
             Hypothesis(tuple(self._tokens[id] for id in ids), score, tuple(alignment))
