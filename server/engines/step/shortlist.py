@@ -1,9 +1,10 @@
 """Which target tokens may come for a source: the lexical shortlist that Mozilla's students ship with.
 
-The form is Marian's binary shortlist (``src/data/shortlist.h`` of marian-dev). First come six little-endian 64-bit numbers:
-a magic number, a checksum, how many of the vocabulary's first tokens always come, how many tokens a word brings at most,
-the number of offsets, and the number of tokens. Then come the offsets (64 bits each, one more than the vocabulary has
-tokens) and the tokens (32 bits each). The tokens of source token ``i`` lie from ``offsets[i]`` to ``offsets[i + 1]``.
+The form is Marian's binary shortlist (``src/data/shortlist.h`` of marian-dev). First come six little-endian 64-bit
+numbers: a magic number, a checksum, how many of the vocabulary's first tokens always come, how many tokens a word
+brings at most, the number of offsets, and the number of tokens. Then come the offsets (64 bits each, one more than the
+vocabulary has tokens) and the tokens (32 bits each). Those of source token ``i`` lie from ``offsets[i]`` to
+``offsets[i + 1]``.
 """
 
 import struct
