@@ -12,7 +12,8 @@ from models.convert.contract import CannotConvert
 _WEIGHTS = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin|.*\.gguf|model\.safetensors\.index\.json)")
 _OTHER_FORMS = (
     (r".*\.argosmodel", "an Argos package", "hearth pull takes OPUS-MT, M2M100 and NLLB repositories"),
-    (r".*\.intgemm.*\.bin|.*\.alphas\.bin", "a Firefox translator", "hearth pull takes OPUS-MT repositories"),
+    (r".*\.intgemm.*\.bin\.gz", "a Firefox translator that is packed", "unpack its files (gunzip) first"),
+    (r".*\.intgemm.*\.bin|.*\.alphas\.bin", "a Firefox translator", "hearth convert takes a folder with one"),
     (r"adapter_model\..*", "an adapter (LoRA)", "merge it into its base, and convert the folder that comes of it"),
     (r"model_index\.json", "a pipeline that makes pictures", "only models of text are served"),
     (r"(.*/)?.*\.onnx", "an ONNX export", "take the repository that it was made from"),

@@ -51,6 +51,16 @@ def codes(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def code_of(name: str) -> str | None:
+    """The code that users know for one name, whose usual script is not written; None for what is no language's name."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    code = _code(match[1])
+    script = "" if match[2] in (None, _USUAL_SCRIPTS.get(code, "Latn")) else f"-{match[2]}"
+    return f"{code}{script}-{match[3].upper()}" if match[3] else f"{code}{script}"
+
+
 def pairs_of(sources: Mapping[str, str], targets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Every direction from a source to another target."""
     return tuple((source, target) for source in sources for target in targets if source != target)

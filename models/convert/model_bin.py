@@ -1,8 +1,8 @@
 """CTranslate2's ``model.bin``, written a few rows at a time.
 
 The form is CTranslate2's own, version 6: variables in the order of their names, then names that stand for others. So
-are the numbers: a matrix is int8 with a scale a row, 127 over the row's largest, and variables that hold the same are
-written once. No tensor is ever in memory as a whole.
+are the numbers: a matrix is int8 with a scale a row, 127 over the row's largest, or what the source says where its
+rows are int8 already; and variables that hold the same are written once. No tensor is ever in memory as a whole.
 """
 
 import struct
@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from models.convert.contract import CannotConvert, Quantization
-from models.convert.tensors.base import Floats, Tensor
+from models.convert.tensors.base import Bytes, Floats, Quantized, Tensor
 
 Scalar = np.float32 | np.int8 | np.int16 | np.int32
 Variables = Mapping[str, Tensor | Scalar]
@@ -98,7 +98,7 @@ def _matrix(out: BinaryIO, name: str, matrix: Tensor) -> None:
     scales = []
     _header(out, name, matrix.shape, "int8", int(np.prod(matrix.shape)))
     for chunk in _chunks(matrix.shape):
-        quantized, scale = quantize(matrix.rows(*chunk))
+        quantized, scale = _quantized(matrix, *chunk)
         out.write(quantized.tobytes())
         scales.append(scale)
     scale = np.concatenate(scales)
@@ -106,7 +106,11 @@ def _matrix(out: BinaryIO, name: str, matrix: Tensor) -> None:
     out.write(scale.tobytes())
 
 
-def quantize(rows: Floats) -> tuple[np.ndarray, Floats]:
+def _quantized(matrix: Tensor, begin: int, end: int) -> tuple[Bytes, Floats]:
+    return matrix.quantized_rows(begin, end) if isinstance(matrix, Quantized) else quantize(matrix.rows(begin, end))
+
+
+def quantize(rows: Floats) -> tuple[Bytes, Floats]:
     """Rows in int8 and what each was multiplied with. The rows are overwritten.
 
     Raises:

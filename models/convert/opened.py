@@ -1,4 +1,6 @@
-"""A model on this machine, whatever lies there: a hub's folder, a GGUF, or a folder with one; and its weights."""
+"""A model on this machine, whatever lies there: a hub's folder, a GGUF, a folder with one, or a Firefox translator;
+and its weights.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from models.convert.gguf_names import config_of, hub_tensors
 from models.convert.gguf_tokenizer import tokenizer_files
 from models.convert.kinds import refuse_kind
 from models.convert.source import Source, SourceError, read_object, read_source
+from models.convert.student_files import is_student, source_of_student
 from models.convert.tensors.base import BadWeights, Tensor, Tensors, WeightFile
 from models.convert.tensors.gguf import is_gguf, read_gguf
 from models.convert.tensors.pickled import read_pickled
@@ -39,6 +42,8 @@ def open_path(path: Path) -> Source:
         if len(firsts) != 1:
             raise SourceError(f"{path} has several GGUF files; name one: {', '.join(firsts)}.")
         return source_of_gguf(path / firsts[0])
+    if is_student(names):
+        return source_of_student(path)
     refuse_kind(str(path), names, lambda name: read_object(path / name) if name in names else {})
     return read_source(path)
 

@@ -14,6 +14,7 @@ from models.convert.contract import CannotConvert, Check, Converter
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
 from models.convert.purpose import refuse_other_purpose
 from models.convert.source import Source
+from models.convert.student_files import ARCHITECTURE
 
 CONVERTERS: Mapping[str, str] = {
     "BertForMaskedLM": "models.convert.embedders:convert",
@@ -32,6 +33,7 @@ CONVERTERS: Mapping[str, str] = {
     "XLMRobertaForSequenceClassification": "models.convert.classifiers:convert",
     "M2M100ForConditionalGeneration": "models.convert.seq2seq:convert_m2m100",
     "MarianMTModel": "models.convert.seq2seq:convert_marian",
+    ARCHITECTURE: "models.convert.students:convert",
     "MT5ForConditionalGeneration": "models.convert.t5:convert",
     "T5ForConditionalGeneration": "models.convert.t5:convert",
 }
@@ -46,6 +48,8 @@ TORCH = ("safetensors", "torch", "transformers")
 
 def needed(source: Source, check: Check) -> tuple[str, ...]:
     """The packages that converting this repository needs, beside a server's own."""
+    if source.architecture == ARCHITECTURE:
+        return ()
     alone = source.architecture in PAGES or is_folder_of_ctranslate2(source)
     return () if alone and check != "original" else TORCH
 

@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "tensorflow": ({"config.json": LLAMA, "tf_model.h5": WEIGHTS}, "is a TensorFlow model"),
     "pictures": ({"model_index.json": {}, "unet/x.safetensors": WEIGHTS}, "is a pipeline that makes pictures"),
     "argos": ({"translate-en_de.argosmodel": WEIGHTS}, "is an Argos package"),
-    "firefox": ({"model.ende.intgemm.alphas.bin": WEIGHTS, "vocab.spm": WEIGHTS}, "is a Firefox translator"),
+    "firefox": ({"model.ende.intgemm.alphas.bin.gz": WEIGHTS}, "is a Firefox translator that is packed"),
     "unknown": ({"config.json": {"architectures": ["MambaForCausalLM"]}, **SAFE}, "is a MambaForCausalLM"),
     "embedder": (
         {

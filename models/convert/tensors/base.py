@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from models.convert.source import SourceError
 
 Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.int8]
 
 MOST_ELEMENTS = 1 << 34
 """Of one tensor: more is damage, and keeps every product of sizes below 64 bits."""
@@ -32,6 +33,18 @@ class Tensor(Protocol):
 
     def rows(self, begin: int, end: int) -> Floats:
         """The numbers of the outermost dimension's places from ``begin`` to ``end``, an array of the caller's own.
+
+        Raises:
+            BadWeights: the file ends before them.
+        """
+
+
+@runtime_checkable
+class Quantized(Tensor, Protocol):
+    """A matrix that a file holds in int8, with a scale for each row: such rows are written as they are."""
+
+    def quantized_rows(self, begin: int, end: int) -> tuple[Bytes, Floats]:
+        """The rows from ``begin`` to ``end`` in int8, and what each was multiplied with.
 
         Raises:
             BadWeights: the file ends before them.

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.shortlist import Shortlist
 from models.vocabulary import read_vocabulary
 from server.engines.base import Outbox, Room
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Hypothesis, Translated, TranslationRow
-from server.engines.step.shortlist import Shortlist
 from server.engines.step.support import config, core, supports_translator, translator_settings
 from server.errors import EngineFailed
 

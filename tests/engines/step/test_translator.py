@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.shortlist import FILE, HEADER, MAGIC, Shortlist
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Translated, TranslationRow
-from server.engines.step.shortlist import FILE, HEADER, MAGIC, Shortlist
 from server.engines.step.support import supports_translator
 from server.errors import EngineFailed
 from tests.engines.step import tiny_translators as tiny

@@ -1,0 +1,109 @@
+"""Which files of a folder are a Firefox student, and which direction it translates."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.convert.contract import CannotConvert
+from models.convert.languages import code_of
+from models.convert.source import Source, SourceError, read_object
+
+ARCHITECTURE = "MarianStudent"
+"""What `Source.architecture` says of one; the files themselves name no class."""
+LICENSE = "mpl-2.0"
+_WEIGHTS = re.compile(r"model\.(?:.*\.)?intgemm\.alphas\.bin|model\..*intgemm.*\.bin")
+_VOCABULARY = re.compile(r"vocab\.(?:.*\.)?spm")
+_HALF = re.compile(r"(?:src|trg)vocab\.(?:.*\.)?spm")
+_SHORTLIST = re.compile(r"lex\.(?:.*\.)?bin")
+_DIRECTION = re.compile(r"model\.([a-z]{2,3})-?([a-z]{2,3})\.")
+_METADATA = "metadata.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StudentFiles:
+    """The files of one direction."""
+
+    weights: Path
+    vocabulary: Path
+    shortlist: Path | None
+    source: str
+    target: str
+    """The codes of the two languages."""
+
+
+def is_student(names: Collection[str]) -> bool:
+    """Whether a folder with these files holds one."""
+    return any(_WEIGHTS.fullmatch(name) for name in names)
+
+
+def source_of_student(folder: Path, repository: str = "", revision: str | None = None) -> Source:
+    """A folder with a student's files.
+
+    Args:
+        folder: where they lie.
+        repository: what it is called; none: by its direction.
+        revision: its version, where it is known.
+
+    Raises:
+        SourceError: a file is missing, or there are several of a kind.
+        CannotConvert: it is of a kind that is not read here.
+    """
+    names = sorted(file.name for file in folder.iterdir() if file.is_file())
+    if any(_HALF.fullmatch(name) for name in names):
+        raise CannotConvert(
+            f"{folder} has a vocabulary for each language; only students with one for both are read here."
+        )
+    weights, vocabulary = _only(folder, names, _WEIGHTS, "weights"), _only(folder, names, _VOCABULARY, "vocabulary")
+    shortlists = [name for name in names if _SHORTLIST.fullmatch(name)]
+    if len(shortlists) > 1:
+        raise SourceError(f"{folder} has several shortlists: {', '.join(shortlists[:9])}.")
+    source, target = _direction(folder, weights)
+    facts = {
+        "architectures": [ARCHITECTURE],
+        "files": [weights, vocabulary, *shortlists],
+        "languages": [source, target],
+    }
+    readme = {} if (folder / "README.md").is_file() else {"README.md": f"---\nlicense: {LICENSE}\n---\n"}
+    return Source(folder, repository or f"firefox-{source}-{target}", revision, facts, readme)
+
+
+def student_files(source: Source) -> StudentFiles:
+    """The files of a source that `source_of_student` made."""
+    weights, vocabulary, *shortlist = source.config["files"]
+    return StudentFiles(
+        source.path(weights),
+        source.path(vocabulary),
+        source.path(shortlist[0]) if shortlist else None,
+        *source.config["languages"],
+    )
+
+
+def _only(folder: Path, names: list[str], pattern: re.Pattern[str], what: str) -> str:
+    found = [name for name in names if pattern.fullmatch(name)]
+    if len(found) != 1:
+        raise SourceError(
+            f"{folder} has {'several files of' if found else 'no'} {what} of a Firefox translator"
+            f"{': ' + ', '.join(found[:9]) if found else ' (vocab.….spm)'}."
+        )
+    return found[0]
+
+
+def _direction(folder: Path, weights: str) -> tuple[str, str]:
+    """The two languages, as the metadata or the name of the weights says them.
+
+    Raises:
+        SourceError: neither does.
+    """
+    stated = read_object(folder / _METADATA) if (folder / _METADATA).is_file() else {}
+    pair = stated.get("sourceLanguage"), stated.get("targetLanguage")
+    match = _DIRECTION.match(weights)
+    if not all(isinstance(name, str) for name in pair):
+        pair = (match[1], match[2]) if match else (None, None)
+        joined = "".join(match.groups()) if match else ""
+        if len(joined) == 5 and (joined.startswith("en") or joined.endswith("en")):  # all others go from or to English
+            pair = (joined[:2], joined[2:]) if joined.startswith("en") else (joined[:3], joined[3:])
+    known = [code_of(str(name)) for name in pair]
+    if len(known) != 2 or None in known or known[0] == known[1]:
+        raise SourceError(f"{folder} does not say which languages it translates: {weights} names no two of them.")
+    return str(known[0]), str(known[1])

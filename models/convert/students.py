@@ -1,0 +1,111 @@
+"""Mozilla's students (the translators in Firefox): from Marian's files to a model folder that the step engine serves.
+
+The weights stay the very bytes they are: int8 with one multiplier a matrix is int8 with a scale a row whose scales are
+all alike.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import sentencepiece
+
+from models.cards import TokenizerSpec, TranslationSpec
+from models.convert.contract import CannotConvert, Converted, Request
+from models.convert.model_bin import write_model
+from models.convert.source import Source
+from models.convert.student_files import student_files
+from models.convert.student_weights import sizes_of, variables_of
+from models.convert.tensors.base import BadWeights, WeightFile
+from models.convert.tensors.marian import EMBEDDINGS, read_marian
+from models.shortlist import FILE as SHORTLIST
+from models.shortlist import Shortlist
+
+POSITIONS = 512
+"""As many tokens may a translation have."""
+CONTEXT_TOKENS = 256
+"""Of a sentence. The students were trained on sentences; longer ones are split."""
+BEAM_SIZE = 1
+"""The students were made to be decoded greedily, and the published figures are of that."""
+TARGET_RATIO = 2.5
+"""``max-length-factor`` of Mozilla's own settings."""
+END, UNKNOWN = "</s>", "<unk>"
+SPECIFICATION, REVISION = "TransformerSpec", 7
+EPSILON = 1e-6
+VOCABULARY = "vocab.spm"
+
+
+def convert(source: Source, folder: Path, request: Request) -> Converted:
+    """See `models.convert.contract.Converter`."""
+    if request.quantization == "float32":
+        raise CannotConvert(f"{source.repository} is int8 already: in float32 it would only be larger.")
+    files = student_files(source)
+    request.report(f"converting {source.repository}")
+    pieces = _pieces(files.vocabulary)
+    opened = WeightFile(files.weights)
+    try:
+        student = read_marian(opened)
+        sizes = sizes_of(student)
+        variables = variables_of(student, sizes, POSITIONS)
+        rows = student.matrices[EMBEDDINGS].shape[0]
+        if rows != len(pieces):
+            raise CannotConvert(f"The vocabulary has {len(pieces)} pieces, and the model {rows} embeddings.")
+        write_model(folder / "model.bin", SPECIFICATION, REVISION, variables, request.quantization)
+        shapes = [each.shape for held in (student.matrices, student.vectors) for each in held.values()]
+    finally:
+        opened.close()
+    _write_facts(folder, pieces)
+    shutil.copyfile(files.vocabulary, folder / VOCABULARY)
+    if files.shortlist is not None:
+        Shortlist.read(files.shortlist, len(pieces))
+        shutil.copyfile(files.shortlist, folder / SHORTLIST)
+    pair = (files.source, files.target)
+    return Converted(
+        task="translation",
+        family="marian",
+        context_length_tokens=request.context_of(CONTEXT_TOKENS),
+        parameters=sum(map(math.prod, shapes)),
+        tokenizer=TokenizerSpec("sentencepiece", VOCABULARY),
+        figures=(),
+        translation=TranslationSpec(
+            languages=pair,
+            target_token="",
+            beam_size=BEAM_SIZE,
+            max_target_ratio=TARGET_RATIO,
+            pairs=(pair,),
+            max_target_tokens=POSITIONS - 2,
+        ),
+    )
+
+
+def _pieces(file: Path) -> list[str]:
+    """The pieces of a vocabulary, by id.
+
+    Raises:
+        BadWeights: it is damaged.
+        CannotConvert: it lacks the tokens that a student ends a sentence and stands for the unknown with.
+    """
+    try:
+        model = sentencepiece.SentencePieceProcessor(model_file=str(file))
+        pieces = [str(model.id_to_piece(id)) for id in range(model.get_piece_size())]
+    except (RuntimeError, OSError, UnicodeDecodeError) as error:
+        raise BadWeights(f"{file.name} is no sentencepiece vocabulary, or is damaged.") from error
+    if END not in pieces or UNKNOWN not in pieces:
+        raise CannotConvert(f"{file.name} has no {END} or no {UNKNOWN}.")
+    return pieces
+
+
+def _write_facts(folder: Path, pieces: Sequence[str]) -> None:
+    facts = {
+        "add_source_bos": False,
+        "add_source_eos": False,
+        "decoder_start_token": None,
+        "disable_unk": True,
+        "eos_token": END,
+        "layer_norm_epsilon": EPSILON,
+        "unk_token": UNKNOWN,
+    }
+    (folder / "config.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    (folder / "shared_vocabulary.json").write_text(json.dumps(list(pieces), indent=0), encoding="utf-8")
