@@ -26,7 +26,9 @@ def main(url: str, source: str, target: str, texts: str, references: str, model:
             made += [item["text"] for item in answer.raise_for_status().json()["data"]]
     took_s = time.perf_counter() - began_s
     bleu, chrf = sacrebleu.corpus_bleu(made, [wanted]).score, sacrebleu.corpus_chrf(made, [wanted]).score
-    print(f"{source}-{target}: BLEU {bleu:.1f}, chrF {chrf:.1f}, {len(made)} sentences, {len(made) / took_s:.0f} a second")
+    print(
+        f"{source}-{target}: BLEU {bleu:.1f}, chrF {chrf:.1f}, {len(made)} sentences, {len(made) / took_s:.0f} a second"
+    )
 
 
 if __name__ == "__main__":

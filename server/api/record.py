@@ -50,15 +50,16 @@ class Record:
     key_user: KeyUser | None = None
     """Who holds the key it came with; None where keys are not needed."""
 
-    def serve(self, model: str, *, generates: bool = False) -> None:
-        """A model has been found for the request.
+    def serve(self, *models: str, generates: bool = False) -> None:
+        """A model has been found for the request, or several that work together; the last gives the answer.
 
         Raises:
             ModelNotAllowed: it is not for the request's key.
         """
         if self.key_user is not None:
-            self.key_user.require(model)
-        self.model = model
+            for model in models:
+                self.key_user.require(model)
+        self.model = models[-1]
         self.generates = generates
         self.parsed_s = time.perf_counter()
 

@@ -116,7 +116,9 @@ class ModelRegistry:
     def chat(self, name: str | None) -> Generation | ChatTranslation:
         """A generator, or a translator as one."""
         task = self._pick(name, "chat", lambda offered: offered.chat)
-        return cast("Generation | ChatTranslation", task)
+        if isinstance(task, ChatTranslation):
+            return ChatTranslation(self.translator(task.card.id), self.translators())
+        return cast("Generation", task)
 
     def translator(self, name: str | None) -> TranslationTask:
         """The translator of this name; without one, the only one there is."""

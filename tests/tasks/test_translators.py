@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models.cards import TranslationSpec
+from models.cards import Figure, TranslationSpec
 from models.families import marian
 from models.registry import read_card
 from models.tokenizers import SentencePieceTokenizer
@@ -83,3 +83,44 @@ def test_the_languages_are_those_of_all(served: Translators) -> None:
     assert set(served.languages) == {"en", "de", "fr", "ja", "zh", "zh-Hant"}
     assert served.translates("fr", "zh-Hant")
     assert not served.translates("fr", "xx")
+
+
+def chains(tokenizer: SentencePieceTokenizer, *models: tuple[str, float | None]) -> Translators:
+    """Models of one direction each, and what their cards say of its quality."""
+
+    def task(name: str, comet: float | None) -> TranslationTask:
+        source, target = name.split("-")[-2:]
+        section = TranslationSpec((source, target), "", 1, 2.0, ((source, target),))
+        figures = () if comet is None else (Figure(f"flores {source}-{target}", "COMET", comet, 100),)
+        unused: Any = None  # nothing is run
+        card = replace(SHIPPED, id=name, figures=figures)
+        return TranslationTask(Model(card, tokenizer, unused, unused), section, marian)
+
+    return Translators([task(*model) for model in models])
+
+
+@pytest.mark.parametrize(
+    ("models", "name"),
+    [
+        ([("pt-en", None), ("en-de", None)], "pt-en+en-de"),
+        ([("pt-en", None), ("en-de", None), ("pt-de", None)], "pt-de"),
+        ([("pt-en", 0.9), ("en-de", 0.9), ("pt-de", 0.7)], "pt-en+en-de"),
+        ([("pt-en", 0.9), ("en-de", 0.9), ("pt-de", 0.85)], "pt-de"),
+        ([("pt-en", 0.9), ("en-de", None), ("pt-de", 0.7)], "pt-de"),
+        ([("pt-en", 0.9), ("en-de", 0.8), ("base-en-de", 0.9)], "pt-en+base-en-de"),
+        ([("pt-cs", None), ("cs-de", None), ("pt-en", None), ("en-de", None)], "pt-en+en-de"),
+    ],
+)
+async def test_of_several_ways_the_best_is_taken_or_the_most_direct(
+    tokenizer: SentencePieceTokenizer, models: list[tuple[str, float | None]], name: str
+) -> None:
+    assert (await chains(tokenizer, *models).pick(["Bom dia."], "pt", "de")).name == name
+
+
+async def test_texts_of_several_languages_go_each_its_way(tokenizer: SentencePieceTokenizer) -> None:
+    served = chains(tokenizer, ("pt-en", None), ("fr-en", None), ("en-de", None))
+    texts = ["O tempo está muito bonito hoje, não acha?", "Il fait vraiment très beau aujourd'hui, n'est-ce pas ?"]
+    task = await served.pick(texts, None, "de")
+    assert set(task.models) == {"pt-en", "fr-en", "en-de"}
+    assert task.translates("pt", "de")
+    assert task.translates("fr", "de")

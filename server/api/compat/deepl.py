@@ -113,7 +113,7 @@ async def translate(
     require_items(len(texts), settings, "text")
     source, target = body.source_lang, body.target_lang
     task = await registry.translators().pick(texts, source, target)
-    record.serve(task.card.id)
+    record.serve(*task.models)
     rules = body.rules
     if rules is not None and rules.is_xml:
         await offload(lambda: require_balanced(texts, "text"), size_of(texts))

@@ -49,7 +49,7 @@ async def translate(
     require_items(len(texts), settings, "q")
     source = None if body.source == "auto" else body.source
     task = await registry.translators().pick(texts, source, body.target)
-    record.serve(task.card.id)
+    record.serve(*task.models)
     rules = Rules() if body.format == "html" else None
     options = TranslationOptions(alternatives=body.alternatives, rules=rules)
     done = await task.translate(texts, source, body.target, options)

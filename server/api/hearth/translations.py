@@ -32,10 +32,10 @@ async def create_translations(
         task = await registry.translators().pick(body.texts, source, body.target)
     else:
         task = registry.translator(body.model)
-    record.serve(task.card.id)
+    record.serve(*task.models)
     if body.stream:
         run = await task.begin(body.texts, source, body.target, body.options)
-        stream = _stream(run, body, body.model or task.card.id, record)
+        stream = _stream(run, body, body.model or task.name, record)
         return await sse.begin(stream, record, settings.request_timeout_s)
     done = await task.translate(body.texts, source, body.target, body.options)
     record.finish_translation(body.texts, done)
@@ -43,7 +43,7 @@ async def create_translations(
         id=new_id("trans-"),
         object="list",
         created=now(),
-        model=body.model or task.card.id,
+        model=body.model or task.name,
         data=[TranslationItem.of(i, item) for i, item in enumerate(done.items)],
         usage=Usage.of(done.usage),
     )

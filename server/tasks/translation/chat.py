@@ -18,7 +18,7 @@ from server.tasks.logprobs import NONE
 from server.tasks.results import Choice, Delta, Usage
 from server.tasks.text.language import english_name
 from server.tasks.translation.progress import TranslationProgress
-from server.tasks.translation.task import TranslationTask
+from server.tasks.translation.task import TranslationTask, Translators
 
 NAMES = {
     "en": ("englisch", "anglais", "inglés"),
@@ -40,8 +40,16 @@ _TWO_WORDS = re.compile(r"(?<![^\W\d_])[^\W\d_]+-[^\W\d_]+")
 class ChatTranslation:
     """The chat face of a translation task."""
 
-    def __init__(self, task: TranslationTask) -> None:
+    def __init__(self, task: TranslationTask, beyond: Translators | None = None) -> None:
+        """Take them.
+
+        Args:
+            task: the translator that was asked for.
+            beyond: all there are: they go on to languages that it does not write.
+        """
         self._task = task
+        self._beyond = beyond
+        self._languages = task.languages if beyond is None else (*task.languages, *beyond.languages_behind(task))
 
     @property
     def card(self) -> ModelCard:
@@ -77,8 +85,11 @@ class ChatTranslation:
             raise InvalidValue("There is no user message to translate.", "messages")
         said = [_text(m) for m in messages if m.get("role") in ("system", "developer")]
         target, text = self._asked(said, text)
-        run = await self._task.begin([text], None, target)
-        return TranslationStream(run, self._task.tokenizer, options.max_tokens)
+        task = self._task
+        if self._beyond is not None and target not in task.languages:
+            task = self._beyond.followed_from(task, target)
+        run = await task.begin([text], None, target)
+        return TranslationStream(run, task.tokenizer, options.max_tokens)
 
     def _asked(self, instructions: Sequence[str], text: str) -> tuple[str, str]:
         """The target language and what is to be translated: an instruction that names the language is not."""
@@ -89,7 +100,7 @@ class ChatTranslation:
         said, rest = begin[:end].casefold(), text[end + 1 :].strip()
         if rest and any(verb in said for verb in VERBS) and (target := self._named(said, codes=False)) is not None:
             return target, rest
-        known = ", ".join(self._task.languages)
+        known = ", ".join(self._languages)
         raise InvalidValue(
             f"'{self.card.id}' is a translator: name the target language in a system message, such as 'Translate to "
             f"German', or before the text, as in 'Translate to German: Good morning.' It knows {known}.",
@@ -100,8 +111,8 @@ class ChatTranslation:
         """The language that is named last; by its code only where ``codes`` says so."""
         said = instructions.casefold()
         words = [*_WORD.findall(said), *_TWO_WORDS.findall(said)]
-        named = {name: code for code in self._task.languages for name in _names(code)}
-        by_code = {code.casefold(): code for code in self._task.languages}
+        named = {name: code for code in self._languages for name in _names(code)}
+        by_code = {code.casefold(): code for code in self._languages}
         for table in (named, by_code) if codes else (named,):  # names first: "it" and "no" are words, and codes as well
             found = next((table[word] for word in reversed(words) if word in table), None)
             if found is not None:

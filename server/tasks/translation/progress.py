@@ -36,14 +36,25 @@ class TranslationOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """A step of a route: from one language to another, by one model."""
+
+    source: str
+    target: str
+    rows: Rows
+    """Of the model: its rows and its line."""
+    batcher: Batcher[Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """One input, taken apart."""
 
     source: str
     detected: tuple[str, float] | None
     document: Document
-    route: tuple[str, ...]
-    """The languages it goes through, the target last; empty: it comes back as it is."""
+    route: tuple[Leg, ...]
+    """What it goes through, the target last; empty: it comes back as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ class _Work:
 
     sentence: _Sentence
     row: TranslationRow
-    language: str
+    leg: Leg
     hypotheses: list[Marked] | None = None
     flags: tuple[Flag, ...] = ()
     logprob: float = 0.0
@@ -87,6 +98,14 @@ class _Work:
         return (effort([source.text]) + ITEM_CHARACTERS * len(source.nodes)) * self.row.hypotheses
 
 
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    """Rows in the line of one model, in the order of the job's."""
+
+    job: Job[TranslationRow, None, Translated]
+    work: Sequence[_Work]
+
+
 class TranslationProgress:
     """Iterate it for parts, then ask for what is ``done``. Making one makes its first rows: that may take long.
 
@@ -99,14 +118,10 @@ class TranslationProgress:
         texts: Sequence[Text],
         target: str,
         options: TranslationOptions,
-        batcher: Batcher[Any, Any, Any],
-        rows: Rows,
     ) -> None:
         self._texts = texts
         self._target = target
         self._options = options
-        self._batcher = batcher
-        self._rows = rows
         self._sentences = [
             [_Sentence(i, [sentence]) for sentence in text.document.sentences] for i, text in enumerate(texts)
         ]
@@ -114,9 +129,9 @@ class TranslationProgress:
         self._leg = 0
         self._work: list[_Work] = []
         self._retries: list[_Work] = []
-        self._job: Job[TranslationRow, None, Translated] | None = None
+        self._queued: list[_Queued] = []
         self._sent = [-1] * len(texts)
-        self._logprobs = [(0.0, 0)] * len(texts)
+        self._logprobs = [[(0.0, 0)] * len(text.route) for text in texts]
         self._prompt_tokens = 0
         self._completion_tokens = 0
         self._timings: list[Timing] = []
@@ -129,7 +144,22 @@ class TranslationProgress:
         Raises:
             Overloaded, TooLarge, Unavailable: see ``TranslationTask.begin``.
         """
-        self._job = self._batcher.submit([work.row for work in self._work]) if self._work else None
+        work, self._work = self._work, []
+        self._queue(work)
+
+    def _queue(self, work: Sequence[_Work]) -> None:
+        """Queue rows, those of one model together; all of them or none."""
+        together: dict[int, list[_Work]] = {}
+        for each in work:
+            together.setdefault(id(each.leg.batcher), []).append(each)
+        try:
+            for group in together.values():
+                job = group[0].leg.batcher.submit([each.row for each in group])
+                self._queued.append(_Queued(job, group))
+        except ServerError:
+            self.cancel()
+            self._queued = []
+            raise
 
     def _make_rows(self) -> None:
         """Make the next leg's rows: sentences whose route is that long.
@@ -142,10 +172,11 @@ class TranslationProgress:
             if self._leg < len(text.route):
                 last = self._leg == len(text.route) - 1
                 wanted = 1 + self._options.alternatives if last else 1
-                source, language = (text.source, *text.route)[self._leg : self._leg + 2]
+                leg = text.route[self._leg]
+                beams = self._options.beam_size
                 for sentence in sentences:
-                    row = self._rows.row(sentence.hypotheses[0], source, language, wanted, self._options.beam_size)
-                    self._work.append(_Work(sentence, row, language))
+                    row = leg.rows.row(sentence.hypotheses[0], leg.source, leg.target, wanted, beams)
+                    self._work.append(_Work(sentence, row, leg))
 
     async def __aiter__(self) -> AsyncIterator[Part]:
         """Yield parts as they are ready.
@@ -166,8 +197,8 @@ class TranslationProgress:
 
     def cancel(self) -> None:
         """Nobody wants the rest."""
-        if self._job is not None:
-            self._job.cancel()
+        for queued in self._queued:
+            queued.job.cancel()
 
     def done(self) -> Done[Translation]:
         """All of it, once the iteration is over."""
@@ -182,7 +213,7 @@ class TranslationProgress:
     @property
     def timing(self) -> Timing:
         """When things happened, over all legs."""
-        timings = [*self._timings, *([self._job.timing] if self._job is not None else [])]
+        timings = [*self._timings, *(queued.job.timing for queued in self._queued)]
         if not timings:
             return Timing(self._began_s, self._began_s, None, time.perf_counter(), 0)
         first, last = timings[0], timings[-1]
@@ -190,58 +221,56 @@ class TranslationProgress:
         return Timing(first.queued_s, first.taken_s, first.first_s, last.ended_s, rows)
 
     async def _finish_leg(self) -> AsyncIterator[Part]:
-        async for part in self._finish_job():
+        async for part in self._finish_queued():
             yield part
         if self._retries:
-            self._submit_retries()
-            async for part in self._finish_job():
+            self._queue_retries()
+            async for part in self._finish_queued():
                 yield part
 
-    def _submit_retries(self) -> None:
+    def _queue_retries(self) -> None:
         """Queue what was flagged once more; when there is no room, what there is stands."""
         retries, self._retries = self._retries, []
-        self._work = retries
         try:
-            self._job = self._batcher.submit([work.row for work in retries])
+            self._queue(retries)
         except (Overloaded, TooLarge):
-            self._job = None
             for work in retries:
                 self._settle(work)
 
-    async def _finish_job(self) -> AsyncIterator[Part]:
-        job = self._job
-        if job is None:
+    async def _finish_queued(self) -> AsyncIterator[Part]:
+        if not self._queued:
             for part in self._ready_parts():
                 yield part
-            return
         try:
-            async for event in job.events():
-                if not isinstance(event, Outcome):
-                    continue
-                if isinstance(event.result, ServerError):
-                    raise event.result
-                work = self._work[event.index]
-                await offload(partial(self._take, work, event.result), work.size)
-                for part in self._ready_parts(work.sentence.text):
-                    yield part
+            for queued in self._queued:
+                async for event in queued.job.events():
+                    if not isinstance(event, Outcome):
+                        continue
+                    if isinstance(event.result, ServerError):
+                        raise event.result
+                    work = queued.work[event.index]
+                    await offload(partial(self._take, work, event.result), work.size)
+                    for part in self._ready_parts(work.sentence.text):
+                        yield part
         finally:
-            job.cancel()
-        self._timings.append(job.timing)
-        self._job = None
+            self.cancel()
+        self._timings += [queued.job.timing for queued in self._queued]
+        self._queued = []
 
     def _take(self, work: _Work, result: Translated) -> None:
         if not work.is_retry:
             self._prompt_tokens += len(work.row.source)
         self._completion_tokens += sum(len(hypothesis.tokens) for hypothesis in result.hypotheses)
         source = work.sentence.hypotheses[0]
-        made = [self._rows.candidate(source, work.row, each, work.language) for each in result.hypotheses]
+        leg = work.leg
+        made = [leg.rows.candidate(source, work.row, each, leg.target) for each in result.hypotheses]
         was_retry = work.is_retry
         if not was_retry or len(made[0].flags) < len(work.flags):
             best = result.hypotheses[0]
             work.hypotheses = [candidate.sentence for candidate in made]
             work.flags, work.logprob, work.tokens = made[0].flags, best.mean_logprob, len(best.tokens)
         if work.flags and not was_retry:
-            work.row = self._rows.again(work.row)
+            work.row = leg.rows.again(work.row)
             self._retries.append(work)
         else:
             self._settle(work)
@@ -249,8 +278,9 @@ class TranslationProgress:
     def _settle(self, work: _Work) -> None:
         """Nothing better will come of this leg."""
         sentence = work.sentence
-        total, count = self._logprobs[sentence.text]
-        self._logprobs[sentence.text] = total + work.logprob * work.tokens, count + work.tokens
+        of_legs = self._logprobs[sentence.text]
+        total, count = of_legs[self._leg]
+        of_legs[self._leg] = total + work.logprob * work.tokens, count + work.tokens
         sentence.hypotheses = work.hypotheses or sentence.hypotheses
         sentence.flags += work.flags
         sentence.ready = self._leg == len(self._texts[sentence.text].route) - 1
@@ -274,7 +304,7 @@ class TranslationProgress:
 
     def _assemble(self, index: int, text: Text) -> Translation:
         sentences = self._sentences[index]
-        total, count = self._logprobs[index]
+        legs = self._logprobs[index]
 
         def variant(n: int) -> str:
             return text.document.join([s.hypotheses[min(n, len(s.hypotheses) - 1)] for s in sentences])
@@ -284,8 +314,8 @@ class TranslationProgress:
             source=text.source,
             target=self._target,
             detected=text.detected,
-            confidence=math.exp(total / count) if count else 1.0,
+            confidence=math.exp(sum(total / count for total, count in legs if count)),
             alternatives=[variant(n) for n in range(1, 1 + self._options.alternatives)] if sentences else [],
-            pivot=text.route[0] if len(text.route) > 1 else None,
+            pivot=text.route[0].target if len(text.route) > 1 else None,
             flags=sorted({flag for sentence in sentences for flag in sentence.flags}),
         )

@@ -41,7 +41,8 @@ class Rows:
         self._tokenizer = tokenizer
         self._family = family
         self._section = section
-        self._limit_tokens = limit_tokens
+        self.limit_tokens = limit_tokens
+        """The most tokens of a row that the model reads."""
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has."""
@@ -57,8 +58,8 @@ class Rows:
         """
         pieces = self._tokenizer.tokens(self._encode(sentence.text))
         row = self._family.source_row(self._section, pieces, source, target)
-        if len(row) > self._limit_tokens:
-            raise InputTooLong(len(row), self._limit_tokens)
+        if len(row) > self.limit_tokens:
+            raise InputTooLong(len(row), self.limit_tokens)
         most = self._family.max_target_tokens(self._section, len(row))
         step = next((step for step in LENGTH_STEPS if step >= most), LENGTH_STEPS[-1])
         return TranslationRow(

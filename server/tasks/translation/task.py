@@ -4,7 +4,10 @@ Sentences of all requests are batched together. Pairs that no single pass serves
 language. Knows no HTTP; every refusal comes from ``begin``, before anything is queued.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
 from types import ModuleType
 
 from models.cards import TranslationSpec
@@ -18,45 +21,87 @@ from server.tasks.text.language import detect, effort, prepare, served_code, tel
 from server.tasks.translation.document import build, plain_text, read_segments, untouched
 from server.tasks.translation.glossary import Glossary
 from server.tasks.translation.html_blocks import Rules
-from server.tasks.translation.progress import Text, TranslationOptions, TranslationProgress
+from server.tasks.translation.progress import Leg, Text, TranslationOptions, TranslationProgress
 from server.tasks.translation.rows import Rows
 
+PIVOT = "en"
+"""The language that most models translate from or to."""
 UNKNOWN = "und"
 """ISO 639-2 for a language that cannot be told: there is nothing to translate."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Translator:
+    """One model, its directions and its rows."""
+
+    model: Model
+    section: TranslationSpec
+    rows: Rows
+
+    def leg(self, source: str, target: str) -> Leg:
+        """One pass of it."""
+        return Leg(source, target, self.rows, self.model.batcher)
+
+
 class TranslationTask:
-    """Translation on one encoder-decoder model."""
+    """Translation on one encoder-decoder model, or on several of which one goes on where another ends."""
 
     def __init__(self, model: Model, section: TranslationSpec, family: ModuleType) -> None:
         self._model = model
-        self._section = section
-        self._family = family
-        self._rows = Rows(model.tokenizer, family, section, model.card.context_length_tokens)
+        rows = Rows(model.tokenizer, family, section, model.card.context_length_tokens)
+        self._translators: tuple[_Translator, ...] = (_Translator(model, section, rows),)
         prepare()
+
+    def together_with(self, others: Sequence["TranslationTask"]) -> "TranslationTask":
+        """This model and others as one task: each text goes the most direct way that they have."""
+        made = copy(self)
+        made._translators = (*self._translators, *(each for other in others for each in other._translators))
+        return made
 
     @property
     def card(self) -> ModelCard:
-        """The model's card."""
+        """The card of the model, of the first where there are several."""
         return self._model.card
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """The ids of all models that take part."""
+        return tuple(each.model.id for each in self._translators)
+
+    @property
+    def name(self) -> str:
+        """For answers: the id, or those of all that take part."""
+        return "+".join(self.models)
+
+    @property
     def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer."""
-        return self._model.tokenizer
+        """The tokenizer of the model that writes the target: the last one's."""
+        return self._translators[-1].model.tokenizer
 
     @property
     def languages(self) -> tuple[str, ...]:
         """The languages it reads and writes."""
-        return self._section.languages
+        return tuple(dict.fromkeys(code for each in self._translators for code in each.section.languages))
 
     def translates_directly(self, source: str, target: str) -> bool:
         """Whether it serves this direction in one pass."""
-        return self._section.covers(source, target)
+        return any(each.section.covers(source, target) for each in self._translators)
 
     def translates(self, source: str, target: str) -> bool:
         """Whether it serves this direction, directly or through a pivot."""
         return self._find_route(source, target) is not None
+
+    def pivot(self, source: str, target: str) -> str | None:
+        """The language between, where a direction that it serves has one."""
+        route = self._find_route(source, target)
+        return route[0][2] if route is not None and len(route) > 1 else None
+
+    def quality(self, source: str, target: str) -> float | None:
+        """What the cards say of the route for this direction: COMET, of two passes the product; None: they do not."""
+        route = self._find_route(source, target)
+        stated = [_comet(each.model.card, *pair) for each, *pair in route or ()]
+        known = [value for value in stated if value is not None]
+        return math.prod(known) if known and len(known) == len(stated) else None
 
     async def translate(
         self,
@@ -90,7 +135,8 @@ class TranslationTask:
             InvalidValue: a language or direction that the model does not know.
             Unavailable, Overloaded, TooLarge: not now, or not so much at once.
         """
-        self._model.require_ready()
+        for each in self._translators:
+            each.model.require_ready()
         target = served_code(target, self.languages)
         self._require_language(target, "target")
         if source is not None:
@@ -110,12 +156,13 @@ class TranslationTask:
         before = 0
 
         def require_room(sentences: int) -> None:
-            self._model.batcher.require_room(before + sentences)
+            for batcher in {id(each.model.batcher): each.model.batcher for each in self._translators}.values():
+                batcher.require_room(before + sentences)
 
         for text in texts:
             prepared.append(self._prepare(text, source, target, options.rules, glossary, require_room))
             before += len(prepared[-1].document.sentences)
-        return TranslationProgress(prepared, target, options, self._model.batcher, self._rows)
+        return TranslationProgress(prepared, target, options)
 
     def _prepare(
         self,
@@ -129,7 +176,7 @@ class TranslationTask:
         runs = read_segments(text, rules)
         detected = None
         if source is None:
-            detected = detect(plain_text(runs), self._section.languages)
+            detected = detect(plain_text(runs), self.languages)
             source = detected[0] if detected else UNKNOWN
         route = self._route(source, target)
         if not route:
@@ -139,35 +186,41 @@ class TranslationTask:
             source,
             is_markup=rules is not None,
             glossary=glossary,
-            count_tokens=self._rows.count_tokens,
-            limit_tokens=self._model.card.context_length_tokens - 2,
+            count_tokens=route[0].rows.count_tokens,
+            limit_tokens=min(leg.rows.limit_tokens for leg in route) - 2,
             require_room=require_room,
         )
         return Text(source, detected, document, route)
 
-    def _route(self, source: str, target: str) -> tuple[str, ...]:
-        """The languages to go through, the target last; empty when there is nothing to do."""
+    def _route(self, source: str, target: str) -> tuple[Leg, ...]:
+        """The passes to take; none when there is nothing to do."""
         if source in (target, UNKNOWN):
             return ()
         route = self._find_route(source, target)
         if route is None:
-            raise InvalidValue(f"The model '{self.card.id}' does not translate from {source} to {target}.", "target")
-        return route
+            raise InvalidValue(f"The model '{self.name}' does not translate from {source} to {target}.", "target")
+        return tuple(each.leg(*pair) for each, *pair in route)
 
-    def _find_route(self, source: str, target: str) -> tuple[str, ...] | None:
-        covers = self._section.covers
+    def _find_route(self, source: str, target: str) -> tuple[tuple[_Translator, str, str], ...] | None:
+        """Models and their directions: one, or two with a language between, English before others."""
         if not {source, target} <= set(self.languages):
             return None
-        if covers(source, target):
-            return (target,)
-        pivots = (each for each in self.languages if covers(source, each) and covers(each, target))
-        pivot = next(pivots, None)
-        return None if pivot is None else (pivot, target)
+        direct = self._covering(source, target)
+        if direct is not None:
+            return ((direct, source, target),)
+        for pivot in sorted(self.languages, key=lambda code: code != PIVOT):
+            first, second = self._covering(source, pivot), self._covering(pivot, target)
+            if first is not None and second is not None:
+                return ((first, source, pivot), (second, pivot, target))
+        return None
+
+    def _covering(self, source: str, target: str) -> _Translator | None:
+        return next((each for each in self._translators if each.section.covers(source, target)), None)
 
     def _require_language(self, code: str, field: str) -> None:
-        if code not in self._section.languages:
-            known = ", ".join(self._section.languages)
-            raise InvalidValue(f"'{code}' is not a language of '{self.card.id}'; it knows {known}.", field)
+        if code not in self.languages:
+            known = ", ".join(self.languages)
+            raise InvalidValue(f"'{code}' is not a language of '{self.name}'; it knows {known}.", field)
 
 
 class Translators:
@@ -182,6 +235,7 @@ class Translators:
         if not tasks:
             raise ModelNotFound("", "translation", [])
         self._tasks = sorted(tasks, key=lambda task: (len(task.languages), task.card.id))
+        self._all = self._tasks[0].together_with(self._tasks[1:])
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -189,12 +243,13 @@ class Translators:
         return tuple(dict.fromkeys(code for task in self._tasks for code in task.languages))
 
     def translates(self, source: str, target: str) -> bool:
-        """Whether any of them serves this direction."""
-        return any(task.translates(source, target) for task in self._tasks)
+        """Whether any of them serves this direction, or two of them together do."""
+        return self._all.translates(source, target)
 
     async def pick(self, texts: Sequence[str], source: str | None, target: str) -> TranslationTask:
         """Which of them translates these texts: one that needs no language between before one that does, and then
-        the one with the fewest languages, for it was made for them.
+        the one with the fewest languages, for it was made for them. Where none does it alone, two together do, through
+        a language that both know; and where the cards state the quality of all that could, the best does.
 
         Args:
             texts: the texts of one request.
@@ -209,26 +264,75 @@ class Translators:
             return self._tasks[0]
         target = served_code(target, self.languages)
         source = None if source is None else served_code(source, self.languages)
-        writing = [task for task in self._tasks if any(task.translates(each, target) for each in task.languages)]
-        if not writing:
+        if not self._is_target(target):
             known = ", ".join(sorted({code for code in self.languages if self._is_target(code)}))
             raise InvalidValue(f"No model here translates to '{target}'; to these some do: {known}.", "target")
-        sources = [source] if source is not None else await self._sources(texts, writing)
+        sources = [source] if source is not None else await self._sources(texts, target)
         wanted = [each for each in dict.fromkeys(sources) if each != target]
-        able = [task for task in writing if all(task.translates(each, target) for each in wanted)]
-        if not able:
-            raise InvalidValue(
-                f"No model here translates from {' and '.join(wanted)} to {target}. "
-                "Texts in several languages may need a request each.",
-                "source",
-            )
-        return next((t for t in able if all(t.translates_directly(each, target) for each in wanted)), able[0])
+        if unserved := [each for each in wanted if not self.translates(each, target)]:
+            raise InvalidValue(f"No model here translates from {' and '.join(unserved)} to {target}.", "source")
+        able = [task for task in self._tasks if all(task.translates(each, target) for each in wanted)]
+        able = [task for task in able if target in task.languages]
+        able.sort(key=lambda task: not all(task.translates_directly(each, target) for each in wanted))
+        if len(wanted) != 1:
+            return able[0] if able else self._together([self._ways(each, target)[0] for each in wanted])
+        ways = [(task,) for task in able] + self._ways(wanted[0], target)
+        return self._together([_best(ways, wanted[0], target)])
 
-    def _is_target(self, code: str) -> bool:
-        return any(task.translates(each, code) for task in self._tasks for each in task.languages)
+    def languages_behind(self, first: TranslationTask) -> tuple[str, ...]:
+        """Those that another model writes from what the first one writes."""
+        behind = [code for task in self._tasks for code in task.languages if code not in first.languages]
+        return tuple(code for code in dict.fromkeys(behind) if self._next(first, code) is not None)
+
+    def followed_from(self, first: TranslationTask, target: str) -> TranslationTask:
+        """The first one and one that goes on to the target.
+
+        Raises:
+            InvalidValue: there is none.
+        """
+        following = self._next(first, target)
+        if following is None:
+            raise InvalidValue(f"No model here goes on from '{first.card.id}' to '{target}'.", "messages")
+        return first.together_with([following])
+
+    def _next(self, first: TranslationTask, target: str) -> TranslationTask | None:
+        written = [to for to in first.languages if any(first.translates_directly(of, to) for of in first.languages)]
+        able = (task for task in self._tasks if any(task.translates_directly(each, target) for each in written))
+        return next(able, None)
+
+    def _ways(self, source: str, target: str) -> list[tuple[TranslationTask, ...]]:
+        """Single models and pairs of them that serve a direction, the most direct first."""
+        alone = [(task,) for task in self._tasks if task.translates(source, target)]
+        alone.sort(key=lambda way: not way[0].translates_directly(source, target))
+        reading = [task for task in self._tasks if any(task.translates_directly(source, to) for to in task.languages)]
+        writing = [task for task in self._tasks if any(task.translates_directly(of, target) for of in task.languages)]
+        pairs = [(a, b) for a in reading for b in writing if (a,) not in alone and (b,) not in alone]
+        pairs = [pair for pair in pairs if pair[0].together_with(pair[1:]).translates(source, target)]
+        pairs.sort(key=lambda pair: pair[0].together_with(pair[1:]).pivot(source, target) != PIVOT)
+        return [*alone, *pairs]
 
     @staticmethod
-    async def _sources(texts: Sequence[str], writing: Sequence[TranslationTask]) -> list[str]:
-        """The language of each text that has one, among all that may be read."""
-        candidates = {code for task in writing for code in task.languages}
+    def _together(ways: Sequence[tuple[TranslationTask, ...]]) -> TranslationTask:
+        first, *others = dict.fromkeys(task for way in ways for task in way)
+        return first.together_with(others) if others else first
+
+    def _is_target(self, code: str) -> bool:
+        return any(self.translates(each, code) for each in self.languages)
+
+    async def _sources(self, texts: Sequence[str], target: str) -> list[str]:
+        """The language of each text that has one, among all that are translated to the target."""
+        candidates = {code for code in self.languages if code == target or self.translates(code, target)}
         return [found[0] for found in await tell(texts, candidates) if found is not None]
+
+
+def _best(ways: Sequence[tuple[TranslationTask, ...]], source: str, target: str) -> tuple[TranslationTask, ...]:
+    """The best of them, where the cards say how good each is; else the first."""
+    stated = [way[0].together_with(way[1:]).quality(source, target) for way in ways]
+    known = [value for value in stated if value is not None]
+    return ways[stated.index(max(known))] if len(known) == len(ways) else ways[0]
+
+
+def _comet(card: ModelCard, source: str, target: str) -> float | None:
+    """The figure of this direction, where the card has one."""
+    figures = (each for each in card.figures if each.metric.startswith("COMET"))
+    return next((each.value for each in figures if each.name.endswith(f"{source}-{target}")), None)
