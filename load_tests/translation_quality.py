@@ -1,4 +1,4 @@
-"""BLEU and chrF of a running server's translations: `python -m load_tests.translation_quality URL en pt SOURCE REFERENCE`.
+"""BLEU and chrF of a server: `python -m load_tests.translation_quality URL en pt SOURCES REFERENCES`.
 
 Two files with a sentence a line. Asks for lists, as a client with a document does.
 """

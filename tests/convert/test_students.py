@@ -20,6 +20,7 @@ from models.tables import ManifestError
 from models.tokenizers import load_tokenizer
 from server.cli.models import convert_model
 from server.engines.step.support import config, core, supports_translator
+from server.settings import Settings
 from tests.convert import firefox_files as firefox
 from tests.convert.model_files import read_variables
 from tests.engines.step.numpy_student import Student
@@ -122,7 +123,7 @@ def test_a_command_converts_a_folder_and_names_it_by_its_direction(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {"quantization": "int8_float32", "context_tokens": None, "labels": (), "as_json": False}
-    assert convert_model(str(files), None, "passage", models_dir=tmp_path, **options) == 0
+    assert convert_model(str(files), None, "passage", settings=Settings(models_dir=tmp_path), **options) == 0
     assert (tmp_path / "firefox-en-pt" / "model.toml").is_file()
     assert "mpl-2.0" in capsys.readouterr().out
 

@@ -39,8 +39,6 @@ SENTENCES = (
     "They bought a house last summer.",
     "Please call me back this evening.",
     "The soup is too salty.",
-    "He has never been to Spain.",
-    "What time do you get up?",
     "My phone is not working.",
     "The teacher explained the lesson twice.",
     "I am looking for my glasses.",
