@@ -37,13 +37,16 @@ def is_student(names: Collection[str]) -> bool:
     return any(_WEIGHTS.fullmatch(name) for name in names)
 
 
-def source_of_student(folder: Path, repository: str = "", revision: str | None = None) -> Source:
+def source_of_student(
+    folder: Path, repository: str = "", revision: str | None = None, pair: tuple[str, str] | None = None
+) -> Source:
     """A folder with a student's files.
 
     Args:
         folder: where they lie.
         repository: what it is called; none: by its direction.
         revision: its version, where it is known.
+        pair: its languages, where they are known; None: as the files say.
 
     Raises:
         SourceError: a file is missing, or there are several of a kind.
@@ -58,7 +61,7 @@ def source_of_student(folder: Path, repository: str = "", revision: str | None =
     shortlists = [name for name in names if _SHORTLIST.fullmatch(name)]
     if len(shortlists) > 1:
         raise SourceError(f"{folder} has several shortlists: {', '.join(shortlists[:9])}.")
-    source, target = _direction(folder, weights)
+    source, target = pair or _direction(folder, weights)
     facts = {
         "architectures": [ARCHITECTURE],
         "files": [weights, vocabulary, *shortlists],

@@ -166,7 +166,7 @@ def _bulk_arguments(command: argparse.ArgumentParser, model: str | None) -> None
 
 def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     pull = command("pull", "download a model from a hub and convert it")
-    pull.add_argument("name_of", metavar="ID", help="owner/name on the hub, owner/name:Q4_K_M, or a name as qwen3:0.6b")
+    pull.add_argument("name_of", metavar="ID", help="owner/name[:Q4_K_M], a name as qwen3:0.6b, or mozilla:en-de,fr")
     pull.add_argument("--revision", metavar="REVISION", help="a branch, a tag or a commit (default: the main branch)")
     pull.add_argument("--offline", action="store_true", help="ask nobody: take what was downloaded before")
     pull.add_argument("--token-file", type=Path, metavar="FILE", help="with a token, for repositories that want one")

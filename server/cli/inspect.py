@@ -2,7 +2,7 @@
 
 import json
 import platform
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from server import machine
@@ -20,11 +20,38 @@ def list_models(as_json: bool, url: str, api_key: str) -> int:
     if as_json:
         print(json.dumps(models, ensure_ascii=False, indent=2))
         return 0
-    rows = [COLUMNS, *map(_row, models)]
+    rows = [COLUMNS, *map(_row, _grouped(models))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
+
+
+def _grouped(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The models, with the two directions of a pair of languages as one: ``firefox-en-pt``, ``firefox-pt-en``."""
+    left = {model["id"]: model for model in models}
+    found = []
+    for model in models:
+        if left.pop(model["id"], None) is None:
+            continue
+        back = left.pop(_way_back(model), None)
+        found.append(model if back is None else _both(model, back))
+    return found
+
+
+def _way_back(model: dict[str, Any]) -> str:
+    """The id of the model for the other direction; empty where the model is not one of a direction."""
+    if model["task"] != "translation" or len(model["languages"]) != 2 or model["root"] != model["id"]:
+        return ""
+    a, b = model["languages"]
+    return model["id"].replace(f"{a}-{b}", f"{b}-{a}") if f"{a}-{b}" in model["id"] else ""
+
+
+def _both(model: dict[str, Any], back: dict[str, Any]) -> dict[str, Any]:
+    states = dict.fromkeys((model["state"], back["state"]))
+    names = f"{model['id']}, {back['id']}"
+    memory = model["memory_bytes"] + back["memory_bytes"]
+    return {**model, "id": names, "root": names, "state": ", ".join(states), "memory_bytes": memory}
 
 
 def _row(model: dict[str, Any]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """``hearth pull``, ``convert`` and ``rm``: model folders from a hub's repositories, and out of the way again."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -8,12 +9,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from models.convert import CannotConvert, Check, Quantization, Request, Source, convert, open_path
 from models.convert.hub import CannotFetch, download, wanted_of
 from models.convert.make import UNFINISHED, require_name
+from models.convert.mozilla import PREFIX, Registry, chosen
 from models.convert.packaged import import_packaged
 from models.convert.short_names import SHORT_NAMES, folder_name
 from models.convert.source import SourceError
@@ -40,9 +43,14 @@ def pull(
     check: Check,
     **how: Any,
 ) -> int:
-    """Download a hub's repository, convert it and say what came of it."""
+    """Download a hub's repository or Mozilla's translators, convert them and say what came of it."""
     if name_of == PACKAGED:
         return _pull_packaged(how["settings"])
+    if name_of.startswith(PREFIX):
+        if offline or token_file is not None:
+            print(f"hearth: {PREFIX} takes neither --offline nor --token-file", file=sys.stderr)
+            return 1
+        return _pull_mozilla(name_of.removeprefix(PREFIX), revision, name, check, **how)
     short = SHORT_NAMES.get(name_of.lower())
 
     def source() -> Source:
@@ -78,6 +86,33 @@ def _pull_packaged(settings: Settings) -> int:
         return 1
     print("\n".join(f"{folder} is there" for folder in made) or f"{PACKAGED} is not installed")
     return 0 if made else 1
+
+
+def _pull_mozilla(wanted: str, version: str | None, name: str | None, check: Check, **how: Any) -> int:
+    """Download directions of Firefox's translators, one model each; those that are there already are left."""
+    root: Path = how["settings"].models_dir
+    cache = root / f"{UNFINISHED}mozilla"
+    registry = Registry()
+    try:
+        offers = chosen(wanted, registry.offers(), version)
+        if name is not None and len(offers) > 1:
+            raise _Refused("--name names one model, and several are asked for")
+        for offer in offers:
+            if len(offers) > 1 and (root / offer.name).exists():
+                _report(f"{offer.name} is there already")
+                continue
+            code = _make(partial(registry.fetch, offer, cache, _report), name or offer.name, check, **how)
+            if code != 0:
+                return code
+            shutil.rmtree(cache / f"{offer.name}-{offer.version}")
+        with contextlib.suppress(OSError):
+            cache.rmdir()
+    except (CannotFetch, _Refused, OSError) as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        return 1
+    finally:
+        registry.close()
+    return 0
 
 
 def convert_model(source: str, name: str | None, check: Check, **how: Any) -> int:

@@ -160,4 +160,4 @@ def test_doctor_says_which_engine_serves_which_model(capsys: Any) -> None:
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
     assert "usable cores" in said
-    assert "ct2-translator" in said
+    assert "step-translator" in said

@@ -9,6 +9,7 @@ import pytest
 from models.convert import packaged
 from models.registry import find_models
 from server.cli import models as models_command
+from server.cli.inspect import list_models
 from server.settings import Settings
 from tests.convert.firefox_files import write_student
 from tests.server_process import serving
@@ -53,9 +54,14 @@ def test_damage_in_the_package_is_a_sentence(package: Path, tmp_path: Path, caps
     assert "is cut off" in capsys.readouterr().err
 
 
-def test_both_directions_are_served(package: Path, tmp_path: Path) -> None:
+def test_both_directions_are_served_and_listed_as_a_pair(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert pull(tmp_path) == 0
     with serving("--load", "use", "--log-level", "error", models_dir=tmp_path) as served, served.client() as client:
         assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["firefox-en-pt", "firefox-pt-en"]
         answer = client.post("/v1/translations", json={"input": "Hello.", "source": "en", "target": "pt"})
         assert answer.json()["model"] == "firefox-en-pt"
+        assert list_models(False, served.url, "") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "firefox-en-pt, firefox-pt-en" in [line.split("  ")[0] for line in lines]
