@@ -1,8 +1,8 @@
 """Mozilla's registry of Firefox's translators, and downloads from it.
 
 It is a collection of Remote Settings (Kinto's protocol over HTTP): the root says where attachments lie, the collection
-lists a record for each file of a direction, in pages, and a record has its file's size and SHA-256. A download that broke
-off is taken up again where it broke; nothing is used whose SHA-256 is another.
+lists a record for each file of a direction, in pages, and a record has its file's size and SHA-256. A download that
+broke off is taken up again where it broke; nothing is used whose SHA-256 is another.
 """
 
 import hashlib

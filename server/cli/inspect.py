@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from server import machine
