@@ -60,7 +60,7 @@ class Shortlist:
             raise ManifestError(file, "has offsets that are not in order")
         if (tokens >= vocabulary).any():
             raise ManifestError(file, "has a token that is not in the vocabulary")
-        return cls(int(always), offsets.astype(np.int64), tokens.astype(np.int32))
+        return cls(int(always), offsets.view(np.int64), tokens.view(np.int32))
 
     def of_source(self, source: Sequence[int], wanted: Sequence[int] = ()) -> list[int]:
         """The tokens that may come for a source, ascending; those that are ``wanted`` are among them."""
