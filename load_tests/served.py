@@ -21,7 +21,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelStatus:
+class Served:
     """A running server."""
 
     port: int
@@ -49,7 +49,7 @@ class ModelStatus:
 
 
 @contextmanager
-def server(models: Sequence[str] = (), *flags: str) -> Iterator[ModelStatus]:
+def server(models: Sequence[str] = (), *flags: str) -> Iterator[Served]:
     """Serve on a free port until the block ends.
 
     Raises:
@@ -61,7 +61,7 @@ def server(models: Sequence[str] = (), *flags: str) -> Iterator[ModelStatus]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         _wait_ready(process, port)
-        yield ModelStatus(port, process.pid)
+        yield Served(port, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
