@@ -64,6 +64,20 @@ def test_portuguese_to_german_goes_through_both(client: httpx.Client) -> None:
     assert "Zug" in item["text"]
 
 
+def memory_mb(client: httpx.Client) -> float:
+    return float(client.get("/v1/models/firefox-en-pt").json()["memory_bytes"]) / 1e6
+
+
+def test_memory_of_a_long_list_is_given_back(client: httpx.Client) -> None:
+    before = memory_mb(client)
+    texts = [
+        f"{text} That was number {n}, and there are many more of them." for n in range(60) for text in PACKAGE_SAYS
+    ]
+    translate(client, texts, "en", "pt")
+    translate(client, "One more.", "en", "pt")  # the engine is at rest when this is answered
+    assert memory_mb(client) < before + 15
+
+
 def test_the_licence_is_mozillas_and_the_engine_ours(client: httpx.Client) -> None:
     shown = client.get("/v1/models/firefox-pt-en").json()
     assert shown["license"] == "mpl-2.0"

@@ -4,6 +4,8 @@ Each lane decodes its sentences on one thread; all lanes share the weights. What
 depends on its neighbours (the core's promise), and each sentence has its own options.
 """
 
+import contextlib
+import ctypes
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from server.engines.step._core import Sentences
 
 MAX_ROWS = 32
+
+
+def _give_back() -> None:
+    """Give the memory of a large run back to the system, which takes a millisecond; only glibc has such a call.
+
+    Engines keep what is freed for the next batch (`server.engines.process.life`): at rest as much as a student weighs.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class StepTranslator:
@@ -54,6 +65,7 @@ class StepTranslator:
         self._shortlist = Shortlist.of(folder, len(self._tokens))
         self._positions = int(compiled.inspect_translator(f"{folder}/model.bin", config(folder))["positions"])
         self._max_rows = int(spec.options.get("max_rows", MAX_ROWS))
+        _give_back()
 
     def run(self, rows: Sequence[TranslationRow], out: Outbox[TranslationRow, None, Translated]) -> None:
         """Translate the rows and all that join them, each by its own options."""
@@ -71,6 +83,9 @@ class StepTranslator:
                 del live[number]
             self._take_on(turn.joined, given, sentences, live, out)
             given += len(turn.joined)
+        del sentences
+        if given >= self._max_rows:
+            _give_back()
 
     def close(self) -> None:
         """Free the weights."""
