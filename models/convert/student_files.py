@@ -11,7 +11,7 @@ from models.convert.source import Source, SourceError, read_object
 
 ARCHITECTURE = "MarianStudent"
 """What `Source.architecture` says of one; the files themselves name no class."""
-LICENSE = "mpl-2.0"
+LICENSE = "MPL-2.0"
 _WEIGHTS = re.compile(r"model\.(?:.*\.)?intgemm\.alphas\.bin|model\..*intgemm.*\.bin")
 _VOCABULARY = re.compile(r"vocab\.(?:.*\.)?spm")
 _HALF = re.compile(r"(?:src|trg)vocab\.(?:.*\.)?spm")

@@ -49,7 +49,7 @@ def test_a_direction_is_a_model_with_its_version(registry: StandIn, run: Pull, t
     verify(card)
     assert card.translation is not None
     assert card.origin is not None
-    assert (card.id, card.license, card.translation.pairs) == ("firefox-en-de", "mpl-2.0", (("en", "de"),))
+    assert (card.id, card.license, card.translation.pairs) == ("firefox-en-de", "MPL-2.0", (("en", "de"),))
     assert (card.origin.repository, card.origin.revision) == ("mozilla/firefox-en-de", "1.0")
     assert [file.name for file in tmp_path.iterdir()] == ["firefox-en-de"]  # nothing of the download is left
 

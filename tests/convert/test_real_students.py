@@ -80,5 +80,5 @@ def test_memory_of_a_long_list_is_given_back(client: httpx.Client) -> None:
 
 def test_the_licence_is_mozillas_and_the_engine_ours(client: httpx.Client) -> None:
     shown = client.get("/v1/models/firefox-pt-en").json()
-    assert shown["license"] == "mpl-2.0"
+    assert shown["license"] == "MPL-2.0"
     assert (shown["languages"], shown["engine"]) == (["pt", "en"], "step-translator")

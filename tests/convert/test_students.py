@@ -86,7 +86,7 @@ def test_the_weights_are_the_very_bytes_of_marians_file(card: ModelCard) -> None
 def test_the_folder_says_what_a_server_must_know(card: ModelCard) -> None:
     verify(card)
     assert card.translation is not None
-    assert (card.task, card.family, card.license) == ("translation", "marian", "mpl-2.0")
+    assert (card.task, card.family, card.license) == ("translation", "marian", "MPL-2.0")
     assert (card.translation.pairs, card.translation.beam_size) == ((("en", "pt"),), 1)
     assert card.path("shortlist.bin").is_file()
     assert supports_translator(card.folder) is None
@@ -125,7 +125,7 @@ def test_a_command_converts_a_folder_and_names_it_by_its_direction(
     options = {"quantization": "int8_float32", "context_tokens": None, "labels": (), "as_json": False}
     assert convert_model(str(files), None, "passage", settings=Settings(models_dir=tmp_path), **options) == 0
     assert (tmp_path / "firefox-en-pt" / "model.toml").is_file()
-    assert "mpl-2.0" in capsys.readouterr().out
+    assert "MPL-2.0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
