@@ -1,8 +1,9 @@
 """A direction that no model has goes through two of them, in every dialect; each leg in its own model's line."""
 
+import hashlib
 import json
-import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,7 @@ def restricted(root: Path, source: str, target: str) -> None:
     folder.mkdir()
     for file in (SHIPPED_MODELS / "translate").iterdir():
         if file.name != "model.toml":
-            os.link(file, folder / file.name) if file.stat().st_dev == root.stat().st_dev else (
-                folder / file.name
-            ).write_bytes(file.read_bytes())
+            shutil.copyfile(file, folder / file.name)
     manifest = (SHIPPED_MODELS / "translate" / "model.toml").read_text("utf-8")
     manifest = manifest.replace('id = "translate"', f'id = "{folder.name}"')
     manifest = re.sub(r"languages = \[[^]]*\]", f'languages = ["{source}", "{target}"]', manifest)
@@ -36,11 +35,16 @@ def restricted(root: Path, source: str, target: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
     restricted(root, "de", "en")
     restricted(root, "en", "fr")
-    with serving("--log-level", "error", models_dir=root) as served, served.client() as made:
+    return root
+
+
+@pytest.fixture(scope="module")
+def client(models: Path) -> Iterator[httpx.Client]:
+    with serving("--log-level", "error", models_dir=models) as served, served.client() as made:
         yield made
 
 
@@ -111,3 +115,19 @@ def test_what_no_two_models_do_is_refused(client: httpx.Client) -> None:
     response = client.post("/v1/translations", json={"input": FRENCH, "source": "fr", "target": "en"})
     assert response.status_code == 400
     assert "from fr to en" in response.json()["error"]["message"]
+
+
+def test_a_key_for_one_of_two_models_goes_through_neither(models: Path, tmp_path: Path) -> None:
+    keys = []
+    for name, ids in (("one", ["de-en"]), ("both", ["de-en", "en-fr"])):
+        digest = hashlib.sha256(f"sk-{name}".encode()).hexdigest()
+        keys.append(f'[[keys]]\nname = "{name}"\nsha256 = "{digest}"\nmodels = {json.dumps(ids)}\n')
+    (tmp_path / "keys.toml").write_text("".join(keys))
+    flags = ("--api-keys-file", str(tmp_path / "keys.toml"), "--load", "use", "--log-level", "error")
+    body = {"input": GERMAN, "source": "de", "target": "fr"}
+    with serving(*flags, models_dir=models) as served, served.client() as client:
+        statuses = {}
+        for name in ("one", "both"):
+            headers = {"authorization": f"Bearer sk-{name}"}
+            statuses[name] = client.post("/v1/translations", json=body, headers=headers).status_code
+    assert statuses == {"one": 400, "both": 200}

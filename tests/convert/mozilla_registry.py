@@ -1,5 +1,6 @@
 """Mozilla's registry of translators on loopback: Remote Settings' root, a collection in pages, attachments."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -106,7 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
         self.end_headers()
         cut = self.registry.cuts.pop(0) if self.registry.cuts else None
-        self.wfile.write(content[begin : None if cut is None else begin + cut])
+        with contextlib.suppress(ConnectionError):  # a client may have read enough
+            self.wfile.write(content[begin : None if cut is None else begin + cut])
         self.close_connection = self.close_connection or cut is not None
 
     def _json(self, value: Any, headers: dict[str, str] | None = None, status: int = 200) -> None:
