@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -16,6 +18,7 @@ from models.recipes.translate import manifest
 from models.recipes.translate.engine import Engine
 from models.recipes.translate.evaluate import Figure
 from models.recipes.translate.section import FOREIGN, SECTION
+from models.recipes.translate.sources import COPYLEFT, sources
 from models.recipes.translate.spec import shipped_weights
 from models.registry import sha256_of_file
 
@@ -93,6 +96,21 @@ def comparison_table(comparison: dict[str, list[Figure]]) -> str:
     return table(["variant", "BLEU, mean", "chrF, mean", "sentences a second"], rows)
 
 
+def sources_table(rows: Mapping[str, int]) -> str:
+    """Every source with its licence and the pairs that were taken of it."""
+    shown = [(sources()[name], count) for name, count in rows.items()]
+    cells = [[source.name, source.licence, source.origin, f"{count:,}"] for source, count in shown]
+    return table(["source", "licence", "origin", "pairs"], cells)
+
+
+def copyleft_table(rows: Mapping[str, int]) -> str:
+    """How many pairs are under a copyleft licence."""
+    pairs = Counter[str]()
+    for name, count in rows.items():
+        pairs[sources()[name].copyleft] += count
+    return table(["copyleft", "pairs"], [[level, f"{pairs[level]:,}"] for level in COPYLEFT])
+
+
 def robustness_table(engine: Engine) -> str:
     """The sheet of inputs with today's outputs."""
     rows = []
@@ -107,19 +125,14 @@ def robustness_table(engine: Engine) -> str:
 def main() -> None:
     """Write the card, then the manifest, which holds the card's checksum."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with translation/, for the rows of each source"
-    )
+    parser.add_argument("--data", type=Path, help="not read here; accepted so that all steps take it")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/weights/translate"))
     options = parser.parse_args()
     measured = read_measured(options.work, options.out)
     progress = json.loads((options.work / "progress.json").read_text(encoding="utf-8"))
     shape, _ = shipped_weights(options.out)
-    sources = [
-        [name, manifest.SOURCES[name][0], manifest.SOURCES[name][1], f"{rows:,}"]
-        for name, rows in manifest.source_rows(options.data).items()
-    ]
+    rows = manifest.source_rows(options.work)
     text = Template((HERE / "card.md").read_text(encoding="utf-8")).substitute(
         parameters=f"{manifest.parameter_count(shape) / 1e6:.1f}",
         encoder_layers=shape.encoder_layers,
@@ -137,10 +150,11 @@ def main() -> None:
         sets=sets_table(measured.figures),
         comparison=comparison_table(measured.comparison),
         robustness=robustness_table(Engine(options.out, SECTION)),
-        sources=table(["source", "licence", "origin", "pairs"], sources),
+        sources=sources_table(rows),
+        copyleft=copyleft_table(rows),
     )
     (options.out / "MODEL_CARD.md").write_text(text, encoding="utf-8")
-    manifest.write(options.out, options.data, shape, measured.figures)
+    manifest.write(options.out, rows, shape, measured.figures)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def difference(folder: Path, shape: NetworkShape, weights: dict[str, Tensor], pi
     return largest
 
 
-def convert(work: Path, out: Path, data: Path | None, kind: str, model_id: str) -> None:
+def convert(work: Path, out: Path, kind: str, model_id: str) -> None:
     """Write both folders."""
     checkpoint = load_checkpoint(work / "checkpoint.pt")
     if checkpoint is None:
@@ -66,19 +66,19 @@ def convert(work: Path, out: Path, data: Path | None, kind: str, model_id: str) 
         raise SystemExit("the converted model is not the network that was trained")
     progress = checkpoint["progress"] | {"steps": checkpoint["optimizer"]["step_count"]}
     (work / "progress.json").write_text(json.dumps(progress) + "\n", encoding="utf-8")
-    manifest.write(out, data, shape, [], model_id)
+    manifest.write(out, manifest.source_rows(work), shape, [], model_id)
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder with translation/, to count the rows of each source")
+    parser.add_argument("--data", type=Path, help="not read here; accepted so that all steps take it")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/weights/translate"))
     parser.add_argument("--weights", choices=tuple(WEIGHTS), default="last", help="average: for an unfinished training")
     parser.add_argument("--id", default="translate", help="the model's name for users of the server")
     options = parser.parse_args()
-    convert(options.work, options.out, options.data, options.weights, options.id)
+    convert(options.work, options.out, options.weights, options.id)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from models.recipes.translate.section import FOREIGN
 from models.recipes.translate.sheet import NearCopies, near_the_sheet
 from models.recipes.translate.sources import COPYLEFT, Source, allowed, source_of, sources
 
+SOURCE_ROWS = "sources.json"  # in the work folder: how many pairs of each source were taken
 PARTS = ("train", "software.train")
 DICTIONARIES = ("dictionary", "dictionary2")
 EVERYDAY_SOURCES = ("tatoeba", "bcontrast")
@@ -29,7 +32,7 @@ NOISY_SOURCES = (*EVERYDAY_SOURCES, "ding", "ms-business-central", "chromium", "
 COPIED_ROWS = 12_000
 DATED_PAIRS = 4_000  # of each foreign language
 AMOUNT_PAIRS = 5_000  # of each foreign language
-# Menus and messages of two to four words, and texts with a {placeholder}, are many; they are taken this much less often.
+# Menus and messages of two to four words, and texts with a {placeholder}, are many; they are taken less often.
 FRAGMENT_WORDS = 4
 FRAGMENT_SHARE = 0.4
 MADE_WEIGHT = 0.4
@@ -66,8 +69,8 @@ def weighed(row: Row, near: NearCopies) -> Row:
     return replace(row, weight=0.0 if copies else row.weight * MADE_WEIGHT)
 
 
-def shared_rows(data: Path, copyleft: str, rng: random.Random) -> Iterator[Row]:
-    """The rows of the data folder, a language after the other, with the made ones."""
+def shared_rows(data: Path, copyleft: str, counts: Counter[str], rng: random.Random) -> Iterator[Row]:
+    """The rows of the data folder, a language after the other, with the made ones; counts the pairs of each source."""
     names: set[str] = set()
     near = near_the_sheet()
     for language in FOREIGN:
@@ -76,6 +79,7 @@ def shared_rows(data: Path, copyleft: str, rng: random.Random) -> Iterator[Row]:
         for english, foreign, source in sourced_pairs(data, language, copyleft):
             if english in near or foreign in near:
                 continue
+            counts[source.name] += 1
             rows = both_directions(english, foreign, language, pair_weight(english, source))
             yield from rows
             if source.name in EVERYDAY_SOURCES:
@@ -124,7 +128,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with translation/; left out: own pairs only")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument(
-        "--copyleft", choices=COPYLEFT, default="strong", help="none: no source under a copyleft licence; weak: MPL at most"
+        "--copyleft",
+        choices=COPYLEFT,
+        default="strong",
+        help="none: no source under a copyleft licence; weak: MPL at most",
     )
     parser.add_argument("--own", type=own_file, action="append", default=[], metavar="LANGUAGE=FILE", help="own pairs")
     parser.add_argument("--own-times", type=int, default=1, help="how often an epoch sees each own pair")
@@ -133,12 +140,14 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     rng = random.Random(options.seed)
     count = 0
+    counts: Counter[str] = Counter()
     with (options.work / "train.tsv").open("w", encoding="utf-8") as out:
-        parts = [shared_rows(options.data, options.copyleft, rng)] if options.data else []
+        parts = [shared_rows(options.data, options.copyleft, counts, rng)] if options.data else []
         parts += [own_rows(file, language, rng) for language, file in options.own for _ in range(options.own_times)]
         for row in itertools.chain(*parts):
             out.write(f"{row.weight}\t{row.target_language}\t{row.source}\t{row.target}\n")
             count += 1
+    (options.work / SOURCE_ROWS).write_text(json.dumps(dict(counts.most_common())) + "\n", encoding="utf-8")
     print(f"{count} rows")
 
 

@@ -30,10 +30,12 @@ class Source:
 def sources() -> dict[str, Source]:
     """Every source by its name, in the order of the table."""
     lines = (Path(__file__).parent / "sources.tsv").read_text(encoding="utf-8").splitlines()
-    found = (line.split("\t") for line in lines)
-    return {
-        name: Source(name, float(weight), copyleft, licence, origin) for name, weight, copyleft, licence, origin in found
-    }
+    return {source.name: source for source in map(_source, lines)}
+
+
+def _source(line: str) -> Source:
+    name, weight, copyleft, licence, origin = line.split("\t")
+    return Source(name, float(weight), copyleft, licence, origin)
 
 
 def source_of(column: str) -> Source:

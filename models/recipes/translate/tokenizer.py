@@ -10,22 +10,13 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
-import string
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import sentencepiece
 
+from models.recipes.translate.pieces import CHARACTERS, extend
 from models.recipes.translate.section import LANGUAGES
-
-CHARACTERS = (
-    *string.ascii_letters,
-    *string.digits,
-    *string.punctuation,
-    *"ÄÖÜäöüßẞÀÂÆÇÉÈÊËÎÏÔŒÙÛÜŸàâæçéèêëîïôœùûüÿÁÍÓÚÑáíóúñ",
-    *"¡¿«»„“”‚‘’‹›–—·•€£¥¢§©®°‰×÷±→←",
-)
 
 
 def sample_texts(rows: Path, rng: random.Random) -> Iterator[str]:
@@ -55,35 +46,6 @@ def main() -> None:
         learn(options)
     if options.extend:
         extend(options.extend / "tokenizer.model", options.work / "tokenizer.model", options.vocabulary)
-
-
-def extend(shipped: Path, learnt: Path, vocabulary: int) -> None:
-    """Replace `learnt` by the shipped tokenizer and the learnt pieces that it lacks, the likeliest first."""
-    old = sentencepiece.SentencePieceProcessor(str(shipped))
-    new = sentencepiece.SentencePieceProcessor(str(learnt))
-    known = {old.id_to_piece(place) for place in range(old.vocab_size())}
-    learnable = (place for place in range(new.vocab_size()) if not _joins_digits(new.id_to_piece(place)))
-    missing = [place for place in learnable if new.id_to_piece(place) not in known]
-    characters = [place for place in missing if new.id_to_piece(place) in CHARACTERS]
-    others = [place for place in missing if new.id_to_piece(place) not in CHARACTERS]
-    taken = (characters + others)[: vocabulary - len(known)]
-    added = b"".join(_serialised(new.id_to_piece(place), new.get_score(place)) for place in taken)
-    learnt.write_bytes(shipped.read_bytes() + added)
-
-
-def _joins_digits(piece: str) -> bool:
-    """Whether the piece is a part of some number: numbers are better copied from few and short pieces."""
-    return len(piece) > 1 and any(character.isdigit() for character in piece)
-
-
-def _serialised(piece: str, score: float) -> bytes:
-    """A piece as sentencepiece_model.proto has it; pieces at the end of a serialised model are added to its others.
-
-    ModelProto.pieces is field 1, of messages with piece (1, string) and score (2, float); its type is NORMAL if not set.
-    """
-    text = piece.encode()
-    message = b"\x0a" + bytes([len(text)]) + text + b"\x15" + struct.pack("<f", score)
-    return b"\x0a" + bytes([len(message)]) + message
 
 
 def learn(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from models.recipes.translate.network import Network
+from models.recipes.translate.pieces import parts_of
 from models.recipes.translate.spec import shipped_weights
 
 _ADDS_TO_RESIDUAL = (".attention.out.weight", ".feed_forward.down.weight")
@@ -41,31 +42,6 @@ def load_shipped(folder: Path, work: Path, encoder_layers: int, dropout: float) 
     weights |= _layers_that_add_nothing(network, shape.encoder_layers)
     network.load_state_dict(weights)
     return network
-
-
-def parts_of(piece: str, old: sentencepiece.SentencePieceProcessor) -> list[int]:
-    """The ids of the likeliest old pieces that a new one is made of; a letter that was bytes is its small letter."""
-    best: list[tuple[float, list[int]]] = [(0.0, [])]
-    for end in range(1, len(piece) + 1):
-        ways = [
-            (best[start][0] + score, best[start][1] + ids)
-            for start in range(end)
-            for score, ids in [_as_old(piece[start:end], old)]
-            if ids
-        ]
-        best.append(max(ways))
-    return best[-1][1]
-
-
-def _as_old(text: str, old: sentencepiece.SentencePieceProcessor) -> tuple[float, list[int]]:
-    """Score and ids of a text that is one old piece or, if a single character, its small letter or its bytes."""
-    for form in (text, text.lower()) if len(text) == 1 else (text,):
-        found = old.piece_to_id(form)
-        if found != old.unk_id():
-            return old.get_score(found) - (form != text), [found]
-    if len(text) > 1:
-        return 0.0, []
-    return -30.0, [old.piece_to_id(f"<0x{byte:02X}>") for byte in text.encode()]
 
 
 def _layers_that_add_nothing(network: Network, first: int) -> dict[str, Tensor]:
