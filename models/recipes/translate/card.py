@@ -18,6 +18,7 @@ from models.recipes.translate import manifest
 from models.recipes.translate.engine import Engine
 from models.recipes.translate.evaluate import Figure
 from models.recipes.translate.section import FOREIGN, SECTION
+from models.recipes.translate.sheet import read_sheet
 from models.recipes.translate.sources import COPYLEFT, sources
 from models.recipes.translate.spec import shipped_weights
 from models.registry import sha256_of_file
@@ -82,6 +83,29 @@ def sets_table(figures: list[Figure]) -> str:
             )
     head = ["test set", "language", "rows", "from English: BLEU / chrF", "into English: BLEU / chrF"]
     return table(head, rows)
+
+
+def before_table(figures: list[Figure]) -> str:
+    """Every test set with the weights that shipped before (`before.tsv`) and with these: BLEU and chrF."""
+    found = {figure.name: figure for figure in figures}
+    rows = []
+    for line in (HERE / "before.tsv").read_text(encoding="utf-8").splitlines():
+        name, bleu, chrf = line.split("\t")
+        now = found[name]
+        rows.append([name, f"{bleu} / {chrf}", f"{now.bleu} / {now.chrf}", f"{now.bleu - float(bleu):+.1f}"])
+    return table(["test set", "before: BLEU / chrF", "now: BLEU / chrF", "BLEU"], rows)
+
+
+def sheet_table(engine: Engine) -> str:
+    """The sheet of everyday sentences, one direction of each: what the weights before these wrote, and these."""
+    before = (HERE / "everyday.before.tsv").read_text(encoding="utf-8").splitlines()
+    rows = []
+    for (_, texts), line in zip(read_sheet(), before, strict=True):
+        direction, old = line.split("\t")
+        source, target = direction.split("-")
+        rows.append([direction, texts[source], old, engine.translate([texts[source]], target).texts[0]])
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return table(["direction", "sentence", "before", "now"], cells)
 
 
 def comparison_table(comparison: dict[str, list[Figure]]) -> str:
@@ -149,6 +173,8 @@ def main() -> None:
         aims=aims_table(measured.figures),
         sets=sets_table(measured.figures),
         comparison=comparison_table(measured.comparison),
+        before=before_table(measured.figures),
+        sheet=sheet_table(Engine(options.out, SECTION)),
         robustness=robustness_table(Engine(options.out, SECTION)),
         sources=sources_table(rows),
         copyleft=copyleft_table(rows),
