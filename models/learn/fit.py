@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models.extras import how_to_install
+from models.learn.folds import divide
 from models.probabilities import softmax
 
 Floats = npt.NDArray[np.float32]
 
-FOLDS = 5
 STRENGTHS = (1.0, 10.0)
 """Inverse regularisation, the better by log loss is taken. More is not better below some thousand rows."""
 TEMPERATURES = tuple(np.geomspace(0.4, 2.5, 60))
@@ -39,6 +39,14 @@ class Fitted:
     predictions: tuple[int, ...]
     """For each row the label it got from a head that had not seen it."""
     truth: tuple[int, ...]
+    own_chance: tuple[float, ...]
+    """For each row the probability that such a head gave the row's own label."""
+    said_chance: tuple[float, ...]
+    """For each row the probability of the label that it got."""
+    groups: int
+    """So many of the rows are no near copies of each other, which is what an interval depends on."""
+    alike: tuple[str, ...]
+    """Labels whose rows are all near copies of each other: what other wording gets is unknown."""
     calibration_error: float
     """Expected calibration error of those predictions, after the temperature."""
 
@@ -54,6 +62,13 @@ class Fitted:
         right.update(p for p, t in zip(self.predictions, self.truth, strict=True) if p == t)
         return float(np.mean([2 * right[i] / (said[i] + true[i]) for i in range(len(self.labels))]))
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the accuracy lies in 95 of 100 cases (Wilson), counting near copies as one row."""
+        share, n, z = self.accuracy, self.groups, 1.96
+        middle, reach = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+        return (middle - reach) / (1 + z * z / n), (middle + reach) / (1 + z * z / n)
+
     def confusion(self) -> npt.NDArray[np.int64]:
         """Rows: the true label; columns: the predicted one."""
         table = np.zeros((len(self.labels), len(self.labels)), np.int64)
@@ -61,12 +76,14 @@ class Fitted:
         return table
 
 
-def fit(vectors: Floats, labels: Sequence[str]) -> Fitted:
+def fit(vectors: Floats, labels: Sequence[str], groups: Sequence[int] | None = None) -> Fitted:
     """Fit a head.
 
     Args:
         vectors: shape (n, d), pooled hidden states as the server makes them.
         labels: n labels.
+        groups: n numbers; rows of the same number are near copies, of which none is judged by a head that has seen
+            another. Left out: every row is alone.
 
     Raises:
         CannotFit: fewer than two labels, a label with one row only, or no scikit-learn.
@@ -81,12 +98,13 @@ def fit(vectors: Floats, labels: Sequence[str]) -> Fitted:
     truth = np.array([names.index(label) for label in labels])
     middle, spread = vectors.mean(axis=0), vectors.std(axis=0).mean()
     scaled = (vectors - middle) / spread
-    folds = min(FOLDS, min(counts.values()))
-    tried = [(_held_out(scaled, truth, folds, strength), strength) for strength in STRENGTHS]
+    folds = divide(truth.tolist(), range(len(labels)) if groups is None else groups)
+    tried = [(_held_out(scaled, truth, folds.of_row, strength), strength) for strength in STRENGTHS]
     logits, strength = min(tried, key=lambda each: _loss(each[0], truth, 1.0))
     temperature = min(TEMPERATURES, key=lambda t: _loss(logits, truth, t))
     weight, bias = _parameters(_regression(strength).fit(scaled, truth), len(names))
     weight = weight / spread  # so that the head takes vectors as they are
+    chances = softmax(logits / temperature)
     return Fitted(
         names,
         weight.astype(np.float32),
@@ -94,7 +112,11 @@ def fit(vectors: Floats, labels: Sequence[str]) -> Fitted:
         round(float(temperature), 4),
         tuple(map(int, logits.argmax(axis=1))),
         tuple(map(int, truth)),
-        _calibration_error(softmax(logits / temperature), truth),
+        tuple(map(float, chances[np.arange(len(truth)), truth])),
+        tuple(map(float, chances.max(axis=1))),
+        folds.groups,
+        tuple(names[i] for i in folds.alike),
+        _calibration_error(chances, truth),
     )
 
 
@@ -115,16 +137,21 @@ def _regression(strength: float) -> Any:
     return LogisticRegression(C=strength / 100, max_iter=300, tol=1e-3)
 
 
-def _held_out(vectors: Floats, truth: npt.NDArray[np.int64], folds: int, strength: float) -> npt.NDArray[np.float64]:
-    """Each row's logits from a head fitted without its fold; every label is in every fold."""
+def _held_out(
+    vectors: Floats, truth: npt.NDArray[np.int64], of_row: npt.NDArray[np.int64], strength: float
+) -> npt.NDArray[np.float64]:
+    """Each row's logits from a head fitted without its fold; a label that such a head never saw is the unlikeliest."""
     regression = _regression(strength)
-    from sklearn.model_selection import StratifiedKFold
-
     logits = np.zeros((len(truth), int(truth.max()) + 1))
-    for fitting, judging in StratifiedKFold(folds, shuffle=True, random_state=0).split(vectors, truth):
+    for fold in range(int(of_row.max()) + 1):
+        fitting, judging = of_row != fold, of_row == fold
+        seen = np.unique(truth[fitting])
         regression.fit(vectors[fitting], truth[fitting])
-        weight, bias = _parameters(regression, logits.shape[1])
-        logits[judging] = vectors[judging] @ weight.T + bias
+        weight, bias = _parameters(regression, len(seen))
+        found = vectors[judging] @ weight.T + bias
+        each = np.repeat(found.min(axis=1, keepdims=True) - 1.0, logits.shape[1], axis=1)
+        each[:, seen] = found
+        logits[judging] = each
     return logits
 
 

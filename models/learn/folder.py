@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,9 @@ def require_free(models_dir: Path, name: str) -> None:
         raise CannotFit(f"{models_dir / name} is there already. Take another name, or remove it first.")
 
 
-def write_folder(models_dir: Path, name: str, encoder: ModelCard, fitted: Fitted, data: str) -> Path:
+def write_folder(
+    models_dir: Path, name: str, encoder: ModelCard, fitted: Fitted, data: str, warnings: Iterable[str] = ()
+) -> Path:
     """Write the folder.
 
     Args:
@@ -43,6 +46,7 @@ def write_folder(models_dir: Path, name: str, encoder: ModelCard, fitted: Fitted
         encoder: the model whose vectors the head was fitted on.
         fitted: the head.
         data: the name of the file it was fitted on.
+        warnings: what the card says of single labels.
 
     Raises:
         CannotFit: the name is taken by now.
@@ -58,7 +62,7 @@ def write_folder(models_dir: Path, name: str, encoder: ModelCard, fitted: Fitted
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(encoder.path(file), folder / file)
         np.savez(folder / HEAD, weight=fitted.weight, bias=fitted.bias)
-        (folder / CARD).write_text(model_card(name, encoder, fitted, data), encoding="utf-8")
+        (folder / CARD).write_text(model_card(name, encoder, fitted, data, warnings), encoding="utf-8")
         write_manifest(folder, _manifest(folder, name, encoder, fitted, data))
         verify(read_card(folder))
         require_free(models_dir, name)
@@ -66,23 +70,27 @@ def write_folder(models_dir: Path, name: str, encoder: ModelCard, fitted: Fitted
     return made
 
 
-def model_card(name: str, encoder: ModelCard, fitted: Fitted, data: str) -> str:
+def model_card(name: str, encoder: ModelCard, fitted: Fitted, data: str, warnings: Iterable[str]) -> str:
     """The card for people."""
+    low, high = fitted.interval
     rows = len(fitted.truth)
     return f"""# {name}
 
 A linear head with {len(fitted.labels)} labels on the frozen vectors of `{encoder.id}`, fitted by logistic regression
 on {rows} rows of `{data}`. The encoder's own card says what it reads; the head knows no more than the rows.
 
-Every figure is of rows that the head had not seen (cross-validation).
+Every figure is of rows that the head had not seen, nor near copies of them (cross-validation). The interval counts
+near copies as one row, of which there are {fitted.groups}.
 
 | figure | value |
 |---|---|
 | accuracy | {fitted.accuracy:.3f} |
+| its 95 % interval | {low:.3f} to {high:.3f} |
 | macro-F1 | {fitted.macro_f1:.3f} |
 | expected calibration error | {fitted.calibration_error:.3f} |
 
 {confusion_table(fitted)}
+{"".join(f"{chr(10)}- {warning}" for warning in warnings)}
 """
 
 

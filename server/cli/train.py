@@ -8,6 +8,8 @@ from tqdm import tqdm
 
 from models.learn.fit import CannotFit, fit, require_library
 from models.learn.folder import confusion_table, require_free, write_folder
+from models.learn.near import near_copies
+from models.learn.report import figures, label_warnings, report
 from models.learn.vectors import Vectors
 from models.registry import ManifestError, ModelCard, find_models
 from server.batching.cores import usable_cores
@@ -35,17 +37,14 @@ def classifier(data: Path, name: str, text_column: str, label_column: str, setti
             print(f"{len(rows) - len(known)} texts have more than {limit} tokens and are left out.", file=sys.stderr)
         with tqdm(total=len(known), unit="row", desc="reading", disable=not sys.stderr.isatty()) as bar:
             encoded = vectors.encode([row for row in rows if row is not None], bar.update)
-        fitted = fit(encoded, [labels[i] for i in known])
-        made = write_folder(folder, name, card, fitted, data.name)
+        texts, labels = [texts[i] for i in known], [labels[i] for i in known]
+        groups = near_copies(texts)
+        fitted = fit(encoded, labels, groups)
+        made = write_folder(folder, name, card, fitted, data.name, label_warnings(fitted, groups))
     except (CannotFit, FileProblem, ManifestError) as error:
         print(f"hearth: {error}", file=sys.stderr)
         return 1
-    print(confusion_table(fitted))
-    print(
-        f"\n{len(known)} rows, {len(fitted.labels)} labels. Of rows not seen in fitting (cross-validation): "
-        f"accuracy {fitted.accuracy:.3f}, macro-F1 {fitted.macro_f1:.3f}, "
-        f"calibration error {fitted.calibration_error:.3f}."
-    )
+    print(confusion_table(fitted), "", figures(fitted), *report(texts, labels, groups, fitted), sep="\n")
     print(f"{made} written after {time.perf_counter() - began_s:.0f} s; a running server serves it when it is asked:")
     print(f"  hearth classify --model {name} {texts[0][:60]!r}")
     return 0

@@ -69,7 +69,7 @@ def test_lines_that_cannot_be_used_are_named(tmp_path: Path, capsys: Any) -> Non
     assert "line 42: 'text' is empty" in captured.err
     assert "line 43: 'label' is missing or empty" in captured.err
     assert "1 texts have more than 256 tokens" in captured.err
-    assert "40 rows, 2 labels" in captured.out
+    assert "40 rows (10 without near copies), 2 labels" in captured.out
 
 
 @pytest.mark.parametrize(

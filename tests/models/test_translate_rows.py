@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from models.recipes.translate.amounts import SIGNS, amounts, money
 from models.recipes.translate.dates import MONTHS, dated
 from models.recipes.translate.made import Row, copied, joined, names_in, noisy, renamed, renumbered
 
@@ -78,3 +79,24 @@ def test_noise_changes_what_is_typed_and_not_the_answer() -> None:
 
 def test_copied_lines_come_through() -> None:
     assert all(row.source == row.target for row in copied(["Anna"], 200, random.Random(1)))
+
+
+@pytest.mark.parametrize("language", ["de", "fr", "es"])
+def test_amounts_keep_identifiers_names_and_digits(language: str) -> None:
+    signs = set()
+    for row in into(language, list(amounts(language, ["Anna"], 400, random.Random(1)))):
+        assert "{" not in row.source + row.target
+        assert sorted(re.findall(r"\d", row.source)) == sorted(re.findall(r"\d", row.target))
+        sign = set(SIGNS) & set(row.source)
+        assert sign == set(SIGNS) & set(row.target)
+        signs |= sign
+        code = re.search(r"[A-Z]+-\d+|#\d+|\d{4}/\d{3}", row.source)
+        assert code is None or code[0] in row.target
+    assert signs == set(SIGNS)
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en", "€1,250.50"), ("de", "1.250,50 €"), ("fr", "1 250,50 €"), ("es", "1.250,50 €")]
+)
+def test_money_is_written_as_the_language_does(language: str, expected: str) -> None:
+    assert money(125_050, "€", language) == expected

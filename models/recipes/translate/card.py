@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -16,6 +18,8 @@ from models.recipes.translate import manifest
 from models.recipes.translate.engine import Engine
 from models.recipes.translate.evaluate import Figure
 from models.recipes.translate.section import FOREIGN, SECTION
+from models.recipes.translate.sheet import read_sheet
+from models.recipes.translate.sources import COPYLEFT, sources
 from models.recipes.translate.spec import shipped_weights
 from models.registry import sha256_of_file
 
@@ -81,6 +85,29 @@ def sets_table(figures: list[Figure]) -> str:
     return table(head, rows)
 
 
+def before_table(figures: list[Figure]) -> str:
+    """Every test set with the weights that shipped before (`before.tsv`) and with these: BLEU and chrF."""
+    found = {figure.name: figure for figure in figures}
+    rows = []
+    for line in (HERE / "before.tsv").read_text(encoding="utf-8").splitlines():
+        name, bleu, chrf = line.split("\t")
+        now = found[name]
+        rows.append([name, f"{bleu} / {chrf}", f"{now.bleu} / {now.chrf}", f"{now.bleu - float(bleu):+.1f}"])
+    return table(["test set", "before: BLEU / chrF", "now: BLEU / chrF", "BLEU"], rows)
+
+
+def sheet_table(engine: Engine) -> str:
+    """The sheet of everyday sentences, one direction of each: what the weights before these wrote, and these."""
+    before = (HERE / "everyday.before.tsv").read_text(encoding="utf-8").splitlines()
+    rows = []
+    for (_, texts), line in zip(read_sheet(), before, strict=True):
+        direction, old = line.split("\t")
+        source, target = direction.split("-")
+        rows.append([direction, texts[source], old, engine.translate([texts[source]], target).texts[0]])
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return table(["direction", "sentence", "before", "now"], cells)
+
+
 def comparison_table(comparison: dict[str, list[Figure]]) -> str:
     """int8 against float32 and one beam against another: mean over the directions."""
     rows = []
@@ -91,6 +118,21 @@ def comparison_table(comparison: dict[str, list[Figure]]) -> str:
         speed = sum(figure.rows for figure in figures) / sum(figure.seconds for figure in figures)
         rows.append([name, f"{bleu:.2f}", f"{chrf:.2f}", f"{speed:.0f}"])
     return table(["variant", "BLEU, mean", "chrF, mean", "sentences a second"], rows)
+
+
+def sources_table(rows: Mapping[str, int]) -> str:
+    """Every source with its licence and the pairs that were taken of it."""
+    shown = [(sources()[name], count) for name, count in rows.items()]
+    cells = [[source.name, source.licence, source.origin, f"{count:,}"] for source, count in shown]
+    return table(["source", "licence", "origin", "pairs"], cells)
+
+
+def copyleft_table(rows: Mapping[str, int]) -> str:
+    """How many pairs are under a copyleft licence."""
+    pairs = Counter[str]()
+    for name, count in rows.items():
+        pairs[sources()[name].copyleft] += count
+    return table(["copyleft", "pairs"], [[level, f"{pairs[level]:,}"] for level in COPYLEFT])
 
 
 def robustness_table(engine: Engine) -> str:
@@ -107,19 +149,14 @@ def robustness_table(engine: Engine) -> str:
 def main() -> None:
     """Write the card, then the manifest, which holds the card's checksum."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with translation/, for the rows of each source"
-    )
+    parser.add_argument("--data", type=Path, help="not read here; accepted so that all steps take it")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/weights/translate"))
     options = parser.parse_args()
     measured = read_measured(options.work, options.out)
     progress = json.loads((options.work / "progress.json").read_text(encoding="utf-8"))
     shape, _ = shipped_weights(options.out)
-    sources = [
-        [name, manifest.SOURCES[name][0], manifest.SOURCES[name][1], f"{rows:,}"]
-        for name, rows in manifest.source_rows(options.data).items()
-    ]
+    rows = manifest.source_rows(options.work)
     text = Template((HERE / "card.md").read_text(encoding="utf-8")).substitute(
         parameters=f"{manifest.parameter_count(shape) / 1e6:.1f}",
         encoder_layers=shape.encoder_layers,
@@ -136,11 +173,14 @@ def main() -> None:
         aims=aims_table(measured.figures),
         sets=sets_table(measured.figures),
         comparison=comparison_table(measured.comparison),
+        before=before_table(measured.figures),
+        sheet=sheet_table(Engine(options.out, SECTION)),
         robustness=robustness_table(Engine(options.out, SECTION)),
-        sources=table(["source", "licence", "origin", "pairs"], sources),
+        sources=sources_table(rows),
+        copyleft=copyleft_table(rows),
     )
     (options.out / "MODEL_CARD.md").write_text(text, encoding="utf-8")
-    manifest.write(options.out, options.data, shape, measured.figures)
+    manifest.write(options.out, rows, shape, measured.figures)
 
 
 if __name__ == "__main__":

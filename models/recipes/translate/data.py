@@ -8,34 +8,34 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import random
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from models.recipes.common import read_tsv_xz
+from models.recipes.translate.amounts import amounts
 from models.recipes.translate.dates import dated
 from models.recipes.translate.made import Row, both_directions, copied, joined, names_in, noisy, renamed, renumbered
 from models.recipes.translate.section import FOREIGN
+from models.recipes.translate.sheet import NearCopies, near_the_sheet
+from models.recipes.translate.sources import COPYLEFT, Source, allowed, source_of, sources
 
-# The chance that an epoch takes a row. Everyday sentences are most of a pass; the long technical and
-# parliamentary prose would take most of the time and teaches least.
-SOURCE_WEIGHTS = {
-    "tatoeba": 0.7,
-    "cocoa-mt": 1.0,
-    "bcontrast": 1.0,
-    "african-storybook": 1.0,
-    "xquad": 1.0,
-    "mlqe-pe": 1.0,
-    "mt-geneval": 0.7,
-    "mozilla": 0.5,
-    "europarl": 0.4,
-    "pydocs": 0.12,
-}
-DICTIONARY_WEIGHT = 0.15
+SOURCE_ROWS = "sources.json"  # in the work folder: how many pairs of each source were taken
+PARTS = ("train", "software.train")
+DICTIONARIES = ("dictionary", "dictionary2")
 EVERYDAY_SOURCES = ("tatoeba", "bcontrast")
+# What is typed carelessly and in capitals in some of the made rows.
+NOISY_SOURCES = (*EVERYDAY_SOURCES, "ding", "ms-business-central", "chromium", "aosp-apps", "pretix", "vita-min")
 COPIED_ROWS = 12_000
 DATED_PAIRS = 4_000  # of each foreign language
-OTHER_WEIGHT = 0.5
+AMOUNT_PAIRS = 5_000  # of each foreign language
+# Menus and messages of two to four words, and texts with a {placeholder}, are many; they are taken less often.
+FRAGMENT_WORDS = 4
+FRAGMENT_SHARE = 0.4
+MADE_WEIGHT = 0.4
 
 
 def read_pairs(data: Path, language: str, part: str) -> Iterator[tuple[str, str, str]]:
@@ -44,27 +44,59 @@ def read_pairs(data: Path, language: str, part: str) -> Iterator[tuple[str, str,
         yield row[0], row[1], row[2]
 
 
-def shared_rows(data: Path, rng: random.Random) -> Iterator[Row]:
-    """The rows of the data folder, a language after the other, with the made ones."""
+def sourced_pairs(data: Path, language: str, copyleft: str) -> Iterator[tuple[str, str, Source]]:
+    """English, foreign and source of all pairs whose copyleft is `copyleft` or less, dictionaries too."""
+    for part in PARTS:
+        for english, foreign, column in read_pairs(data, language, part):
+            source = source_of(column)
+            if allowed(source, copyleft):
+                yield english, foreign, source
+    for name in DICTIONARIES:
+        if allowed(sources()[name], copyleft):
+            for english, foreign, _ in read_pairs(data, language, name):
+                yield english, foreign, sources()[name]
+
+
+def pair_weight(english: str, source: Source) -> float:
+    """The chance that an epoch takes the pair."""
+    fragment = len(english.split()) <= FRAGMENT_WORDS and source.name not in (*EVERYDAY_SOURCES, *DICTIONARIES)
+    return round(source.weight * (FRAGMENT_SHARE if fragment or "{" in english else 1.0), 4)
+
+
+def weighed(row: Row, near: NearCopies) -> Row:
+    """A made row with the chance that an epoch takes it; none for a near copy of the sheet."""
+    copies = row.source in near or row.target in near
+    return replace(row, weight=0.0 if copies else row.weight * MADE_WEIGHT)
+
+
+def shared_rows(data: Path, copyleft: str, counts: Counter[str], rng: random.Random) -> Iterator[Row]:
+    """The rows of the data folder, a language after the other, with the made ones; counts the pairs of each source."""
     names: set[str] = set()
+    near = near_the_sheet()
     for language in FOREIGN:
         everyday: list[tuple[str, str]] = []
         plain: list[Row] = []
-        for english, foreign, source in read_pairs(data, language, "train"):
-            rows = both_directions(english, foreign, language, SOURCE_WEIGHTS.get(source, OTHER_WEIGHT))
+        for english, foreign, source in sourced_pairs(data, language, copyleft):
+            if english in near or foreign in near:
+                continue
+            counts[source.name] += 1
+            rows = both_directions(english, foreign, language, pair_weight(english, source))
             yield from rows
-            if source in EVERYDAY_SOURCES:
+            if source.name in EVERYDAY_SOURCES:
                 everyday.append((english, foreign))
+            if source.name in NOISY_SOURCES:
                 plain.extend(rows)
-        for english, foreign, _ in read_pairs(data, language, "dictionary"):
-            yield from both_directions(english, foreign, language, DICTIONARY_WEIGHT)
         names |= names_in(everyday)
-        yield from joined(everyday, language, len(everyday) // 15, rng)
-        yield from noisy(plain, rng)
-        yield from renamed(rng.sample(everyday, len(everyday) // 2), sorted(names), language, rng)
-        yield from renumbered(everyday, language, rng)
-        yield from dated(language, DATED_PAIRS, rng)
-    yield from copied(sorted(names), COPIED_ROWS, rng)
+        made = itertools.chain(
+            joined(everyday, language, len(everyday) // 15, rng),
+            noisy(plain, rng),
+            renamed(rng.sample(everyday, len(everyday) // 2), sorted(names), language, rng),
+            renumbered(everyday, language, rng),
+            dated(language, DATED_PAIRS, rng),
+            amounts(language, sorted(names), AMOUNT_PAIRS, rng),
+        )
+        yield from (weighed(row, near) for row in made)
+    yield from (weighed(row, near) for row in copied(sorted(names), COPIED_ROWS, rng))
 
 
 def read_own_pairs(file: Path) -> list[tuple[str, str]]:
@@ -95,6 +127,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with translation/; left out: own pairs only")
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument(
+        "--copyleft",
+        choices=COPYLEFT,
+        default="strong",
+        help="none: no source under a copyleft licence; weak: MPL at most",
+    )
     parser.add_argument("--own", type=own_file, action="append", default=[], metavar="LANGUAGE=FILE", help="own pairs")
     parser.add_argument("--own-times", type=int, default=1, help="how often an epoch sees each own pair")
     parser.add_argument("--seed", type=int, default=1)
@@ -102,12 +140,14 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     rng = random.Random(options.seed)
     count = 0
+    counts: Counter[str] = Counter()
     with (options.work / "train.tsv").open("w", encoding="utf-8") as out:
-        parts = [shared_rows(options.data, rng)] if options.data else []
+        parts = [shared_rows(options.data, options.copyleft, counts, rng)] if options.data else []
         parts += [own_rows(file, language, rng) for language, file in options.own for _ in range(options.own_times)]
         for row in itertools.chain(*parts):
             out.write(f"{row.weight}\t{row.target_language}\t{row.source}\t{row.target}\n")
             count += 1
+    (options.work / SOURCE_ROWS).write_text(json.dumps(dict(counts.most_common())) + "\n", encoding="utf-8")
     print(f"{count} rows")
 
 

@@ -19,6 +19,7 @@ import sacrebleu
 from models.recipes.translate.data import own_file, read_own_pairs, read_pairs
 from models.recipes.translate.engine import Engine
 from models.recipes.translate.section import FOREIGN, SECTION
+from models.recipes.translate.sheet import read_sheet
 from models.registry import sha256_of_file
 
 Pairs = list[tuple[str, str]]
@@ -39,10 +40,14 @@ class Figure:
 
 
 def read_sets(data: Path, split: str, language: str) -> dict[str, Pairs]:
-    """English and foreign sentences by source."""
+    """English and foreign sentences by source; those of software are one set, and `test` has the sheet's two topics."""
     sets: dict[str, Pairs] = defaultdict(list)
     for english, foreign, source in read_pairs(data, language, split):
         sets[source].append((english, foreign))
+    sets["software"] = [(english, foreign) for english, foreign, _ in read_pairs(data, language, f"software.{split}")]
+    if split == "test":
+        for topic, texts in read_sheet():
+            sets[topic].append((texts["en"], texts[language]))
     return sets
 
 

@@ -5,41 +5,24 @@ Knows the facts that no file of the model says; measures nothing.
 
 from __future__ import annotations
 
+import json
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from models.recipes.common import write_manifest
-from models.recipes.translate.data import read_pairs
+from models.recipes.translate.data import SOURCE_ROWS
 from models.recipes.translate.evaluate import Figure
 from models.recipes.translate.network import NetworkShape
-from models.recipes.translate.section import FOREIGN, SECTION
-
-# name: (licence, origin)
-SOURCES = {
-    "tatoeba": ("CC BY 2.0 FR", "tatoeba.org and www.manythings.org/anki"),
-    "bcontrast": ("CC BY-SA 4.0", "BConTrasT: Unbabel/BConTrasT"),
-    "mlqe-pe": ("CC0 1.0", "MLQE-PE: sheffieldnlp/mlqe-pe"),
-    "mozilla": ("MPL 2.0", "Mozilla web site and app texts: mozilla-l10n"),
-    "pydocs": ("CC0 1.0 (translations), PSF (English)", "Python documentation: python/python-docs-es, python-docs-fr"),
-    "europarl": ("no known copyright restriction", "European Parliament proceedings, Europarl v7"),
-    "mt-geneval": ("CC BY-SA 3.0", "MT-GenEval: amazon-science/machine-translation-gender-eval"),
-    "cocoa-mt": ("CDLA-Sharing 1.0", "CoCoA-MT: amazon-science/contrastive-controlled-mt"),
-    "xquad": ("CC BY-SA 4.0", "XQuAD: google-deepmind/xquad"),
-    "african-storybook": ("CC BY 4.0", "African Storybook: global-asp/asp-source, global-asp"),
-    "dictionary": ("CC BY-SA 3.0 and GFDL", "English Wiktionary translation tables: open-dsl-dict/wiktionary-dict"),
-}
+from models.recipes.translate.section import SECTION
+from models.recipes.translate.sources import sources
 
 
-def source_rows(data: Path) -> dict[str, int]:
-    """Sentence pairs of each source, all languages together."""
-    counts: Counter[str] = Counter()
-    for language in FOREIGN:
-        counts.update(source for _, _, source in read_pairs(data, language, "train"))
-        counts["dictionary"] += sum(1 for _ in read_pairs(data, language, "dictionary"))
-    return dict(counts.most_common())
+def source_rows(work: Path) -> dict[str, int]:
+    """Sentence pairs of each source that the data step took, all languages together."""
+    rows: dict[str, int] = json.loads((work / SOURCE_ROWS).read_text(encoding="utf-8"))
+    return rows
 
 
 def parameter_count(shape: NetworkShape) -> int:
@@ -53,13 +36,17 @@ def parameter_count(shape: NetworkShape) -> int:
 
 
 def write(
-    folder: Path, data: Path | None, shape: NetworkShape, figures: Sequence[Figure], model_id: str = "translate"
+    folder: Path,
+    rows: Mapping[str, int],
+    shape: NetworkShape,
+    figures: Sequence[Figure],
+    model_id: str = "translate",
 ) -> None:
     """Write model.toml; every other file of the folder must be there, since it holds their checksums.
 
     Args:
         folder: the model folder.
-        data: the data folder, to count each source's rows; None when only own pairs were trained on.
+        rows: pairs of each source; empty when only own pairs were trained on.
         shape: of the network.
         figures: what was measured so far.
         model_id: the name the server's users see.
@@ -85,8 +72,8 @@ def write(
             "max_target_ratio": SECTION.max_target_ratio,
         },
         "sources": [
-            {"name": name, "license": SOURCES[name][0], "origin": SOURCES[name][1], "rows": rows}
-            for name, rows in (source_rows(data) if data else {}).items()
+            {"name": name, "license": sources()[name].licence, "origin": sources()[name].origin, "rows": count}
+            for name, count in rows.items()
         ],
         "figures": [
             {"name": figure.name, "metric": "BLEU", "value": figure.bleu, "rows": figure.rows} for figure in figures

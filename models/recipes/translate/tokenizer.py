@@ -1,6 +1,8 @@
 """Step 2, tokenizer: one sentencepiece model for all languages, from the training rows.
 
-Contract: `<2xx>` is one piece per target language; bytes stand in for unknown characters.
+Contract: `<2xx>` is one piece per target language; every letter of the languages and the signs of CHARACTERS
+are pieces; bytes stand in for other characters. `--extend` keeps all pieces of a shipped tokenizer, ids
+included, and puts new ones behind them, so that `train --init` can start from that model's weights.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import sentencepiece
 
+from models.recipes.translate.pieces import CHARACTERS, extend
 from models.recipes.translate.section import LANGUAGES
 
 
@@ -32,7 +35,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="not read here; accepted so that all steps take it")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--reuse", type=Path, help="model folder whose tokenizer to take instead, for train --init")
-    parser.add_argument("--vocabulary", type=int, default=8000)
+    parser.add_argument("--extend", type=Path, help="model folder whose pieces to keep and extend, for train --init")
+    parser.add_argument("--vocabulary", type=int, default=12_000, help="pieces in all")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -40,6 +44,8 @@ def main() -> None:
         shutil.copyfile(options.reuse / "tokenizer.model", options.work / "tokenizer.model")
     else:
         learn(options)
+    if options.extend:
+        extend(options.extend / "tokenizer.model", options.work / "tokenizer.model", options.vocabulary)
 
 
 def learn(options: argparse.Namespace) -> None:
@@ -51,6 +57,7 @@ def learn(options: argparse.Namespace) -> None:
         model_type="unigram",
         byte_fallback=True,
         character_coverage=0.9998,
+        required_chars="".join(CHARACTERS),
         normalization_rule_name="nmt_nfkc",
         control_symbols=[f"<2{language}>" for language in LANGUAGES],
         pad_id=-1,

@@ -1,7 +1,8 @@
-"""Start from a shipped model: its int8 weights as float32, with more encoder layers if asked.
+"""Start from a shipped model: its int8 weights as float32, with more pieces and encoder layers if asked.
 
 A new layer adds nothing at first (the matrices it writes to the residual stream with are zero),
-so a deeper network begins exactly as good as the shipped one. Knows weights, not training.
+so a deeper network begins exactly as good as the shipped one. A new piece begins as the mean of the
+pieces that its text had before. Knows weights and pieces, not training.
 """
 
 from __future__ import annotations
@@ -9,28 +10,35 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import sentencepiece
 import torch
 from torch import Tensor
 
 from models.recipes.translate.network import Network
+from models.recipes.translate.pieces import parts_of
 from models.recipes.translate.spec import shipped_weights
-from models.registry import sha256_of_file
 
 _ADDS_TO_RESIDUAL = (".attention.out.weight", ".feed_forward.down.weight")
 
 
 def load_shipped(folder: Path, work: Path, encoder_layers: int, dropout: float) -> Network:
-    """The network of a model folder, at least `encoder_layers` deep.
+    """The network of a model folder, at least `encoder_layers` deep, for the tokenizer in `work`.
 
     Raises:
-        SystemExit: the training rows were made with another tokenizer than the folder's.
+        SystemExit: the tokenizer in `work` does not begin with the folder's pieces.
     """
-    name = "tokenizer.model"
-    if sha256_of_file(folder / name) != sha256_of_file(work / name):
-        raise SystemExit(f"{work / name} is not the tokenizer of {folder}: run `tokenizer --reuse {folder}` first")
+    old, new = (sentencepiece.SentencePieceProcessor(str(place / "tokenizer.model")) for place in (folder, work))
+    pieces = new.id_to_piece(list(range(new.vocab_size())))
+    if pieces[: old.vocab_size()] != old.id_to_piece(list(range(old.vocab_size()))):
+        raise SystemExit(f"{work} holds another tokenizer than {folder}: run `tokenizer --extend {folder}` first")
     shape, weights = shipped_weights(folder)
-    deeper = dataclasses.replace(shape, encoder_layers=max(encoder_layers, shape.encoder_layers))
-    network = Network(deeper, dropout)
+    larger = dataclasses.replace(
+        shape, vocabulary=len(pieces), encoder_layers=max(encoder_layers, shape.encoder_layers)
+    )
+    network = Network(larger, dropout)
+    table = weights["embedding.weight"]
+    parts = [parts_of(piece, old) for piece in pieces[old.vocab_size() :]]
+    weights["embedding.weight"] = torch.cat([table, *(table[ids].mean(0, keepdim=True) for ids in parts)])
     weights |= _layers_that_add_nothing(network, shape.encoder_layers)
     network.load_state_dict(weights)
     return network
