@@ -29,6 +29,7 @@ MOST_PAGES, MOST_FILE_BYTES = 100, 1 << 30
 _KINDS = ("model", "vocab", "srcvocab", "trgvocab", "lex")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _lacks(pair: str, variant: str, version: str | None, offers: Sequence[Offer]
 
 def _numbers(version: str) -> tuple[bool, list[int]]:
     """A key by which newer versions come later, and betas before all others."""
-    return "a" not in version and not version.startswith("0"), [int(each) for each in re.findall(r"\d+", version)]
+    return "a" not in version and not version.startswith("0"), [int(each) for each in _NUMBER.findall(version)]
 
 
 class Registry:

@@ -4,7 +4,6 @@ The network: post-norm encoder layers, decoder layers with a recurrence (SSRU) i
 of embeddings for both languages and the output, sinusoidal positions, and a decoder that starts from a zero embedding.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,7 +59,8 @@ def sizes_of(student: Student) -> Sizes:
     Raises:
         CannotConvert: it is a network of another kind than the students'.
     """
-    settings = dict(re.findall(r"^([\w-]+): *(\S.*?) *$", student.settings, re.MULTILINE))
+    lines = (line.partition(":") for line in student.settings.splitlines())
+    settings = {name: value.strip() for name, colon, value in lines if colon and name == name.strip()}
     wanted = {
         "type": "transformer", "dec-cell": "ssru", "transformer-postprocess": "dan", "transformer-preprocess": '""',
         "transformer-ffn-activation": "relu", "transformer-ffn-depth": "2", "transformer-decoder-autoreg": "rnn",

@@ -116,7 +116,7 @@ async def test_terms_are_put_in_and_names_are_left(registry: ModelRegistry) -> N
 
 async def test_the_beam_size_is_that_of_the_request(registry: ModelRegistry) -> None:
     task = registry.translator(None)
-    texts = ["The old man walked slowly to the river.", "I would like a cup of tea, please."]
+    texts = ["Despite the heavy rain the farmers had already brought in most of the harvest.", "Take it or leave it."]
     greedy = await task.translate(texts, "en", "de", TranslationOptions(beam_size=1))
     wide = await task.translate(texts, "en", "de", TranslationOptions(beam_size=5))
     assert len(greedy.items) == len(wide.items) == 2
