@@ -25,12 +25,12 @@ with lzma.open(HERE / "moderation.tsv.xz", "rt", encoding="utf-8", newline="\n")
 @pytest.mark.parametrize(
     ("language", "from_english", "floor"),
     [
-        ("de", True, 26.0),
-        ("fr", True, 33.0),
-        ("es", True, 36.0),
-        ("de", False, 37.0),
-        ("fr", False, 46.0),
-        ("es", False, 44.0),
+        ("de", True, 26.5),  # 27.2 measured; the weights before had 29.0 here, but 0.2 less on the whole test set
+        ("fr", True, 33.5),
+        ("es", True, 36.5),
+        ("de", False, 38.0),
+        ("fr", False, 47.0),
+        ("es", False, 45.0),
     ],
 )
 def test_translation_is_above_its_floor(client: httpx.Client, language: str, from_english: bool, floor: float) -> None:
