@@ -56,7 +56,7 @@ def test_a_family_computes_what_the_original_does(repository: Any, tmp_path: Pat
     verify(card)
     found = figures(card)
     assert found["largest difference of a logit in float32"] < 1e-4
-    assert found["noise of the logits as served, int8_float32"] < 0.15  # of random weights, and few
+    assert found["noise of the logits as served, int8_float32"] < 0.12  # of random weights: more than of trained ones
     assert found["same likeliest token as the original"] > 0.8
     assert card.generation is not None
     assert card.generation.closed_loop_tokens == WINDOWED.get(kind)
