@@ -14,6 +14,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 COMPILED := $(shell find server/engines/step/core -type f)
+FORMATTED = $(filter %.cc %.h,$(COMPILED)) $(wildcard tests/engines/step/*.cc tests/engines/step/kernels/*.cc)
 RECIPES := translate sentiment moderation embed assistant
 LOCKS := requirements/build.txt requirements/run.txt requirements/dev.txt
 PIP_FLAGS := --disable-pip-version-check --no-input --quiet
@@ -114,15 +115,17 @@ sanitize: $(VENV)/.dev  ## the step engine's tests under the address, undefined-
 kernels:  ## compile and try the step engine's kernels for processors that this machine has not
 	$(PYTHON) -m tests.engines.step.kernels.elsewhere
 
-check: $(VENV)/.dev  ## lint, format, types and import contracts
+check: $(VENV)/.dev  ## lint, format (Python and C++), types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev  ## put the code into the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(FORMATTED)
 
 # The stamps .made, .run and .dev say how far an environment is installed; a changed lock, pyproject.toml or source of
 # the compiled engine makes them old. With them a second `make serve` starts at once.

@@ -21,7 +21,8 @@ using hearth::step::Work;
 
 namespace {
 
-// The likeliest as bytes: their ids (int32), then their log-probabilities (float32). See Token in server/engines/rows.py.
+// The likeliest as bytes: their ids (int32), then their log-probabilities (float32). See Token in
+// server/engines/rows.py.
 nb::bytes packed(const std::vector<std::pair<std::int32_t, float>>& top) {
   std::vector<std::uint32_t> words(2 * top.size());
   for (std::size_t i = 0; i < top.size(); ++i) {
@@ -40,10 +41,10 @@ std::vector<Work> works_of(const std::vector<int>& rows, const std::vector<int>&
 
 nb::tuple step(Decoder& decoder, const std::vector<int>& rows, const std::vector<int>& counts, const nb::dict& masks) {
   auto works = works_of(rows, counts);
-  for (const auto& [key, value] : masks) {   // the caller's dictionary keeps the bytes alive without the lock
+  for (const auto& [key, value] : masks) {  // the caller's dictionary keeps the bytes alive without the lock
     const auto mask = nb::cast<nb::bytes>(value);
     auto& work = works.at(nb::cast<std::size_t>(key));
-    work.mask = reinterpret_cast<const std::uint32_t*>(mask.data());   // bytes of Python are aligned to words
+    work.mask = reinterpret_cast<const std::uint32_t*>(mask.data());  // bytes of Python are aligned to words
     work.mask_words = mask.size() / sizeof(std::uint32_t);
   }
   std::vector<Choice> choices;
@@ -108,8 +109,8 @@ NB_MODULE(_core, m) {
 
   bind_translator(m);
   nb::class_<Decoder>(m, "Decoder")
-      .def(nb::init<const std::string&, const Config&, int, const std::string&, int, std::size_t>(), "path"_a, "config"_a,
-           "threads"_a, "instruction_set"_a, "context_tokens"_a, "cache_bytes"_a,
+      .def(nb::init<const std::string&, const Config&, int, const std::string&, int, std::size_t>(), "path"_a,
+           "config"_a, "threads"_a, "instruction_set"_a, "context_tokens"_a, "cache_bytes"_a,
            nb::call_guard<nb::gil_scoped_release>())
       .def(
           "open",
@@ -117,9 +118,18 @@ NB_MODULE(_core, m) {
              float repetition_penalty, float presence_penalty, float frequency_penalty,
              std::vector<std::pair<std::int32_t, float>> bias, std::uint64_t seed, std::vector<std::int32_t> stop_ids,
              int min_tokens, int logprobs, int scored) {
-            SamplingOptions o{temperature,        top_p,             min_p,           top_k, repetition_penalty,
-                              presence_penalty,   frequency_penalty, std::move(bias), seed,  std::move(stop_ids),
-                              min_tokens,         logprobs};
+            SamplingOptions o{temperature,
+                              top_p,
+                              min_p,
+                              top_k,
+                              repetition_penalty,
+                              presence_penalty,
+                              frequency_penalty,
+                              std::move(bias),
+                              seed,
+                              std::move(stop_ids),
+                              min_tokens,
+                              logprobs};
             return d.open(std::move(prompt), std::move(o), scored);
           },
           "prompt"_a, nb::kw_only(), "temperature"_a = 0.f, "top_k"_a = 0, "top_p"_a = 1.f, "min_p"_a = 0.f,

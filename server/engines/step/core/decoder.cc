@@ -6,7 +6,8 @@
 namespace hearth::step {
 namespace {
 
-std::unique_ptr<const Weights> load(const std::string& path, const Config& config, const Kernels& kernels, int context_tokens) {
+std::unique_ptr<const Weights> load(const std::string& path, const Config& config, const Kernels& kernels,
+                                    int context_tokens) {
   const ModelFile file(path);
   return std::make_unique<const Weights>(file, read_architecture(file, config), kernels, context_tokens);
 }
@@ -48,9 +49,11 @@ const Decoder::Row& Decoder::at(int row) const { return const_cast<Decoder*>(thi
 
 int Decoder::open(std::vector<std::int32_t> prompt, SamplingOptions options, int scored) {
   if (prompt.empty()) throw std::invalid_argument("a prompt has at least one token");
-  if (prompt.size() > static_cast<std::size_t>(context_tokens_)) throw std::invalid_argument("the prompt is longer than the context");
+  if (prompt.size() > static_cast<std::size_t>(context_tokens_))
+    throw std::invalid_argument("the prompt is longer than the context");
   for (const auto id : prompt)
-    if (id < 0 || id >= vocabulary()) throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
+    if (id < 0 || id >= vocabulary())
+      throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
   Sampler sampler(std::move(options), prompt);
   const int length = static_cast<int>(prompt.size());
   rows_.emplace(next_row_, Row{std::move(prompt), {}, std::move(sampler), length, scored});
@@ -64,9 +67,11 @@ void Decoder::close(int row) {
 
 void Decoder::append(int number, const std::vector<std::int32_t>& ids) {
   Row& row = at(number);
-  if (row.tokens.size() + ids.size() > static_cast<std::size_t>(context_tokens_)) throw std::invalid_argument("a row is longer than the context");
+  if (row.tokens.size() + ids.size() > static_cast<std::size_t>(context_tokens_))
+    throw std::invalid_argument("a row is longer than the context");
   for (const auto id : ids)
-    if (id < 0 || id >= vocabulary()) throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
+    if (id < 0 || id >= vocabulary())
+      throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
   for (const auto id : ids) {
     row.sampler.remember(id);
     row.tokens.push_back(id);
@@ -128,7 +133,9 @@ std::vector<Span> Decoder::spans(const std::vector<Work>& works, bool all_wanted
     for (const auto& other : works)
       if (&other != &w && other.row == w.row) throw std::invalid_argument("a row is in a step once");
     out.push_back({row.tokens.data() + row.computed, row.blocks.data(), row.computed, w.count,
-                   all_wanted ? w.count : w.count == left ? 1 : 0});
+                   all_wanted        ? w.count
+                   : w.count == left ? 1
+                                     : 0});
   }
   return out;
 }
@@ -153,8 +160,9 @@ std::vector<Choice> Decoder::step(const std::vector<Work>& works) {
   }
   const std::function<void(int, float*)> choose = [&](int r, float* logits) {
     const auto i = chooses[static_cast<std::size_t>(r)];
-    choices[i] = at(works[i].row).sampler.choose(kernels_, logits, static_cast<int>(forward_.logits_stride()),
-                                                 works[i].mask, works[i].mask_words);
+    choices[i] = at(works[i].row)
+                     .sampler.choose(kernels_, logits, static_cast<int>(forward_.logits_stride()), works[i].mask,
+                                     works[i].mask_words);
   };
   forward_.run(list, &choose);
   for (std::size_t i = 0; i < works.size(); ++i) {
@@ -172,7 +180,8 @@ std::vector<float> Decoder::logits(const std::vector<Work>& works) {
   std::vector<float> out;
   for (std::size_t i = 0; i < works.size(); ++i) {
     advance(at(works[i].row), works[i].count);
-    for (int t = 0; t < works[i].count; ++t, from += forward_.logits_stride()) out.insert(out.end(), from, from + vocabulary());
+    for (int t = 0; t < works[i].count; ++t, from += forward_.logits_stride())
+      out.insert(out.end(), from, from + vocabulary());
   }
   return out;
 }

@@ -19,13 +19,14 @@ namespace hearth::step {
 struct Work {
   int row;
   int count;
-  const std::uint32_t* mask = nullptr;   // allowed tokens, a bit each; null: all
+  const std::uint32_t* mask = nullptr;  // allowed tokens, a bit each; null: all
   std::size_t mask_words = 0;
 };
 
 class Decoder {
  public:
-  // isa: a kernel table's name, or empty for the best. Throws ModelError, Unsupported, Incomplete, std::invalid_argument.
+  // isa: a kernel table's name, or empty for the best. Throws ModelError, Unsupported, Incomplete,
+  // std::invalid_argument.
   Decoder(const std::string& path, const Config& config, int threads, const std::string& isa, int context_tokens,
           std::size_t cache_bytes);
 
@@ -42,8 +43,8 @@ class Decoder {
   // Gives a row's blocks back. Its tokens, its draws and its penalties stay; it is computed again later.
   void set_back(int row);
 
-  int pending(int row) const;          // tokens known and not yet computed
-  int cached(int row) const;           // prompt tokens found in the cache when it was first admitted
+  int pending(int row) const;  // tokens known and not yet computed
+  int cached(int row) const;   // prompt tokens found in the cache when it was first admitted
 
   // One step. Choices in the order of `works`; id -2 where prompt tokens are still pending.
   std::vector<Choice> step(const std::vector<Work>& works);
@@ -64,7 +65,7 @@ class Decoder {
     std::vector<std::int32_t> tokens, blocks;
     Sampler sampler;
     int prompt = 0, scored = 1 << 30, computed = 0, sealed = 0, cached = -1;
-    std::uint64_t before = 0;      // identity of the last sealed block
+    std::uint64_t before = 0;  // identity of the last sealed block
   };
   Row& at(int row);
   const Row& at(int row) const;

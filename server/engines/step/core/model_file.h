@@ -22,8 +22,8 @@ enum class Type : std::uint8_t { kFloat32 = 0, kInt8 = 1, kInt16 = 2, kInt32 = 3
 
 struct Variable {
   Type type;
-  std::vector<std::uint32_t> shape;   // empty for a scalar
-  std::uint64_t offset;               // of the payload in the file
+  std::vector<std::uint32_t> shape;  // empty for a scalar
+  std::uint64_t offset;              // of the payload in the file
   std::uint64_t bytes;
 };
 

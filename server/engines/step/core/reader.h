@@ -11,7 +11,7 @@ namespace hearth::step {
 
 // Sizes beyond these are damage, not models; they also keep every product below within its integer.
 inline constexpr int kMostLayers = 1024;
-inline constexpr int kMostWidth = 1 << 16;      // also keeps int8 dot products within 32 bits
+inline constexpr int kMostWidth = 1 << 16;  // also keeps int8 dot products within 32 bits
 inline constexpr int kMostVocabulary = 1 << 22;
 inline constexpr int kMostHeadDim = 512;
 
@@ -87,7 +87,10 @@ inline void check(bool fine, const std::string& why) {
 
 inline Activation read_activation(int code) {
   switch (static_cast<Activation>(code)) {
-    case Activation::kRelu: case Activation::kGeluTanh: case Activation::kSwish: case Activation::kGelu:
+    case Activation::kRelu:
+    case Activation::kGeluTanh:
+    case Activation::kSwish:
+    case Activation::kGelu:
     case Activation::kGeluSigmoid: return static_cast<Activation>(code);
     default: throw Unsupported("its activation function (" + std::to_string(code) + ") is not known to this engine");
   }

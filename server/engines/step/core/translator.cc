@@ -123,9 +123,10 @@ void Sentences::read(const std::vector<Row*>& fresh) {
     for (auto* row : fresh)
       for (int t = 0; t < static_cast<int>(row->source.size()); ++t, keys += 2 * width_)
         for (int h = 0; h < shape_.heads; ++h)
-          kernels_.store_kv(keys + h * shape_.head_dim, keys + width_ + h * shape_.head_dim, shape_.head_dim,
-                            row->memory->part(index, h) + static_cast<std::size_t>(t / kBlockTokens) * row->memory->stride(),
-                            t % kBlockTokens);
+          kernels_.store_kv(
+              keys + h * shape_.head_dim, keys + width_ + h * shape_.head_dim, shape_.head_dim,
+              row->memory->part(index, h) + static_cast<std::size_t>(t / kBlockTokens) * row->memory->stride(),
+              t % kBlockTokens);
   }
 }
 
@@ -150,7 +151,8 @@ void Sentences::encode(const std::vector<Row*>& fresh, int tokens) {
         for (int t = 0; t < length; ++t) {
           const float* row_of = qkv + static_cast<std::size_t>(t) * 3 * width_ + at;
           kernels_.store_kv(row_of + width_, row_of + 2 * width_, shape_.head_dim,
-                            cache.part(0, h) + static_cast<std::size_t>(t / kBlockTokens) * cache.stride(), t % kBlockTokens);
+                            cache.part(0, h) + static_cast<std::size_t>(t / kBlockTokens) * cache.stride(),
+                            t % kBlockTokens);
         }
         attend(cache, 0, h, qkv + at, 3 * width_, length, length, context_.data() + first * width_ + at, width_);
       }
@@ -180,7 +182,8 @@ void Sentences::embed_targets() {
 
 void Sentences::recur(const DecoderLayer& layer, int index) {
   const int count = static_cast<int>(live_.size());
-  product(layer.recurrence, {x_.data(), width_, shape_.width, count}, before(layer.self_norm), wide_.data(), 2 * width_);
+  product(layer.recurrence, {x_.data(), width_, shape_.width, count}, before(layer.self_norm), wide_.data(),
+          2 * width_);
   for (std::size_t r = 0; r < live_.size(); ++r) {
     float* cell = live_[r]->cells.data() + static_cast<std::size_t>(index) * width_;
     const float* fresh = wide_.data() + r * 2 * width_;
@@ -327,11 +330,19 @@ void Sentences::feed_forward(const Linear& up, const Linear& down, const Norm& n
   settle(norm, x, count);
 }
 
-void Sentences::attend(const KvCache& cache, int layer, int head, const float* queries, std::size_t query_stride, int count,
-                       int end, float* out, std::size_t out_stride) {
+void Sentences::attend(const KvCache& cache, int layer, int head, const float* queries, std::size_t query_stride,
+                       int count, int end, float* out, std::size_t out_stride) {
   Query tile[16];
-  AttendJob job{tile, 0, blocks_.data(), cache.part(layer, head), cache.stride(), shape_.head_dim,
-                1.f / std::sqrt(static_cast<float>(shape_.head_dim)), 0.f, scores_.data(), scores_stride_};
+  AttendJob job{tile,
+                0,
+                blocks_.data(),
+                cache.part(layer, head),
+                cache.stride(),
+                shape_.head_dim,
+                1.f / std::sqrt(static_cast<float>(shape_.head_dim)),
+                0.f,
+                scores_.data(),
+                scores_stride_};
   for (int q = 0; q < count; ++q) {
     tile[job.count++] = {queries + static_cast<std::size_t>(q) * query_stride,
                          out + static_cast<std::size_t>(q) * out_stride, 0, end};

@@ -3,9 +3,9 @@
 #include "kernels.h"
 
 namespace hearth::step {
-#include "kernels_math.h"
-#include "kernels_gemm.h"
 #include "kernels_attention.h"
+#include "kernels_gemm.h"
+#include "kernels_math.h"
 #include "kernels_rows.h"
 
 namespace {
