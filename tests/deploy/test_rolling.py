@@ -83,7 +83,11 @@ async def ask(client: httpx.AsyncClient, number: int) -> str:
 
 async def up(client: httpx.AsyncClient) -> list[str]:
     """The servers that HAProxy sends requests to, by its table of statistics."""
-    rows = list(csv.DictReader((await client.get("/haproxy;csv")).text.removeprefix("# ").splitlines()))
+    try:
+        table = (await client.get("/haproxy;csv")).text
+    except httpx.ConnectError:  # it does not listen yet
+        return []
+    rows = csv.DictReader(table.removeprefix("# ").splitlines())
     return [f"{row['pxname']},{row['svname']}" for row in rows if row["status"].startswith("UP")]
 
 
