@@ -66,7 +66,7 @@ wishes = st.lists(
 def test_whatever_comes_no_step_is_over_budget_and_every_row_ends(
     wished: list[tuple[int, int, int]], blocks: int, budget_tokens: int
 ) -> None:
-    """With room for little more than one context, rows are preempted and computed again; each still makes its tokens."""
+    """With room for little more than one context, rows are preempted and computed again; all make their tokens."""
     core = Core(blocks)
     coming = sorted(wished, key=lambda wish: wish[2])
     wanted = [most for _, most, _ in coming]
