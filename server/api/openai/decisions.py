@@ -173,14 +173,14 @@ class DecisionRequest(RequestBody):
         return "\n".join(message.text for message in self.input)
 
 
-class InputDetails(ResponseBody):
+class DecisionInputDetails(ResponseBody):
     """Of the input's tokens."""
 
     cached_tokens: int
     cache_write_tokens: int
 
 
-class OutputDetails(ResponseBody):
+class DecisionOutputDetails(ResponseBody):
     """Of the output's tokens."""
 
     reasoning_tokens: int
@@ -190,9 +190,9 @@ class DecisionUsage(ResponseBody):
     """Tokens read."""
 
     input_tokens: int
-    input_tokens_details: InputDetails
+    input_tokens_details: DecisionInputDetails
     output_tokens: int
-    output_tokens_details: OutputDetails
+    output_tokens_details: DecisionOutputDetails
     total_tokens: int
 
     @classmethod
@@ -200,9 +200,9 @@ class DecisionUsage(ResponseBody):
         """Encode."""
         return cls(
             input_tokens=usage.prompt_tokens,
-            input_tokens_details=InputDetails(cached_tokens=usage.cached_tokens, cache_write_tokens=0),
+            input_tokens_details=DecisionInputDetails(cached_tokens=usage.cached_tokens, cache_write_tokens=0),
             output_tokens=0,
-            output_tokens_details=OutputDetails(reasoning_tokens=0),
+            output_tokens_details=DecisionOutputDetails(reasoning_tokens=0),
             total_tokens=usage.prompt_tokens,
         )
 
