@@ -1,6 +1,7 @@
 // The Python face of the core. The interpreter lock is released while a model loads and for the whole of a step.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -16,6 +17,7 @@ using namespace nb::literals;
 using hearth::step::Choice;
 using hearth::step::Config;
 using hearth::step::Decoder;
+using hearth::step::NoToken;
 using hearth::step::SamplingOptions;
 using hearth::step::Work;
 
@@ -105,6 +107,10 @@ NB_MODULE(_core, m) {
   m.def("inspect", &inspect, "path"_a, "config"_a,
         "Read a model's header and check all of its shapes without loading weights.");
   m.def("instruction_sets", &hearth::step::kernel_names, "The kernels that run on this processor, the best first.");
+  nb::enum_<NoToken>(m, "NoToken", nb::is_arithmetic(),
+                     "Stands in an id's place where a step chose no token for a row.")
+      .value("NONE_ALLOWED", NoToken::kNoneAllowed)
+      .value("PROMPT_PENDING", NoToken::kPromptPending);
   m.attr("BLOCK_TOKENS") = hearth::step::kBlockTokens;
 
   bind_translator(m);
@@ -117,7 +123,7 @@ NB_MODULE(_core, m) {
           [](Decoder& d, std::vector<std::int32_t> prompt, float temperature, int top_k, float top_p, float min_p,
              float repetition_penalty, float presence_penalty, float frequency_penalty,
              std::vector<std::pair<std::int32_t, float>> bias, std::uint64_t seed, std::vector<std::int32_t> stop_ids,
-             int min_tokens, int logprobs, int scored) {
+             int min_tokens, std::optional<int> logprobs, int scored) {
             SamplingOptions o{temperature,
                               top_p,
                               min_p,
@@ -135,11 +141,12 @@ NB_MODULE(_core, m) {
           "prompt"_a, nb::kw_only(), "temperature"_a = 0.f, "top_k"_a = 0, "top_p"_a = 1.f, "min_p"_a = 0.f,
           "repetition_penalty"_a = 1.f, "presence_penalty"_a = 0.f, "frequency_penalty"_a = 0.f,
           "bias"_a = std::vector<std::pair<std::int32_t, float>>(), "seed"_a = 0,
-          "stop_ids"_a = std::vector<std::int32_t>(), "min_tokens"_a = 0, "logprobs"_a = -1, "scored"_a = 1 << 30)
+          "stop_ids"_a = std::vector<std::int32_t>(), "min_tokens"_a = 0, "logprobs"_a = nb::none(),
+          "scored"_a = hearth::step::kNeverScored)
       .def("append", &Decoder::append, "row"_a, "ids"_a)
       .def("close", &Decoder::close, "row"_a)
       .def("reserve", &Decoder::reserve, "row"_a, "count"_a)
-      .def("set_back", &Decoder::set_back, "row"_a)
+      .def("preempt", &Decoder::preempt, "row"_a)
       .def("pending", &Decoder::pending, "row"_a)
       .def("cached", &Decoder::cached, "row"_a)
       .def("step", &step, "rows"_a, "counts"_a, "masks"_a = nb::dict())
@@ -151,5 +158,5 @@ NB_MODULE(_core, m) {
       .def_prop_ro("available_blocks", &Decoder::available_blocks)
       .def_prop_ro("weight_bytes", &Decoder::weight_bytes)
       .def_prop_ro("block_bytes", &Decoder::block_bytes)
-      .def_prop_ro("instruction_set", &Decoder::isa);
+      .def_prop_ro("instruction_set", &Decoder::instruction_set);
 }

@@ -1,7 +1,9 @@
-"""Pages for people: files of ours, sent under a policy by which they can reach nothing but this server.
+"""Pages for people: ``GET /``, the playground, and ``GET /docs``, the API's documentation.
 
-A page is plain HTML, CSS and ES modules in a folder, without a build step. ``static/`` beside this module holds what
-all pages share, and ``GET /static/pages/{name}`` sends it. Knows no page by name.
+Their files are in ``static/``, a folder a page: plain HTML, CSS and ES modules, without a build step. ``static/pages``
+has the files that both share. They are sent under a policy by which a page reaches nothing but this server. A page is a
+client like any other: in the browser it asks the API for all it knows. FastAPI's own documentation would load scripts
+from a CDN.
 """
 
 import hashlib
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
+from server.api.deps import SettingsDep
 from server.api.request import JsonRoute
 from server.errors import RouteNotFound
 
@@ -82,11 +85,42 @@ class Folder:
 
 
 router = APIRouter(route_class=JsonRoute, include_in_schema=False)
+playground = APIRouter(route_class=JsonRoute, include_in_schema=False)
+"""Apart, since an operator may turn the playground off."""
 
-SHARED = Folder(Path(__file__).with_name("static"))
+STATIC = Path(__file__).with_name("static")
+SHARED, PLAYGROUND, DOCS = Folder(STATIC / "pages"), Folder(STATIC / "playground"), Folder(STATIC / "docs")
+TO_PLAYGROUND = b'<a href="/">Playground</a>'
 
 
 @router.get("/static/pages/{name}")
 async def send_shared(request: Request, name: str) -> Response:
     """Send a file that all pages share."""
     return SHARED.answer(request, name)
+
+
+@router.get("/docs")
+async def show_docs(request: Request, settings: SettingsDep) -> Response:
+    """Send the page of the API's documentation; it links to the playground where there is one."""
+    page = DOCS.files["index.html"]
+    if not settings.playground:
+        page = File(page.body.replace(TO_PLAYGROUND, b""), page.media_type)
+    return page.answer(request)
+
+
+@router.get("/static/docs/{name}")
+async def send_docs_file(request: Request, name: str) -> Response:
+    """Send a file of the documentation's page."""
+    return DOCS.answer(request, name)
+
+
+@playground.get("/")
+async def show_playground(request: Request) -> Response:
+    """Send the page of the playground."""
+    return PLAYGROUND.answer(request, "index.html")
+
+
+@playground.get("/static/playground/{name}")
+async def send_playground_file(request: Request, name: str) -> Response:
+    """Send a file of the playground's page."""
+    return PLAYGROUND.answer(request, name)
