@@ -119,12 +119,22 @@ sanitize: $(VENV)/.dev  ## the step engine's tests under the address, undefined-
 kernels:  ## compile and try the step engine's kernels for processors that this machine has not
 	$(PYTHON) -m tests.engines.step.kernels.elsewhere
 
-check: $(VENV)/.dev  ## lint, format (Python and C++), types and import contracts
+check: $(VENV)/.dev  ## lint and format (Python and C++), types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)
+	@if command -v $${CXX:-c++} >/dev/null; then $(MAKE) --no-print-directory build/tidy/.passed; \
+	  else echo "clang-tidy is left out: it needs the headers of a C++ compiler, and there is none here."; fi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+build/tidy/.passed: $(COMPILED) .clang-tidy | $(VENV)/.dev
+	@mkdir -p $(@D)
+	@PATH="$(abspath $(BIN)):$$PATH" cmake -G Ninja -S server/engines/step/core -B $(@D) -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
+	  -DPython_EXECUTABLE=$(abspath $(BIN)/python) >$(@D)/configure.log || { cat $(@D)/configure.log; exit 1; }
+	@echo "clang-tidy -p $(@D) ..."
+	@printf '%s\n' $(filter %.cc,$(COMPILED)) | xargs -n 2 -P "$$(getconf _NPROCESSORS_ONLN)" $(BIN)/clang-tidy -p $(@D) --quiet
+	@touch $@
 
 format: $(VENV)/.dev  ## put the code into the one format
 	$(BIN)/ruff check --fix .

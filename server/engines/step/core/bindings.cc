@@ -37,6 +37,7 @@ nb::bytes packed(const std::vector<std::pair<std::int32_t, float>>& top) {
 std::vector<Work> works_of(const std::vector<int>& rows, const std::vector<int>& counts) {
   if (rows.size() != counts.size()) throw std::invalid_argument("as many counts as rows are needed");
   std::vector<Work> works;
+  works.reserve(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) works.push_back({rows[i], counts[i]});
   return works;
 }
@@ -92,9 +93,11 @@ nb::dict inspect(const std::string& path, const Config& config) {
 
 NB_MODULE(_core, m) {
   m.doc() = "The decode engine's core: see decoder.h.";
+  // NOLINTBEGIN(bugprone-throw-keyword-missing, bugprone-unused-raii): nanobind registers a class so.
   nb::exception<hearth::step::ModelError>(m, "ModelError", PyExc_ValueError);
   nb::exception<hearth::step::Unsupported>(m, "Unsupported", PyExc_ValueError);
   nb::exception<hearth::step::Incomplete>(m, "Incomplete", PyExc_ValueError);
+  // NOLINTEND(bugprone-throw-keyword-missing, bugprone-unused-raii)
 
   nb::class_<Config>(m, "Config")
       .def(

@@ -128,7 +128,8 @@ std::vector<Span> Decoder::spans(const std::vector<Work>& works, bool all_wanted
     const int left = static_cast<int>(row.tokens.size()) - row.computed;
     if (row.computed + w.count > context_tokens_) throw std::invalid_argument("a row is longer than the context");
     if (w.count < 1 || w.count > left) throw std::invalid_argument("a row has fewer pending tokens");
-    if (blocks_for(static_cast<std::size_t>(row.computed + w.count)) > static_cast<int>(row.blocks.size()))
+    if (blocks_for(static_cast<std::size_t>(row.computed) + static_cast<std::size_t>(w.count)) >
+        static_cast<int>(row.blocks.size()))
       throw std::invalid_argument("a row's blocks are not reserved");
     for (const auto& other : works)
       if (&other != &w && other.row == w.row) throw std::invalid_argument("a row is in a step once");
@@ -178,9 +179,9 @@ std::vector<float> Decoder::logits(const std::vector<Work>& works) {
   const auto list = spans(works, true);
   const float* from = forward_.run(list, nullptr);
   std::vector<float> out;
-  for (std::size_t i = 0; i < works.size(); ++i) {
-    advance(at(works[i].row), works[i].count);
-    for (int t = 0; t < works[i].count; ++t, from += forward_.logits_stride())
+  for (const auto& work : works) {
+    advance(at(work.row), work.count);
+    for (int t = 0; t < work.count; ++t, from += forward_.logits_stride())
       out.insert(out.end(), from, from + vocabulary());
   }
   return out;

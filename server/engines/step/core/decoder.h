@@ -39,16 +39,16 @@ class Decoder {
   int open(std::vector<std::int32_t> prompt, SamplingOptions options, int scored = kNeverScored);
   void close(int row);
   // Adds tokens to a row's completion without choosing them: a grammar leaves nothing else. They are pending then.
-  void append(int row, const std::vector<std::int32_t>& ids);
+  void append(int number, const std::vector<std::int32_t>& ids);
 
   // Takes the blocks a row needs for `count` more tokens, after looking for its prefix in the cache if it has none.
   // False when there are not enough: nothing is taken then.
-  bool reserve(int row, int count);
+  bool reserve(int number, int count);
   // Gives a row's blocks back. Its tokens, its draws and its penalties stay; it is computed again later.
-  void preempt(int row);
+  void preempt(int number);
 
-  int pending(int row) const;  // tokens known and not yet computed
-  int cached(int row) const;   // prompt tokens found in the cache when it was first admitted
+  int pending(int number) const;  // tokens known and not yet computed
+  int cached(int number) const;   // prompt tokens found in the cache when it was first admitted
 
   // One step. Choices in the order of `works`; kPromptPending where prompt tokens are still to be computed.
   std::vector<Choice> step(const std::vector<Work>& works);
