@@ -123,9 +123,7 @@ class Decoder:
     def is_own(self) -> bool:
         """Whether CTranslate2 computes something else from what is stated here, so that our engine alone serves it."""
         return (
-            self.norms == "after"
-            or self.qk_norm in ("each rotated", "all")
-            or any(rope.is_own for rope in self.ropes)
+            self.norms == "after" or self.qk_norm in ("each rotated", "all") or any(rope.is_own for rope in self.ropes)
         )
 
     @property

@@ -35,7 +35,7 @@ def rope_of(stated: Stated, head_dim: int, kind: str = "full_attention", *, part
     share = table.number("partial_rotary_factor", stated.number("partial_rotary_factor", 1.0))
     if share != 1 and not partly:
         raise CannotConvert("config.json rotates a part of each head only, which this family does not do here.")
-    rope = Rope(table.number("rope_theta"), dimensions=0 if share == 1 else int(head_dim * share))
+    rope = Rope(table.number("rope_theta"), dimensions=0 if share == 1 else int(head_dim * share + 1e-6))
     return _scaled(stated, table, rope, rope.dimensions or head_dim)
 
 
@@ -64,7 +64,7 @@ def _scaled(stated: Stated, table: Stated, rope: Rope, dimensions: int) -> Rope:
 def _yarn(stated: Stated, table: Stated, rope: Rope, dimensions: int) -> Rope:
     """Frequencies that turn often within the original context stay; those that turn seldom are stretched."""
     context = stated.integer("max_position_embeddings")
-    original = stated.integer("original_max_position_embeddings", table.integer(_ORIGINAL, context))
+    original = table.integer(_ORIGINAL, stated.get(_ORIGINAL) or context)
     factor = table.number("factor", context / original)
 
     def place(turns: float) -> float:
@@ -98,7 +98,7 @@ def _yarn_attention(table: Stated, factor: float) -> float:
 def _longrope(stated: Stated, table: Stated, rope: Rope, dimensions: int) -> Rope:
     """Two lists of divisors: for texts within the original context, and for longer ones."""
     context = stated.integer("max_position_embeddings")
-    original = stated.integer(_ORIGINAL, table.integer(_ORIGINAL, context))
+    original = table.integer(_ORIGINAL, stated.get(_ORIGINAL) or context)
     made = replace(
         rope,
         kind="longrope",

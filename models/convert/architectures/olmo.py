@@ -7,7 +7,7 @@ from typing import Any
 
 from models.convert.architectures import llama
 from models.convert.architectures.page import Page
-from models.convert.network import Decoder
+from models.convert.network import Decoder, Rope
 from models.convert.rope import rope_of
 from models.convert.stated import Stated
 
@@ -27,11 +27,8 @@ def _olmo3(stated: Stated) -> Decoder:
     decoder = _olmo2(stated)
     usual = ["sliding_attention" if (i + 1) % 4 else "full_attention" for i in range(decoder.layers)]
     types, window = stated.layer_types(usual), stated.window()
-    local = replace(decoder.ropes[0], kind="default")
-    if stated.has("rope_parameters"):
-        local = rope_of(stated, decoder.head_dim, "sliding_attention")
-    if local.kind == "default":
-        local = type(local)(local.base)
+    is_new = stated.has("rope_parameters")
+    local = rope_of(stated, decoder.head_dim, "sliding_attention") if is_new else Rope(decoder.ropes[0].base)
     return replace(
         decoder,
         windows=tuple(window if kind == "sliding_attention" else 0 for kind in types),

@@ -5,6 +5,7 @@ is seen by taking it away.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,4 +164,10 @@ def _gelu(x: Floats) -> Floats:
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
 
-_ACTIVATIONS = {0: lambda x: np.maximum(x, 0), 1: _gelu, 2: lambda x: x / (1 + np.exp(-x))}
+_ERF = np.vectorize(math.erf)
+_ACTIVATIONS = {
+    0: lambda x: np.maximum(x, 0),
+    1: _gelu,
+    2: lambda x: x / (1 + np.exp(-x)),
+    3: lambda x: x / 2 * (1 + _ERF(x / math.sqrt(2))),
+}
