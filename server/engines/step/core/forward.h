@@ -78,7 +78,7 @@ class Forward {
   // Normalises and quantises row i into place i of `to`.
   void quantise(int member, const Rows& rows, int i, ActivationBlock* to, std::size_t stride);
   void add_normed(int member, const Norm& norm, int count);
-  void norm_all_heads(const Layer& layer, int token);
+  void norm_all_heads(const Layer& layer, int t);
   void place_heads(const Layer& layer, int index, int token, int head, const Span& span);
   void attend(int member, const Layer& layer, int index, const AttentionPiece& piece, const Span& span);
 
