@@ -18,7 +18,7 @@ from tests.convert.model_files import read_variables
 
 THEIRS = [kind for kind, (name, _) in KINDS.items() if f"{name}Config" in (
     "LlamaConfig", "MistralConfig", "Qwen2Config", "Qwen3Config", "GemmaConfig", "Gemma2Config", "Gemma3TextConfig",
-    "GPT2Config", "GPTNeoXConfig", "OPTConfig",
+    "GPT2Config", "OPTConfig",
 ) and kind not in OWN]  # fmt: skip
 """The kinds that CTranslate2's converter knows."""
 

@@ -12,8 +12,9 @@ from models.convert.tensors.base import Picked
 
 
 def _facts(stated: Stated) -> Decoder:
-    older = {"partial_rotary_factor": stated.get("rotary_pct"), "rope_theta": stated.get("rotary_emb_base")}
-    facts = llama.common(Stated({**older, **stated.table}, {}), epsilon="layer_norm_eps", partly=True)
+    older = {"partial_rotary_factor": stated.get("rotary_pct"), **stated.table}
+    older["rope_theta"] = stated.get("rotary_emb_base") or stated.get("rope_theta")
+    facts = llama.common(Stated(older, {}), epsilon="layer_norm_eps", partly=True)
     biased = frozenset({"qkv", "out"}) if stated.flag("attention_bias") else frozenset[str]()
     norms: Norms = "parallel" if stated.flag("use_parallel_residual") else "before"
     return Decoder(**facts, norm="layer", norms=norms, gated=False, biased=biased | {"mlp"})
@@ -55,7 +56,7 @@ GPT_NEOX = Page(
         "max_position_embeddings": 2048,
         "layer_norm_eps": 1e-5,
         "rotary_pct": 0.25,
-        "rotary_emb_base": 10000.0,
+        "rope_theta": 10000.0,
         "use_parallel_residual": True,
         "attention_bias": True,
     },
