@@ -30,15 +30,26 @@ def require_original(
     wanted = reference(model, ids)
     exact = _without_softcap(model, wanted)
     del model
+    figures = [] if decoder.is_own else [_compared_in_float32(source, decoder, tokens, folder, exact)]
+    if decoder.is_own:
+        request.report("CTranslate2 does not compute this model: float32 is not compared")
+    request.report("comparing what will be served with the original")
+    with (request.open_probe or open_loop)(folder) as probe:
+        return (*figures, *require_served(wanted, probe, request.quantization))
+
+
+def _compared_in_float32(source: Source, decoder: Decoder, tokens: Tokens, folder: Path, exact: Reference) -> Figure:
+    """Hold the weights in float32, through CTranslate2's loop, against the original.
+
+    Raises:
+        Mismatch: a logit differs by more than rounding.
+    """
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
         write_decoder(source, decoder, Path(beside), "float32")
         write_facts(decoder, tokens.specials, tokens.vocabulary, Path(beside))
-        near = ids[: decoder.window]  # CTranslate2 forgets windows
+        near = exact.ids[: decoder.window]  # CTranslate2 forgets windows
         with open_loop(Path(beside)) as probe:
-            figure = require_exact(exact.logits[: len(near)], probe.logits(near))
-    request.report("comparing what will be served with the original")
-    with (request.open_probe or open_loop)(folder) as probe:
-        return (figure, *require_served(wanted, probe, request.quantization))
+            return require_exact(exact.logits[: len(near)], probe.logits(near))
 
 
 def _without_softcap(model: Any, wanted: Reference) -> Reference:

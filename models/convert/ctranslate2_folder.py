@@ -18,7 +18,7 @@ from models.convert.chat import chat_template, family_of, generation_spec
 from models.convert.contract import CannotConvert, Converted, Request
 from models.convert.likeliness import require_likely_and_agreed, require_text
 from models.convert.model_bin import write_model
-from models.convert.network import SPECIFICATION, smallest
+from models.convert.network import OWN_SPECIFICATION, SPECIFICATION, smallest
 from models.convert.source import Source
 from models.convert.tensors.base import WeightFile
 from models.convert.tensors.ctranslate2 import ModelFile, read_model_file
@@ -45,7 +45,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
         file = WeightFile(source.path(FILE))
         stack.callback(file.close)
         model = read_model_file(file)
-        if model.specification != SPECIFICATION:
+        if model.specification not in (SPECIFICATION, OWN_SPECIFICATION):
             raise CannotConvert(
                 f"{source.repository} is a {model.specification} of CTranslate2's, no decoder: it does not say its "
                 "languages or labels. Take the repository it was made from."
@@ -63,7 +63,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
         parameters = sum(_size(tensor) for tensor in {id(each): each for each in model.tensors.values()}.values())
     shutil.copyfile(source.path("config.json"), folder / "config.json")
     (folder / VOCABULARY).write_text(json.dumps(tokens.vocabulary, indent=2), encoding="utf-8")
-    window = smallest([int(value) for name, value in model.scalars.items() if name.endswith("sliding_window")])
+    reach = _reach(model)
     context = _context(source)
     request.report("checking what will be served")
     return Converted(
@@ -72,9 +72,19 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
         context_length_tokens=request.context_of(context),
         parameters=parameters,
         tokenizer=TokenizerSpec("huggingface", tokenizer_file.FILE),
-        figures=require_likely_and_agreed(tokens, context, window, parameters, folder, request),
-        generation=replace(written, closed_loop_tokens=window),
+        figures=require_likely_and_agreed(tokens, context, reach, parameters, folder, request),
+        generation=replace(written, closed_loop_tokens=reach),
     )
+
+
+def _reach(model: ModelFile) -> int | None:
+    """How far CTranslate2's loop computes it: up to a window, or to the context before ``longrope`` stretched it."""
+    if model.specification == OWN_SPECIFICATION:
+        return 0
+    ends = ["sliding_window"]
+    if any(name.endswith("rotary_scaling_long_factor") for name in model.tensors):
+        ends.append("original_max_position_embeddings")
+    return smallest([int(value) for name, value in model.scalars.items() if name.endswith(tuple(ends))])
 
 
 def _rows(source: Source, model: ModelFile) -> int:

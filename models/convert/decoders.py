@@ -26,6 +26,10 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
         raise CannotConvert(f"{source.repository} cannot be compared with the original: {why}.")
     template = chat_template(source)
     decoder = page_of(source.architecture).decoder(source.config)
+    if decoder.is_own and request.quantization == "float32":
+        raise CannotConvert(
+            f"{source.repository} is computed by our decode engine alone, which serves int8: leave out --quantization."
+        )
     tokens = Tokens(source, decoder.vocabulary)
     tokens.write(folder)
     require_text(tokens, folder)

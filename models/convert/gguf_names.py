@@ -40,6 +40,33 @@ _AROUND = {
     "post_attention_norm": "post_attention_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
+_AFTER = {
+    **{name: hub for name, hub in _LAYER.items() if name not in ("attn_norm", "ffn_norm")},
+    "post_attention_norm": "post_attention_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
+_HUNYUAN = {**_LAYER, "attn_q_norm": "self_attn.query_layernorm", "attn_k_norm": "self_attn.key_layernorm"}
+_PHI2 = {**_LAYER, "attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
+_PHI2_ENDS = {
+    **_ENDS,
+    "output_norm.weight": "model.final_layernorm.weight",
+    "output_norm.bias": "model.final_layernorm.bias",
+    "output.bias": "lm_head.bias",
+}
+_GPT_NEOX = {
+    "attn_norm": "input_layernorm",
+    "attn_qkv": "attention.query_key_value",
+    "attn_output": "attention.dense",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_up": "mlp.dense_h_to_4h",
+    "ffn_down": "mlp.dense_4h_to_h",
+}
+_GPT_NEOX_ENDS = {
+    "token_embd.weight": "gpt_neox.embed_in.weight",
+    "output_norm.weight": "gpt_neox.final_layer_norm.weight",
+    "output_norm.bias": "gpt_neox.final_layer_norm.bias",
+    "output.weight": "embed_out.weight",
+}
 _GPT2 = {
     "attn_norm": "ln_1",
     "attn_qkv": "attn.c_attn",
@@ -76,8 +103,10 @@ _KEYS = {
     "attention.scale": "attention_multiplier",
     "logit_scale": "logits_scaling",
     "expert_shared_feed_forward_length": "shared_intermediate_size",
+    "use_parallel_residual": "use_parallel_residual",
 }
-_COMPUTED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+_LONG = "rope_factors_long.weight"
+_COMPUTED = ("rope_freqs.weight", _LONG, "rope_factors_short.weight")
 """Tensors that are facts: `config_of` reads them."""
 _LLAMA3_FACTORS = (8.0, 32.0, 16.0, 4.0)
 _LLAMA3_ORIGINAL_TOKENS = 8192
@@ -95,6 +124,8 @@ class Dialect:
     """Whether the rows of queries and keys were reordered so that neighbours rotate together."""
     norm_less: float = 0.0
     """What was added to the norms."""
+    by_head: bool = False
+    """Whether the hub has queries, keys and values of a head beside each other, rather than all queries first."""
     turned: bool = False
     """Whether the hub has the layers' matrices the other way round."""
     facts: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda config: {}
@@ -144,6 +175,19 @@ def _minicpm(config: dict[str, Any]) -> Mapping[str, Any]:
     return {"attention_multiplier": _head_dim(config) ** -0.5}
 
 
+def _layer_norm(config: dict[str, Any]) -> Mapping[str, Any]:
+    return {"layer_norm_eps": config.get("layer_norm_epsilon"), "attention_bias": True}
+
+
+def _olmo(config: dict[str, Any]) -> Mapping[str, Any]:
+    """OLMo 3 is called OLMo 2, and has windows."""
+    return {"architectures": ["Olmo3ForCausalLM"]} if "sliding_window" in config else {}
+
+
+def _exaone4(config: dict[str, Any]) -> Mapping[str, Any]:
+    return {"sliding_window": config.get("sliding_window")}
+
+
 def _window_off(config: dict[str, Any]) -> Mapping[str, Any]:
     return {"sliding_window": None}
 
@@ -158,6 +202,13 @@ DIALECTS: Mapping[str, Dialect] = {
     "granite": Dialect("GraniteForCausalLM", permuted=True, facts=_granite4),
     "granitehybrid": Dialect("GraniteForCausalLM", permuted=True, facts=_granite4),
     "minicpm": Dialect("GraniteForCausalLM", permuted=True, facts=_minicpm),
+    "olmo2": Dialect("Olmo2ForCausalLM", _AFTER, facts=_olmo),
+    "exaone4": Dialect("Exaone4ForCausalLM", _AFTER, facts=_exaone4),
+    "hunyuan-dense": Dialect("HunYuanDenseV1ForCausalLM", _HUNYUAN),
+    "phi2": Dialect("PhiForCausalLM", _PHI2, _PHI2_ENDS, facts=_layer_norm),
+    "gptneox": Dialect(
+        "GPTNeoXForCausalLM", _GPT_NEOX, _GPT_NEOX_ENDS, "gpt_neox.layers.", by_head=True, facts=_layer_norm
+    ),
     "smollm3": Dialect("SmolLM3ForCausalLM", permuted=True),
     "ernie4_5": Dialect("Ernie4_5ForCausalLM"),
     "starcoder2": Dialect("Starcoder2ForCausalLM", _STARCODER2, facts=_starcoder2),
@@ -204,6 +255,9 @@ def config_of(facts: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
     config["vocab_size"] = tensors["token_embd.weight"].shape[0]
     config["tie_word_embeddings"] = "output.weight" not in tensors
     config["attention_bias"] = "blk.0.attn_q.bias" in tensors
+    pattern = facts.get(f"{name}.attention.sliding_window_pattern")
+    if isinstance(pattern, list):
+        config["layer_types"] = ["sliding_attention" if windowed else "full_attention" for windowed in pattern]
     config |= dialect.facts(config)
     scaling = _scaling(facts, name, tensors)
     if scaling:
@@ -239,6 +293,8 @@ def _undone(tensor: Tensor, name: str, dialect: Dialect, config: Mapping[str, An
         return _unpermuted(tensor, config.get("num_attention_heads"))
     if dialect.permuted and ".attn_k." in name:
         return _unpermuted(tensor, config.get("num_key_value_heads", config.get("num_attention_heads")))
+    if dialect.by_head and ".attn_qkv." in name:
+        return _by_head(tensor, config.get("num_attention_heads"))
     if dialect.turned and name.startswith("blk.") and len(tensor.shape) == 2:
         return Transposed(tensor)
     return tensor
@@ -253,12 +309,21 @@ def _unpermuted(tensor: Tensor, heads: Any) -> Tensor:
     return Picked(tensor, order)
 
 
+def _by_head(tensor: Tensor, heads: Any) -> Tensor:
+    """Rows of all queries, keys and values as those of each head."""
+    rows = tensor.shape[0]
+    if type(heads) is not int or heads < 1 or rows % (3 * heads):
+        raise CannotConvert("The GGUF is damaged: its queries or keys are no whole heads.")
+    return Picked(tensor, np.arange(rows).reshape(3, heads, -1).swapaxes(0, 1).reshape(rows))
+
+
 def _scaling(facts: Mapping[str, Any], name: str, tensors: Tensors) -> dict[str, Any]:
     kind = facts.get(f"{name}.rope.scaling.type")
     if "rope_factors_short.weight" in tensors:
         return {
             "rope_type": "longrope",
             "short_factor": whole(tensors["rope_factors_short.weight"]).reshape(-1).tolist(),
+            "long_factor": whole(tensors[_LONG]).reshape(-1).tolist() if _LONG in tensors else None,
             "attention_factor": facts.get(f"{name}.rope.scaling.attn_factor"),
             "original_max_position_embeddings": facts.get(f"{name}.rope.scaling.original_context_length"),
         }
@@ -269,7 +334,15 @@ def _scaling(facts: Mapping[str, Any], name: str, tensors: Tensors) -> dict[str,
         return _llama3(whole(tensors["rope_freqs.weight"]).reshape(-1), base)
     if kind in (None, "none"):
         return {}
-    return {"rope_type": str(kind), "factor": facts.get(f"{name}.rope.scaling.factor")}
+    found = {
+        "rope_type": str(kind),
+        "factor": facts.get(f"{name}.rope.scaling.factor"),
+        "original_max_position_embeddings": facts.get(f"{name}.rope.scaling.original_context_length"),
+    }
+    if kind == "yarn":
+        names = {"attn_factor": "attention_factor", "yarn_beta_fast": "beta_fast", "yarn_beta_slow": "beta_slow"}
+        found |= {hub: facts.get(f"{name}.rope.scaling.{theirs}") for theirs, hub in names.items()}
+    return found
 
 
 def _llama3(found: Floats, base: float) -> dict[str, Any]:

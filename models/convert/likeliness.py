@@ -94,6 +94,8 @@ def require_likely_and_agreed(
         if request.open_probe is not None and reach != 0:
             ours = probe.logits(ids)
     if ours is None:
+        if reach == 0:
+            request.report("CTranslate2's loop does not compute this model: the two engines are not compared")
         return likely
     with open_loop(folder) as loop:
         noise = noise_of(loop.logits(ids), ours)

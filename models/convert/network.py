@@ -3,8 +3,12 @@
 A family's page fills in a `Decoder`; here its scalars become variables. Every fact is stated, also those that
 CTranslate2's own converter leaves out: scaled positions, windows of single layers, soft caps, the scale of queries.
 A model without them is wrong without a warning, and more so the longer the text.
+
+CTranslate2 ignores an attribute that it does not know. So a file with a fact that it cannot compute has a specification
+of our own, which it refuses.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,16 +16,22 @@ from typing import Literal
 import numpy as np
 
 from models.convert.model_bin import Scalar
+from models.convert.tensors.base import Listed, Tensor
 
-SPECIFICATION = "TransformerDecoderSpec"
-REVISION = 8
+SPECIFICATION, REVISION = "TransformerDecoderSpec", 8
+OWN_SPECIFICATION, OWN_REVISION = "HearthDecoderSpec", 1
 Norm = Literal["rms", "rms plus one", "layer"]
 """``rms plus one``: what is stored is one less than the norm's weight."""
+Norms = Literal["before", "around", "after", "parallel", "shared"]
+"""Where a layer has its norms: before each half, also behind it, only behind it; or both halves read the layer's input,
+each through a norm of its own or both through one."""
+HeadNorm = Literal["each", "each rotated", "all"]
+"""What is normalised of queries and keys: each head before it rotates, each head after it, or all heads as one row."""
 ACTIVATIONS: Mapping[str, int] = {
     "relu": 0, "gelu_new": 1, "gelu_pytorch_tanh": 1, "gelu_fast": 1, "silu": 2, "swish": 2, "gelu": 3, "quick_gelu": 4,
 }  # fmt: skip
 """CTranslate2's number for each of transformers' names."""
-_LINEAR, _LLAMA3 = 0, 2
+_SCALINGS = {"linear": 0, "longrope": 1, "yarn": 1, "llama3": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +39,35 @@ class Rope:
     """How the positions of a layer are written into queries and keys."""
 
     base: float
-    kind: Literal["default", "linear", "llama3"] = "default"
+    kind: Literal["default", "linear", "llama3", "yarn", "longrope"] = "default"
     factor: float = 1.0
     low_frequency: float = 1.0
     high_frequency: float = 4.0
     original_tokens: int = 0
-    """llama3: the context before it was stretched."""
+    """llama3 and longrope: the context before it was stretched."""
+    stretched_tokens: int = 0
+    """yarn and longrope: the context afterwards."""
+    divisors: tuple[float, ...] = ()
+    """yarn and longrope: what each frequency is divided by."""
+    far_divisors: tuple[float, ...] = ()
+    """longrope: the same for texts longer than the original context."""
+    attention: float = 1.0
+    """yarn and longrope: what cosines and sines are multiplied with."""
     dimensions: int = 0
     """How many of a head's first places rotate; 0: all."""
     interleaved: bool = False
     """Whether neighbours rotate together, rather than the halves of a head."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether CTranslate2 does not compute it: of longrope it knows the usual factor only."""
+        return self.kind == "yarn" or (self.kind == "longrope" and abs(self.attention - self.usual_attention) > 1e-6)
+
+    @property
+    def usual_attention(self) -> float:
+        """The factor of cosines and sines that follows from how far longrope stretched the context."""
+        stretch = self.stretched_tokens / max(1, self.original_tokens)
+        return math.sqrt(1 + math.log(stretch) / math.log(self.original_tokens)) if stretch > 1 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +89,8 @@ class Decoder:
     windows: tuple[int, ...] = ()
     """The sliding window of each layer; 0 where it sees all; none: all see all."""
     norm: Norm = "rms"
-    norms_around: bool = False
-    """Whether each half of a layer has a norm before and one behind."""
-    qk_norm: bool = False
+    norms: Norms = "before"
+    qk_norm: HeadNorm | None = None
     gated: bool = True
     query_scale: float | None = None
     """None: one over the root of the head's size."""
@@ -72,13 +100,11 @@ class Decoder:
     tied: bool = False
     """Whether the last layer is the embeddings."""
     biased: frozenset[str] = frozenset()
-    """Which layers have a bias: ``qkv``, ``out``, ``mlp``."""
+    """Which layers have a bias: ``qkv``, ``out``, ``mlp``, ``projection``."""
     factors: Mapping[str, float] = field(default_factory=dict)
     """What the weights are multiplied with, by the end of their names."""
     logits_factor: float = 1.0
     """What the logits are multiplied with."""
-    rotated_factor: float = 1.0
-    """What those places of queries and keys are multiplied with that rotate."""
 
     @property
     def window(self) -> int | None:
@@ -88,7 +114,22 @@ class Decoder:
     @property
     def closed_loop_tokens(self) -> int | None:
         """See `models.cards.GenerationSpec`."""
-        return 0 if self.attention_softcap else self.window
+        if self.is_own or self.attention_softcap:
+            return 0
+        originals = [rope.original_tokens for rope in self.ropes if rope.far_divisors]
+        return smallest([self.window or 0, *originals])
+
+    @property
+    def is_own(self) -> bool:
+        """Whether CTranslate2 computes something else from what is stated here, so that our engine alone serves it."""
+        return (
+            self.norms == "after" or self.qk_norm in ("each rotated", "all") or any(rope.is_own for rope in self.ropes)
+        )
+
+    @property
+    def specification(self) -> tuple[str, int]:
+        """The name and the revision that a file of it has."""
+        return (OWN_SPECIFICATION, OWN_REVISION) if self.is_own else (SPECIFICATION, REVISION)
 
     @property
     def query_width(self) -> int:
@@ -141,15 +182,24 @@ def scalars(decoder: Decoder) -> dict[str, Scalar]:
     return {f"decoder/{name}": value for name, value in found.items()}
 
 
+_NORM_NAMES: Mapping[Norms, tuple[str, ...]] = {
+    "before": ("self_attention/layer_norm", "ffn/layer_norm"),
+    "around": (
+        *("input_layer_norm", "post_attention_layer_norm"),
+        *("pre_feedforward_layer_norm", "post_feedforward_layer_norm"),
+    ),
+    "after": ("post_attention_layer_norm", "post_feedforward_layer_norm"),
+    "parallel": ("input_layer_norm", "post_attention_layer_norm"),
+    "shared": ("shared_layer_norm",),
+}
+
+
 def norm_names(decoder: Decoder) -> dict[str, int]:
-    """The norms of a layer in CTranslate2's specification, with their sizes."""
-    if decoder.norms_around:
-        places = ("input", "post_attention", "pre_feedforward", "post_feedforward")
-        names = {f"{place}_layer_norm": decoder.width for place in places}
-    else:
-        names = {"self_attention/layer_norm": decoder.width, "ffn/layer_norm": decoder.width}
+    """The norms of a layer in the specification, with their sizes."""
+    names = dict.fromkeys(_NORM_NAMES[decoder.norms], decoder.width)
     if decoder.qk_norm:
-        names |= {"self_attention/q_norm": decoder.head_dim, "self_attention/k_norm": decoder.head_dim}
+        sizes = (decoder.query_width, decoder.kv_width) if decoder.qk_norm == "all" else (decoder.head_dim,) * 2
+        names |= {"self_attention/q_norm": sizes[0], "self_attention/k_norm": sizes[1]}
     return names
 
 
@@ -169,11 +219,30 @@ def _attention(decoder: Decoder, layer: int) -> dict[str, Scalar]:
     }
     if decoder.query_scale is not None:
         found["queries_scale"] = np.float32(decoder.query_scale)
+    if decoder.qk_norm == "each rotated":
+        found["qk_norm_after_rotation"] = np.int8(1)
     if rope.kind != "default":
-        found["rotary_scaling_type"] = np.int8(_LINEAR if rope.kind == "linear" else _LLAMA3)
+        found["rotary_scaling_type"] = np.int8(_SCALINGS[rope.kind])
+    if rope.kind in ("linear", "llama3"):
         found["rotary_scaling_factor"] = np.float32(rope.factor)
     if rope.kind == "llama3":
         found["rotary_low_freq_factor"] = np.float32(rope.low_frequency)
         found["rotary_high_freq_factor"] = np.float32(rope.high_frequency)
+    if rope.kind in ("llama3", "longrope"):
         found["original_max_position_embeddings"] = np.int32(rope.original_tokens)
+    if rope.kind == "longrope":
+        found["max_position_embeddings"] = np.int32(rope.stretched_tokens)
+    if rope.is_own:
+        found["rotary_attention_factor"] = np.float32(rope.attention)
+    return found
+
+
+def vectors(decoder: Decoder) -> dict[str, Tensor]:
+    """The decoder's facts that are lists, as variables of the specification."""
+    found: dict[str, Tensor] = {}
+    for i, rope in enumerate(decoder.ropes):
+        lists = {"rotary_scaling_short_factor": rope.divisors, "rotary_scaling_long_factor": rope.far_divisors}
+        for name, values in lists.items():
+            if values:
+                found[f"decoder/layer_{i}/self_attention/{name}"] = Listed(values)
     return found

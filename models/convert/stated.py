@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.convert.contract import CannotConvert
-from models.convert.network import ACTIVATIONS, Rope
+from models.convert.network import ACTIVATIONS
 
 MOST = 1 << 30
 MOST_LAYERS = 1024
@@ -42,7 +42,7 @@ class Stated:
         """
         value = self._table.get(name, otherwise)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
-            raise CannotConvert(f"config.json: {name} is {_short(value)}, and must be a whole number from 1 to {most}.")
+            raise CannotConvert(f"config.json: {name} is {short(value)}, and must be a whole number from 1 to {most}.")
         return value
 
     def window(self, name: str = "sliding_window") -> int:
@@ -61,7 +61,7 @@ class Stated:
         """
         value = self._table.get(name, otherwise)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise CannotConvert(f"config.json: {name} is {_short(value)}, and must be a number above 0.")
+            raise CannotConvert(f"config.json: {name} is {short(value)}, and must be a number above 0.")
         return float(value)
 
     def flag(self, name: str) -> bool:
@@ -77,7 +77,7 @@ class Stated:
         for name, value in wanted.items():
             found = self._table.get(name, value)
             if found != value:
-                raise CannotConvert(f"config.json has {name} = {_short(found)}, which no engine here computes.")
+                raise CannotConvert(f"config.json has {name} = {short(found)}, which no engine here computes.")
 
     def layers(self, name: str = "num_hidden_layers") -> int:
         """How many layers there are.
@@ -95,7 +95,7 @@ class Stated:
         """
         value = self._table.get(name)
         if value not in ACTIVATIONS:
-            raise CannotConvert(f"config.json: {name} is {_short(value)}; known here: {', '.join(ACTIVATIONS)}.")
+            raise CannotConvert(f"config.json: {name} is {short(value)}; known here: {', '.join(ACTIVATIONS)}.")
         return str(value)
 
     def layer_types(self, otherwise: list[str]) -> list[str]:
@@ -109,39 +109,10 @@ class Stated:
             raise CannotConvert("config.json: layer_types does not name a kind for each layer.")
         for kind in types:
             if kind not in ("full_attention", "sliding_attention"):
-                raise CannotConvert(f"config.json has layers of the type {_short(kind)}, which is not computed here.")
+                raise CannotConvert(f"config.json has layers of the type {short(kind)}, which is not computed here.")
         return types
 
-    def rope(self, kind: str = "full_attention") -> Rope:
-        """The positions of a layer of this kind, from ``rope_parameters`` or from the older keys.
 
-        Raises:
-            CannotConvert: they are scaled in a way that no engine here computes.
-        """
-        written = self._table.get("rope_parameters") or self._table.get("rope_scaling") or {}
-        chosen = written.get(kind, written) if isinstance(written, Mapping) else None
-        if not isinstance(chosen, Mapping):
-            raise CannotConvert("config.json: rope_parameters is no object.")
-        table = Stated({"rope_theta": self._table.get("rope_theta"), **chosen}, {})
-        scaling = table.get("rope_type") or table.get("type") or "default"
-        if {self._table.get("partial_rotary_factor"), table.get("partial_rotary_factor")} - {None, 1.0}:
-            raise CannotConvert("config.json rotates a part of each head only, which this family does not do here.")
-        base = table.number("rope_theta")
-        if scaling == "default":
-            return Rope(base)
-        if scaling == "linear":
-            return Rope(base, "linear", table.number("factor"))
-        if scaling != "llama3":
-            raise CannotConvert(f"Positions are scaled by {_short(scaling)}; computed here: linear, llama3.")
-        return Rope(
-            base,
-            "llama3",
-            table.number("factor"),
-            table.number("low_freq_factor"),
-            table.number("high_freq_factor"),
-            table.integer("original_max_position_embeddings"),
-        )
-
-
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value for a message."""
     return repr(value)[:60]

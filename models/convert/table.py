@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
-from models.convert.architectures import PAGES
+from models.convert.architectures import PAGES, page_of
 from models.convert.contract import CannotConvert, Check, Converter
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
 from models.convert.purpose import refuse_other_purpose
@@ -59,9 +59,11 @@ def converter_for(source: Source) -> Converter:
 
     Raises:
         CannotConvert: its architecture is not known here, and the message lists those that are; or the repository is
-            for something else than its architecture says.
+            for something else than its architecture says; or its configuration asks for what no engine here computes.
     """
     refuse_other_purpose(source)
+    if source.architecture in PAGES:
+        page_of(source.architecture).decoder(source.config)
     where = _DECODERS if source.architecture in PAGES else CONVERTERS.get(source.architecture)
     if is_folder_of_ctranslate2(source):
         where = _OF_CTRANSLATE2

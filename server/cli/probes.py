@@ -11,7 +11,7 @@ import numpy.typing as npt
 from models.convert.contract import CannotConvert, Probe, surprises_of
 from models.convert.probe import open_loop
 from server.batching.cores import usable_cores
-from server.engines.step.support import config, core, positions, supports
+from server.engines.step.support import config, core, is_own, positions, supports
 
 if TYPE_CHECKING:
     from server.engines.step._core import Decoder
@@ -27,13 +27,18 @@ def open_served(folder: Path) -> Iterator[Probe]:
     """Open a folder that has no manifest yet.
 
     Raises:
-        CannotConvert: it lacks a number without which no engine computes the model's own answers.
+        CannotConvert: it lacks a number without which no engine computes the model's own answers, or no engine here
+            computes it.
     """
     compiled = core()
     try:
         refused = supports(folder)
     except ValueError as error:
         raise CannotConvert(f"This folder is not whole: {error}") from error
+    if refused is not None and is_own(folder):
+        raise CannotConvert(
+            f"CTranslate2's own loop does not compute this model, and our decode engine does not: {refused}."
+        )
     if compiled is None or refused is not None:
         with open_loop(folder) as probe:
             yield probe

@@ -9,7 +9,7 @@ from server.batching.cores import CoreBudget
 from server.batching.policy import Limits
 from server.engines.kinds import KINDS, EngineSpec
 from server.engines.process.loadable import LoadableEngine
-from server.engines.step.support import supports, supports_translator
+from server.engines.step.support import is_own, supports, supports_translator
 from server.metrics import Metrics
 from server.settings import Settings
 from server.tasks.model import Model
@@ -61,8 +61,9 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
             spec = EngineSpec("step", folder, lanes=1, lane_threads=cores, options=options, digests=digests)
             return spec, Limits(rows=batch_rows, tokens=batch_rows * card.context_length_tokens), "our decode engine"
         exact = card.generation.closed_loop_tokens if card.generation is not None else None
-        if exact is not None and exact < card.context_length_tokens:
-            raise ValueError(f"CTranslate2's own loop computes it for {exact} tokens only, and ours does not: {reason}")
+        if is_own(folder) or (exact is not None and exact < card.context_length_tokens):
+            how_far = f"computes it for {exact} tokens only" if exact else "does not compute it"
+            raise ValueError(f"CTranslate2's own loop {how_far}, and ours does not: {reason}")
         spec = EngineSpec("ct2-generator", folder, lanes=1, lane_threads=cores, digests=digests)
         return spec, Limits(rows=batch_rows, tokens=16_384, length_tolerance=16), f"not our decode engine: {reason}"
     spec = EngineSpec("ct2-encoder", folder, lanes=cores, digests=digests)

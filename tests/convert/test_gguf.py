@@ -146,7 +146,7 @@ def test_facts_that_a_gguf_keeps_as_tensors_are_read_from_the_file(tmp_path: Pat
     [
         ({"general__architecture": "mamba"}, "a model of the architecture 'mamba'; known here: ernie4_5, gemma"),
         ({"llama__expert_count": 8}, "a mixture of experts"),
-        ({"llama__rope__scaling__type": "yarn"}, "Positions are scaled by 'yarn'"),
+        ({"llama__rope__scaling__type": "ntk"}, "Positions are scaled by 'ntk'"),
         ({"llama__rope__dimension_count": 8}, "rotates a part of each head only"),
         ({"llama__attention__head_count_kv": [2, 1]}, "layers differ in their attention.head_count_kv"),
         ({"llama__block_count": 0}, "num_hidden_layers is 0, and must be a whole number from 1 to 1024"),

@@ -71,6 +71,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         },
         "would translate into wrong languages",
     ),
+    "positions": (
+        {"config.json": {**LLAMA, "rope_scaling": {"type": "dynamic", "factor": 2.0}}, "model.safetensors": WEIGHTS},
+        "Positions are scaled by 'dynamic'; computed here: linear, llama3, yarn, longrope",
+    ),
+    "norms": (
+        {
+            "config.json": {"architectures": ["OPTForCausalLM"], "do_layer_norm_before": False},
+            "pytorch_model.bin": WEIGHTS,
+        },
+        "do_layer_norm_before = False, which no engine here computes",
+    ),
 }  # fmt: skip
 """Files of repositories, and what is said of them."""
 

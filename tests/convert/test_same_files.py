@@ -13,13 +13,13 @@ pytest.importorskip("transformers")
 from models.convert.architectures import page_of
 from models.convert.decoder_files import write_decoder
 from models.convert.opened import open_path
-from tests.convert.decoder_repositories import KINDS, change, write
+from tests.convert.decoder_repositories import KINDS, OWN, change, write
 from tests.convert.model_files import read_variables
 
 THEIRS = [kind for kind, (name, _) in KINDS.items() if f"{name}Config" in (
     "LlamaConfig", "MistralConfig", "Qwen2Config", "Qwen3Config", "GemmaConfig", "Gemma2Config", "Gemma3TextConfig",
-    "GPT2Config",
-)]  # fmt: skip
+    "GPT2Config", "OPTConfig",
+) and kind not in OWN]  # fmt: skip
 """The kinds that CTranslate2's converter knows."""
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from models.convert.architectures.page import Page, Variable, Weights
 from models.convert.network import Decoder, norm_names
+from models.convert.rope import rope_of
 from models.convert.stated import Stated
 from models.convert.tensors.base import Joined, scaled
 
@@ -28,21 +29,31 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def common(stated: Stated, activation: str = "hidden_act", epsilon: str = "rms_norm_eps") -> dict[str, Any]:
-    """The facts that every family of this kind says by the same names."""
+def common(
+    stated: Stated, activation: str = "hidden_act", epsilon: str = "rms_norm_eps", *, partly: bool = False
+) -> dict[str, Any]:
+    """The facts that every family of this kind says by the same names.
+
+    Args:
+        stated: the configuration.
+        activation, epsilon: the names of two facts.
+        partly: whether the family can rotate a part of each head.
+    """
     heads, width, layers = stated.integer("num_attention_heads"), stated.integer("hidden_size"), stated.layers()
+    head_dim = stated.integer("head_dim", max(1, width // heads))
+    rope = rope_of(stated, head_dim, partly=partly)
     return {
         "layers": layers,
         "width": width,
         "inner": stated.integer("intermediate_size"),
         "heads": heads,
         "kv_heads": stated.integer("num_key_value_heads", heads),
-        "head_dim": stated.integer("head_dim", max(1, width // heads)),
+        "head_dim": head_dim,
         "vocabulary": stated.integer("vocab_size"),
-        "context_tokens": stated.integer("max_position_embeddings"),
+        "context_tokens": max(stated.integer("max_position_embeddings"), rope.stretched_tokens),
         "epsilon": stated.number(epsilon),
         "activation": stated.activation(activation),
-        "ropes": (stated.rope(),) * layers,
+        "ropes": (rope,) * layers,
         "tied": stated.flag("tie_word_embeddings"),
     }
 
@@ -63,7 +74,7 @@ def weights(decoder: Decoder, take: Weights, prefix: str = "model.", norms: Name
     """The variables of a decoder with Llama's names."""
     d = decoder
     yield from ends(d, take, f"{prefix}{EMBEDDINGS}", f"{prefix}{FINAL_NORM}")
-    names = {**norms, **(HEAD_NORMS if d.qk_norm else {})}
+    names = {**HEAD_NORMS, **norms}
     for i in range(d.layers):
         layer, here = f"{prefix}layers.{i}.", f"layer_{i}/"
         for norm, size in norm_names(d).items():

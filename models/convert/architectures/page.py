@@ -86,3 +86,18 @@ class Weights:
                 f"The repository has {len(left)} weights that a model of its kind has not: "
                 f"{', '.join(sorted(left)[:3])}."
             )
+
+
+def layer_norm(take: Weights, name: str, target: str, size: int) -> Iterator[Variable]:
+    """A norm with an offset."""
+    yield f"{target}/gamma", take.take(f"{name}.weight", size)
+    yield f"{target}/beta", take.take(f"{name}.bias", size)
+
+
+def linear(
+    take: Weights, name: str, target: str, outputs: int, inputs: int, *, biased: bool = True
+) -> Iterator[Variable]:
+    """A matrix, and its bias where it has one."""
+    yield f"{target}/weight", take.take(f"{name}.weight", outputs, inputs)
+    if biased:
+        yield f"{target}/bias", take.take(f"{name}.bias", outputs)

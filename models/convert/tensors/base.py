@@ -74,6 +74,22 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A few numbers that no file of weights holds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Tensor`."""
+        return (len(self.values),)
+
+    def rows(self, begin: int, end: int) -> Floats:
+        """See `Tensor`."""
+        return np.array(self.values[begin:end], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """Tensors of one width below each other."""
 

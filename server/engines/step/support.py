@@ -13,6 +13,14 @@ that they are missing, and a converter that writes them makes the model exact:
 What cannot be told from the file, the converter has to see to: ``queries_scale`` of every layer where it is not one
 over the root of the head's size, ``rotary_scaling_type`` 0 and ``rotary_scaling_factor`` on the layers of Gemma 3 that
 see everything, and the windows of a Qwen 2 that has any.
+
+CTranslate2 ignores attributes that it does not know. A model that needs one of ours has the specification
+``HearthDecoderSpec`` instead of ``TransformerDecoderSpec``, which CTranslate2 refuses:
+
+- norms behind each half of a layer alone: ``post_attention_layer_norm`` and ``post_feedforward_layer_norm``;
+- ``q_norm`` and ``k_norm`` as wide as all heads, which are then normalised as one row; or ``qk_norm_after_rotation``
+  (int8, 1) of every layer;
+- ``rotary_scaling_type`` 1 with ``rotary_scaling_short_factor`` alone, and ``rotary_attention_factor`` (float32): yarn.
 """
 
 import json
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
     from server.engines.step._core import Config
 
 CORE = "server.engines.step._core"
+OWN_SPECIFICATION = "HearthDecoderSpec"
 NOT_COMPILED = (
     "the step engine was not compiled when the project was installed (it wants a C++20 compiler and CMake); "
     "install again with them to have it"
@@ -41,6 +50,16 @@ def core() -> ModuleType | None:
         return import_module(CORE)
     except ImportError:
         return None
+
+
+def is_own(folder: str | Path) -> bool:
+    """Whether CTranslate2 refuses the folder's file, as it has attributes of ours; false where it cannot be read."""
+    wanted = OWN_SPECIFICATION.encode() + b"\0"
+    try:
+        with (Path(folder) / "model.bin").open("rb") as file:
+            return file.read(6 + len(wanted))[6:] == wanted  # behind the version and the name's length
+    except OSError:
+        return False
 
 
 def missing() -> str:

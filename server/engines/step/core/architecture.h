@@ -19,6 +19,10 @@ struct Rotary {
   bool llama3 = false;       // frequencies are scaled by wavelength
   double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
   double original_context = 0;
+  // yarn and longrope: frequencies are divided by these, one each, and cosines and sines multiplied by `attention`.
+  std::vector<float> divisors;
+  std::vector<float> far_divisors;  // longrope: of rows longer than original_context; empty: the same
+  double attention = 1;
   bool operator==(const Rotary&) const = default;
 };
 
@@ -34,19 +38,47 @@ struct Config {
   double attention_softcap = -1;  // the same of attention's scores, before the softmax
 };
 
+// Where a layer has its norms.
+enum class Norms {
+  kBefore,    // x += half(norm(x))
+  kAround,    // x += norm(half(norm(x))): Gemma 2 and 3
+  kAfter,     // x += norm(half(x)): OLMo 2 and 3, EXAONE 4
+  kParallel,  // x += attention(norm(x)) + feed_forward(norm(x)): GPT-NeoX
+  kShared,    // the same with one norm for both: GPT-J, Phi-2
+};
+
+// Their names in a layer's scope of the file; null where there is none.
+struct NormNames {
+  const char *attention, *post_attention, *ffn, *post_ffn;
+};
+NormNames norm_names(Norms norms);
+
+// What is normalised of queries and keys.
+enum class HeadNorm {
+  kNone,
+  kEach,         // each head, before it rotates: Qwen 3, Gemma 3
+  kEachRotated,  // each head, after it has rotated: Hunyuan
+  kAll,          // all heads of a token as one row, before they rotate: OLMo 2 and 3
+};
+
 struct Architecture {
   int layers, width, heads, kv_heads, head_dim, inner, vocabulary;
   bool gated;  // feed-forward network: act(gate) * up
-  bool qk_norm;
-  bool pre_post_norms;  // Gemma 2 and 3: norms before and after each half of a layer
-  bool norm_plus_one;   // Gemma: norm weights are stored minus one
-  bool layer_norm;      // mean and bias; otherwise root mean square
+  Norms norms;
+  HeadNorm head_norm;
+  bool norm_plus_one;  // Gemma: norm weights are stored minus one
+  bool layer_norm;     // mean and bias; otherwise root mean square
   Activation activation;
   float epsilon, embedding_scale, query_scale;
   float final_softcap, attention_softcap;  // 0: none
   int positions;                           // learned position rows; 0: none
+  int near_tokens;                         // rows longer than this rotate by far_divisors; 0: none
   std::vector<LayerShape> layer;
 
+  // What a half of a layer makes is normalised before it is added.
+  bool normed_behind() const { return norms == Norms::kAround || norms == Norms::kAfter; }
+  // Both halves of a layer read the same input.
+  bool parallel() const { return norms == Norms::kParallel || norms == Norms::kShared; }
   int query_width() const { return heads * head_dim; }
   int kv_width() const { return kv_heads * head_dim; }
   int qkv_width() const { return query_width() + 2 * kv_width(); }

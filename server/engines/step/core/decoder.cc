@@ -27,6 +27,9 @@ int check_context(int context_tokens) {
   return context_tokens;
 }
 
+// What comes before the first block of a far row: its keys are rotated otherwise, so its blocks are no other row's.
+constexpr std::uint64_t kFarRoot = ~std::uint64_t{0};
+
 }  // namespace
 
 Decoder::Decoder(const std::string& path, const Config& config, int threads, const std::string& instruction_set,
@@ -56,7 +59,8 @@ int Decoder::open(std::vector<std::int32_t> prompt, SamplingOptions options, int
       throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
   Sampler sampler(std::move(options), prompt);
   const int length = static_cast<int>(prompt.size());
-  rows_.emplace(next_row_, Row{std::move(prompt), {}, std::move(sampler), length, scored});
+  const auto at = rows_.emplace(next_row_, Row{std::move(prompt), {}, std::move(sampler), length, scored}).first;
+  at->second.far = is_far(at->second);
   return next_row_++;
 }
 
@@ -74,8 +78,23 @@ void Decoder::append(int number, const std::vector<std::int32_t>& ids) {
       throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
   for (const auto id : ids) {
     row.sampler.remember(id);
-    row.tokens.push_back(id);
+    grow(number, id);
   }
+}
+
+bool Decoder::is_far(const Row& row) const {
+  const int near = weights_->architecture.near_tokens;
+  return near > 0 && row.tokens.size() > static_cast<std::size_t>(near);
+}
+
+// Adds a token. One that makes its row longer than the original context changes how all of its keys are rotated, so
+// the row is computed again from its beginning, once.
+void Decoder::grow(int number, std::int32_t id) {
+  Row& row = at(number);
+  row.tokens.push_back(id);
+  if (row.far || !is_far(row)) return;
+  row.far = true;
+  preempt(number);
 }
 
 bool Decoder::reserve(int number, int count) {
@@ -84,6 +103,7 @@ bool Decoder::reserve(int number, int count) {
   if (admitting) {
     // At least one token is left to compute, as its logits are wanted.
     const int known = std::min(static_cast<int>(row.tokens.size()), row.scored);
+    row.before = row.far ? kFarRoot : 0;
     while (row.computed + kBlockTokens < known) {
       BlockTokens tokens;
       std::copy_n(row.tokens.begin() + row.computed, kBlockTokens, tokens.begin());
@@ -136,7 +156,8 @@ std::vector<Span> Decoder::spans(const std::vector<Work>& works, bool all_wanted
     out.push_back({row.tokens.data() + row.computed, row.blocks.data(), row.computed, w.count,
                    all_wanted        ? w.count
                    : w.count == left ? 1
-                                     : 0});
+                                     : 0,
+                   row.far});
   }
   return out;
 }
@@ -169,7 +190,7 @@ std::vector<Choice> Decoder::step(const std::vector<Work>& works) {
   for (std::size_t i = 0; i < works.size(); ++i) {
     Row& row = at(works[i].row);
     advance(row, works[i].count);
-    if (choices[i].id >= 0) row.tokens.push_back(choices[i].id);
+    if (choices[i].id >= 0) grow(works[i].row, choices[i].id);
   }
   return choices;
 }

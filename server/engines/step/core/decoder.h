@@ -70,11 +70,14 @@ class Decoder {
     Sampler sampler;
     int prompt = 0, scored = kNeverScored, computed = 0, sealed = 0, cached = -1;
     std::uint64_t before = 0;  // identity of the last sealed block
+    bool far = false;          // it is longer than the original context
   };
   Row& at(int row);
   const Row& at(int row) const;
   std::vector<Span> spans(const std::vector<Work>& works, bool all_wanted);
   void advance(Row& row, int count);
+  bool is_far(const Row& row) const;
+  void grow(int number, std::int32_t id);
 
   const Kernels& kernels_;
   int context_tokens_;

@@ -19,7 +19,8 @@ struct Span {
   const std::int32_t* blocks;
   int start;
   int count;
-  int wanted;  // logits of so many of its last tokens
+  int wanted;        // logits of so many of its last tokens
+  bool far = false;  // the row is longer than the original context: see Architecture::near_tokens
 };
 
 class Forward {
@@ -77,6 +78,7 @@ class Forward {
   // Normalises and quantises row i into place i of `to`.
   void quantise(int member, const Rows& rows, int i, ActivationBlock* to, std::size_t stride);
   void add_normed(int member, const Norm& norm, int count);
+  void norm_all_heads(const Layer& layer, int t);
   void place_heads(const Layer& layer, int index, int token, int head, const Span& span);
   void attend(int member, const Layer& layer, int index, const AttentionPiece& piece, const Span& span);
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <set>
 #include <string>
+#include <vector>
 
 #include "errors.h"
 #include "kernels/kernels.h"
@@ -58,6 +59,12 @@ class Reader {
       throw ModelError("model.bin: '" + name + "' has shape " + shape_text(v) + ", not (" + std::to_string(size) + ")");
     if (v.type == Type::kInt8 || v.type == Type::kInt16 || v.type == Type::kInt32)
       throw ModelError("model.bin: '" + name + "' is not of a float type");
+  }
+  // A vector of a float type, read.
+  std::vector<float> floats(const std::string& name, int size) {
+    vector(name, size);
+    const auto found = file_.floats(*file_.find(name), 0);
+    return {found.data(), found.data() + size};
   }
   // An int8 matrix with a scale a row, and perhaps a bias.
   void linear(const std::string& scope, int outputs, int inputs) {

@@ -10,8 +10,9 @@ namespace hearth::step {
 
 // Cosines and sines of all positions up to a context, for layers that rotate alike.
 struct RotaryTable {
-  RotaryTable(const Rotary& rotary, int context_tokens);
+  RotaryTable(const Rotary& rotary, bool far, int context_tokens);
   Rotary rotary;
+  bool far;  // of rows longer than the original context
   int half;
   Aligned<float> cosine, sine;  // [context][half]
 };
@@ -25,10 +26,11 @@ struct Norm {
 
 struct Layer {
   Linear qkv, out, up, down;
-  Norm attention_norm, ffn_norm;
-  Norm post_attention_norm, post_ffn_norm;  // only with pre_post_norms
-  Norm q_norm, k_norm;                      // only with qk_norm
+  // Empty where there is none.
+  Norm attention_norm, ffn_norm, post_attention_norm, post_ffn_norm;
+  Norm q_norm, k_norm;
   int rotary_table = -1;
+  int far_table = -1;  // of rows longer than the original context; mostly the same
   int window = 0;
 };
 
