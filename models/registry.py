@@ -34,6 +34,7 @@ MANIFEST = "model.toml"
 WEIGHTS = "model.bin"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _FAMILY = re.compile(r"[a-z][a-z0-9-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -152,6 +153,9 @@ def _problems(card: Manifest, folder: Path) -> Iterator[str]:
     for key in ("created", "context_length_tokens", "parameters"):
         if getattr(card, key) <= 0:
             yield f"'{key}' is {getattr(card, key)}; it must be above 0"
+    for alias in card.aliases:
+        if not _ALIAS.fullmatch(alias) or alias == card.id:
+            yield f"'aliases' has {alias!r}; an alias is another name, of letters, digits, '.', '_', ':', '/', '-'"
     yield from _file_problems(card, folder)
     for section in ("generation", "translation", "embedding"):
         if (getattr(card, section) is not None) != (card.task == section):

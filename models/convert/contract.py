@@ -74,6 +74,12 @@ class Request:
     """What a decoder is held against. Other models are compared with the original in any case."""
     open_probe: OpenProbe | None = None
     """Opens a decoder folder as it will be served; None: CTranslate2's own loop."""
+    summary: str = ""
+    """What the manifest says of the model in a sentence; empty: its architecture and where it is from."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the model."""
+    figures: tuple[Figure, ...] = ()
+    """What was measured of it elsewhere, for the manifest beside the self-check's."""
     report: Callable[[str], None] = lambda line: None
     """Told what goes on, a line each step."""
 

@@ -8,14 +8,24 @@ from typing import Any
 from models.convert.architectures import page_of
 from models.convert.architectures.page import Weights
 from models.convert.contract import Quantization
+from models.convert.equalize import equalized
 from models.convert.model_bin import Variables, write_model
 from models.convert.network import Decoder, scalars, vectors
 from models.convert.opened import open_weights
 from models.convert.source import Source
 
 
-def write_decoder(source: Source, decoder: Decoder, folder: Path, quantization: Quantization) -> int:
+def write_decoder(
+    source: Source, decoder: Decoder, folder: Path, quantization: Quantization, *, equalize: bool | None = None
+) -> int:
     """Write ``model.bin``; how many parameters it has.
+
+    Args:
+        source: the repository.
+        decoder: its facts.
+        folder: where to.
+        quantization: of the matrices.
+        equalize: whether columns are evened out first (`models.convert.equalize`); None: where matrices become int8.
 
     Raises:
         CannotConvert: a tensor is missing, is left over, or is of another shape than the facts say.
@@ -27,6 +37,8 @@ def write_decoder(source: Source, decoder: Decoder, folder: Path, quantization: 
         variables = {f"decoder/{name}": tensor for name, tensor in page.weights(decoder, weights)}
         weights.require_all_taken(page.ignored)
         every: Variables = {**scalars(decoder), **vectors(decoder), **variables}
+        if equalize if equalize is not None else quantization != "float32":
+            every = equalized(decoder, every)
         write_model(folder / "model.bin", *decoder.specification, every, quantization)
     return weights.parameters
 

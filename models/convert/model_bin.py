@@ -74,10 +74,11 @@ def same_variables(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 def _equal(a: Tensor, b: Tensor) -> bool:
     if a is b:
         return True
-    return all(np.array_equal(a.rows(*chunk), b.rows(*chunk)) for chunk in _chunks(a.shape))
+    return all(np.array_equal(a.rows(*chunk), b.rows(*chunk)) for chunk in chunks(a.shape))
 
 
-def _chunks(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def chunks(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Runs of rows of a tensor of this shape, from and to, each small enough to be in memory."""
     step = max(1, _CHUNK_NUMBERS // int(np.prod(shape[1:], dtype=np.int64)))
     for begin in range(0, shape[0], step):
         yield begin, min(begin + step, shape[0])
@@ -89,7 +90,7 @@ def _plain(out: BinaryIO, name: str, value: Tensor | Scalar) -> None:
         out.write(value.tobytes())
         return
     _header(out, name, value.shape, "float32", int(np.prod(value.shape)) * 4)
-    for chunk in _chunks(value.shape):
+    for chunk in chunks(value.shape):
         out.write(value.rows(*chunk).astype("<f4", copy=False).tobytes())
 
 
@@ -97,7 +98,7 @@ def _matrix(out: BinaryIO, name: str, matrix: Tensor) -> None:
     """A matrix in int8, and its scales."""
     scales = []
     _header(out, name, matrix.shape, "int8", int(np.prod(matrix.shape)))
-    for chunk in _chunks(matrix.shape):
+    for chunk in chunks(matrix.shape):
         quantized, scale = _quantized(matrix, *chunk)
         out.write(quantized.tobytes())
         scales.append(scale)

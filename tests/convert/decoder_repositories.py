@@ -29,7 +29,7 @@ Return calls as <tool_call>{"name": ..., "arguments": ...}</tool_call><|im_end|>
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 
-_SIZES = {
+SIZES = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -221,7 +221,7 @@ def write(folder: Path, kind: str = "llama", template: str | None = CHAT_ML, **c
 
     name, more = KINDS[kind]
     torch.manual_seed(0)
-    settings = {key: value for key, value in {**_SIZES, **more, **config}.items() if value is not OUT}
+    settings = {key: value for key, value in {**SIZES, **more, **config}.items() if value is not OUT}
     if name == "GPT2":
         settings = {"vocab_size": VOCABULARY, "n_positions": 256, "n_embd": 64, "n_layer": 2, "n_head": 4} | {
             key: settings[key] for key in ("initializer_range", "bos_token_id", "eos_token_id")

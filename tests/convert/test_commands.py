@@ -238,10 +238,10 @@ def test_a_gguf_on_disk_is_converted_and_talked_to_without_torch(hub: Hub, tmp_p
 
 def test_a_model_that_is_not_here_is_pulled_before_one_talks_to_it(hub: Hub, tmp_path: Path) -> None:
     where = ("--models-dir", str(tmp_path / "models"), "--url", "http://127.0.0.1:9")
-    done = hearth(hub, tmp_path, "run", "smollm2:135m", *where)
+    done = hearth(hub, tmp_path, "run", "smollm2:360m", *where)
     assert done.returncode == 1
-    assert "smollm2:135m is HuggingFaceTB/SmolLM2-135M-Instruct (apache-2.0)" in done.stderr
-    assert "There is no repository HuggingFaceTB/SmolLM2-135M-Instruct" in done.stderr
+    assert "smollm2:360m is HuggingFaceTB/SmolLM2-360M-Instruct, the newest revision (apache-2.0)" in done.stderr
+    assert "There is no repository HuggingFaceTB/SmolLM2-360M-Instruct" in done.stderr
 
 
 def test_random_weights_are_refused_by_the_text_they_find_unlikely(hub: Hub, tmp_path: Path) -> None:

