@@ -38,6 +38,11 @@ llama3.2:1b meta-llama/Llama-3.2-1B-Instruct llama3.2
 llama3.2:3b meta-llama/Llama-3.2-3B-Instruct llama3.2
 gemma3:270m google/gemma-3-270m-it gemma
 gemma3:1b google/gemma-3-1b-it gemma
+olmo2:1b allenai/OLMo-2-0425-1B-Instruct apache-2.0
+phi2:2.7b microsoft/phi-2 mit
+phi3.5:3.8b microsoft/Phi-3.5-mini-instruct mit
+phi4-mini:3.8b microsoft/Phi-4-mini-instruct mit
+pythia:160m EleutherAI/pythia-160m apache-2.0
 tinyllama:1.1b TinyLlama/TinyLlama-1.1B-Chat-v1.0 apache-2.0
 gpt2:124m openai-community/gpt2 mit
 """

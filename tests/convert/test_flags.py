@@ -65,6 +65,16 @@ KINDS: Mapping[str, dict[str, Any]] = {
 """By llama.cpp's names of the families, where it has one; ``olmo3`` is OLMo 2 to it."""
 REACH = {**dict.fromkeys(("olmo2", "olmo3", "exaone4", "hunyuan-dense", "qwen3"), 0), "phi3": NEAR}
 
+COMPUTED: Mapping[str, dict[str, np.ndarray]] = {
+    "gptneox": {
+        "gpt_neox.layers.0.attention.bias": np.ones((1, 1, 4, 4), np.int8),
+        "gpt_neox.layers.0.attention.masked_bias": np.array([-1e9], np.float32),
+        "gpt_neox.layers.0.attention.rotary_emb.inv_freq": np.ones(2, np.float32),
+    },
+    "gptj": {"transformer.h.0.attn.bias": np.ones((1, 1, 4, 4), np.int8)},
+}
+"""What files have that nobody needs."""
+
 
 class _Taken(Weights):
     """Makes up whatever a page takes: random numbers of the shape that it wants."""
@@ -107,7 +117,7 @@ def write(folder: Path, kind: str, **config: Any) -> Path:
     byte_level().save(str(folder / "tokenizer.json"))
     write_json(folder / "config.json", {**config_of(kind), **config})
     write_json(folder / "tokenizer_config.json", {"bos_token": "<s>", "eos_token": "</s>"})
-    write_safetensors(folder / "model.safetensors", arrays_of(kind))
+    write_safetensors(folder / "model.safetensors", {**arrays_of(kind), **COMPUTED.get(kind, {})})
     return folder
 
 

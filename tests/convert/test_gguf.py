@@ -144,7 +144,7 @@ def test_facts_that_a_gguf_keeps_as_tensors_are_read_from_the_file(tmp_path: Pat
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
-        ({"general__architecture": "mamba"}, "a model of the architecture 'mamba'; known here: ernie4_5, gemma"),
+        ({"general__architecture": "mamba"}, "a model of the architecture 'mamba'; known here: ernie4_5, exaone4"),
         ({"llama__expert_count": 8}, "a mixture of experts"),
         ({"llama__rope__scaling__type": "ntk"}, "Positions are scaled by 'ntk'"),
         ({"llama__rope__dimension_count": 8}, "rotates a part of each head only"),
