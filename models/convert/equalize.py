@@ -128,7 +128,8 @@ def _rows_multiplied(tensor: Tensor, factors: Floats, less: float = 0.0) -> Tens
     """A tensor with its rows multiplied; ``less``: what it is stored less than it counts."""
 
     def change(rows: Floats, where: slice) -> Floats:
-        changed = (rows + less) * factors[where].reshape(-1, *[1] * (rows.ndim - 1)) - less
-        return np.asarray(changed, np.float32)
+        by = factors[where].reshape(-1, *[1] * (rows.ndim - 1))
+        rows *= by
+        return rows + np.float32(less) * (by - 1) if less else rows
 
     return Changed(tensor, change)

@@ -33,10 +33,10 @@ def card(source: Source, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
 
 
 def test_a_plain_text_is_as_likely_as_it_should_be(card: ModelCard) -> None:
-    """28.5 in float32, 28.7 as served; 29.8 with one scale a token for what goes into a matrix."""
+    """28.5 in float32, 28.6 as served; 28.7 without evened columns, 29.8 with one scale a token for activations."""
     figures = {figure.metric: figure.value for figure in card.figures}
-    assert 28 < figures["perplexity of the passage"] < 29.1
-    assert figures["noise between two engines, int8_float32"] < 0.2
+    assert 28 < figures["perplexity of the passage"] < 28.8
+    assert figures["noise between two engines, int8_float32"] < 0.12
 
 
 def test_the_card_says_what_the_file_does(card: ModelCard) -> None:
