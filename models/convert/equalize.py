@@ -49,6 +49,8 @@ _KNOWN = frozenset(
 _ROTARY = "self_attention/rotary_"
 EXPONENT = 0.5
 """A column is divided by this power of its size: half of the difference moves into what comes before."""
+_DEVIATIONS = 4
+"""How many standard deviations of what random numbers of one size would differ by are left as they are."""
 _MOST = 64.0
 """No factor is above it or below one over it."""
 
@@ -69,7 +71,7 @@ def _layer(decoder: Decoder, layer: Mapping[str, Tensor | Scalar]) -> dict[str, 
     for norm, readers in _NORMS:
         if f"{norm}/gamma" in layer:
             matrices = [f"{name}/weight" for name in readers if f"{name}/weight" in layer]
-            factors = _factors(_square_means([_tensor(layer, name) for name in matrices]))
+            factors = _factors(*_square_means([_tensor(layer, name) for name in matrices]))
             for name in matrices:
                 found[name] = _columns_divided(_tensor(found, name), factors)
             less = float(f"{norm}/layer_norm_use_residual" in layer)
@@ -78,15 +80,15 @@ def _layer(decoder: Decoder, layer: Mapping[str, Tensor | Scalar]) -> dict[str, 
                 found[f"{norm}/beta"] = _rows_multiplied(_tensor(found, f"{norm}/beta"), factors)
     # The heads of one group read the same values, so a value has one factor for all of them.
     groups = (decoder.kv_heads, decoder.heads // decoder.kv_heads, decoder.head_dim)
-    of_out = _square_means([_tensor(layer, f"{_OUT}/weight")]).reshape(groups).mean(1)
-    values = _factors(of_out)
+    of_out, rows = _square_means([_tensor(layer, f"{_OUT}/weight")])
+    values = _factors(of_out.reshape(groups).mean(1), rows * groups[1])
     found[f"{_OUT}/weight"] = _columns_divided(
         _tensor(found, f"{_OUT}/weight"), np.repeat(values[:, None], groups[1], 1).reshape(-1)
     )
     beside = np.ones(decoder.query_width + decoder.kv_width, np.float32)
     _multiply(found, _QKV, np.concatenate([beside, values.reshape(-1)]))
     if decoder.gated:
-        inner = _factors(_square_means([_tensor(layer, f"{_DOWN}/weight")]))
+        inner = _factors(*_square_means([_tensor(layer, f"{_DOWN}/weight")]))
         found[f"{_DOWN}/weight"] = _columns_divided(_tensor(found, f"{_DOWN}/weight"), inner)
         _multiply(found, _UP, inner)
     return found
@@ -103,20 +105,24 @@ def _tensor(variables: Mapping[str, Tensor | Scalar], name: str) -> Tensor:
     return cast(Tensor, variables[name])
 
 
-def _square_means(matrices: list[Tensor]) -> Floats:
-    """The mean square of each column, over all of the matrices' rows."""
+def _square_means(matrices: list[Tensor]) -> tuple[Floats, int]:
+    """The mean square of each column, over all of the matrices' rows, and how many rows these are."""
     sums = np.zeros(matrices[0].shape[1], np.float64)
     for matrix in matrices:
         for chunk in chunks(matrix.shape):
             rows = matrix.rows(*chunk)
             sums += np.einsum("ij,ij->j", rows, rows)
-    return np.asarray(sums / sum(matrix.shape[0] for matrix in matrices), np.float32)
+    rows = sum(matrix.shape[0] for matrix in matrices)
+    return np.asarray(sums / rows, np.float32), rows
 
 
-def _factors(square_means: Floats) -> Floats:
-    """What columns of these mean squares are divided by; their geometric mean is one."""
-    logs = EXPONENT * 0.5 * np.log(np.maximum(square_means, np.finfo(np.float32).tiny), dtype=np.float64)
-    return np.asarray(np.exp(np.clip(logs - np.median(logs), -np.log(_MOST), np.log(_MOST))), np.float32)
+def _factors(square_means: Floats, rows: int) -> Floats:
+    """What columns of these mean squares are divided by; one for those that differ from the median by chance alone."""
+    logs = np.log(np.maximum(square_means, np.finfo(np.float32).tiny), dtype=np.float64)
+    logs -= np.median(logs)
+    chance = _DEVIATIONS * (2 / rows) ** 0.5  # of the logarithm of a mean of so many squares
+    logs[np.abs(logs) < chance] = 0
+    return np.asarray(np.exp(np.clip(0.5 * EXPONENT * logs, -np.log(_MOST), np.log(_MOST))), np.float32)
 
 
 def _columns_divided(matrix: Tensor, factors: Floats) -> Tensor:
@@ -128,7 +134,8 @@ def _rows_multiplied(tensor: Tensor, factors: Floats, less: float = 0.0) -> Tens
     """A tensor with its rows multiplied; ``less``: what it is stored less than it counts."""
 
     def change(rows: Floats, where: slice) -> Floats:
-        changed = (rows + less) * factors[where].reshape(-1, *[1] * (rows.ndim - 1)) - less
-        return np.asarray(changed, np.float32)
+        by = factors[where].reshape(-1, *[1] * (rows.ndim - 1))
+        rows *= by
+        return rows + np.float32(less) * (by - 1) if less else rows
 
     return Changed(tensor, change)

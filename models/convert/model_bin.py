@@ -20,7 +20,8 @@ Variables = Mapping[str, Tensor | Scalar]
 
 BINARY_VERSION = 6
 _TYPES = {"float32": 0, "int8": 1, "int16": 2, "int32": 3}
-_CHUNK_NUMBERS = 1 << 22
+_CHUNK_NUMBERS = 1 << 18
+"""A megabyte of floats: what is read, scaled and rounded stays in the caches."""
 _MOST_BYTES = (1 << 32) - 1
 _WEIGHT, _SCALE = "/weight", "_scale"
 
@@ -41,6 +42,8 @@ def write_model(file: Path, name: str, revision: int, variables: Variables, quan
     aliases = same_variables({key: value for key, value in variables.items() if not isinstance(value, np.generic)})
     stored = {key: value for key, value in sorted(variables.items()) if key not in aliases}
     quantized = {key for key in stored if key.endswith(_WEIGHT) and quantization != "float32"}
+    # glibc gives freed blocks back to the kernel above a size that it learns: without this, each chunk faults in anew.
+    np.empty(16 * _CHUNK_NUMBERS, np.float32)
     with file.open("wb") as out:
         out.write(struct.pack("<I", BINARY_VERSION))
         _string(out, name)

@@ -106,9 +106,11 @@ def require_served(wanted: Reference, probe: Probe, quantization: Quantization) 
 
 def noise_of(wanted: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> float:
     """Root mean square of the difference over that of the logits, each position about its mean; infinite for NaN."""
-    wanted = wanted - wanted.mean(1, keepdims=True)
-    found = found - found.mean(1, keepdims=True)
-    return finite(float(np.sqrt(np.square(wanted - found).mean() / np.square(wanted).mean())))
+    off, size = 0.0, 0.0
+    for a, b in zip(wanted, found, strict=True):  # a row at a time: all of them would be copied three times
+        a, b = a - a.mean(), b - b.mean()
+        off, size = off + float(np.square(a - b).sum()), size + float(np.square(a).sum())
+    return finite(float(np.sqrt(np.divide(off, size))))
 
 
 def common(a: Sequence[int], b: Sequence[int]) -> int:

@@ -1,6 +1,7 @@
 """``hearth pull``, ``convert`` and ``rm``: model folders from a hub's repositories, and out of the way again."""
 
 import contextlib
+import glob
 import importlib.util
 import json
 import os
@@ -152,6 +153,8 @@ def remove(name: str, settings: Settings, force: bool, as_json: bool) -> int:
     gone = Path(tempfile.mkdtemp(dir=root, prefix=UNFINISHED))
     os.rename(folder, gone / folder.name)
     shutil.rmtree(gone)
+    for file in root.glob(f"{glob.escape(name)}*.gguf"):
+        print(f"hearth: {file} is there still; a server that finds it imports it again", file=sys.stderr)
     print(json.dumps({"id": name, "removed": str(folder)}) if as_json else f"{folder} removed")
     return 0
 

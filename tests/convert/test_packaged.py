@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from models.cards import Figure
-from models.convert import packaged
+from models.convert import make, packaged
 from models.convert.contract import Request
 from models.registry import find_models, read_card, sha256_of_file
 from server.cli import models as models_command
@@ -83,6 +83,14 @@ def test_a_model_of_chat_has_its_name_its_alias_and_the_figures_of_its_file(
     figures = (Figure("forty instructions", "followed", 21, 40),)
     change_package(monkeypatch, CHAT, module=folder.name, sha256=sha256_of_file(file), figures=figures)
     request = Request(check="structure")
+    read: Any = None
+
+    def convert(source: Any, *others: Any) -> Path:
+        nonlocal read
+        read = source
+        return make.convert(source, *others)
+
+    monkeypatch.setattr(packaged, "convert", convert)
     [made] = packaged.import_packaged(CHAT, tmp_path / "models", request)
     card = read_card(made)
     assert (card.id, card.aliases) == ("smollm2-135m-instruct", ("smollm2:135m",))
@@ -92,6 +100,8 @@ def test_a_model_of_chat_has_its_name_its_alias_and_the_figures_of_its_file(
     assert packaged.holds("smollm2:135m") == CHAT
     assert packaged.holds("qwen3:0.6b") is None
     assert model_id("SmolLM2:135m", Settings(models_dir=tmp_path / "models")) == "smollm2-135m-instruct"
+    assert read.generation_config["temperature"] == 0.2
+    assert read.generation_config["eos_token_id"]
     change_package(monkeypatch, CHAT, sha256="0" * 64)
     [other] = packaged.import_packaged(CHAT, tmp_path / "others", request)
     assert figures[0] not in read_card(other).figures
