@@ -12,7 +12,7 @@ from models.tables import Table
 
 Task = Literal["generation", "translation", "classification", "embedding"]
 Pooling = Literal["mean", "cls"]
-Activation = Literal["tanh", "relu"]
+Activation = Literal["tanh", "relu", "gelu"]
 
 
 @dataclass(frozen=True, slots=True)

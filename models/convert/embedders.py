@@ -10,7 +10,7 @@ import numpy as np
 
 from models.cards import EmbeddingSpec, Figure, Pooling
 from models.convert.contract import CannotConvert, Converted, Mismatch, Request
-from models.convert.encoders import Floats, load, pooled, write_body
+from models.convert.encoders import Body, Floats, pooled, write_body
 from models.convert.selfcheck import NAME
 from models.convert.source import Source, SourceError
 
@@ -32,28 +32,35 @@ class Pipeline:
 def convert(source: Source, folder: Path, request: Request) -> Converted:
     """See `models.convert.contract.Converter`."""
     pipeline = pipeline_of(source)
-    request.report(f"reading {source.repository}")
-    model = load("AutoModel", source, dispensable=("pooler",))  # it is not used
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    body = write_body(model, source, folder, request, pipeline.most_tokens)
-    wanted = pooled([each.hidden for each in body.wanted], pipeline.pooling)
-    cosine = float(_cosines(wanted, pooled(body.served, pipeline.pooling)).min())
-    if not cosine >= LEAST_COSINE:
-        raise Mismatch(
-            "1 less the smallest cosine between a vector as served and its own", 1 - cosine, 1 - LEAST_COSINE
-        )
-    figure = Figure(
-        NAME, "smallest cosine between a vector as served and the original's", round(cosine, 4), len(wanted)
-    )
+    body = write_body(source, folder, request, "AutoModel", pipeline.most_tokens)
     return Converted(
         task="embedding",
         family="encoder",
         context_length_tokens=body.context_tokens,
-        parameters=parameters,
+        parameters=body.parameters,
         tokenizer=body.tokenizer,
-        figures=(*body.figures, figure),
-        embedding=EmbeddingSpec(wanted.shape[1], pipeline.pooling, pipeline.normalize, pipeline.prompts),
+        figures=(*body.figures, *_checked(body, pipeline)),
+        embedding=EmbeddingSpec(body.encoder.width, pipeline.pooling, pipeline.normalize, pipeline.prompts),
     )
+
+
+def _checked(body: Body, pipeline: Pipeline) -> tuple[Figure, ...]:
+    """How near the vectors as served are to those in float32, or to the original's.
+
+    Raises:
+        Mismatch: not near enough.
+    """
+    wanted = body.exact if body.original is None else [each.hidden for each in body.original]
+    if wanted is None:
+        return ()
+    cosines = _cosines(pooled(wanted, pipeline.pooling), pooled(body.served, pipeline.pooling))
+    cosine = float(cosines.min())
+    if not cosine >= LEAST_COSINE:
+        raise Mismatch(
+            "1 less the smallest cosine between a vector as served and its own", 1 - cosine, 1 - LEAST_COSINE
+        )
+    whose = "in float32" if body.original is None else "of the original"
+    return (Figure(NAME, f"smallest cosine between a vector as served and one {whose}", round(cosine, 4), len(wanted)),)
 
 
 def pipeline_of(source: Source) -> Pipeline:

@@ -20,8 +20,12 @@ CONVERTERS: Mapping[str, str] = {
     "BertForMaskedLM": "models.convert.embedders:convert",
     "BertModel": "models.convert.embedders:convert",
     "CamembertModel": "models.convert.embedders:convert",
+    "CamembertForMaskedLM": "models.convert.embedders:convert",
     "DistilBertForMaskedLM": "models.convert.embedders:convert",
     "DistilBertModel": "models.convert.embedders:convert",
+    "ElectraModel": "models.convert.embedders:convert",
+    "MPNetForMaskedLM": "models.convert.embedders:convert",
+    "MPNetModel": "models.convert.embedders:convert",
     "RobertaForMaskedLM": "models.convert.embedders:convert",
     "RobertaModel": "models.convert.embedders:convert",
     "XLMRobertaForMaskedLM": "models.convert.embedders:convert",
@@ -29,6 +33,8 @@ CONVERTERS: Mapping[str, str] = {
     "BertForSequenceClassification": "models.convert.classifiers:convert",
     "CamembertForSequenceClassification": "models.convert.classifiers:convert",
     "DistilBertForSequenceClassification": "models.convert.classifiers:convert",
+    "ElectraForSequenceClassification": "models.convert.classifiers:convert",
+    "MPNetForSequenceClassification": "models.convert.classifiers:convert",
     "RobertaForSequenceClassification": "models.convert.classifiers:convert",
     "XLMRobertaForSequenceClassification": "models.convert.classifiers:convert",
     "M2M100ForConditionalGeneration": "models.convert.seq2seq:convert_m2m100",
@@ -43,14 +49,13 @@ _OF_CTRANSLATE2 = "models.convert.ctranslate2_folder:convert"
 
 
 TORCH = ("safetensors", "torch", "transformers")
-"""What a comparison with the original needs, and so the converters that always make one."""
+"""What a comparison with the original needs."""
 
 
 def needed(source: Source, check: Check) -> tuple[str, ...]:
     """The packages that converting this repository needs, beside a server's own."""
-    if source.architecture == ARCHITECTURE:
-        return ()
-    alone = source.architecture in PAGES or is_folder_of_ctranslate2(source)
+    alone = source.architecture == ARCHITECTURE or "seq2seq" not in CONVERTERS.get(source.architecture, "")
+    alone = alone and not CONVERTERS.get(source.architecture, "").startswith("models.convert.t5")
     return () if alone and check != "original" else TORCH
 
 

@@ -1,5 +1,6 @@
 """CTranslate2's engines: encoders, translators, encoder-decoders that answer (T5), and its loop of generation."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -110,6 +111,8 @@ class EncoderEngine:
     """One encoder model; ``spec.lanes`` replicas share its weights."""
 
     def __init__(self, spec: EngineSpec) -> None:
+        config = json.loads((Path(spec.folder) / "config.json").read_text("utf-8"))
+        self._positions_as_types = bool(config.get("positions_as_types"))
         self._encoder = open_model(ctranslate2.Encoder, spec)
 
     def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
@@ -118,7 +121,9 @@ class EncoderEngine:
         Padded positions of the hidden state hold copies of the last valid token, not zeros: each row is
         pooled over its own length.
         """
-        output = self._encoder.forward_batch([list(row.ids) for row in rows])
+        ids = [list(row.ids) for row in rows]
+        types = [list(range(len(row))) for row in ids] if self._positions_as_types else None
+        output = self._encoder.forward_batch(ids, token_type_ids=types)
         hidden = np.asarray(output.last_hidden_state)
         for i, row in enumerate(rows):
             vector = hidden[i, 0].copy() if row.pooling == "cls" else hidden[i, : len(row.ids)].mean(axis=0)

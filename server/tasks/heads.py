@@ -1,21 +1,16 @@
 """Classifier heads: a pooled vector to probabilities, in numpy. Kept beside the model, never pickled."""
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from models.cards import Activation, HeadSpec
-from models.probabilities import sigmoid, softmax
+from models.cards import HeadSpec
+from models.probabilities import ACTIVATIONS, sigmoid, softmax
 
 Floats = npt.NDArray[np.float32]
-
-ACTIVATIONS: Mapping[Activation, Callable[[Floats], Floats]] = {
-    "tanh": np.tanh,
-    "relu": lambda hidden: np.maximum(hidden, np.float32(0)),
-}
 
 
 class Head:

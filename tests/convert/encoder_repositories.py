@@ -67,7 +67,10 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("Bert", word_piece, "BertTokenizer", _BERT),
+        Kind("Camembert", unigram, "CamembertTokenizer", _ROBERTA, unused_positions=2),
         Kind("DistilBert", word_piece, "DistilBertTokenizer", _DISTIL),
+        Kind("Electra", word_piece, "ElectraTokenizer", {**_BERT, "embedding_size": 48}),
+        Kind("MPNet", word_piece, "BertTokenizer", {**_BERT, "pad_token_id": 1}, unused_positions=2),
         Kind("Roberta", byte_level, "RobertaTokenizer", _ROBERTA, unused_positions=2),
         Kind("XLMRoberta", unigram, "XLMRobertaTokenizer", _ROBERTA, unused_positions=2),
     )

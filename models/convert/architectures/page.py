@@ -12,7 +12,7 @@ from models.convert.tensors.base import Tensor, Tensors, scaled
 
 Variable = tuple[str, Tensor]
 
-COMPUTED = ("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
+COMPUTED = ("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", "position_ids", "embeddings.token_type_ids")
 """Ends of names of what some files hold though it is computed."""
 
 
