@@ -54,9 +54,7 @@ TORCH = ("safetensors", "torch", "transformers")
 
 def needed(source: Source, check: Check) -> tuple[str, ...]:
     """The packages that converting this repository needs, beside a server's own."""
-    alone = source.architecture == ARCHITECTURE or "seq2seq" not in CONVERTERS.get(source.architecture, "")
-    alone = alone and not CONVERTERS.get(source.architecture, "").startswith("models.convert.t5")
-    return () if alone and check != "original" else TORCH
+    return TORCH if check == "original" and source.architecture != ARCHITECTURE else ()
 
 
 def converter_for(source: Source) -> Converter:

@@ -78,6 +78,12 @@ class Tokens:
         return found
 
     @cached_property
+    def special(self) -> list[str]:
+        """The tokens that the tokenizer marks special, in the order of their ids."""
+        added = self.model.get_added_tokens_decoder()
+        return [token.content for _, token in sorted(added.items()) if token.special]
+
+    @cached_property
     def begins_with(self) -> str | None:
         """The token that begins every text to continue; None where texts begin with their own first."""
         stated = self._source.tokenizer_config.get("add_bos_token")

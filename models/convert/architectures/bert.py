@@ -230,7 +230,8 @@ _DISTIL: Mapping[str, str] = {
     "ffn/linear_1": "ffn.lin2",
     "ffn/layer_norm": "output_layer_norm",
 }
-_MPNET = BERT_LAYER | {
+_MPNET: Mapping[str, str] = {
+    **BERT_LAYER,
     "query": "attention.attn.q",
     "key": "attention.attn.k",
     "value": "attention.attn.v",

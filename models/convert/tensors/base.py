@@ -74,6 +74,19 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """Numbers that no file holds, or that are in memory."""
+
+    shape: tuple[int, ...]
+    make: Callable[[int, int], Floats]
+    """From the first row's place and that behind the last to the rows."""
+
+    def rows(self, begin: int, end: int) -> Floats:
+        """See `Tensor`."""
+        return np.array(self.make(begin, end), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """Tensors of one width below each other."""
 
