@@ -26,6 +26,7 @@ from models.convert.architectures.bert import (
     scalars,
 )
 from models.convert.architectures.page import Weights
+from models.convert.architectures.rotating import GTE, NOMIC
 from models.convert.contract import CannotConvert, Mismatch, Quantization, Request
 from models.convert.model_bin import Variables, write_model
 from models.convert.opened import open_weights
@@ -34,6 +35,8 @@ from models.convert.selfcheck import ALLOWED_NOISE, NAME, noise_of, require_exac
 from models.convert.source import Source
 from models.convert.tokens import Tokens
 
+FAMILIES: Mapping[str, EncoderPage] = {**ENCODERS, "gte": GTE, "new": GTE, "nomic_bert": NOMIC}
+"""The page of each ``model_type``."""
 Floats = npt.NDArray[np.float32]
 Arrays = Mapping[str, Floats]
 
@@ -79,9 +82,9 @@ def page_of_encoder(source: Source) -> EncoderPage:
     Raises:
         CannotConvert: it is of none known here.
     """
-    page = ENCODERS.get(source.model_type)
+    page = FAMILIES.get(source.model_type)
     if page is None:
-        known = ", ".join(ENCODERS)
+        known = ", ".join(FAMILIES)
         raise CannotConvert(
             f"{source.repository} is an encoder of the type {source.model_type!r}; known here: {known}."
         )
