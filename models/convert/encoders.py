@@ -63,7 +63,8 @@ class Body:
     head: Arrays
     """What `read_head` took of the weights."""
     served: tuple[Floats, ...]
-    """The hidden states of each text of the check, one of them as long as the model reads, as they will be served."""
+    """The hidden states of each text of the check, one of them as long as the model reads, as they will be served; none
+    where nothing is compared."""
     exact: tuple[Floats, ...] | None
     """The same in float32; None where nothing is compared."""
     original: tuple[States, ...] | None
@@ -121,6 +122,7 @@ def write_body(
     rows = _rows(tokens, context)
     request.report(f"converting {source.repository}")
     exact: tuple[Floats, ...] | None = None
+    served: tuple[Floats, ...] = ()
     with open_weights(source) as tensors:
         take = Weights(page.named(tensors), {})
         variables: Variables = {
@@ -135,7 +137,7 @@ def write_body(
             with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
                 _write(encoder, tokens, variables, Path(beside), "float32")
                 exact = _encode(Path(beside), encoder, rows)
-    served = _encode(folder, encoder, rows)
+            served = _encode(folder, encoder, rows)
     figures: tuple[Figure, ...] = ()
     original = None
     if request.check == "original" and exact is not None:

@@ -12,7 +12,7 @@ from typing import cast
 from models.convert.architectures import PAGES
 from models.convert.contract import CannotConvert, Check, Converter
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
-from models.convert.purpose import refuse_other_purpose
+from models.convert.purpose import refuse_other_purpose, refuse_unserved
 from models.convert.source import Source
 from models.convert.student_files import ARCHITECTURE
 
@@ -72,6 +72,7 @@ def converter_for(source: Source) -> Converter:
     if is_folder_of_ctranslate2(source):
         where = _OF_CTRANSLATE2
     if where is None:
+        refuse_unserved(source)
         raise CannotConvert(
             f"{source.repository} is a {source.architecture or source.model_type or 'model of no named architecture'}; "
             f"known here: {', '.join(sorted({*CONVERTERS, *PAGES}))}."
