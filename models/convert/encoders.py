@@ -74,7 +74,12 @@ class Body:
 
 def pooled(hidden: Sequence[Floats], pooling: Pooling) -> Floats:
     """One vector a text, as the engine pools."""
-    return np.stack([each[0] if pooling == "cls" else each.mean(0) for each in hidden])
+    ways: Mapping[Pooling, Callable[[Floats], Floats]] = {
+        "cls": lambda states: states[0],
+        "last": lambda states: states[-1],
+        "mean": lambda states: states.mean(0),
+    }
+    return np.stack([ways[pooling](each) for each in hidden])
 
 
 def page_of_encoder(source: Source) -> EncoderPage:
@@ -118,8 +123,10 @@ def write_body(
     encoder = page.facts(source.config)
     tokens = Tokens(source, encoder.vocabulary)
     tokens.write(folder)
-    context = request.context_of(min(encoder.context_tokens, most_tokens or encoder.context_tokens, _stated(source)))
-    rows = _rows(tokens, context)
+    context = request.context_of(
+        min(encoder.context_tokens, most_tokens or encoder.context_tokens, stated_tokens(source))
+    )
+    rows = rows_of_check(tokens, context)
     request.report(f"converting {source.repository}")
     exact: tuple[Floats, ...] | None = None
     served: tuple[Floats, ...] = ()
@@ -174,13 +181,18 @@ def _write(encoder: Encoder, tokens: Tokens, variables: Variables, folder: Path,
     (folder / "vocabulary.json").write_text(json.dumps(tokens.vocabulary, indent=2), encoding="utf-8")
 
 
-def _stated(source: Source) -> int:
+def stated_tokens(source: Source) -> int:
     """What the tokenizer's configuration says; a number beyond all measure means nothing."""
     stated = source.tokenizer_config.get("model_max_length")
     return int(stated) if isinstance(stated, int | float) and 0 < stated < 10**9 else 10**9
 
 
-def _rows(tokens: Tokens, context: int) -> tuple[tuple[int, ...], ...]:
+def text_length(tokens: Tokens) -> int:
+    """How many tokens the whole passage has."""
+    return len(tokens.model.encode(PASSAGE).ids)
+
+
+def rows_of_check(tokens: Tokens, context: int) -> tuple[tuple[int, ...], ...]:
     """The passage's paragraphs, and all of it again and again up to what the model reads."""
     texts = [*PASSAGE.split("\n\n"), PASSAGE]
     rows = [tuple(tokens.model.encode(text).ids) for text in texts]

@@ -1,6 +1,5 @@
 """What a repository is for, where its architecture alone would mislead: told from all of it."""
 
-import json
 import re
 from collections.abc import Mapping
 
@@ -8,7 +7,7 @@ from models.convert.architectures import PAGES
 from models.convert.contract import CannotConvert
 from models.convert.source import Source
 
-_MODULES = "modules.json"
+MODULES = "modules.json"
 _USE = re.compile(r"^pipeline_tag:\s*([a-z-]+)", re.MULTILINE)
 
 
@@ -43,6 +42,13 @@ _TASKS: tuple[tuple[str, str], ...] = (
 """The end of a class's name, and what such a model does; none has an API here."""
 
 
+def causal_architecture(source: Source) -> str | None:
+    """The class in the table of decoders that a repository is one of, saved whole or as its body; None: of none."""
+    name = source.architecture
+    whole = name if name in PAGES else f"{name.removesuffix('Model')}ForCausalLM"
+    return whole if whole in PAGES else None
+
+
 def refuse_unserved(source: Source) -> None:
     """Refuse by name what is known and not served. What is unknown is left to the table.
 
@@ -65,10 +71,14 @@ def refuse_other_purpose(source: Source) -> None:
         CannotConvert: a decoder that embeds or ranks texts, or a translator that names languages in a way of its own.
     """
     use = _use(source)
-    if source.architecture in PAGES and (source.has(_MODULES) or use in ("feature-extraction", "sentence-similarity")):
+    if (
+        source.architecture in PAGES
+        and not source.has(MODULES)
+        and use in ("feature-extraction", "sentence-similarity")
+    ):
         raise CannotConvert(
-            f"{source.repository} embeds texts: it is a decoder whose {_pooling(source)} is the vector, which is not "
-            "served yet. As a chat model it would write nonsense. Embedders that are served: BERT, RoBERTa, XLM-R."
+            f"{source.repository} embeds texts: it is a decoder, and has no {MODULES} that says which hidden state is "
+            "the vector. As a chat model it would write nonsense."
         )
     if source.architecture in PAGES and use == "text-ranking":
         raise CannotConvert(f"{source.repository} ranks texts for a question, which has no API yet.")
@@ -76,7 +86,7 @@ def refuse_other_purpose(source: Source) -> None:
     if source.architecture.endswith("ForSequenceClassification") and isinstance(labels, Mapping) and len(labels) == 1:
         raise CannotConvert(
             f"{source.repository} gives one number for a text or a pair of texts: it is a cross-encoder, which ranks "
-            "texts for a question, or a regression. Neither has an API here; an embedder ranks by the cosine of vectors."
+            "texts for a question, or a regression. Neither has an API here; an embedder ranks by cosines."
         )
     if "SMALL100" in str(source.tokenizer_config.get("tokenizer_class", "")).upper():
         raise CannotConvert(
@@ -88,13 +98,3 @@ def refuse_other_purpose(source: Source) -> None:
 def _use(source: Source) -> str:
     match = _USE.search(source.front_matter)
     return match[1] if match else ""
-
-
-def _pooling(source: Source) -> str:
-    """Which hidden state is the vector, as far as it is said."""
-    try:
-        folders = [str(each["path"]) for each in json.loads(source.text(_MODULES)) if "Pooling" in str(each["type"])]
-        config = source.json(f"{folders[0]}/config.json")
-    except (ValueError, TypeError, KeyError, IndexError):
-        return "last hidden state"
-    return "last token" if config.get("pooling_mode_lasttoken") else "hidden state"

@@ -12,7 +12,7 @@ from typing import cast
 from models.convert.architectures import PAGES
 from models.convert.contract import CannotConvert, Check, Converter
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
-from models.convert.purpose import refuse_other_purpose, refuse_unserved
+from models.convert.purpose import MODULES, causal_architecture, refuse_other_purpose, refuse_unserved
 from models.convert.source import Source
 from models.convert.student_files import ARCHITECTURE
 
@@ -42,12 +42,14 @@ CONVERTERS: Mapping[str, str] = {
     "XLMRobertaForSequenceClassification": "models.convert.classifiers:convert",
     "M2M100ForConditionalGeneration": "models.convert.seq2seq:convert_m2m100",
     "MarianMTModel": "models.convert.seq2seq:convert_marian",
+    "StaticModel": "models.convert.static:convert",
     ARCHITECTURE: "models.convert.students:convert",
     "MT5ForConditionalGeneration": "models.convert.t5:convert",
     "T5ForConditionalGeneration": "models.convert.t5:convert",
 }
 """Architecture to ``module:function``, the function being a `Converter`."""
 _DECODERS = "models.convert.decoders:convert"
+_EMBEDDERS = "models.convert.decoder_embedders:convert"
 _OF_CTRANSLATE2 = "models.convert.ctranslate2_folder:convert"
 
 
@@ -69,6 +71,8 @@ def converter_for(source: Source) -> Converter:
     """
     refuse_other_purpose(source)
     where = _DECODERS if source.architecture in PAGES else CONVERTERS.get(source.architecture)
+    if where in (None, _DECODERS) and source.has(MODULES) and causal_architecture(source) is not None:
+        where = _EMBEDDERS
     if is_folder_of_ctranslate2(source):
         where = _OF_CTRANSLATE2
     if where is None:

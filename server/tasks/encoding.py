@@ -7,10 +7,10 @@ probabilities are pooled.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
 
 import numpy as np
 
+from models.cards import Pooling
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
 from server.errors import InvalidValue
@@ -112,7 +112,7 @@ class Classification:
 class Embedding:
     """Vectors for texts."""
 
-    def __init__(self, model: Model, pooling: Literal["mean", "cls"], normalize: bool) -> None:
+    def __init__(self, model: Model, pooling: Pooling, normalize: bool) -> None:
         self._model = model
         self._pooling = pooling
         self._normalize = normalize
@@ -152,9 +152,7 @@ def unit(vector: Floats) -> Floats:
     return vector / np.float32(length) if length else vector
 
 
-async def _encode(
-    model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Literal["mean", "cls"]
-) -> Done[Floats]:
+async def _encode(model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Pooling) -> Done[Floats]:
     """Pooled vectors of shape (d,) for the rows that ``prepare`` makes of so many characters."""
     model.require_ready()
     rows = await offload(prepare, characters)

@@ -139,7 +139,7 @@ def write_pipeline(folder: Path, *, mode: str = "mean_tokens", normalize: bool =
     ]
     (folder / "modules.json").write_text(json.dumps(listed))
     (folder / "1_Pooling").mkdir()
-    modes = {f"pooling_mode_{each}": each == mode for each in ("cls_token", "mean_tokens", "max_tokens")}
+    modes = {f"pooling_mode_{each}": each == mode for each in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 48, **modes}))
     (folder / "sentence_bert_config.json").write_text(
         json.dumps({"max_seq_length": most_tokens, "do_lower_case": False})

@@ -46,18 +46,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "argos": ({"translate-en_de.argosmodel": WEIGHTS}, "is an Argos package"),
     "firefox": ({"model.ende.intgemm.alphas.bin.gz": WEIGHTS}, "is a Firefox translator that is packed"),
     "unknown": ({"config.json": {"architectures": ["MambaForCausalLM"]}, **SAFE}, "is a MambaForCausalLM"),
-    "embedder": (
-        {
-            "config.json": {"architectures": ["Qwen3ForCausalLM"]},
-            "modules.json": [{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}],
-            "1_Pooling/config.json": {"pooling_mode_lasttoken": True},
-            "model.safetensors": WEIGHTS,
-        },
-        "embeds texts: it is a decoder whose last token is the vector, which is not served yet",
-    ),
     "embedder by its use": (
         {"config.json": LLAMA, "README.md": "---\npipeline_tag: feature-extraction\n---\n", **SAFE},
-        "embeds texts",
+        "embeds texts: it is a decoder, and has no modules.json",
     ),
     "reranker": (
         {"config.json": LLAMA, "README.md": "---\npipeline_tag: text-ranking\n---\n", "model.safetensors": WEIGHTS},
