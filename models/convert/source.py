@@ -39,7 +39,8 @@ class Source:
     @property
     def architecture(self) -> str:
         """The class that the configuration names first, such as ``LlamaForCausalLM``; empty when it names none."""
-        return str((self.config.get("architectures") or [""])[0])
+        named = self.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else ""
 
     @property
     def model_type(self) -> str:

@@ -77,8 +77,8 @@ def _table(source: Source, tensors: Tensors) -> tuple[Tensor, int]:
         table = Picked(table, rows)
     if "weights" in tensors:
         factors = whole(tensors["weights"])
-        if factors.shape != table.shape[:1]:
-            raise CannotConvert("The weights 'weights' are not one for each token.")
+        if factors.shape != table.shape[:1] or not np.isfinite(factors).all():
+            raise CannotConvert("The weights 'weights' are not one number for each token.")
         table = Changed(table, lambda rows, where: rows * factors[where, None])
     return table, size
 

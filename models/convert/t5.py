@@ -32,7 +32,8 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     network = page.network(source.config)
     tokens = Tokens(source, network.rows)
     eos = tokens.specials.get("eos_token")
-    start = tokens.token(source.config.get("decoder_start_token_id", source.config.get("pad_token_id", 0)))
+    first = source.config.get("decoder_start_token_id", source.config.get("pad_token_id", 0))
+    start = tokens.token(first) if isinstance(first, int) else None
     if eos is None or start is None:
         raise CannotConvert(f"{source.repository} names no token that begins an answer, or none that ends a text.")
     facts = {

@@ -75,7 +75,7 @@ def test_a_vector_is_the_mean_of_rows(tmp_path: Path) -> None:
     ("arrays", "why"),
     [
         ({"embeddings": TABLE, "mapping": MAPPING * 100}, "name rows that the table has not"),
-        ({"embeddings": TABLE, "weights": WEIGHTS[:5]}, "are not one for each token"),
+        ({"embeddings": TABLE, "weights": WEIGHTS[:5]}, "are not one number for each token"),
         ({"embeddings": TABLE, "layer.weight": TABLE}, "no table of vectors alone: layer.weight"),
         ({"embeddings": TABLE[:100]}, "tokens more than the model has embeddings"),
         ({"embeddings": TABLE * np.float32(np.nan)}, "infinite, or none"),
