@@ -121,7 +121,7 @@ def head_name(labels: Sequence[str]) -> str:
 
 
 def head_of(page: EncoderPage, width: int, labels: int, take: Weights) -> Mapping[str, Floats]:
-    """The head's arrays, by the names of `server.tasks.heads`."""
+    """The head's arrays, by the names of `server.tasks.encoding`."""
     dense, out = page.head
     return {
         "dense_weight": whole(take.take(f"{dense}.weight", width, width)),

@@ -11,7 +11,7 @@ from models.convert import CannotConvert, Request, convert, open_path
 from models.convert.table import needed
 from models.registry import read_card
 from models.tokenizers import load_tokenizer
-from server.tasks.heads import Head
+from server.tasks.encoding import Head
 from tests.convert.bare_encoders import CLASSES, POSITIONS, TEXTS, WIDTH, arrays_of, hidden, vectors_of, write
 from tests.convert.weight_files import write_safetensors
 

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from models.convert import Request, convert, read_source
 from models.registry import read_card
 from models.tokenizers import load_tokenizer
-from server.tasks.heads import Head
+from server.tasks.encoding import Head
 from tests.convert.bare_encoders import TEXTS, vectors_of
 from tests.convert.encoder_repositories import KINDS, POSITIONS, Kind, write, write_pipeline
 
