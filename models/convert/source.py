@@ -19,11 +19,7 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """A repository on disk. Nothing in it is ever executed.
-
-    Old repositories have their weights as pickles only: torch reads these with a reader of its own that makes tensors
-    and refuses everything else (`models.convert.original`).
-    """
+    """A repository on disk. Nothing in it is ever executed; pickled weights are read as tables of tensors."""
 
     folder: Path
     repository: str
