@@ -96,7 +96,9 @@ def measure(source: Path, check: str) -> None:
         took_s = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode == 0:
-            print(f"{took_s:.1f} s, at most {used.ru_maxrss / 1000:.0f} MB, {_size(Path(root)) / 1e6:.0f} MB on disk")
+            computed_s = used.ru_utime + used.ru_stime
+            print(f"{took_s:.1f} s ({computed_s:.1f} of the processor)", end=", ")
+            print(f"at most {used.ru_maxrss / 1000:.0f} MB, {_size(Path(root)) / 1e6:.0f} MB on disk")
             for figure in json.loads(said)["self_check"]:
                 print(f"  {figure['metric']}: {figure['value']:g} ({figure['rows']} tokens)")
 
