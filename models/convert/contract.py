@@ -14,8 +14,9 @@ from models.convert.source import Source
 
 Quantization = Literal["int8_float32", "int8", "float32"]
 Check = Literal["passage", "original", "structure"]
-"""``passage``: the model finds a text likely, which needs no original; ``original``: it computes what transformers
-does; ``structure``: neither, for models of other things than language. Everything else is checked in any case.
+"""``passage``: the model finds a text likely, or computes as served what it does in float32, which need no original;
+``original``: it computes what transformers does; ``structure``: neither, for models of other things than language.
+Everything else is checked in any case.
 """
 
 USUAL_CONTEXT_TOKENS = 8192
@@ -71,7 +72,7 @@ class Request:
     labels: tuple[str, ...] = ()
     """What a classifier's labels are to be called, in the order of its logits; none: what the repository calls them."""
     check: Check = "passage"
-    """What a decoder is held against. Other models are compared with the original in any case."""
+    """What a model is held against."""
     open_probe: OpenProbe | None = None
     """Opens a decoder folder as it will be served; None: CTranslate2's own loop."""
     summary: str = ""

@@ -1,7 +1,7 @@
 """Sentence embedders: an encoder's body, pooled as the repository's sentence-transformers files say."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ import numpy as np
 
 from models.cards import EmbeddingSpec, Figure, Pooling
 from models.convert.contract import CannotConvert, Converted, Mismatch, Request
-from models.convert.encoders import Floats, load, pooled, write_body
+from models.convert.encoders import Body, Floats, pooled, write_body
+from models.convert.purpose import MODULES
 from models.convert.selfcheck import NAME
 from models.convert.source import Source, SourceError
 
-MODULES = "modules.json"
 LEAST_COSINE = 0.97
 """Between a vector as served and the original's; int8 costs a hundredth at most."""
 
@@ -32,28 +32,39 @@ class Pipeline:
 def convert(source: Source, folder: Path, request: Request) -> Converted:
     """See `models.convert.contract.Converter`."""
     pipeline = pipeline_of(source)
-    request.report(f"reading {source.repository}")
-    model = load("AutoModel", source, dispensable=("pooler",))  # it is not used
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    body = write_body(model, source, folder, request, pipeline.most_tokens)
-    wanted = pooled([each.hidden for each in body.wanted], pipeline.pooling)
-    cosine = float(_cosines(wanted, pooled(body.served, pipeline.pooling)).min())
-    if not cosine >= LEAST_COSINE:
-        raise Mismatch(
-            "1 less the smallest cosine between a vector as served and its own", 1 - cosine, 1 - LEAST_COSINE
-        )
-    figure = Figure(
-        NAME, "smallest cosine between a vector as served and the original's", round(cosine, 4), len(wanted)
-    )
+    body = write_body(source, folder, request, "AutoModel", pipeline.most_tokens)
     return Converted(
         task="embedding",
         family="encoder",
         context_length_tokens=body.context_tokens,
-        parameters=parameters,
+        parameters=body.parameters,
         tokenizer=body.tokenizer,
-        figures=(*body.figures, figure),
-        embedding=EmbeddingSpec(wanted.shape[1], pipeline.pooling, pipeline.normalize, pipeline.prompts),
+        figures=(*body.figures, *_checked(body, pipeline)),
+        embedding=EmbeddingSpec(body.encoder.width, pipeline.pooling, pipeline.normalize, pipeline.prompts),
     )
+
+
+def _checked(body: Body, pipeline: Pipeline) -> tuple[Figure, ...]:
+    if body.exact is None:
+        return ()
+    if body.original is None:
+        return (require_near(body.exact, body.served, pipeline.pooling, "in float32"),)
+    wanted = [each.hidden for each in body.original]
+    return (require_near(wanted, body.served, pipeline.pooling, "of the original"),)
+
+
+def require_near(wanted: Sequence[Floats], served: Sequence[Floats], pooling: Pooling, whose: str) -> Figure:
+    """Refuse vectors as served that are not near those in float32, or those of the original.
+
+    Raises:
+        Mismatch: one is not near enough.
+    """
+    cosine = float(_cosines(pooled(wanted, pooling), pooled(served, pooling)).min())
+    if not cosine >= LEAST_COSINE:
+        raise Mismatch(
+            "1 less the smallest cosine between a vector as served and its own", 1 - cosine, 1 - LEAST_COSINE
+        )
+    return Figure(NAME, f"smallest cosine between a vector as served and one {whose}", round(cosine, 4), len(wanted))
 
 
 def pipeline_of(source: Source) -> Pipeline:
@@ -97,14 +108,16 @@ def _modules(source: Source) -> list[tuple[str, str]]:
 def _pooling(source: Source, path: str) -> Pooling:
     """The one way of pooling that a module's configuration turns on."""
     config: Mapping[str, Any] = source.json(f"{path}/config.json")
-    known: Mapping[str, Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    names: Mapping[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+    flags = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "lasttoken"}
     chosen = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
     stated = config.get("pooling_mode")
-    if stated in ("mean", "cls"):
-        return "mean" if stated == "mean" else "cls"
-    if len(chosen) != 1 or chosen[0] not in known:
-        raise CannotConvert(f"{path}/config.json pools by {stated or ', '.join(chosen) or 'nothing'}; here: mean, cls.")
-    return known[chosen[0]]
+    name = stated if isinstance(stated, str) else flags.get(chosen[0], "") if len(chosen) == 1 else ""
+    if name not in names:
+        raise CannotConvert(
+            f"{path}/config.json pools by {stated or ', '.join(chosen) or 'nothing'}; here: {', '.join(names)}."
+        )
+    return names[name]
 
 
 def _cosines(a: Floats, b: Floats) -> Floats:

@@ -110,8 +110,8 @@ def _square_means(matrices: list[Tensor]) -> tuple[Floats, int]:
     sums = np.zeros(matrices[0].shape[1], np.float64)
     for matrix in matrices:
         for chunk in chunks(matrix.shape):
-            rows = matrix.rows(*chunk)
-            sums += np.einsum("ij,ij->j", rows, rows)
+            some = matrix.rows(*chunk)
+            sums += np.einsum("ij,ij->j", some, some)
     rows = sum(matrix.shape[0] for matrix in matrices)
     return np.asarray(sums / rows, np.float32), rows
 

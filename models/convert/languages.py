@@ -22,6 +22,13 @@ tat:tt tel:te tgk:tg tgl:tl tha:th tir:ti ton:to tsn:tn tso:ts tuk:tk tur:tr twi
 ven:ve vie:vi vol:vo wln:wa wol:wo xho:xh ydd:yi yid:yi yor:yo zha:za zho:zh zsm:ms zul:zu
 """
 _ISO_639_1 = dict(pair.split(":") for pair in _TABLE.split())
+_M2M100 = """
+af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga gd gl gu ha he hi hr ht hu hy id ig
+ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk ml mn mr ms my ne nl no ns oc or pa pl ps pt ro ru sd si sk sl so
+sq sr ss su sv sw ta th tl tn tr uk ur uz vi wo xh yi yo zh zu
+"""
+M2M100_LANGUAGES = tuple(_M2M100.split())
+"""M2M100's languages in the order of their tokens, which stand in no file of its repositories."""
 _USUAL_SCRIPTS = {"ar": "Arab", "fa": "Arab", "hi": "Deva", "ru": "Cyrl", "sr": "Cyrl", "ur": "Arab", "zh": "Hans"}
 """Where it is not the Latin one, or the only one."""
 _NAME = re.compile(r"([a-z]{2,3})(?:[_-]([A-Z][a-z]{3}))?(?:[_-]([A-Za-z]{2}))?")

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from models.convert.model_bin import Scalar
-from models.convert.tensors.base import Listed, Tensor
+from models.convert.tensors.base import Computed, Tensor
 
 SPECIFICATION, REVISION = "TransformerDecoderSpec", 8
 OWN_SPECIFICATION, OWN_REVISION = "HearthDecoderSpec", 1
@@ -244,5 +244,10 @@ def vectors(decoder: Decoder) -> dict[str, Tensor]:
         lists = {"rotary_scaling_short_factor": rope.divisors, "rotary_scaling_long_factor": rope.far_divisors}
         for name, values in lists.items():
             if values:
-                found[f"decoder/layer_{i}/self_attention/{name}"] = Listed(values)
+                found[f"decoder/layer_{i}/self_attention/{name}"] = _listed(values)
     return found
+
+
+def _listed(values: Sequence[float]) -> Tensor:
+    """A few numbers that no file of weights holds."""
+    return Computed((len(values),), lambda begin, end: np.array(values[begin:end], np.float32))

@@ -19,11 +19,7 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """A repository on disk. Nothing in it is ever executed.
-
-    Old repositories have their weights as pickles only: torch reads these with a reader of its own that makes tensors
-    and refuses everything else (`models.convert.original`).
-    """
+    """A repository on disk. Nothing in it is ever executed; pickled weights are read as tables of tensors."""
 
     folder: Path
     repository: str
@@ -39,7 +35,8 @@ class Source:
     @property
     def architecture(self) -> str:
         """The class that the configuration names first, such as ``LlamaForCausalLM``; empty when it names none."""
-        return str((self.config.get("architectures") or [""])[0])
+        named = self.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else ""
 
     @property
     def model_type(self) -> str:

@@ -94,9 +94,9 @@ class Stated:
             CannotConvert: it is not known here.
         """
         value = self._table.get(name)
-        if value not in ACTIVATIONS:
+        if not isinstance(value, str) or value not in ACTIVATIONS:
             raise CannotConvert(f"config.json: {name} is {short(value)}; known here: {', '.join(ACTIVATIONS)}.")
-        return str(value)
+        return value
 
     def layer_types(self, otherwise: list[str]) -> list[str]:
         """How much each layer sees: ``full_attention`` or ``sliding_attention``.

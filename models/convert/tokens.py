@@ -9,6 +9,7 @@ from typing import Any
 import tokenizers
 
 from models.convert.contract import CannotConvert
+from models.convert.older_tokenizers import older_tokenizer
 from models.convert.slow_tokenizer import slow_tokenizer
 from models.convert.source import Source
 
@@ -78,6 +79,12 @@ class Tokens:
         return found
 
     @cached_property
+    def special(self) -> list[str]:
+        """The tokens that the tokenizer marks special, in the order of their ids."""
+        added = self.model.get_added_tokens_decoder()
+        return [token.content for _, token in sorted(added.items()) if token.special]
+
+    @cached_property
     def begins_with(self) -> str | None:
         """The token that begins every text to continue; None where texts begin with their own first."""
         stated = self._source.tokenizer_config.get("add_bos_token")
@@ -105,17 +112,10 @@ class Tokens:
 def _tokenizer_json(source: Source) -> str:
     if source.has(FILE):
         return source.text(FILE)
-    made_here = slow_tokenizer(source)
-    if made_here is not None:
-        return made_here
-    try:
-        from transformers import AutoTokenizer
-
-        made = AutoTokenizer.from_pretrained(str(source.folder), local_files_only=True, trust_remote_code=False)
-        text: str = made.backend_tokenizer.to_str()
-    except Exception as error:  # the library raises what it likes
-        raise CannotConvert(f"{source.repository} has no {FILE}, and none can be made: {error}") from error
-    return text
+    made = older_tokenizer(source) or slow_tokenizer(source)
+    if made is None:
+        raise CannotConvert(f"{source.repository} has no {FILE}, and no older files that one can be made of.")
+    return made
 
 
 def _within(text: str, rows: int) -> str:

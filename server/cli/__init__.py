@@ -189,7 +189,7 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
             "--check",
             choices=("passage", "original", "structure"),
             default="passage",
-            help="what a decoder is held against: a text that must be likely, transformers (needs torch), neither",
+            help="what a model is held against: likely texts and its own float32, transformers (needs torch), neither",
         )
         each.add_argument(
             "--labels",

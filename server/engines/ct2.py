@@ -1,5 +1,6 @@
 """CTranslate2's engines: encoders, translators, encoder-decoders that answer (T5), and its loop of generation."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import ctranslate2
 import numpy as np
+import numpy.typing as npt
 
 from models.vocabulary import read_vocabulary
 from server.engines.base import Outbox
@@ -110,6 +112,8 @@ class EncoderEngine:
     """One encoder model; ``spec.lanes`` replicas share its weights."""
 
     def __init__(self, spec: EngineSpec) -> None:
+        config = json.loads((Path(spec.folder) / "config.json").read_text("utf-8"))
+        self._positions_as_types = bool(config.get("positions_as_types"))
         self._encoder = open_model(ctranslate2.Encoder, spec)
 
     def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
@@ -118,15 +122,38 @@ class EncoderEngine:
         Padded positions of the hidden state hold copies of the last valid token, not zeros: each row is
         pooled over its own length.
         """
-        output = self._encoder.forward_batch([list(row.ids) for row in rows])
-        hidden = np.asarray(output.last_hidden_state)
-        for i, row in enumerate(rows):
-            vector = hidden[i, 0].copy() if row.pooling == "cls" else hidden[i, : len(row.ids)].mean(axis=0)
-            out.done(i, Encoded(vector))
+        ids = [list(row.ids) for row in rows]
+        types = [list(range(len(row))) for row in ids] if self._positions_as_types else None
+        output = self._encoder.forward_batch(ids, token_type_ids=types)
+        _pool(np.asarray(output.last_hidden_state), rows, out)
 
     def close(self) -> None:
         """Free the model."""
         del self._encoder
+
+
+def _pool(hidden: npt.NDArray[np.float32], rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
+    for i, row in enumerate(rows):
+        states = hidden[i, : len(row.ids)]
+        if row.pooling == "mean":
+            out.done(i, Encoded(states.mean(axis=0)))
+        else:
+            out.done(i, Encoded(states[0 if row.pooling == "cls" else -1].copy()))
+
+
+class DecoderEncoder:
+    """One decoder whose last layer is the unit matrix, so that its logits are hidden states: an embedder."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._generator = open_model(ctranslate2.Generator, spec)
+
+    def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
+        """Encode the rows together and pool each over its own tokens."""
+        _pool(np.asarray(self._generator.forward_batch([list(row.ids) for row in rows])), rows, out)
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._generator
 
 
 class GeneratorEngine:

@@ -120,6 +120,8 @@ KINDS: Mapping[str, Kind] = {
     "ct2-translator": Kind("server.engines.ct2:TranslatorEngine", kinds.translator, kinds.translation_tokens),
     "step-translator": Kind("server.engines.step.translator:StepTranslator", kinds.step, kinds.translation_tokens),
     "ct2-encoder": Kind("server.engines.ct2:EncoderEngine", kinds.encoder, kinds.encoder_tokens),
+    "static": Kind("server.engines.static:StaticEngine", kinds.encoder, kinds.encoder_tokens),
+    "ct2-decoder-encoder": Kind("server.engines.ct2:DecoderEncoder", kinds.encoder, kinds.encoder_tokens),
 }
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from models.cards import Pooling
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -134,7 +136,7 @@ class EncoderRow:
     """Ids to encode, with the special tokens the model wants; never empty, all below the vocabulary's size."""
 
     ids: Sequence[int]
-    pooling: Literal["mean", "cls"] = "mean"
+    pooling: Pooling = "mean"
 
 
 @dataclass(frozen=True, slots=True)

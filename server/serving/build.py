@@ -66,6 +66,12 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
             raise ValueError(f"CTranslate2's own loop {how_far}, and ours does not: {reason}")
         spec = EngineSpec("ct2-generator", folder, lanes=1, lane_threads=cores, digests=digests)
         return spec, Limits(rows=batch_rows, tokens=16_384, length_tolerance=16), f"not our decode engine: {reason}"
+    if card.family == "decoder":
+        spec = EngineSpec("ct2-decoder-encoder", folder, lanes=1, lane_threads=cores, digests=digests)
+        return spec, Limits(rows=8, tokens=4096), "a decoder's hidden states are CTranslate2's job"
+    if card.family == "static":
+        spec = EngineSpec("static", folder, lanes=1, digests=digests)
+        return spec, Limits(rows=batch_rows, tokens=16_384), "a table of vectors needs no engine of a library"
     spec = EngineSpec("ct2-encoder", folder, lanes=cores, digests=digests)
     return spec, Limits(rows=8, tokens=1024), "encoders are CTranslate2's own job"
 

@@ -6,17 +6,16 @@ never pickled.
 """
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from models.cards import Activation, HeadSpec
-from models.probabilities import sigmoid, softmax
+from models.cards import HeadSpec, Pooling
+from models.probabilities import ACTIVATIONS, sigmoid, softmax
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
 from server.errors import InvalidValue
@@ -26,11 +25,6 @@ from server.tasks.results import Done, Scores, Usage
 from server.tasks.text.sentences import chunk
 
 Floats = npt.NDArray[np.float32]
-
-ACTIVATIONS: Mapping[Activation, Callable[[Floats], Floats]] = {
-    "tanh": np.tanh,
-    "relu": lambda hidden: np.maximum(hidden, np.float32(0)),
-}
 
 
 class Head:
@@ -202,7 +196,7 @@ class Classification:
 class Embedding:
     """Vectors for texts."""
 
-    def __init__(self, model: Model, pooling: Literal["mean", "cls"], normalize: bool) -> None:
+    def __init__(self, model: Model, pooling: Pooling, normalize: bool) -> None:
         self._model = model
         self._pooling = pooling
         self._normalize = normalize
@@ -242,9 +236,7 @@ def unit(vector: Floats) -> Floats:
     return vector / np.float32(length) if length else vector
 
 
-async def _encode(
-    model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Literal["mean", "cls"]
-) -> Done[Floats]:
+async def _encode(model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Pooling) -> Done[Floats]:
     """Pooled vectors of shape (d,) for the rows that ``prepare`` makes of so many characters."""
     model.require_ready()
     rows = await offload(prepare, characters)

@@ -17,6 +17,7 @@ from models.convert import table
 from models.registry import read_card
 from server.cli import main, models
 from server.engines.step.support import core
+from tests.convert import bare_encoders
 from tests.convert.hub import TOKEN, Hub, open_hub
 from tests.convert.weight_files import write_llama, write_llama_gguf
 from tests.server_process import serving
@@ -143,12 +144,8 @@ def test_a_model_without_a_template_completes_and_does_not_chat(hub: Hub, tmp_pa
         assert refused.value.param == "tools"
 
 
-@WITH_TORCH
 def test_labels_that_a_repository_does_not_name_are_named(hub: Hub, tmp_path: Path) -> None:
-    from tests.convert.encoder_repositories import KINDS, write
-
-    numbered = {i: f"LABEL_{i}" for i in range(3)}
-    write(tmp_path / "hub", KINDS["Roberta"], "ForSequenceClassification", id2label=numbered)
+    bare_encoders.write(tmp_path / "hub", "roberta", labels=[f"LABEL_{i}" for i in range(3)])
     hub.add_folder(ID, tmp_path / "hub")
     where = ("--models-dir", str(tmp_path / "models"))
     plain = hearth(hub, tmp_path, "pull", ID, "--name", "plain", *where)
@@ -193,9 +190,10 @@ def test_without_torch_it_is_said_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(table, "TORCH", ("no_such_package",))
-    for architecture, check in (("BertModel", "passage"), ("LlamaForCausalLM", "original")):
+    for architecture in ("BertModel", "LlamaForCausalLM", "MarianMTModel"):
         (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
-        assert main(["convert", str(tmp_path), "--name", "a", "--check", check, "--models-dir", str(tmp_path)]) == 1
+        asked = ["--check", "original", "--models-dir", str(tmp_path)]
+        assert main(["convert", str(tmp_path), "--name", "a", *asked]) == 1
         assert re.search("no_such_package; to install: pip install .*transformers>=5", capsys.readouterr().err)
 
 

@@ -12,7 +12,10 @@ from models.convert.tensors.base import Tensor, Tensors, scaled
 
 Variable = tuple[str, Tensor]
 
-COMPUTED = ("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias")
+COMPUTED = (
+    *("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"),
+    *("position_ids", "embeddings.token_type_ids"),
+)
 """Ends of names of what some files hold though it is computed."""
 
 
@@ -56,8 +59,13 @@ class Weights:
         """Whether there is such a tensor."""
         return name in self._tensors
 
-    def take(self, name: str, *shape: int) -> Tensor:
+    def take(self, name: str, *shape: int, again: bool = False) -> Tensor:
         """A tensor, times its factor.
+
+        Args:
+            name: what it is called.
+            shape: what it must have.
+            again: whether it is one that was counted under another name.
 
         Raises:
             CannotConvert: it is not there, was taken before, or has another shape.
@@ -70,7 +78,7 @@ class Weights:
         if tensor.shape != shape:
             raise CannotConvert(f"The weights {name} have the shape {tensor.shape}; config.json says {shape}.")
         self._left.discard(name)
-        self.parameters += math.prod(shape)
+        self.parameters += 0 if again else math.prod(shape)
         factor = next((factor for end, factor in self._factors.items() if name.endswith(end)), 1.0)
         return scaled(tensor, factor)
 

@@ -74,19 +74,16 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A few numbers that no file of weights holds."""
+class Computed:
+    """Numbers that no file holds, or that are in memory."""
 
-    values: tuple[float, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """See `Tensor`."""
-        return (len(self.values),)
+    shape: tuple[int, ...]
+    make: Callable[[int, int], Floats]
+    """From the first row's place and that behind the last to the rows."""
 
     def rows(self, begin: int, end: int) -> Floats:
         """See `Tensor`."""
-        return np.array(self.values[begin:end], np.float32)
+        return np.array(self.make(begin, end), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

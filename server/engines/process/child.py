@@ -132,6 +132,8 @@ ROWS: Mapping[str, Callable[[Sequence[str]], Any]] = {
     "ct2-translator": _translation,
     "step-translator": _translation,
     "ct2-encoder": _encoding,
+    "ct2-decoder-encoder": _encoding,
+    "static": _encoding,
 }
 
 
