@@ -3,9 +3,11 @@
 #include "kernels.h"
 
 namespace hearth::step {
+// The others call it, so it stands in a block of its own: the formatter sorts the includes of a block.
+#include "kernels_math.h"
+
 #include "kernels_attention.h"
 #include "kernels_gemm.h"
-#include "kernels_math.h"
 #include "kernels_rows.h"
 
 namespace {
