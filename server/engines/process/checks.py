@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models.finite import require_finite
 from models.registry import MANIFEST, WEIGHTS, ManifestError, damaged
 from models.vocabulary import read_vocabulary
@@ -80,7 +78,7 @@ def _is_finite(made: Any) -> bool:
         # A hypothesis without tokens has no mean.
         return all(math.isfinite(each.mean_logprob) or not each.tokens for each in made.hypotheses)
     vector = getattr(made, "vector", None)
-    return vector is None or bool(np.isfinite(vector).all())
+    return vector is None or all(map(math.isfinite, vector))
 
 
 def _spread(size: int) -> list[int]:
