@@ -68,6 +68,8 @@ class Translation:
     alternatives: Sequence[str] = ()
     pivot: str | None = None
     """The language that it went through, where no single pass serves the pair."""
+    via: Sequence[str] = ()
+    """The models that translated it, one a pass; none: it came back as it was."""
     flags: Sequence[Flag] = ()
     """What is wrong with it as far as can be told, and stayed so when it was tried again."""
 

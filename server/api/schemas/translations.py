@@ -88,6 +88,10 @@ class TranslationItem(ResponseBody):
     confidence: float = Field(description="exp of the mean log-probability of its tokens.", examples=[0.87])
     alternatives: list[str] = Field(description="More translations, as many as asked for.", examples=[[]])
     pivot: str | None = Field(description="The language it went through; null: none.", examples=[None])
+    via: list[str] = Field(
+        description="The models that translated it, one a pass: two where it went through a language between; empty: it "
+        "came back as it was.", examples=[["translate"]],
+    )  # fmt: skip
     flags: list[results.Flag] = Field(
         description="What is wrong with it as far as can be told, after a second try: `repetition` (it said the same "
         "again and again, which was cut), `length` (far too long or short), `untranslated` (a copy of the source), "
@@ -110,6 +114,7 @@ class TranslationItem(ResponseBody):
             confidence=item.confidence,
             alternatives=list(item.alternatives),
             pivot=item.pivot,
+            via=list(item.via),
             flags=list(item.flags),
         )
 

@@ -41,6 +41,8 @@ class Leg:
 
     source: str
     target: str
+    model: str
+    """Its id."""
     rows: Rows
     """Of the model: its rows and its line."""
     batcher: Batcher[Any, Any, Any]
@@ -317,5 +319,6 @@ class TranslationProgress:
             confidence=math.exp(sum(total / count for total, count in legs if count)),
             alternatives=[variant(n) for n in range(1, 1 + self._options.alternatives)] if sentences else [],
             pivot=text.route[0].target if len(text.route) > 1 else None,
+            via=[leg.model for leg in text.route],
             flags=sorted({flag for sentence in sentences for flag in sentence.flags}),
         )

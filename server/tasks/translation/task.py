@@ -40,7 +40,7 @@ class _Translator:
 
     def leg(self, source: str, target: str) -> Leg:
         """One pass of it."""
-        return Leg(source, target, self.rows, self.model.batcher)
+        return Leg(source, target, self.model.id, self.rows, self.model.batcher)
 
 
 class TranslationTask:

@@ -40,7 +40,7 @@ export function installTranslate() {
     output.dataset.source = item.source;
     const found = item.detected;
     detected.textContent = found ? `Detected: ${nameOf(found.language)}, ${percent(found.confidence)} sure` : "";
-    const facts = [`Confidence ${percent(item.confidence)}`, item.pivot && `through ${nameOf(item.pivot)}`];
+    const facts = [`Confidence ${percent(item.confidence)}`, item.pivot && `through ${nameOf(item.pivot)} (${item.via.join(", ")})`];
     about.textContent = [...facts, `${Math.round(spentMs)} ms`].filter(Boolean).join(" · ");
     flags.replaceChildren(...item.flags.map((flag) => make("li", {}, make("b", {}, flag.replace("_", " ")), ` ${MEANINGS[flag] ?? ""}`)));
     copyButton.hidden = false;
