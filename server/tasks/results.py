@@ -9,7 +9,9 @@ from server.tasks.logprobs import NONE, TokenLogprobs
 
 ItemT = TypeVar("ItemT")
 
-Flag = Literal["repetition", "length", "untranslated", "wrong_language"]
+Flag = Literal[
+    "repetition", "length", "untranslated", "wrong_language", "altered", "unsupported_language", "low_confidence"
+]
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -64,7 +66,8 @@ class Translation:
     detected: tuple[str, float] | None
     """Language and confidence, when the source was to be detected."""
     confidence: float
-    """exp of the mean log-probability of the target tokens, over all sentences; 1 for a text left as it is."""
+    """exp of the mean log-probability of the target tokens, over all sentences; 1 for a text left as it is, 0 for one
+    that the model does not read."""
     alternatives: Sequence[str] = ()
     pivot: str | None = None
     """The language that it went through, where no single pass serves the pair."""

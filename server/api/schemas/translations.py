@@ -89,13 +89,15 @@ class TranslationItem(ResponseBody):
     alternatives: list[str] = Field(description="More translations, as many as asked for.", examples=[[]])
     pivot: str | None = Field(description="The language it went through; null: none.", examples=[None])
     via: list[str] = Field(
-        description="The models that translated it, one a pass: two where it went through a language between; empty: it "
-        "came back as it was.", examples=[["translate"]],
+        description="The models that translated it, one a pass: two where it went through a language between; empty: "
+        "it came back as it was.", examples=[["translate"]],
     )  # fmt: skip
     flags: list[results.Flag] = Field(
         description="What is wrong with it as far as can be told, after a second try: `repetition` (it said the same "
         "again and again, which was cut), `length` (far too long or short), `untranslated` (a copy of the source), "
-        "`wrong_language`. Mostly empty.", examples=[[]],
+        "`wrong_language`, `altered` (a number, a sign or a name of the source is not in it exactly once), "
+        "`unsupported_language` (the model does not read the source: it is left as it was). Mostly empty.",
+        examples=[[]],
     )  # fmt: skip
 
     @classmethod

@@ -187,6 +187,15 @@ def closest(language: str, candidates: Collection[str]) -> str | None:
     return min((code for code in candidates if _base(code) == _base(language)), default=None)
 
 
+def looks_like(text: str, language: str, other: str) -> str | None:
+    """Which of two languages a text is in; None where that cannot be told, for want of a library too."""
+    try:
+        found = detect(text, (language, other))
+    except UnsupportedParameter:
+        return None
+    return found[0] if found else None
+
+
 def _library() -> Library:
     try:
         return library()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from server.tasks.text.translatable import ADDRESS
+from server.tasks.text.translatable import ADDRESS, FILE_TYPES, TOP_DOMAINS
 
 _BRACES = (
     r"\{\{[^{}\n]{0,80}\}\}"  # Mustache, Jinja, Vue
@@ -30,7 +30,18 @@ _IDENTIFIER = (
     r"|(?<!\w)[a-zA-Z_][\w.]{0,80}\(\)|(?<!\S)--[a-zA-Z][\w-]*"
 )
 _PATH = r"(?<!\S)(?:~|\.{1,2})?/[\w.+@-]*\w(?:/[\w.+@-]*\w)*/?(?![\w/])|(?<!\w)[A-Za-z]:\\\S*\w"
-_COPY = re.compile("|".join((_CODE, ADDRESS, _BRACES, _PRINTF, _NAMED, _IDENTIFIER, _PATH)))
+_FILE = (
+    rf"(?<![\w.-])[\w-]{{1,80}}(?:\.[\w-]{{1,40}}){{0,4}}\.(?:{FILE_TYPES})(?![\w-])"
+    rf"|(?<![\w.@-])(?:[a-z0-9-]{{1,63}}\.){{1,5}}(?:{TOP_DOMAINS})(?![\w-])"
+)
+_NUMBERED = (
+    r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)"  # IBAN
+    r"|(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])"  # MAC address
+    r"|(?<!\w)#\d{3}[\w-]{0,40}(?<=\w)"
+    r"|(?<!\w)[vV]\d{1,5}(?:\.\d{1,5}){1,4}(?!\w)"
+    r"|(?<![\w-])(?=[A-Z0-9-]{0,12}\d)(?=[A-Z0-9-]{0,40}[A-Z])[A-Z0-9]{1,20}(?:-[A-Z0-9]{1,20}){0,4}(?![\w-])(?<=\d\d\d)"
+)
+_COPY = re.compile("|".join((_CODE, ADDRESS, _FILE, _BRACES, _PRINTF, _NAMED, _NUMBERED, _IDENTIFIER, _PATH)))
 _EMOJI = (
     "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2190-\u21ff\u2300-\u23ff\u25a0-\u25ff"
     "\u200d\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f\ue000-\uf8ff\ufffc"

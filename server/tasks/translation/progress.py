@@ -82,6 +82,8 @@ class _Work:
     """A row in the line, and what came of it when it was tried before."""
 
     sentence: _Sentence
+    source: Marked
+    """What the row was made of."""
     row: TranslationRow
     leg: Leg
     hypotheses: list[Marked] | None = None
@@ -96,8 +98,7 @@ class _Work:
     @property
     def size(self) -> int:
         """What it takes to judge what came of the row, and to place what was marked in it, for ``offload``."""
-        source = self.sentence.hypotheses[0]
-        return (effort([source.text]) + ITEM_CHARACTERS * len(source.nodes)) * self.row.hypotheses
+        return (effort([self.source.text]) + ITEM_CHARACTERS * len(self.source.nodes)) * self.row.hypotheses
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +178,15 @@ class TranslationProgress:
                 leg = text.route[self._leg]
                 beams = self._options.beam_size
                 for sentence in sentences:
-                    row = leg.rows.row(sentence.hypotheses[0], leg.source, leg.target, wanted, beams)
-                    self._work.append(_Work(sentence, row, leg))
+                    if sentence.ready:
+                        continue
+                    if not leg.rows.spelling.reads(sentence.hypotheses[0].text):
+                        sentence.flags += ("unsupported_language",)
+                        sentence.ready = True
+                        continue
+                    source = leg.rows.prepared(sentence.hypotheses[0], leg.source)
+                    row = leg.rows.row(source, leg.source, leg.target, wanted, beams)
+                    self._work.append(_Work(sentence, source, row, leg))
 
     async def __aiter__(self) -> AsyncIterator[Part]:
         """Yield parts as they are ready.
@@ -263,19 +271,27 @@ class TranslationProgress:
         if not work.is_retry:
             self._prompt_tokens += len(work.row.source)
         self._completion_tokens += sum(len(hypothesis.tokens) for hypothesis in result.hypotheses)
-        source = work.sentence.hypotheses[0]
         leg = work.leg
-        made = [leg.rows.candidate(source, work.row, each, leg.target) for each in result.hypotheses]
+        made = [leg.rows.candidate(work.source, work.row, each, leg.source, leg.target) for each in result.hypotheses]
         was_retry = work.is_retry
         if not was_retry or len(made[0].flags) < len(work.flags):
             best = result.hypotheses[0]
             work.hypotheses = [candidate.sentence for candidate in made]
             work.flags, work.logprob, work.tokens = made[0].flags, best.mean_logprob, len(best.tokens)
         if work.flags and not was_retry:
-            work.row = leg.rows.again(work.row)
+            work.row = leg.rows.again(self._row_again(work, made[0].sentence))
             self._retries.append(work)
         else:
             self._settle(work)
+
+    @staticmethod
+    def _row_again(work: _Work, made: Marked) -> TranslationRow:
+        """The row of a second try: with what came out changed held back."""
+        leg, row = work.leg, work.row
+        if "altered" not in work.flags:
+            return row
+        work.source = leg.rows.stronger(work.source, made, leg.source, leg.target)
+        return leg.rows.row(work.source, leg.source, leg.target, row.hypotheses, row.beam_size)
 
     def _settle(self, work: _Work) -> None:
         """Nothing better will come of this leg."""
@@ -311,12 +327,14 @@ class TranslationProgress:
         def variant(n: int) -> str:
             return text.document.join([s.hypotheses[min(n, len(s.hypotheses) - 1)] for s in sentences])
 
+        unread = sum(len(each.hypotheses[0].text) for each in sentences if "unsupported_language" in each.flags)
+        read = 1 - unread / max(1, sum(len(each.hypotheses[0].text) for each in sentences))
         return Translation(
             text=variant(0),
             source=text.source,
             target=self._target,
             detected=text.detected,
-            confidence=math.exp(sum(total / count for total, count in legs if count)),
+            confidence=read * math.exp(sum(total / count for total, count in legs if count)),
             alternatives=[variant(n) for n in range(1, 1 + self._options.alternatives)] if sentences else [],
             pivot=text.route[0].target if len(text.route) > 1 else None,
             via=[leg.model for leg in text.route],

@@ -11,6 +11,8 @@ const MEANINGS = {
   length: "It is far too long or too short for the text.",
   untranslated: "It is a copy of the text.",
   wrong_language: "It is not in the language asked for.",
+  altered: "A number, a sign or a name of the text is not in it exactly once.",
+  unsupported_language: "The model does not read this language: the text is left as it was.",
 };
 
 const nameOf = (code) => (code === "und" ? "unknown" : (NAMES.of(code) ?? code));
