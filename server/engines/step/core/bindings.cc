@@ -1,6 +1,7 @@
 // The Python face of the core. The interpreter lock is released while a model loads and for the whole of a step.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -16,6 +17,7 @@ using namespace nb::literals;
 using hearth::step::Choice;
 using hearth::step::Config;
 using hearth::step::Decoder;
+using hearth::step::NoToken;
 using hearth::step::SamplingOptions;
 using hearth::step::Work;
 
@@ -35,6 +37,7 @@ nb::bytes packed(const std::vector<std::pair<std::int32_t, float>>& top) {
 std::vector<Work> works_of(const std::vector<int>& rows, const std::vector<int>& counts) {
   if (rows.size() != counts.size()) throw std::invalid_argument("as many counts as rows are needed");
   std::vector<Work> works;
+  works.reserve(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) works.push_back({rows[i], counts[i]});
   return works;
 }
@@ -90,9 +93,11 @@ nb::dict inspect(const std::string& path, const Config& config) {
 
 NB_MODULE(_core, m) {
   m.doc() = "The decode engine's core: see decoder.h.";
+  // NOLINTBEGIN(bugprone-throw-keyword-missing, bugprone-unused-raii): nanobind registers a class so.
   nb::exception<hearth::step::ModelError>(m, "ModelError", PyExc_ValueError);
   nb::exception<hearth::step::Unsupported>(m, "Unsupported", PyExc_ValueError);
   nb::exception<hearth::step::Incomplete>(m, "Incomplete", PyExc_ValueError);
+  // NOLINTEND(bugprone-throw-keyword-missing, bugprone-unused-raii)
 
   nb::class_<Config>(m, "Config")
       .def(
@@ -105,6 +110,10 @@ NB_MODULE(_core, m) {
   m.def("inspect", &inspect, "path"_a, "config"_a,
         "Read a model's header and check all of its shapes without loading weights.");
   m.def("instruction_sets", &hearth::step::kernel_names, "The kernels that run on this processor, the best first.");
+  nb::enum_<NoToken>(m, "NoToken", nb::is_arithmetic(),
+                     "Stands in an id's place where a step chose no token for a row.")
+      .value("NONE_ALLOWED", NoToken::kNoneAllowed)
+      .value("PROMPT_PENDING", NoToken::kPromptPending);
   m.attr("BLOCK_TOKENS") = hearth::step::kBlockTokens;
 
   bind_translator(m);
@@ -117,7 +126,7 @@ NB_MODULE(_core, m) {
           [](Decoder& d, std::vector<std::int32_t> prompt, float temperature, int top_k, float top_p, float min_p,
              float repetition_penalty, float presence_penalty, float frequency_penalty,
              std::vector<std::pair<std::int32_t, float>> bias, std::uint64_t seed, std::vector<std::int32_t> stop_ids,
-             int min_tokens, int logprobs, int scored) {
+             int min_tokens, std::optional<int> logprobs, int scored) {
             SamplingOptions o{temperature,
                               top_p,
                               min_p,
@@ -135,11 +144,12 @@ NB_MODULE(_core, m) {
           "prompt"_a, nb::kw_only(), "temperature"_a = 0.f, "top_k"_a = 0, "top_p"_a = 1.f, "min_p"_a = 0.f,
           "repetition_penalty"_a = 1.f, "presence_penalty"_a = 0.f, "frequency_penalty"_a = 0.f,
           "bias"_a = std::vector<std::pair<std::int32_t, float>>(), "seed"_a = 0,
-          "stop_ids"_a = std::vector<std::int32_t>(), "min_tokens"_a = 0, "logprobs"_a = -1, "scored"_a = 1 << 30)
+          "stop_ids"_a = std::vector<std::int32_t>(), "min_tokens"_a = 0, "logprobs"_a = nb::none(),
+          "scored"_a = hearth::step::kNeverScored)
       .def("append", &Decoder::append, "row"_a, "ids"_a)
       .def("close", &Decoder::close, "row"_a)
       .def("reserve", &Decoder::reserve, "row"_a, "count"_a)
-      .def("set_back", &Decoder::set_back, "row"_a)
+      .def("preempt", &Decoder::preempt, "row"_a)
       .def("pending", &Decoder::pending, "row"_a)
       .def("cached", &Decoder::cached, "row"_a)
       .def("step", &step, "rows"_a, "counts"_a, "masks"_a = nb::dict())
@@ -151,5 +161,5 @@ NB_MODULE(_core, m) {
       .def_prop_ro("available_blocks", &Decoder::available_blocks)
       .def_prop_ro("weight_bytes", &Decoder::weight_bytes)
       .def_prop_ro("block_bytes", &Decoder::block_bytes)
-      .def_prop_ro("instruction_set", &Decoder::isa);
+      .def_prop_ro("instruction_set", &Decoder::instruction_set);
 }

@@ -241,8 +241,9 @@ void Forward::attend(int member, const Layer& layer, int index, const AttentionP
                 scores_stride_};
   const int total = piece.count * group;
   for (int i = 0; i < total; ++i) {
-    const auto t = static_cast<std::size_t>(piece.first + i / group);
-    const auto at = static_cast<std::size_t>(piece.head * group + i % group) * static_cast<std::size_t>(dim);
+    const auto t = static_cast<std::size_t>(piece.first) + static_cast<std::size_t>(i / group);
+    const int head = piece.head * group + i % group;
+    const auto at = static_cast<std::size_t>(head) * static_cast<std::size_t>(dim);
     const int end = tokens_[t].position + 1;
     queries[job.count++] = {qkv_.data() + t * qkv_width_ + at, context_.data() + t * context_width_ + at,
                             layer.window > 0 ? std::max(0, end - layer.window) : 0, end};

@@ -102,7 +102,7 @@ float widen(Type type, const std::uint8_t* at) {
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
   const std::uint32_t magnitude = static_cast<std::uint32_t>(half & 0x7FFFu) << 13;
   const float scaled = std::bit_cast<float>(magnitude) * 0x1p112f;  // moves the exponent's bias
-  std::uint32_t bits = std::bit_cast<std::uint32_t>(scaled);
+  auto bits = std::bit_cast<std::uint32_t>(scaled);
   if ((half & 0x7C00u) == 0x7C00u) bits |= 0x7F800000u;
   return std::bit_cast<float>(bits | sign);
 }

@@ -43,7 +43,7 @@ class ModelFile {
   // A scalar of any type as a number.
   double scalar(const std::string& name, double otherwise) const;
 
-  // The payload as floats, with `padding` zeros behind; half types are widened.
+  // The payload as floats, with zeros behind up to `padded_size`; half types are widened.
   Aligned<float> floats(const Variable& variable, std::size_t padded_size) const;
   // Some of an int8 payload; they must be in it.
   void int8s(const Variable& variable, std::size_t first, std::size_t count, std::int8_t* to) const;

@@ -22,6 +22,9 @@ inline std::string shape_text(const Variable& v) {
 }
 
 // Remembers what it was asked for, so that what nobody asked for can be refused.
+// The largest integer that is read from a model's file. The sum of two still fits in an int.
+constexpr int kLargest = 1 << 30;
+
 class Reader {
  public:
   explicit Reader(const ModelFile& file) : file_(file) {}
@@ -32,7 +35,7 @@ class Reader {
   }
   int integer(const std::string& name, int otherwise) {
     const double value = number(name, otherwise);
-    if (!(value >= -1 && value <= 1 << 30)) throw ModelError("model.bin: '" + name + "' is out of range");
+    if (!(value >= -1 && value <= kLargest)) throw ModelError("model.bin: '" + name + "' is out of range");
     return static_cast<int>(value);
   }
   bool has(const std::string& name) {

@@ -37,7 +37,7 @@ Choice Sampler::choose(const Kernels& kernels, float* logits, int padded, const 
   } else {
     choice.id = draw(kernels, logits, padded, scan.max);
   }
-  if (options_.logprobs >= 0) report(kernels, logits, padded, scan.max, choice);
+  if (options_.logprobs) report(kernels, logits, padded, scan.max, choice);
   remember(choice.id);
   return choice;
 }
@@ -85,8 +85,8 @@ void Sampler::report(const Kernels& kernels, const float* logits, int padded, fl
   const auto logprob = [&](float logit) { return static_cast<float>(static_cast<double>(logit - max) - log_sum); };
   choice.reported = true;
   choice.logprob = logprob(logits[choice.id]);
-  if (options_.logprobs == 0) return;
-  const auto wanted = static_cast<std::size_t>(options_.logprobs);
+  const auto wanted = static_cast<std::size_t>(options_.logprobs.value_or(0));
+  if (wanted == 0) return;
   auto all = some_likeliest(kernels, logits, padded, wanted);
   order_first(all, wanted);
   for (std::size_t i = 0; i < std::min(wanted, all.size()); ++i)

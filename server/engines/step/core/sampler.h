@@ -4,6 +4,7 @@
 // temperature, top_k, top_p and min_p; then the draw.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -20,11 +21,17 @@ struct SamplingOptions {
   std::uint64_t seed = 0;
   std::vector<std::int32_t> stop_ids;  // banned until min_tokens are made
   int min_tokens = 0;
-  int logprobs = -1;  // below 0: none; else the chosen one's and so many likeliest
+  std::optional<int> logprobs;  // none; else the chosen one's and so many likeliest
+};
+
+// Stands in an id's place where a step chose no token for a row.
+enum NoToken : std::int32_t {
+  kNoneAllowed = -1,    // every token is banned, or the logits are not numbers
+  kPromptPending = -2,  // more of the row's prompt has to be computed first
 };
 
 struct Choice {
-  std::int32_t id = -1;   // -1: nothing may be chosen, or the logits are not numbers
+  std::int32_t id = kNoneAllowed;
   bool reported = false;  // whether the next two were asked for
   float logprob = 0;
   std::vector<std::pair<std::int32_t, float>> top;

@@ -58,7 +58,8 @@ int Sentences::open(std::vector<std::int32_t> source, std::vector<std::int32_t> 
   if (!std::is_sorted(shortlist.begin(), shortlist.end()) ||
       (!shortlist.empty() && !std::binary_search(shortlist.begin(), shortlist.end(), decoding.end)))
     throw std::invalid_argument("a shortlist is ascending and has the end token");
-  auto row = std::make_unique<Row>(Row{next_++, std::move(source), std::move(shortlist), {}, nullptr, Beams(decoding)});
+  auto row = std::make_unique<Row>(
+      Row{next_++, std::move(source), std::move(shortlist), {}, nullptr, Beams(std::move(decoding))});
   Beam first;
   if (shape_.recurrent) {
     first.cells.assign(static_cast<std::size_t>(shape_.decoder_layers) * width_, 0.f);
@@ -148,7 +149,7 @@ void Sentences::encode(const std::vector<Row*>& fresh, int tokens) {
       KvCache cache(blocks_of(length), 1, shape_.heads, shape_.head_dim);
       const float* qkv = wide_.data() + first * 3 * width_;
       for (int h = 0; h < shape_.heads; ++h) {
-        const auto at = static_cast<std::size_t>(h * shape_.head_dim);
+        const auto at = static_cast<std::size_t>(h) * static_cast<std::size_t>(shape_.head_dim);
         for (int t = 0; t < length; ++t) {
           const float* row_of = qkv + static_cast<std::size_t>(t) * 3 * width_ + at;
           kernels_.store_kv(row_of + width_, row_of + 2 * width_, shape_.head_dim,
@@ -245,7 +246,7 @@ void Sentences::attend_source(const DecoderLayer& layer, int index) {
 // Adds one head's attention to that of some hypotheses; the scores are what `attend` left.
 void Sentences::align(Row& row, int first, int count) {
   for (int q = 0; q < count; ++q) {
-    auto& attention = row.beams.live()[static_cast<std::size_t>(first + q)].attention;
+    auto& attention = row.beams.live()[static_cast<std::size_t>(first) + static_cast<std::size_t>(q)].attention;
     const auto length = row.source.size();
     attention.resize(length);
     const float* scores = scores_.data() + static_cast<std::size_t>(q) * scores_stride_;

@@ -45,7 +45,7 @@ class Sentences {
   // among them. Throws std::invalid_argument for ids out of the vocabulary and for what exceeds the model's positions.
   int open(std::vector<std::int32_t> source, std::vector<std::int32_t> shortlist, Decoding decoding);
   // Forgets a sentence.
-  void close(int row);
+  void close(int number);
   // Reads the sources that are new, and makes one token of each sentence. Gives the sentences that ended.
   std::vector<Finished> step();
   int size() const { return static_cast<int>(rows_.size()); }

@@ -26,7 +26,7 @@ std::vector<float> frequencies(const Rotary& r) {
     if (r.llama3) {
       const auto low = static_cast<float>(r.low_freq_factor), high = static_cast<float>(r.high_freq_factor);
       const auto factor = static_cast<float>(r.factor), context = static_cast<float>(r.original_context);
-      const float wavelength = static_cast<float>(2 * 3.14159265358979323846 / static_cast<double>(f));
+      const auto wavelength = static_cast<float>(2 * 3.14159265358979323846 / static_cast<double>(f));
       if (wavelength > context / low) {
         f /= factor;
       } else if (!(wavelength < context / high)) {

@@ -65,7 +65,7 @@ inline float exponentials(float* scores, int begin, int end, int padded) {
 
 template <int Q, int V>
 inline void values_tile(const AttendJob& job, int base, int end, int dim0, const float* inverse) {
-  const size_t dim = static_cast<size_t>(job.head_dim);
+  const auto dim = static_cast<size_t>(job.head_dim);
   vf sums[Q][V];
   for (int q = 0; q < Q; ++q)
     for (int v = 0; v < V; ++v) sums[q][v] = vf_zero();

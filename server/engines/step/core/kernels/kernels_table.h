@@ -3,12 +3,12 @@
 #include "kernels.h"
 
 namespace hearth::step {
-// The others call it, so it stands in a block of its own: the formatter sorts the includes of a block.
+// clang-format off: the others need the first.
 #include "kernels_math.h"
-
-#include "kernels_attention.h"
 #include "kernels_gemm.h"
+#include "kernels_attention.h"
 #include "kernels_rows.h"
+// clang-format on
 
 namespace {
 constexpr Kernels table(const char* name) {

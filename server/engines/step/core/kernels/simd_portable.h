@@ -159,7 +159,7 @@ inline vi vi_add(vi x, const vi& y) {
 }
 inline vi vi_set(int32_t x) {
   vi r;
-  for (int i = 0; i < 16; ++i) r.v[i] = x;
+  for (auto& lane : r.v) lane = x;
   return r;
 }
 inline vf vi_to_float(const vi& x) {
