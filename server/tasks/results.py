@@ -127,8 +127,9 @@ class Translation:
     detected: tuple[str, float] | None
     """Language and confidence, when the source was to be detected."""
     confidence: float
-    """exp of the mean log-probability of the target tokens, over all sentences; 1 for a text left as it is, 0 for one
-    that the model does not read."""
+    """How likely a reader accepts it, where the models' manifests have a calibration (of two passes the product); else
+    exp of the mean log-probability of the target tokens, over all sentences. 1 for a text left as it is, 0 for one that
+    the model does not read."""
     alternatives: Sequence[str] = ()
     pivot: str | None = None
     """The language that it went through, where no single pass serves the pair."""

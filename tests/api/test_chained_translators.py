@@ -99,12 +99,11 @@ def test_a_stream_gives_what_the_whole_answer_has(client: httpx.Client) -> None:
 def test_other_dialects_chain_as_well(client: httpx.Client) -> None:
     wanted = translate(client, GERMAN, "de", "fr")["data"][0]["text"]
     libre = client.post("/translate", json={"q": GERMAN, "source": "de", "target": "fr"}).json()
+    libre.pop("flags", None)  # the model doubts it
     assert libre == {"translatedText": wanted, "via": ["de-en", "en-fr"]}
     several = client.post("/translate", json={"q": [GERMAN, "12"], "source": "de", "target": "fr"}).json()
     assert several["via"] == [["de-en", "en-fr"], ["de-en", "en-fr"]]
-    assert client.post("/translate", json={"q": GERMAN, "source": "de", "target": "en"}).json().keys() == {
-        "translatedText"
-    }
+    assert "via" not in client.post("/translate", json={"q": GERMAN, "source": "de", "target": "en"}).json()
     deepl = client.post("/v2/translate", json={"text": [GERMAN], "source_lang": "DE", "target_lang": "FR"}).json()
     assert (deepl["translations"][0]["text"], deepl["translations"][0]["via"]) == (wanted, ["de-en", "en-fr"])
     messages = [{"role": "system", "content": "Translate to French."}, {"role": "user", "content": GERMAN}]

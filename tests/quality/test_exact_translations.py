@@ -57,5 +57,12 @@ def test_what_the_model_does_not_read_comes_back_untouched_and_says_so(client: h
     assert [item["flags"] for item in answer["data"]] == [["unsupported_language"]] * 3 + [[]]
     assert [item["confidence"] for item in answer["data"]][:3] == [0, 0, 0]
     assert "Андрей" in answer["data"][3]["text"]
+    italian = ["La tua password non è corretta", "Dove si trova la stazione?"]
+    for source in ("auto", "en"):
+        body = {"input": [*italian, "Where is the station?"], "source": source, "target": "de"}
+        answer = client.post("/v1/translations", json=body).json()
+        assert [item["text"] for item in answer["data"]][:2] == italian
+        assert [item["flags"] for item in answer["data"]] == [["unsupported_language"]] * 2 + [[]]
+        assert [item["source"] for item in answer["data"]] == (["und", "und", "en"] if source == "auto" else ["en"] * 3)
     libre = client.post("/translate", json={"q": texts[:1], "source": "en", "target": "de"}).json()
     assert libre == {"translatedText": texts[:1], "flags": [["unsupported_language"]]}

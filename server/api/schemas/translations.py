@@ -85,7 +85,10 @@ class TranslationItem(ResponseBody):
     source: str = Field(description="The language it was translated from; `und`: none could be told.", examples=["en"])
     target: str = Field(description="The language it was translated to.", examples=["de"])
     detected: Detected | None = Field(description="With `source: auto`: what was detected.")
-    confidence: float = Field(description="exp of the mean log-probability of its tokens.", examples=[0.87])
+    confidence: float = Field(
+        description="The probability that a reader accepts it, where the model's manifest has a calibration; else exp "
+        "of the mean log-probability of its tokens.", examples=[0.87],
+    )  # fmt: skip
     alternatives: list[str] = Field(description="More translations, as many as asked for.", examples=[[]])
     pivot: str | None = Field(description="The language it went through; null: none.", examples=[None])
     via: list[str] = Field(
@@ -96,7 +99,8 @@ class TranslationItem(ResponseBody):
         description="What is wrong with it as far as can be told, after a second try: `repetition` (it said the same "
         "again and again, which was cut), `length` (far too long or short), `untranslated` (a copy of the source), "
         "`wrong_language`, `altered` (a number, a sign or a name of the source is not in it exactly once), "
-        "`unsupported_language` (the model does not read the source: it is left as it was). Mostly empty.",
+        "`unsupported_language` (the model does not read the source: it is left as it was), `low_confidence` (the "
+        "probability that a reader accepts a sentence is below the point of the manifest). Mostly empty.",
         examples=[[]],
     )  # fmt: skip
 
@@ -138,6 +142,7 @@ class TranslationPart(ResponseBody):
     object: Literal["translation.part"]
     index: int
     text: str
+    flags: list[results.Flag] = Field(description="What is wrong with the sentences in it; mostly empty.")
 
 
 class TranslationChunk(ResponseBody):

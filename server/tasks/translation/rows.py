@@ -49,6 +49,7 @@ class Rows:
         self._tokenizer = tokenizer
         self._family = family
         self._section = section
+        self.languages = section.languages
         self.spelling = Spelling(tokenizer)
         self.limit_tokens = limit_tokens
         """The most tokens of a row that the model reads."""
@@ -91,6 +92,16 @@ class Rows:
             hypotheses=hypotheses,
             alignment=bool(sentence.nodes) or has_items(sentence.text),
         )
+
+    def confidence(self, mean_logprob: float) -> float | None:
+        """The probability that a reader accepts a sentence; None where the manifest does not say."""
+        curve = self._section.confidence
+        return None if curve is None else curve.of(mean_logprob)
+
+    def is_doubtful(self, confidence: float | None) -> bool:
+        """Whether so little of it is to be flagged."""
+        curve = self._section.confidence
+        return curve is not None and confidence is not None and confidence < curve.low
 
     @staticmethod
     def again(row: TranslationRow) -> TranslationRow:

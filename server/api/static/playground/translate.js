@@ -12,9 +12,11 @@ const MEANINGS = {
   untranslated: "It is a copy of the text.",
   wrong_language: "It is not in the language asked for.",
   altered: "A number, a sign or a name of the text is not in it exactly once.",
+  low_confidence: "It is doubtful: the model does not trust its own words.",
   unsupported_language: "The model does not read this language: the text is left as it was.",
 };
 
+const meaning = (flags) => flags.map((flag) => MEANINGS[flag] ?? flag).join(" ");
 const nameOf = (code) => (code === "und" ? "unknown" : (NAMES.of(code) ?? code));
 const percent = (share) => `${Math.floor(share * 100)}%`;
 
@@ -37,7 +39,7 @@ export function installTranslate() {
   };
 
   const finish = (item, spentMs) => {
-    output.textContent = item.text;
+    if (output.textContent !== item.text) output.textContent = item.text;
     output.lang = item.target;
     output.dataset.source = item.source;
     const found = item.detected;
@@ -53,11 +55,13 @@ export function installTranslate() {
     output.setAttribute("aria-busy", "true");
     const began = performance.now();
     try {
-      let text = "";
+      let isFirst = true;
       for await (const event of events(await ask(request(), signal))) {
+        if (isFirst) output.replaceChildren();
+        isFirst = false;
         for (const item of event.data) {
           if (item.object === "translation") finish(item, performance.now() - began);
-          else output.textContent = text += item.text;
+          else output.append(item.flags.length ? make("mark", { title: meaning(item.flags) }, item.text) : item.text);
         }
       }
     } catch (error) {
