@@ -24,7 +24,7 @@ LENGTH_STEPS = (32, 64, 128, 256, 512, 1024)
 """The limits on a target's length. A call has one limit for all its rows: a few steps let rows share calls,
 and a row's own limit never depends on its batch mates."""
 
-SHORT_WORDS = 2
+SHORT_WORDS, SHORT_CHARACTERS = 2, 60
 """Texts of so few words are flagged when they come back as they were."""
 _WORDS = re.compile(r"[^\W\d_]+")
 
@@ -156,6 +156,8 @@ class Rows:
         """Whether a word or two came back that are no names: words that the model knows in lower case, too, and that
         look more like the source's language than like the target's.
         """
+        if len(source) > SHORT_CHARACTERS:
+            return False
         words = _WORDS.findall(source)
         if not 0 < len(words) <= SHORT_WORDS or [*map(str.lower, words)] != [*map(str.lower, _WORDS.findall(made))]:
             return False

@@ -24,9 +24,13 @@ class Spelling:
         self._tokenizer = tokenizer
         self._known: dict[str, str] = {}
         """What is given to the model for each sign; empty: it cannot be given."""
+        self._knows_ascii = all(self._find(chr(code)) == chr(code) for code in range(0x20, 0x7F))
+        """Mostly so: then most texts need not be looked at."""
 
     def given(self, text: str) -> str:
         """The text as the model reads it: of the same length, capitals it does not know in lower case."""
+        if self._knows_ascii and text.isascii():
+            return text
         changed = {ord(sign): known for sign in set(text) if (known := self._of(sign)) and known != sign}
         return text.translate(changed) if changed else text
 
@@ -39,6 +43,8 @@ class Spelling:
 
     def held(self, sentence: Marked) -> Marked:
         """The sentence with all that it cannot spell held back: words, and signs with the numbers beside them."""
+        if self._knows_ascii and sentence.text.isascii():
+            return sentence
         unknown = {sign for sign in set(sentence.text) if not self._of(sign)}
         if not unknown:
             return sentence
