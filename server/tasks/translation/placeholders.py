@@ -12,17 +12,23 @@ from typing import Literal
 from server.tasks.text.sentences import ADDRESS, FILE_TYPES, TOP_DOMAINS
 
 _BRACES = (
-    r"\{\{[^{}\n]{0,80}\}\}"  # Mustache, Jinja, Vue
+    r"\{\{\{[^{}\n]{0,80}\}\}\}"  # Mustache, unescaped
+    r"|<%[=-]?[^%>\n]{0,80}%>"  # ERB, EJS
+    r"|\[\[[^\[\]\n]{0,80}\]\]"  # wikis, Twine
+    r"|\$t\([^()\n]{0,80}\)"  # i18next
+    r"|\{\{[^{}\n]{0,80}\}\}"  # Mustache, Jinja, Vue
     r"|[$#%]\{[^{}\n]{0,80}\}"  # shells, JavaScript, Ruby
     r"|\{[^\s{}]{0,80}\}"  # Python, C#, ICU
     r"|\{\s{0,9}\w{1,60}\s{0,9},\s{0,9}(?:plural|select|selectordinal|number|date|time)\b"
     r"(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,400}\}){0,400}\}){0,400}\}"
 )
 _PRINTF = (
-    r"(?<![\d%])%(?:\(\w{1,60}\)|\d{1,2}\$)?[-+0#]{0,3}\d{0,3}(?:\.\d{1,3})?(?:l|ll|h|z)?[sdifuxXceEgGr@](?![A-Za-z])"
+    r"(?<![\d%])%(?:\(\w{1,60}\)|\d{1,2}\$)?[-+0#]{0,3}\d{0,3}(?:\.\d{1,3})?(?:l|ll|h|z)?[sdifuxXceEgGrn@]"
+    r"(?![A-Za-z])(?:%%)?|(?<!%)%%(?!%)"
 )
 _NAMED = (
     r"%\w{2,40}%|(?<!\w)\$[A-Za-z_]\w*|\[[A-Z][A-Z0-9_]{1,60}\]|(?<!\w)[@#][A-Za-z_]\w*|(?<!\S):[a-z_]{2,40}:(?!\S)"
+    r"|(?<!\S):[a-z][a-z_]{1,40}(?![\w:])"
 )
 _CODE = r"`[^`\n]+`|&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,30});"
 _IDENTIFIER = (
@@ -52,6 +58,7 @@ _ORDERED = re.compile(r"%(?!\()(?!\d+\$)\W{0,3}[\d.]*[a-zA-Z@]{1,3}|\{[:!]?[^\w{
 # A word that a placeholder is part of goes with it: "file{n}.txt", "{size}px".
 _LONGEST_WORD = 60
 _WORD_BEFORE = re.compile(rf"\w[\w./-]{{0,{_LONGEST_WORD - 1}}}$")
+_GENITIVE = re.compile(r"['\u2019]s(?!\w)")
 _WORD_AFTER = re.compile(rf"(?:[./-]?\w){{1,{_LONGEST_WORD}}}")
 
 
@@ -120,6 +127,8 @@ def _candidates(text: str, tags: bool) -> Iterator[Protected]:
             start -= len(before[0])
         if after and not match[0].endswith("`"):
             end = after.end()
+        if genitive := _GENITIVE.match(text, end):
+            end = genitive.end()
         yield Protected("copy", start, end, _ORDERED.fullmatch(match[0]) is not None)
     for match in _POINT.finditer(text):
         yield Protected("point", *match.span())

@@ -4,7 +4,7 @@ Knows the model's tokenizer and family, nothing of requests or lines.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 
@@ -15,7 +15,7 @@ from server.errors import InputTooLong, InvalidValue
 from server.tasks.results import Flag
 from server.tasks.text.language import looks_like
 from server.tasks.translation.exact import difference, has_items, items_of, together
-from server.tasks.translation.marks import Marked, Stretch, hold_back, walk
+from server.tasks.translation.marks import STAND_INS, Marked, Stretch, hold_back, walk
 from server.tasks.translation.placing import Link, Range, place, token_offsets
 from server.tasks.translation.quality import judge, kept_of_loops
 from server.tasks.translation.spelling import Spelling
@@ -132,6 +132,8 @@ class Rows:
         kept = kept_of_loops(hypothesis.tokens, row.source)
         tokens = [hypothesis.tokens[i] for i in kept]
         text = self._tokenizer.decode([self._tokenizer.id(token) for token in tokens]).strip()
+        if is_raised(source.text):
+            text = _changed_but_names(text, str.upper)
         looped = len(kept) < len(hypothesis.tokens)
         flags = judge(source.text, text, target, self._section.languages, looped=looped)
         if not flags and self._is_left_as_it_was(source.text, text, language, target):
@@ -173,7 +175,7 @@ class Rows:
 
     def _encode(self, text: str) -> list[int]:
         try:
-            return self._tokenizer.encode(self.spelling.given(text))
+            return self._tokenizer.encode(self.spelling.given(lowered(text) if is_raised(text) else text))
         except ValueError as error:
             raise InvalidValue(str(error), "input") from None
 
@@ -181,3 +183,32 @@ class Rows:
 def _borders(sentence: Marked) -> list[int]:
     """Where what stands in a sentence begins and ends."""
     return sorted({place for node in walk(sentence.nodes) for place in (node.start, node.end)})
+
+
+_NAMES = re.compile(rf"(?<!\w)(?:{'|'.join(STAND_INS)})(?!\w)")
+RAISED_LETTERS = 6
+"""A text of so many letters or more, all of them capitals, is read in lower case: models have seen few such words."""
+
+
+def is_raised(text: str) -> bool:
+    """Whether a sentence of two words or more, its stand-ins aside, is all capitals."""
+    if 3 * sum(map(str.isupper, text)) < len(text):
+        return False
+    words = _WORDS.findall(_NAMES.sub("", text))
+    return len(words) > 1 and sum(map(len, words)) >= RAISED_LETTERS and all(map(str.isupper, words))
+
+
+def lowered(text: str) -> str:
+    """A sentence of capitals as it would be written else; as long as it was."""
+    low = _changed_but_names(text, lambda part: "".join(one if len(one := c.lower()) == 1 else c for c in part))
+    first = next((i for i, c in enumerate(low) if c.isalpha()), 0)
+    return low[:first] + low[first : first + 1].upper() + low[first + 1 :]
+
+
+def _changed_but_names(text: str, change: Callable[[str], str]) -> str:
+    """The text changed, but for the names that stand for what is held back."""
+    parts, at = [], 0
+    for name in _NAMES.finditer(text):
+        parts += [change(text[at : name.start()]), name[0]]
+        at = name.end()
+    return "".join([*parts, change(text[at:])])
