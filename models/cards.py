@@ -3,6 +3,7 @@
 Knows nothing of files on disk; `models.registry` reads and checks them.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,24 @@ class GenerationSpec(Table):
 
 
 @dataclass(frozen=True, slots=True)
+class ConfidenceSpec(Table):
+    """How likely a reader accepts a translation, by the mean log-probability of its tokens: a logistic curve."""
+
+    slope: float
+    intercept: float
+    low: float
+    """Below it a translation is doubtful."""
+    rows: int
+    """Rated translations that the curve was fitted to."""
+    origin: str
+    """What they were and who judged them."""
+
+    def of(self, mean_logprob: float) -> float:
+        """The probability."""
+        return 1 / (1 + math.exp(min(-(self.slope * mean_logprob + self.intercept), 700.0)))
+
+
+@dataclass(frozen=True, slots=True)
 class TranslationSpec(Table):
     """The directions one pass serves, and how a source row is made."""
 
@@ -77,6 +96,8 @@ class TranslationSpec(Table):
     """What ``{language}`` stands for where that is not the language's code: ``en`` is ``eng_Latn`` to NLLB."""
     max_target_tokens: int = 1024
     """The most tokens of a translation: the decoder has no positions beyond."""
+    confidence: ConfidenceSpec | None = None
+    """None: what the model's translations are worth was not measured."""
 
     def covers(self, source: str, target: str) -> bool:
         """Whether one pass translates this direction."""

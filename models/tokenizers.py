@@ -18,7 +18,7 @@ from models.tokenizer_base import Segment as Segment
 from models.tokenizer_base import Special as Special
 from models.tokenizer_base import Tokenizer as Tokenizer
 from models.tokenizer_json import HuggingFaceTokenizer as HuggingFaceTokenizer
-from models.vocabulary import read_vocabulary
+from models.vocabulary import read_target_vocabulary, read_vocabulary
 
 UNKNOWN = "<unk>"
 _LANGUAGE = re.compile(r">>.+<<")
@@ -32,12 +32,17 @@ def load_tokenizer(card: ModelCard) -> Tokenizer:
     """
     file, target_file = card.path(card.tokenizer.file), card.tokenizer.target_file
     vocabulary = read_vocabulary(card.folder)
+    source_size = len(vocabulary)
+    if (written := read_target_vocabulary(card.folder)) is not None:
+        vocabulary = list(dict.fromkeys([*vocabulary, *written]))
     try:
         tokenizer: Tokenizer
         if card.tokenizer.kind == "sentencepiece":
             tokenizer = SentencePieceTokenizer(file)
         elif card.tokenizer.kind == "sentencepiece-vocabulary":
-            tokenizer = VocabularyTokenizer(vocabulary, file, card.path(target_file) if target_file else file)
+            tokenizer = VocabularyTokenizer(
+                vocabulary, file, card.path(target_file) if target_file else file, source_size
+            )
         else:
             tokenizer = HuggingFaceTokenizer(file)
     except Exception as error:  # both libraries raise what they like
@@ -95,10 +100,19 @@ class VocabularyTokenizer(Common):
 
     So are the tokenizers of Marian, whose two languages have a sentencepiece model each, and of M2M100. Tokens of the
     vocabulary that are no pieces (names of languages, the end token) are control tokens, and so is the unknown token:
-    it writes nothing, as in the original.
+    it writes nothing, as in the original. A translator with a vocabulary for each language has both here: first those
+    that it reads, then those that it only writes.
+
+    Args:
+        vocabulary: the tokens.
+        file: what cuts texts.
+        target_file: the other language's pieces; the same file where there is one for both.
+        source_size: so many of the tokens are read, the others only written; None: all are read.
     """
 
-    def __init__(self, vocabulary: Sequence[str], file: Path, target_file: Path) -> None:
+    def __init__(
+        self, vocabulary: Sequence[str], file: Path, target_file: Path, source_size: int | None = None
+    ) -> None:
         self._model = sentencepiece.SentencePieceProcessor(model_file=str(file))
         self._vocabulary = vocabulary
         self._ids = {token: id for id, token in enumerate(vocabulary)}
@@ -107,7 +121,8 @@ class VocabularyTokenizer(Common):
         pieces = {piece for model in models for piece in _plain_pieces(model)}
         special = {token: id for token, id in self._ids.items() if token not in pieces}
         super().__init__(len(vocabulary), special, piece_bytes("sentencepiece"))
-        self._plain = {piece: self._ids[piece] for piece in pieces if piece in self._ids}
+        read = set(vocabulary[:source_size])
+        self._plain = {piece: self._ids[piece] for piece in pieces & read}
         first: list[str] = self._model.encode("a", out_type=str)
         self.adds_leading_space = first[0].startswith("\u2581")
 

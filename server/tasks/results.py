@@ -70,7 +70,9 @@ NONE = TokenLogprobs()
 
 ItemT = TypeVar("ItemT")
 
-Flag = Literal["repetition", "length", "untranslated", "wrong_language"]
+Flag = Literal[
+    "repetition", "length", "untranslated", "wrong_language", "altered", "unsupported_language", "low_confidence"
+]
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -125,10 +127,14 @@ class Translation:
     detected: tuple[str, float] | None
     """Language and confidence, when the source was to be detected."""
     confidence: float
-    """exp of the mean log-probability of the target tokens, over all sentences; 1 for a text left as it is."""
+    """How likely a reader accepts it, where the models' manifests have a calibration (of two passes the product); else
+    exp of the mean log-probability of the target tokens, over all sentences. 1 for a text left as it is, 0 for one that
+    the model does not read."""
     alternatives: Sequence[str] = ()
     pivot: str | None = None
     """The language that it went through, where no single pass serves the pair."""
+    via: Sequence[str] = ()
+    """The models that translated it, one a pass; none: it came back as it was."""
     flags: Sequence[Flag] = ()
     """What is wrong with it as far as can be told, and stayed so when it was tried again."""
 

@@ -20,7 +20,8 @@ Pull = Callable[..., int]
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("directions")
-    return {name: write_student(root / name, name, seed=i) for i, name in enumerate(("ende", "enfr", "deen"))}
+    made = {name: write_student(root / name, name, seed=i) for i, name in enumerate(("ende", "enfr", "deen"))}
+    return made | {"enja": write_student(root / "enja", "enja", two=True)}
 
 
 @pytest.fixture
@@ -52,6 +53,16 @@ def test_a_direction_is_a_model_with_its_version(registry: StandIn, run: Pull, t
     assert (card.id, card.license, card.translation.pairs) == ("firefox-en-de", "MPL-2.0", (("en", "de"),))
     assert (card.origin.repository, card.origin.revision) == ("mozilla/firefox-en-de", "1.0")
     assert [file.name for file in tmp_path.iterdir()] == ["firefox-en-de"]  # nothing of the download is left
+
+
+def test_a_pair_with_two_vocabularies_is_pulled_whole(
+    registry: StandIn, folders: dict[str, Path], run: Pull, tmp_path: Path
+) -> None:
+    registry.add(folders["enja"], "en", "ja")
+    assert run("mozilla:en-ja") == 0
+    [card] = find_models(tmp_path)
+    assert (card.tokenizer.file, card.tokenizer.target_file) == ("srcvocab.spm", "trgvocab.spm")
+    assert {"source_vocabulary.json", "target_vocabulary.json", "shortlist.bin"} <= card.files.keys()
 
 
 def test_several_directions_from_one_language_are_as_many_models(registry: StandIn, run: Pull, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def test_what_is_wrong_with_a_translation_is_said(visit: Visit) -> None:
     expect(page.locator("#translate-about")).to_contain_text("through English")
     flags = re.findall(r'"flags":\[(.*?)\]', answered.value.text())[-1].replace('"', "").split(",")
     expect(page.locator("#translate-flags li b")).to_have_text([f.replace("_", " ") for f in flags if f])
+    assert "low_confidence" in flags
+    expect(page.locator("#translate-output mark")).to_have_attribute("title", re.compile("doubtful"))
 
 
 @pytest.mark.parametrize("model", ["sentiment", "moderation", "embed"])

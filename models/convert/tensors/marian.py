@@ -4,8 +4,8 @@ Layout, little endian (``src/common/binary.cpp`` of marian-dev): u64 version (1)
 length of its name with a final zero byte, type, number of dimensions, length of its data; then all names, all shapes
 (i32 each), a u64 of padding and that many bytes, and all data. An int8 matrix (type 0x4101, intgemm's) has its
 multiplier behind its bytes as a float32: a weight is its byte over the multiplier. It lies column by column, so that
-its rows here are the outputs; ``Wemb`` alone lies row by row. ``NAME_QuantMultA`` holds a scale of activations, which
-an engine that measures its own does not need.
+its rows here are the outputs; only tables of embeddings (``Wemb``, ``encoder_Wemb``) lie row by row.
+``NAME_QuantMultA`` holds a scale of activations, which an engine that measures its own does not need.
 """
 
 import struct
@@ -175,7 +175,7 @@ def _place(
         (multiplier,) = struct.unpack("<f", file.read(at + count, 4))
         if not (np.isfinite(multiplier) and multiplier > 0):
             raise BadWeights(f"{file.path.name}: the multiplier of '{name[:80]}' is {multiplier}.")
-        turned = shape if name == EMBEDDINGS else (shape[1], shape[0])
+        turned = shape if name.endswith(EMBEDDINGS) else (shape[1], shape[0])
         matrices[name] = Int8Matrix(file, at, turned, multiplier)
     elif kind == FLOAT32 and length >= 4 * count and count == max(shape):
         vectors[name] = Row(file, at, (count,))

@@ -60,7 +60,7 @@ async def _stream(
 
     try:
         async for part in run:
-            piece = TranslationPart(object="translation.part", index=part.index, text=part.text)
+            piece = TranslationPart(object="translation.part", index=part.index, text=part.text, flags=list(part.flags))
             yield sse.encode(chunk([piece]))
         done = run.done()
         record.finish_translation(body.texts, done)

@@ -32,8 +32,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models.finite import require_finite
 from models.registry import MANIFEST, WEIGHTS, ManifestError, damaged
 from models.vocabulary import read_vocabulary
@@ -105,7 +103,7 @@ def _is_finite(made: Any) -> bool:
         # A hypothesis without tokens has no mean.
         return all(math.isfinite(each.mean_logprob) or not each.tokens for each in made.hypotheses)
     vector = getattr(made, "vector", None)
-    return vector is None or bool(np.isfinite(vector).all())
+    return vector is None or all(map(math.isfinite, vector))
 
 
 def _spread(size: int) -> list[int]:

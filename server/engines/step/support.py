@@ -31,7 +31,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from models.tables import ManifestError
-from models.vocabulary import read_vocabulary
+from models.vocabulary import read_target_vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from server.engines.step._core import Config
@@ -163,16 +163,18 @@ def supports_translator(folder: str | Path) -> str | None:
         facts = compiled.inspect_translator(str(folder / "model.bin"), config(folder))
         settings = translator_settings(folder)
         values = _config(folder)
-        tokens = read_vocabulary(folder)
+        sources = read_vocabulary(folder)
+        tokens = read_target_vocabulary(folder) or sources
     except (ValueError, OSError, ManifestError) as error:
         return str(error)
     if values.get("add_source_bos") or values.get("add_source_eos"):
         return "its source rows are changed by CTranslate2 (add_source_bos, add_source_eos)"
-    if len(tokens) != facts["vocabulary"]:
-        return f"the vocabulary has {len(tokens)} entries and the model {facts['vocabulary']} embeddings"
+    for each, rows in ((sources, facts["source_vocabulary"]), (tokens, facts["vocabulary"])):
+        if len(each) != rows:
+            return f"the vocabulary has {len(each)} entries and the model {rows} embeddings"
     if not facts["zero_start"] and settings.start not in tokens:
         return "config.json names no token to start with (decoder_start_token)"
-    if settings.end not in tokens or settings.unknown not in tokens:
+    if settings.end not in tokens or not all(settings.unknown in each for each in (sources, tokens)):
         return "the vocabulary lacks the end token or the unknown token of config.json"
     return None
 

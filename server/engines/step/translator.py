@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.shortlist import Shortlist
-from models.vocabulary import read_vocabulary
+from models.vocabulary import read_target_vocabulary, read_vocabulary
 from server.engines.base import Outbox, Room
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Hypothesis, Translated, TranslationRow
@@ -56,13 +56,16 @@ class StepTranslator:
         self._translator = compiled.Translator(
             f"{folder}/model.bin", config(folder), str(spec.options.get("instruction_set", ""))
         )
-        self._tokens = read_vocabulary(folder)
-        self._ids = {token: id for id, token in enumerate(self._tokens)}
+        sources = read_vocabulary(folder)
+        self._source_ids = {token: id for id, token in enumerate(sources)}
+        written = read_target_vocabulary(folder)
+        self._tokens = sources if written is None else written
+        self._ids = self._source_ids if written is None else {token: id for id, token in enumerate(written)}
         settings = translator_settings(folder)
         self._start, self._end = self._ids.get(settings.start, -1), self._ids[settings.end]
-        self._unknown = self._ids[settings.unknown]
-        self._banned = [self._unknown] if settings.is_unknown_banned else []
-        self._shortlist = Shortlist.of(folder, len(self._tokens))
+        self._unknown = self._source_ids[settings.unknown]
+        self._banned = [self._ids[settings.unknown]] if settings.is_unknown_banned else []
+        self._shortlist = Shortlist.of(folder, len(sources), len(self._tokens))
         self._positions = int(compiled.inspect_translator(f"{folder}/model.bin", config(folder))["positions"])
         self._max_rows = int(spec.options.get("max_rows", MAX_ROWS))
         _give_back()
@@ -106,7 +109,7 @@ class StepTranslator:
                 out.done(index, EngineFailed(detail=f"the core refused the row: {error}"))
 
     def _open(self, row: TranslationRow, sentences: "Sentences") -> int:
-        source = [self._ids.get(token, self._unknown) for token in row.source]
+        source = [self._source_ids.get(token, self._unknown) for token in row.source]
         prefix = [self._ids[token] for token in row.target_prefix]
         return sentences.open(
             source,

@@ -27,11 +27,13 @@ ADDRESS = (
 
 # What a token looks like that no translation changes.
 _ADDRESS = rf"{ADDRESS_BEGINS}\S+|{MAIL_ADDRESS}"
-_DOMAIN = r"(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|edu|gov|eu|de|fr|es|uk|at|ch|info)(?:/\S*)?"
-_FILE_TYPES = (
-    "py|js|ts|c|h|cc|cpp|rs|go|java|sh|json|toml|yaml|yml|xml|html|css|md|txt|csv|pdf|png|jpg|zip|exe|log|ini|cfg|conf"
+TOP_DOMAINS = "com|org|net|io|dev|edu|gov|eu|de|fr|es|uk|at|ch|info"
+_DOMAIN = rf"(?:[a-z0-9-]+\.)+(?:{TOP_DOMAINS})(?:/\S*)?"
+FILE_TYPES = (
+    "py|js|ts|c|h|cc|cpp|rs|go|java|sh|json|toml|yaml|yml|xml|html|css|md|txt|csv|pdf|png|jpg|jpeg|gif|svg|zip|docx?"
+    "|xlsx?|pptx?|odt|mp[34]|exe|log|ini|cfg|conf"
 )
-_PATH = rf"[~.]{{0,2}}/[\w.+@/-]+|[A-Za-z]:\\\S+|[\w-]+\.(?:{_FILE_TYPES})"
+_PATH = rf"[~.]{{0,2}}/[\w.+@/-]+|[A-Za-z]:\\\S+|[\w-]+\.(?:{FILE_TYPES})"
 _IDENTIFIER = (
     r"(?=\w*[a-z0-9]_\w)\w+|_\w+|[a-z]+(?:[A-Z][a-z0-9]*)+|\w+(?:::\w+)+|--[a-zA-Z][\w-]*(?:=\S*)?|-[a-zA-Z]"
     r"|\w+(?:\.\w+)*\((?:(?=[^\s)]*[\d'\"=,])[^\s)]*)?\)?;?|\$\{?\w+\}?|@\w+|#\w+|&\w+;"

@@ -4,6 +4,7 @@ They form a tree over the sentence's text, so that writing it out never loses, d
 wherever a translation has put them. Knows nothing of models, nor of where things belong in a translation.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -189,6 +190,82 @@ def _pair(opened: Mark | None, closed: Mark, start: int, end: int, children: lis
         inner = "".join(node.open for node in children)
         return Node("point", start, start, raw + inner + closed.raw, binds_next=True)
     return Node("pair", start, end, raw, closed.raw, tuple(children))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a sentence's text that is to come through as it is."""
+
+    start: int
+    end: int
+    kind: Literal["copy", "point", "term"]
+    """*copy*: the model reads a name in its place. *point*: it reads nothing. *term*: it reads the text itself, and
+    what it makes of that is replaced."""
+
+
+def hold_back(sentence: Marked, stretches: Sequence[Stretch]) -> Marked:
+    """The sentence with more of its text held back. A stretch that crosses a node, or is in one that is held back
+    already, is left alone; without a name for a copy it is a point.
+    """
+    borders = sorted({place for node in walk(sentence.nodes) for place in (node.start, node.end)})
+    closed = sorted((node.start, node.end) for node in walk(sentence.nodes) if node.kind in ("copy", "term"))
+    names = [name for name in STAND_INS if name not in sentence.text]
+    parts: list[str] = []
+    moves: list[tuple[int, int]] = []
+    """From each place on, how far the text has moved."""
+    held: list[tuple[Stretch, Node]] = []
+    at = length = 0
+    for each in stretches:
+        start, end = each.start, each.end
+        crosses = any(start < border < end for border in borders[bisect_right(borders, start) :][:1])
+        before = bisect_left(closed, (end, 0))  # of those that begin before its end the last one ends last
+        if start < at or crosses or (before and closed[before - 1][1] > start):
+            continue
+        kind = "point" if each.kind == "copy" and not names else each.kind
+        if kind == "point":  # it takes a space along, so that none is left over
+            if start > at and sentence.text[start - 1] == " " and start not in borders:
+                start -= 1
+            elif not start and sentence.text[end : end + 1] == " " and end not in borders:
+                end += 1
+        text = {"copy": names[0] if names else "", "point": "", "term": sentence.text[start:end]}[kind]
+        names = names[1:] if kind == "copy" else names
+        parts += (sentence.text[at:start], text)
+        length += start - at
+        held.append((each, Node(kind, length, length + len(text), sentence.text[start:end])))
+        length += len(text)
+        moves.append((end, length - end))
+        at = end
+    if not held:
+        return sentence
+    parts.append(sentence.text[at:])
+    places = [place for place, _ in moves]
+
+    def moved(place: int) -> int:
+        i = bisect_right(places, place)
+        return place + (moves[i - 1][1] if i else 0)
+
+    def rebuilt(nodes: Sequence[Node], inner: Sequence[tuple[Stretch, Node]]) -> tuple[Node, ...]:
+        made: list[tuple[int, int, Node]] = []
+        starts = [stretch.start for stretch, _ in inner]
+        given = 0
+        for node in nodes:
+            first = after = given
+            if node.kind == "pair":
+                first, after = bisect_left(starts, node.start, given), bisect_left(starts, node.end, given)
+            made += [(stretch.start, stretch.end, each) for stretch, each in inner[given:first]]
+            given = after
+            children = rebuilt(node.children, inner[first:after])
+            start, end = moved(node.start), moved(node.end)
+            if node.kind == "pair" and start == end:
+                within = "".join(child.open for child in children)
+                again = Node("point", start, start, node.open + within + node.close, binds_next=True)
+            else:
+                again = replace(node, start=start, end=end, children=children)
+            made.append((node.start, node.end, again))
+        made += [(stretch.start, stretch.end, node) for stretch, node in inner[given:]]
+        return tuple(node for _, _, node in sorted(made, key=lambda each: each[:2]))
+
+    return Marked("".join(parts), rebuilt(sentence.nodes, held))
 
 
 def _with_terms(nodes: Sequence[Node], terms: Sequence[Found]) -> tuple[Node, ...]:

@@ -9,20 +9,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from server.tasks.text.sentences import ADDRESS
+from server.tasks.text.sentences import ADDRESS, FILE_TYPES, TOP_DOMAINS
 
 _BRACES = (
-    r"\{\{[^{}\n]{0,80}\}\}"  # Mustache, Jinja, Vue
+    r"\{\{\{[^{}\n]{0,80}\}\}\}"  # Mustache, unescaped
+    r"|<%[=-]?[^%>\n]{0,80}%>"  # ERB, EJS
+    r"|\[\[[^\[\]\n]{0,80}\]\]"  # wikis, Twine
+    r"|\$t\([^()\n]{0,80}\)"  # i18next
+    r"|\{\{[^{}\n]{0,80}\}\}"  # Mustache, Jinja, Vue
     r"|[$#%]\{[^{}\n]{0,80}\}"  # shells, JavaScript, Ruby
     r"|\{[^\s{}]{0,80}\}"  # Python, C#, ICU
     r"|\{\s{0,9}\w{1,60}\s{0,9},\s{0,9}(?:plural|select|selectordinal|number|date|time)\b"
     r"(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,400}\}){0,400}\}){0,400}\}"
 )
 _PRINTF = (
-    r"(?<![\d%])%(?:\(\w{1,60}\)|\d{1,2}\$)?[-+0#]{0,3}\d{0,3}(?:\.\d{1,3})?(?:l|ll|h|z)?[sdifuxXceEgGr@](?![A-Za-z])"
+    r"(?<![\d%])%(?:\(\w{1,60}\)|\d{1,2}\$)?[-+0#]{0,3}\d{0,3}(?:\.\d{1,3})?(?:l|ll|h|z)?[sdifuxXceEgGrn@]"
+    r"(?![A-Za-z])(?:%%)?|(?<!%)%%(?!%)"
 )
 _NAMED = (
     r"%\w{2,40}%|(?<!\w)\$[A-Za-z_]\w*|\[[A-Z][A-Z0-9_]{1,60}\]|(?<!\w)[@#][A-Za-z_]\w*|(?<!\S):[a-z_]{2,40}:(?!\S)"
+    r"|(?<!\S):[a-z][a-z_]{1,40}(?![\w:])"
 )
 _CODE = r"`[^`\n]+`|&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,30});"
 _IDENTIFIER = (
@@ -30,7 +36,18 @@ _IDENTIFIER = (
     r"|(?<!\w)[a-zA-Z_][\w.]{0,80}\(\)|(?<!\S)--[a-zA-Z][\w-]*"
 )
 _PATH = r"(?<!\S)(?:~|\.{1,2})?/[\w.+@-]*\w(?:/[\w.+@-]*\w)*/?(?![\w/])|(?<!\w)[A-Za-z]:\\\S*\w"
-_COPY = re.compile("|".join((_CODE, ADDRESS, _BRACES, _PRINTF, _NAMED, _IDENTIFIER, _PATH)))
+_FILE = (
+    rf"(?<![\w.-])[\w-]{{1,80}}(?:\.[\w-]{{1,40}}){{0,4}}\.(?:{FILE_TYPES})(?![\w-])"
+    rf"|(?<![\w.@-])(?:[a-z0-9-]{{1,63}}\.){{1,5}}(?:{TOP_DOMAINS})(?![\w-])"
+)
+_NUMBERED = (
+    r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)"  # IBAN
+    r"|(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])"  # MAC address
+    r"|(?<!\w)#\d{3}[\w-]{0,40}(?<=\w)"
+    r"|(?<!\w)[vV]\d{1,5}(?:\.\d{1,5}){1,4}(?!\w)"
+    r"|(?<![\w-])(?=[A-Z0-9-]{0,12}\d)(?=[A-Z0-9-]{0,40}[A-Z])[A-Z0-9]{1,20}(?:-[A-Z0-9]{1,20}){0,4}(?![\w-])(?<=\d\d\d)"
+)
+_COPY = re.compile("|".join((_CODE, ADDRESS, _FILE, _BRACES, _PRINTF, _NAMED, _NUMBERED, _IDENTIFIER, _PATH)))
 _EMOJI = (
     "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2190-\u21ff\u2300-\u23ff\u25a0-\u25ff"
     "\u200d\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f\ue000-\uf8ff\ufffc"
@@ -41,6 +58,7 @@ _ORDERED = re.compile(r"%(?!\()(?!\d+\$)\W{0,3}[\d.]*[a-zA-Z@]{1,3}|\{[:!]?[^\w{
 # A word that a placeholder is part of goes with it: "file{n}.txt", "{size}px".
 _LONGEST_WORD = 60
 _WORD_BEFORE = re.compile(rf"\w[\w./-]{{0,{_LONGEST_WORD - 1}}}$")
+_GENITIVE = re.compile(r"['\u2019]s(?!\w)")
 _WORD_AFTER = re.compile(rf"(?:[./-]?\w){{1,{_LONGEST_WORD}}}")
 
 
@@ -109,6 +127,8 @@ def _candidates(text: str, tags: bool) -> Iterator[Protected]:
             start -= len(before[0])
         if after and not match[0].endswith("`"):
             end = after.end()
+        if genitive := _GENITIVE.match(text, end):
+            end = genitive.end()
         yield Protected("copy", start, end, _ORDERED.fullmatch(match[0]) is not None)
     for match in _POINT.finditer(text):
         yield Protected("point", *match.span())

@@ -45,6 +45,7 @@ def token_offsets(text: str, pieces: Sequence[str]) -> list[Range]:
     return found
 
 
+LONGEST_ENDING = 2
 _LETTER = re.compile(r"\w")
 _LETTERS = re.compile(r"\w+")
 
@@ -254,12 +255,14 @@ def _after_space(text: str) -> list[int]:
 
 
 def _standing(name: str, target: str) -> Iterator[Range]:
-    """Where a name begins a word of the translation."""
+    """Where a name begins a word of the translation, with the ending that it was given there ("Toms")."""
     at = target.find(name) if name else -1
     while at >= 0:
         if not at or not _LETTER.match(target, at - 1):
-            yield at, at + len(name)
-            at += len(name) - 1
+            ending = _LETTERS.match(target, at + len(name))
+            end = ending.end() if ending and len(ending[0]) <= LONGEST_ENDING else at + len(name)
+            yield at, end
+            at = end - 1
         at = target.find(name, at + 1)
 
 

@@ -14,7 +14,7 @@ from server.engines.rows import Translated, TranslationRow
 from server.errors import Overloaded, ServerError, TooLarge
 from server.tasks.offload import ITEM_CHARACTERS, offload, size_of
 from server.tasks.results import Done, Flag, Translation, Usage
-from server.tasks.text.language import effort
+from server.tasks.text.language import effort, is_foreign
 from server.tasks.translation.document import Document
 from server.tasks.translation.glossary import Term
 from server.tasks.translation.marks import Marked
@@ -41,6 +41,8 @@ class Leg:
 
     source: str
     target: str
+    model: str
+    """Its id."""
     rows: Rows
     """Of the model: its rows and its line."""
     batcher: Batcher[Any, Any, Any]
@@ -55,6 +57,8 @@ class Text:
     document: Document
     route: tuple[Leg, ...]
     """What it goes through, the target last; empty: it comes back as it is."""
+    flags: tuple[Flag, ...] = ()
+    """What was wrong with it before anything was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,33 @@ class Part:
 
     index: int
     text: str
+    flags: Sequence[Flag] = ()
+    """Of the sentences in it."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is known of the sentences of one text on one leg."""
+
+    tokens: int = 0
+    logprob: float = 0.0
+    accepted: float = 0.0
+    """The sentences' probabilities to be accepted, weighted by their tokens."""
+    is_calibrated: bool = False
+
+    def add(self, tokens: int, logprob: float, confidence: float | None) -> None:
+        """Count a sentence with this mean log-probability."""
+        self.tokens += tokens
+        self.logprob += tokens * logprob
+        self.accepted += tokens * (confidence or 0.0)
+        self.is_calibrated = confidence is not None
+
+    @property
+    def confidence(self) -> float:
+        """Of the text; 1 when nothing was translated."""
+        if not self.tokens:
+            return 1.0
+        return self.accepted / self.tokens if self.is_calibrated else math.exp(self.logprob / self.tokens)
 
 
 @dataclass(slots=True)
@@ -80,6 +111,8 @@ class _Work:
     """A row in the line, and what came of it when it was tried before."""
 
     sentence: _Sentence
+    source: Marked
+    """What the row was made of."""
     row: TranslationRow
     leg: Leg
     hypotheses: list[Marked] | None = None
@@ -94,8 +127,7 @@ class _Work:
     @property
     def size(self) -> int:
         """What it takes to judge what came of the row, and to place what was marked in it, for ``offload``."""
-        source = self.sentence.hypotheses[0]
-        return (effort([source.text]) + ITEM_CHARACTERS * len(source.nodes)) * self.row.hypotheses
+        return (effort([self.source.text]) + ITEM_CHARACTERS * len(self.source.nodes)) * self.row.hypotheses
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +163,7 @@ class TranslationProgress:
         self._retries: list[_Work] = []
         self._queued: list[_Queued] = []
         self._sent = [-1] * len(texts)
-        self._logprobs = [[(0.0, 0)] * len(text.route) for text in texts]
+        self._tallies = [[_Tally() for _ in text.route] for text in texts]
         self._prompt_tokens = 0
         self._completion_tokens = 0
         self._timings: list[Timing] = []
@@ -175,8 +207,15 @@ class TranslationProgress:
                 leg = text.route[self._leg]
                 beams = self._options.beam_size
                 for sentence in sentences:
-                    row = leg.rows.row(sentence.hypotheses[0], leg.source, leg.target, wanted, beams)
-                    self._work.append(_Work(sentence, row, leg))
+                    if sentence.ready:
+                        continue
+                    if not leg.rows.spelling.reads(sentence.hypotheses[0].text):
+                        sentence.flags += ("unsupported_language",)
+                        sentence.ready = True
+                        continue
+                    source = leg.rows.prepared(sentence.hypotheses[0], leg.source)
+                    row = leg.rows.row(source, leg.source, leg.target, wanted, beams)
+                    self._work.append(_Work(sentence, source, row, leg))
 
     async def __aiter__(self) -> AsyncIterator[Part]:
         """Yield parts as they are ready.
@@ -261,26 +300,39 @@ class TranslationProgress:
         if not work.is_retry:
             self._prompt_tokens += len(work.row.source)
         self._completion_tokens += sum(len(hypothesis.tokens) for hypothesis in result.hypotheses)
-        source = work.sentence.hypotheses[0]
         leg = work.leg
-        made = [leg.rows.candidate(source, work.row, each, leg.target) for each in result.hypotheses]
+        made = [leg.rows.candidate(work.source, work.row, each, leg.source, leg.target) for each in result.hypotheses]
         was_retry = work.is_retry
         if not was_retry or len(made[0].flags) < len(work.flags):
             best = result.hypotheses[0]
             work.hypotheses = [candidate.sentence for candidate in made]
             work.flags, work.logprob, work.tokens = made[0].flags, best.mean_logprob, len(best.tokens)
         if work.flags and not was_retry:
-            work.row = leg.rows.again(work.row)
+            work.row = leg.rows.again(self._row_again(work, made[0].sentence))
             self._retries.append(work)
         else:
             self._settle(work)
 
+    @staticmethod
+    def _row_again(work: _Work, made: Marked) -> TranslationRow:
+        """The row of a second try: with what came out changed held back."""
+        leg, row = work.leg, work.row
+        if "altered" not in work.flags:
+            return row
+        work.source = leg.rows.stronger(work.source, made, leg.source, leg.target)
+        return leg.rows.row(work.source, leg.source, leg.target, row.hypotheses, row.beam_size)
+
     def _settle(self, work: _Work) -> None:
         """Nothing better will come of this leg."""
         sentence = work.sentence
-        of_legs = self._logprobs[sentence.text]
-        total, count = of_legs[self._leg]
-        of_legs[self._leg] = total + work.logprob * work.tokens, count + work.tokens
+        confidence = work.leg.rows.confidence(work.logprob) if work.tokens else None
+        if work.leg.rows.is_doubtful(confidence):
+            if not self._leg and is_foreign(sentence.hypotheses[0].text, work.leg.rows.languages):
+                sentence.flags += ("unsupported_language",)
+                sentence.ready = True
+                return
+            sentence.flags += ("low_confidence",)
+        self._tallies[sentence.text][self._leg].add(work.tokens, work.logprob, confidence)
         sentence.hypotheses = work.hypotheses or sentence.hypotheses
         sentence.flags += work.flags
         sentence.ready = self._leg == len(self._texts[sentence.text].route) - 1
@@ -291,31 +343,38 @@ class TranslationProgress:
         for i in range(len(self._texts)) if only is None else (only,):
             document, sentences = self._texts[i].document, self._sentences[i]
             text = ""
+            flags: Sequence[Flag] = ()
             if self._sent[i] < 0:
                 self._sent[i] = 0
                 text = document.gaps[0]
             while self._sent[i] < len(sentences) and sentences[self._sent[i]].ready:
-                sentence = document.write(sentences[self._sent[i]].hypotheses[0])
-                text += sentence + document.gaps[self._sent[i] + 1]
+                sentence = sentences[self._sent[i]]
+                if text and (flags or sentence.flags):
+                    parts.append(Part(i, text, flags))
+                    text = ""
+                flags = sentence.flags
+                text += document.write(sentence.hypotheses[0]) + document.gaps[self._sent[i] + 1]
                 self._sent[i] += 1
             if text:
-                parts.append(Part(i, text))
+                parts.append(Part(i, text, flags))
         return parts
 
     def _assemble(self, index: int, text: Text) -> Translation:
         sentences = self._sentences[index]
-        legs = self._logprobs[index]
 
         def variant(n: int) -> str:
             return text.document.join([s.hypotheses[min(n, len(s.hypotheses) - 1)] for s in sentences])
 
+        unread = sum(len(each.hypotheses[0].text) for each in sentences if "unsupported_language" in each.flags)
+        read = 0 if text.flags else 1 - unread / max(1, sum(len(each.hypotheses[0].text) for each in sentences))
         return Translation(
             text=variant(0),
             source=text.source,
             target=self._target,
             detected=text.detected,
-            confidence=math.exp(sum(total / count for total, count in legs if count)),
+            confidence=read * math.prod(leg.confidence for leg in self._tallies[index]),
             alternatives=[variant(n) for n in range(1, 1 + self._options.alternatives)] if sentences else [],
             pivot=text.route[0].target if len(text.route) > 1 else None,
-            flags=sorted({flag for sentence in sentences for flag in sentence.flags}),
+            via=[leg.model for leg in text.route],
+            flags=sorted({*text.flags, *(flag for sentence in sentences for flag in sentence.flags)}),
         )

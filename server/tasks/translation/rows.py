@@ -3,7 +3,8 @@
 Knows the model's tokenizer and family, nothing of requests or lines.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 
@@ -12,13 +13,20 @@ from models.tokenizers import Tokenizer
 from server.engines.rows import Hypothesis, TranslationRow
 from server.errors import InputTooLong, InvalidValue
 from server.tasks.results import Flag
-from server.tasks.translation.marks import Marked
+from server.tasks.text.language import looks_like
+from server.tasks.translation.exact import difference, has_items, items_of, together
+from server.tasks.translation.marks import STAND_INS, Marked, Stretch, hold_back, walk
 from server.tasks.translation.placing import Link, Range, place, token_offsets
 from server.tasks.translation.quality import judge, kept_of_loops
+from server.tasks.translation.spelling import Spelling
 
 LENGTH_STEPS = (32, 64, 128, 256, 512, 1024)
 """The limits on a target's length. A call has one limit for all its rows: a few steps let rows share calls,
 and a row's own limit never depends on its batch mates."""
+
+SHORT_WORDS, SHORT_CHARACTERS = 2, 60
+"""Texts of so few words are flagged when they come back as they were."""
+_WORDS = re.compile(r"[^\W\d_]+")
 
 RETRY_BEAM_SIZE = 5
 RETRY_PENALTY = 1.2
@@ -41,12 +49,26 @@ class Rows:
         self._tokenizer = tokenizer
         self._family = family
         self._section = section
+        self.languages = section.languages
+        self.spelling = Spelling(tokenizer)
         self.limit_tokens = limit_tokens
         """The most tokens of a row that the model reads."""
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has."""
         return len(self._encode(text))
+
+    def prepared(self, sentence: Marked, language: str) -> Marked:
+        """The sentence as the model gets it: what its tokenizer cannot spell is held back, and so is what has an
+        element of its own and no word in it, as a telephone number in a link.
+        """
+        held = self.spelling.held(sentence)
+        pairs = {(node.start, node.end) for node in walk(held.nodes) if node.kind == "pair"}
+        if not pairs or not has_items(held.text):
+            return held
+        items = items_of(held.text, language)
+        own = [span for span in together(held.text, items, items, _borders(held)) if span in pairs]
+        return hold_back(held, [Stretch(*span, "copy") for span in own])
 
     def row(
         self, sentence: Marked, source: str, target: str, hypotheses: int, beam_size: int | None = None
@@ -68,8 +90,18 @@ class Rows:
             target_prefix=self._family.target_prefix(self._section, target),
             beam_size=max(self._section.beam_size if beam_size is None else beam_size, hypotheses),
             hypotheses=hypotheses,
-            alignment=bool(sentence.nodes),
+            alignment=bool(sentence.nodes) or has_items(sentence.text),
         )
+
+    def confidence(self, mean_logprob: float) -> float | None:
+        """The probability that a reader accepts a sentence; None where the manifest does not say."""
+        curve = self._section.confidence
+        return None if curve is None else curve.of(mean_logprob)
+
+    def is_doubtful(self, confidence: float | None) -> bool:
+        """Whether so little of it is to be flagged."""
+        curve = self._section.confidence
+        return curve is not None and confidence is not None and confidence < curve.low
 
     @staticmethod
     def again(row: TranslationRow) -> TranslationRow:
@@ -81,20 +113,59 @@ class Rows:
             no_repeat_ngram=RETRY_NGRAM,
         )
 
-    def candidate(self, source: Marked, row: TranslationRow, hypothesis: Hypothesis, language: str) -> Candidate:
-        """The sentence of a hypothesis, with runaway repetition cut."""
+    @staticmethod
+    def stronger(source: Marked, made: Marked, language: str, target: str) -> Marked:
+        """The source of a sentence that did not come through exactly, with what changed held back."""
+        items = items_of(source.text, language)
+        missing = difference(source.text, language, made.text, target).missing or items
+        stretches = together(source.text, items, missing, _borders(source))
+        has_digits = [any(map(str.isalnum, source.text[start:end])) for start, end in stretches]
+        kinds = ["copy" if each else "point" for each in has_digits]
+        return hold_back(source, [Stretch(*span, kind) for span, kind in zip(stretches, kinds, strict=True)])  # type: ignore[arg-type]
+
+    def candidate(
+        self, source: Marked, row: TranslationRow, hypothesis: Hypothesis, language: str, target: str
+    ) -> Candidate:
+        """The sentence of a hypothesis in the language ``target``, with runaway repetition cut, and what came out
+        otherwise than it must put right by the alignment, where that is enough.
+        """
         kept = kept_of_loops(hypothesis.tokens, row.source)
         tokens = [hypothesis.tokens[i] for i in kept]
         text = self._tokenizer.decode([self._tokenizer.id(token) for token in tokens]).strip()
+        if is_raised(source.text):
+            text = _changed_but_names(text, str.upper)
         looped = len(kept) < len(hypothesis.tokens)
-        flags = judge(source.text, text, language, self._section.languages, looped=looped)
-        if not source.nodes:
+        flags = judge(source.text, text, target, self._section.languages, looped=looped)
+        if not flags and self._is_left_as_it_was(source.text, text, language, target):
+            flags = ("untranslated",)
+        changed = difference(source.text, language, text, target)
+        if not source.nodes and not changed:
             return Candidate(Marked(text), flags)
         read = dict(self._offsets(source.text, row.source))
         made = self._offsets(text, tokens)
         alignment = [hypothesis.alignment[i] for i in kept] if hypothesis.alignment else []
         links = [Link(span, read[alignment[i]]) for i, span in made if i < len(alignment) and alignment[i] in read]
-        return Candidate(place(source, text, links), flags)
+        placed = place(source, text, links)
+        if not changed:
+            return Candidate(placed, flags)
+        stretches = together(source.text, changed.missing, changed.missing, _borders(source))
+        mended = place(hold_back(source, [Stretch(*span, "term") for span in stretches]), text, links)
+        if not difference(source.render(), language, mended.render(), target, is_mended=True):
+            return Candidate(mended, flags)
+        return Candidate(placed, (*flags, "altered"))
+
+    def _is_left_as_it_was(self, source: str, made: str, language: str, target: str) -> bool:
+        """Whether a word or two came back that are no names: words that the model knows in lower case, too, and that
+        look more like the source's language than like the target's.
+        """
+        if len(source) > SHORT_CHARACTERS:
+            return False
+        words = _WORDS.findall(source)
+        if not 0 < len(words) <= SHORT_WORDS or [*map(str.lower, words)] != [*map(str.lower, _WORDS.findall(made))]:
+            return False
+        if not all(len(self._encode(word.lower())) == 1 for word in words):
+            return False
+        return looks_like(source, language, target) == language
 
     def _offsets(self, text: str, tokens: Sequence[str]) -> list[tuple[int, Range]]:
         """The place of each token that has text, and its range in the text."""
@@ -104,6 +175,40 @@ class Rows:
 
     def _encode(self, text: str) -> list[int]:
         try:
-            return self._tokenizer.encode(text)
+            return self._tokenizer.encode(self.spelling.given(lowered(text) if is_raised(text) else text))
         except ValueError as error:
             raise InvalidValue(str(error), "input") from None
+
+
+def _borders(sentence: Marked) -> list[int]:
+    """Where what stands in a sentence begins and ends."""
+    return sorted({place for node in walk(sentence.nodes) for place in (node.start, node.end)})
+
+
+_NAMES = re.compile(rf"(?<!\w)(?:{'|'.join(STAND_INS)})(?!\w)")
+RAISED_LETTERS = 6
+"""A text of so many letters or more, all of them capitals, is read in lower case: models have seen few such words."""
+
+
+def is_raised(text: str) -> bool:
+    """Whether a sentence of two words or more, its stand-ins aside, is all capitals."""
+    if 3 * sum(map(str.isupper, text)) < len(text):
+        return False
+    words = _WORDS.findall(_NAMES.sub("", text))
+    return len(words) > 1 and sum(map(len, words)) >= RAISED_LETTERS and all(map(str.isupper, words))
+
+
+def lowered(text: str) -> str:
+    """A sentence of capitals as it would be written else; as long as it was."""
+    low = _changed_but_names(text, lambda part: "".join(one if len(one := c.lower()) == 1 else c for c in part))
+    first = next((i for i, c in enumerate(low) if c.isalpha()), 0)
+    return low[:first] + low[first : first + 1].upper() + low[first + 1 :]
+
+
+def _changed_but_names(text: str, change: Callable[[str], str]) -> str:
+    """The text changed, but for the names that stand for what is held back."""
+    parts, at = [], 0
+    for name in _NAMES.finditer(text):
+        parts += [change(text[at : name.start()]), name[0]]
+        at = name.end()
+    return "".join([*parts, change(text[at:])])

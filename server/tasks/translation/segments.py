@@ -21,6 +21,10 @@ _ENTITY_OR_SPACE = re.compile(
     r"&(?:#\d{1,8}(?!\d)|#[xX][0-9a-fA-F]{1,7}(?![0-9a-fA-F])|[a-zA-Z][a-zA-Z0-9]{0,31});?|\s+"
 )
 _TAG_NAME = re.compile(r"</?([^\s/>]+)")
+_LONGEST = 40
+_NUMBER_BEFORE = re.compile(r"\d[\d.,]{0,38}[ \u00a0]?$|\d$")
+_NUMBER_AFTER = re.compile(r"\d[\d.,]{0,38}(?<=\d)|[CF]\b")
+"""What belongs to a sign that was written as an entity: the sum of a currency, the number of a degree."""
 _WORDLIKE = "&<>\"'‘’“”«»‹›–—…-.,;:!?()/"
 """Signs that belong to the sentence, so a model may see them; other signs written as entities are held back."""
 
@@ -63,6 +67,8 @@ class SegmentWriter:
 
     def __init__(self, lines: bool = False) -> None:
         self._lines = lines
+        self._signs: list[int] = []
+        """Where there are signs that were written as entities."""
         self._text: list[str] = []
         self._run = Segment()
 
@@ -83,6 +89,9 @@ class SegmentWriter:
             elif all(sign.isalnum() or sign in _WORDLIKE for sign in means):
                 self._plain(means)
                 self._run.written[-len(means) :] = [match[0], *[""] * (len(means) - 1)]
+            elif len(means) == 1 and means != HELD:
+                self._signs.append(len(self._text))
+                self._add(means, match[0])
             else:
                 self._run.points.add(len(self._text))
                 self._add(HELD, match[0])
@@ -98,8 +107,20 @@ class SegmentWriter:
 
     def finish(self) -> Segment:
         """The run, with its placeholders held back."""
-        self._run.text = "".join(self._text)
-        return hold_protected(self._run, tags=False)
+        self._run.text = text = "".join(self._text)
+        places = [mark.at for mark in self._run.marks]
+        held: list[Protected] = []
+        for at in self._signs:
+            nearest = bisect_right(places, at)
+            low = max(at - _LONGEST, places[nearest - 1] if nearest else 0)
+            after = _NUMBER_AFTER.match(text, at + 1)
+            before = _NUMBER_BEFORE.search(text[low:at]) if after is None or after[0].isalpha() else None
+            start = at - len(before[0]) if before else at
+            end = after.end() if after else at + 1
+            if held and start < held[-1].end:
+                start = held.pop().start
+            held.append(Protected("copy" if end - start > 1 else "point", start, end))
+        return hold_protected(hold(self._run, held), tags=False)
 
     def _plain(self, text: str) -> None:
         self._text += text

@@ -17,7 +17,7 @@ from server.errors import InvalidValue, ModelNotFound
 from server.tasks.model import Model
 from server.tasks.offload import offload, size_of
 from server.tasks.results import Done, Translation
-from server.tasks.text.language import detect, effort, prepare, served_code, tell
+from server.tasks.text.language import detect, effort, is_foreign, prepare, served_code, tell
 from server.tasks.translation.document import build, plain_text, read_segments, untouched
 from server.tasks.translation.glossary import Glossary
 from server.tasks.translation.markup import Rules
@@ -40,7 +40,7 @@ class _Translator:
 
     def leg(self, source: str, target: str) -> Leg:
         """One pass of it."""
-        return Leg(source, target, self.rows, self.model.batcher)
+        return Leg(source, target, self.model.id, self.rows, self.model.batcher)
 
 
 class TranslationTask:
@@ -176,8 +176,12 @@ class TranslationTask:
         runs = read_segments(text, rules)
         detected = None
         if source is None:
-            detected = detect(plain_text(runs), self.languages)
+            plain = plain_text(runs)
+            detected = detect(plain, self.languages)
             source = detected[0] if detected else UNKNOWN
+            is_read = any(each.rows.spelling.reads(plain) for each in self._translators)
+            if not is_read or is_foreign(plain, self.languages):
+                return Text(UNKNOWN, None, untouched(text), (), ("unsupported_language",))
         route = self._route(source, target)
         if not route:
             return Text(source, detected, untouched(text), ())

@@ -159,7 +159,7 @@ def test_things_go_where_their_words_went() -> None:
     said = "Toms rotes Haus jetzt"
     words = [((0, 4), (17, 20)), ((5, 10), (4, 7)), ((11, 15), (8, 13)), ((16, 21), (21, 24))]
     made = place(sentence, said, [Link(*spans) for spans in words])
-    assert made.render() == "{name}s 😀 <b>rotes</b> Haus jetzt"
+    assert made.render() == "{name} 😀 <b>rotes</b> Haus jetzt"
 
 
 def test_placeholders_without_a_name_keep_their_order() -> None:

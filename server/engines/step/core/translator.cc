@@ -41,10 +41,11 @@ Sentences::Sentences(const Translator& translator)
 }
 
 int Sentences::open(std::vector<std::int32_t> source, std::vector<std::int32_t> shortlist, Decoding decoding) {
-  const auto known = [&](std::int32_t id) { return id >= 0 && id < shape_.vocabulary; };
+  const auto below = [](int size) { return [size](std::int32_t id) { return id >= 0 && id < size; }; };
+  const auto known = below(shape_.vocabulary);
   const auto all_known = [&](const auto& ids) { return std::all_of(ids.begin(), ids.end(), known); };
-  if (!all_known(source) || !all_known(shortlist) || !all_known(decoding.prefix) || !known(decoding.end) ||
-      !(decoding.start == -1 || known(decoding.start)))
+  if (!std::all_of(source.begin(), source.end(), below(shape_.source_vocabulary)) || !all_known(shortlist) ||
+      !all_known(decoding.prefix) || !known(decoding.end) || !(decoding.start == -1 || known(decoding.start)))
     throw std::invalid_argument("an id is not in the vocabulary");
   if (source.empty() || static_cast<int>(source.size()) > shape_.positions)
     throw std::invalid_argument("a source has 1 to " + std::to_string(shape_.positions) + " tokens");

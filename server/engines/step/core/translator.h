@@ -40,7 +40,8 @@ class Sentences {
   // The translator must outlive it.
   explicit Sentences(const Translator& translator);
 
-  // Adds a sentence; its number. `shortlist`, when not empty, has the only tokens that may come, ascending, the end
+  // Adds a sentence; its number. Ids of `source` are of the source's vocabulary, all others of the target's.
+  // `shortlist`, when not empty, has the only tokens that may come, ascending, the end
   // among them. Throws std::invalid_argument for ids out of the vocabulary and for what exceeds the model's positions.
   int open(std::vector<std::int32_t> source, std::vector<std::int32_t> shortlist, Decoding decoding);
   // Forgets a sentence.

@@ -34,6 +34,7 @@ nb::list step(Sentences& sentences) {
 nb::dict inspect(const std::string& path, const Config& config) {
   const auto shape = hearth::step::read_translator(hearth::step::ModelFile(path), config);
   nb::dict facts;
+  facts["source_vocabulary"] = shape.source_vocabulary;
   facts["vocabulary"] = shape.vocabulary;
   facts["positions"] = shape.positions;
   facts["zero_start"] = shape.zero_start;

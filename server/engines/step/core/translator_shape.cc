@@ -65,10 +65,11 @@ TranslatorShape read_translator(const ModelFile& file, const Config& config) {
   Reader in(file);
   TranslatorShape a{};
   const auto& table = in.need("encoder/embeddings_0/weight", 2);
-  a.vocabulary = static_cast<int>(table.shape[0]);
+  a.source_vocabulary = static_cast<int>(table.shape[0]);
+  a.vocabulary = static_cast<int>(in.need("decoder/embeddings/weight", 2).shape[0]);
   a.width = static_cast<int>(table.shape[1]);
   check(a.width % kPanel == 0 && a.width <= kMostWidth, "its rows have " + std::to_string(a.width) + " numbers");
-  in.matrix("encoder/embeddings_0", a.vocabulary, a.width);
+  in.matrix("encoder/embeddings_0", a.source_vocabulary, a.width);
   in.matrix("decoder/embeddings", a.vocabulary, a.width);
   in.linear("decoder/projection", a.vocabulary, a.width);
   a.heads = both(in, "num_heads", 8);

@@ -12,7 +12,8 @@
 namespace hearth::step {
 
 struct TranslatorShape {
-  int width, heads, head_dim, inner, vocabulary;
+  int width, heads, head_dim, inner;
+  int source_vocabulary, vocabulary;  // what is read, and what is written: alike where both languages share one
   int encoder_layers, decoder_layers;
   bool recurrent;       // SSRU in the place of the decoder's self-attention
   bool pre_norm;        // norms before each half of a layer, and one at the end; otherwise behind each half
