@@ -128,7 +128,9 @@ def load_family(card: ModelCard) -> ModuleType:
     Raises:
         ManifestError: there is no such family.
     """
-    name = f"models.families.{card.family.replace('-', '_')}"
+    # Older manifests name a way of calling tools here, as `hub-hermes`; by now the template says it.
+    family = "hub" if card.family.startswith("hub-") else card.family
+    name = f"models.families.{family.replace('-', '_')}"
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What a decoder's repository says of conversations: its template, the tokens that end a turn, how it calls tools."""
+"""What a decoder's repository says of conversations: its template, the tokens that end a turn, how to sample."""
 
 import re
 from pathlib import Path
@@ -30,8 +30,7 @@ def chat_template(source: Source) -> str | None:
     found = _found(source)
     if found is None:
         return None
-    # A tag of transformers' own that marks what to train on: it writes nothing.
-    text = _GENERATION.sub(lambda m: "{%" + m[1] + (" endif " if m[2] else " if true ") + m[3] + "%}", found)
+    text = readable(found)
     try:
         ImmutableSandboxedEnvironment(extensions=[loopcontrols]).parse(text)
     except jinja2.TemplateSyntaxError as error:
@@ -39,15 +38,9 @@ def chat_template(source: Source) -> str | None:
     return text
 
 
-def family_of(template: str | None) -> str:
-    """The family that knows how a model with this template writes tool calls; ``hub`` where none does."""
-    if template is None:
-        return "hub"
-    if "<tool_call>" in template and "<function=" not in template and "arguments" in template:
-        return "hub-hermes"
-    if "ipython" in template and '"parameters"' in template:
-        return "hub-llama3"
-    return "hub"
+def readable(template: str) -> str:
+    """A template without the tag of transformers' own that marks what to train on: it writes nothing."""
+    return _GENERATION.sub(lambda m: "{%" + m[1] + (" endif " if m[2] else " if true ") + m[3] + "%}", template)
 
 
 def generation_spec(source: Source, tokens: Tokens, template: str | None, folder: Path) -> GenerationSpec:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from server.api.deps import RecordDep, RegistryDep
 from server.api.request import JsonRoute
+from server.api.schemas.messages import written
 from server.api.schemas.tokens import (
     DetokenizeRequest,
     DetokenizeResponse,
@@ -53,8 +54,8 @@ def _ids(body: TokenizeRequest, model: Model, registry: ModelRegistry) -> list[i
     tokenizer, card = model.tokenizer, model.card
     if body.messages is not None:
         tools = [tool.model_dump(exclude_none=True) for tool in body.tools] if body.tools else None
-        messages = [message.model_dump(exclude_none=True) for message in body.messages]
-        return registry.generator(card.id).chat_prompt(messages, tools)
+        messages = [written(message) for message in body.messages]
+        return registry.generator(card.id).chat_prompt(messages, tools).ids
     text = body.prompt or ""
     try:
         if not body.add_special_tokens:

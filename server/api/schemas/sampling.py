@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from server.api.schemas.base import MAX_ID, RequestBody, invalid
-from server.api.schemas.inert import HINTS, ROUTING, SAMPLERS, STREAM, TEMPLATE, THINKING
+from server.api.schemas.inert import HINTS, ROUTING, SAMPLERS, STREAM, TEMPLATE, THINKING, THOUGHTS
 
 MAX_STOPS = 16
 """Four are OpenAI's limit; other local servers have none, and completions of code come with a dozen."""
@@ -31,7 +31,7 @@ class StreamOptions(RequestBody):
 class SamplingBody(RequestBody):
     """How tokens are chosen and when a completion ends."""
 
-    inert: ClassVar = {**HINTS, **THINKING, **TEMPLATE, **SAMPLERS, **ROUTING}
+    inert: ClassVar = {**HINTS, **THINKING, **THOUGHTS, **TEMPLATE, **SAMPLERS, **ROUTING}
 
     temperature: float = Field(
         1.0, ge=0, le=2, description="Randomness; 0 always takes the likeliest token.", examples=[0.7]
