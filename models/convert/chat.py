@@ -1,6 +1,7 @@
 """What a decoder's repository says of conversations: its template, the tokens that end a turn, how to sample."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from models.cards import GenerationSpec
+from models.cards import SAMPLING, GenerationSpec
 from models.convert.contract import CannotConvert
 from models.convert.fill import fill_spec
 from models.convert.source import Source
@@ -60,7 +61,22 @@ def generation_spec(source: Source, tokens: Tokens, template: str | None, folder
         bos_token=tokens.begins_with,
         variables=dict(tokens.specials),
         fill=fill_spec(tokens),
+        sampling=recommended(source.generation_config),
     )
+
+
+def recommended(config: Mapping[str, Any]) -> dict[str, float]:
+    """How a ``generation_config.json`` recommends to choose tokens: what is not sensible is left out."""
+    if config.get("do_sample") is False:  # the rest is what transformers wrote beside it
+        return {}
+    found = {}
+    for name, (least, most) in SAMPLING.items():
+        value = config.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
+            found[name] = int(value) if name == "top_k" else value
+    if found.get("top_p") == 0:
+        del found["top_p"]
+    return found
 
 
 def stop_tokens(source: Source, tokens: Tokens, template: str | None) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ async def create_chat_completion(
     )
     deltas = await task.chat(
         messages,
-        possible(options, task.thinks, record),
+        task.effective(possible(options, task.thinks, record)),
         tools,
         call_required=body.choice().required,
         several_calls=body.parallel_tool_calls,

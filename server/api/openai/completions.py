@@ -39,7 +39,7 @@ async def create_completion(
         prompts = await task.gap_prompts(body.texts, body.suffix)
     else:
         prompts = await task.text_prompts(body.prompts)
-    options = await offload(body.options, record.body_bytes, SMALL_BYTES)
+    options = task.effective(await offload(body.options, record.body_bytes, SMALL_BYTES))
     deltas = task.begin(prompts, options, "prompt", fills=bool(body.suffix))
     answer = _Answers(body, task, _echoes(body, task, registry))
     if body.stream:

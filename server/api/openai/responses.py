@@ -29,6 +29,7 @@ from server.api.schemas.response_items import (
 )
 from server.api.schemas.responses import ResponseRequest
 from server.errors import ServerError
+from server.tasks.generation.options import GenerationOptions
 from server.tasks.logprobs import TokenText
 from server.tasks.offload import SMALL_BYTES, offload
 from server.tasks.results import Delta, ToolCall, Usage
@@ -37,7 +38,7 @@ from server.tasks.results import Delta, ToolCall, Usage
 class Answer:
     """Writes the response of a request and its items."""
 
-    def __init__(self, body: ResponseRequest, model: str) -> None:
+    def __init__(self, body: ResponseRequest, model: str, options: GenerationOptions) -> None:
         self._body = body
         self._message_id = new_id("msg_")
         self._thought_id = new_id("rs_")
@@ -47,8 +48,8 @@ class Answer:
             model=model,
             instructions=body.instructions,
             max_output_tokens=body.max_output_tokens,
-            temperature=body.temperature,
-            top_p=body.top_p,
+            temperature=options.temperature,
+            top_p=options.top_p,
             top_logprobs=body.top_logprobs,
             tools=[{"parameters": None, "strict": None, **tool.model_dump()} for tool in body.tools],
             tool_choice=body.tool_choice,
@@ -278,14 +279,15 @@ async def create_response(
         messages, options, tools = await offload(
             lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
         )
+        options = task.effective(possible(options, task.thinks, record))
         deltas = await task.chat(
             messages,
-            possible(options, task.thinks, record),
+            options,
             tools,
             call_required=body.choice().required,
             several_calls=body.parallel_tool_calls,
         )
-    answer = Answer(body, body.model or task.card.id)
+    answer = Answer(body, body.model or task.card.id, options)
     if body.stream:
         # The last event says how it ended; OpenAI sends no [DONE] here.
         return await sse.begin(Events(answer).stream(deltas, record), record, settings.request_timeout_s, end=b"")

@@ -93,8 +93,6 @@ SAMPLERS: Table = {
     "logit_bias": ([],),
     "seed": (-1,),
     "stop": ([],),
-    "top_k": (-1,),
-    "repeat_penalty": (1,),
     "typical_p": (1,),
     "typical": (1,),
     "tfs_z": (1,),

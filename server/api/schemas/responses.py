@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from models.cards import SAMPLING
 from server.api.schemas import base
 from server.api.schemas.base import ModelName, RequestBody, invalid, refuse, screen
 from server.api.schemas.inert import STREAM, THINKING
@@ -198,6 +199,7 @@ class ResponseRequest(ThinkingBody):
             max_tokens=self.max_output_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
+            left=frozenset(SAMPLING) - self.model_fields_set,
             logprobs=self.top_logprobs if self.logprobs else None,
             grammar=self.text_options.form(),
             thinking_budget=self.budget(),

@@ -1,9 +1,10 @@
 """The parameters of generation that chat and completions share."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from models.cards import SAMPLING
 from server.api.schemas.base import MAX_ID, RequestBody, invalid
 from server.api.schemas.inert import HINTS, ROUTING, SAMPLERS, STREAM, TEMPLATE, THINKING, THOUGHTS
 
@@ -40,7 +41,7 @@ class SamplingBody(RequestBody):
         1.0, gt=0, le=1, description="Choose among the likeliest tokens that make up this probability.", examples=[0.9]
     )
     top_k: int = Field(
-        0, ge=0, le=MAX_ID, description="Choose among so many of the likeliest tokens; 0: all (an extension).",
+        0, ge=-1, le=MAX_ID, description="Choose among so many of the likeliest tokens; 0 or -1: all (an extension).",
         examples=[40],
     )  # fmt: skip
     min_p: float = Field(
@@ -51,6 +52,9 @@ class SamplingBody(RequestBody):
         1.0, ge=0.01, le=10, description="Above 1: tokens that occurred already are less likely (an extension).",
         examples=[1.1],
     )  # fmt: skip
+    repeat_penalty: float | None = Field(
+        None, ge=0.01, le=10, description="llama.cpp's name of `repetition_penalty`.", examples=[1.1]
+    )
     presence_penalty: float = Field(
         0.0, ge=-2, le=2, description="Subtracted once from the logits of tokens made already.", examples=[0.5]
     )
@@ -95,6 +99,18 @@ class SamplingBody(RequestBody):
                 raise invalid("logit_bias", "the keys must be token ids, as strings of digits")
         return {int(key): value for key, value in self.logit_bias.items()}
 
+    def sampling(self) -> dict[str, Any]:
+        """How tokens are chosen, as options name it, and what of it the request leaves to the model."""
+        said = set(self.model_fields_set) | ({"repetition_penalty"} if self.repeat_penalty is not None else set())
+        return {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "top_k": max(0, self.top_k),
+            "min_p": self.min_p,
+            "repetition_penalty": self.repetition_penalty if self.repeat_penalty is None else self.repeat_penalty,
+            "left": frozenset(SAMPLING) - said,
+        }
+
     def check_sampling(self) -> None:
         """Check what one field alone cannot.
 
@@ -102,5 +118,7 @@ class SamplingBody(RequestBody):
             PydanticCustomError: fields do not go together.
         """
         self.bias()
+        if self.repeat_penalty is not None and self.repetition_penalty not in (1.0, self.repeat_penalty):
+            raise invalid("repeat_penalty", "differs from repetition_penalty; send one of them")
         if self.stream_options is not None and not self.stream:
             raise invalid("stream_options", "only goes with 'stream': true")

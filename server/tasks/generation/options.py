@@ -1,6 +1,6 @@
 """What a client may ask of a generator, checked and named as on the wire."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,9 +53,18 @@ class GenerationOptions:
     thinking_budget: int | None = None
     """At most so many tokens of thought, which is closed then; 0: none."""
     reasoning: Reasoning = Reasoning()
+    left: frozenset[str] = frozenset()
+    """Parameters of sampling that the request says nothing of: the model's makers may have recommended values."""
 
     def asked(self) -> set[str]:
         """Names of the parameters that differ from their defaults, as engines' ``honours`` name them."""
         default = GenerationOptions()
         names = {name for name in self.__slots__ if getattr(self, name) != getattr(default, name)}
-        return names - {"max_tokens", "n", "reasoning"}
+        return names - {"max_tokens", "n", "reasoning", "left"}
+
+
+def recommendations(sampling: Mapping[str, float], honours: Collection[str]) -> dict[str, Any]:
+    """What a model's makers recommend, as far as its engine can follow it."""
+    return {
+        name: int(value) if name == "top_k" else float(value) for name, value in sampling.items() if name in honours
+    }

@@ -18,7 +18,7 @@ from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.completion import GenerationStream
 from server.tasks.generation.conversation import ChatPrompt, Conversation
 from server.tasks.generation.fill import Filling
-from server.tasks.generation.options import ON_THE_WIRE, GenerationOptions
+from server.tasks.generation.options import ON_THE_WIRE, GenerationOptions, recommendations
 from server.tasks.logprobs import TokenLogprobs, TokenTexts
 from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_CHARACTERS, offload, size_of
@@ -51,6 +51,16 @@ class Generation:
     def card(self) -> ModelCard:
         """The model's card."""
         return self._model.card
+
+    def effective(self, options: GenerationOptions) -> GenerationOptions:
+        """The options with what the model's makers recommend, where the request says nothing.
+
+        A recommendation that the engine cannot follow exactly is left out: nobody asked for it.
+        """
+        section = self.card.generation
+        known = recommendations(section.sampling, self._model.engine.honours) if section is not None else {}
+        named = {name: value for name, value in known.items() if name in options.left}
+        return replace(options, left=frozenset(), **named)
 
     @property
     def thinks(self) -> bool:

@@ -56,6 +56,10 @@ class ChatTranslation:
         """The model's card."""
         return self._task.card
 
+    def effective(self, options: GenerationOptions) -> GenerationOptions:
+        """The options as they are: a translator recommends nothing."""
+        return options
+
     @property
     def thinks(self) -> bool:
         """Never."""
