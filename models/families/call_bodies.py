@@ -19,6 +19,7 @@ ID, NUMBER = "\uf8f1", "\uf8f2"
 _FILLED = {ID: rf"[\w.:{ID}-]{{1,64}}", NUMBER: r"\d{1,4}"}
 FILLED = re.compile(f"([{ID}{NUMBER}])")
 _BLANKS = re.compile(r"\s+")
+_SIGN = re.compile(r"([^\w ])")
 _ID_SCHEMA = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"}
 _NAME = re.compile(r"[^\s<>\"'=:(){}\[\]|,]{1,200}")
 """Of an argument that can be read back."""
@@ -71,10 +72,6 @@ class Writer:
     def begins_special(self, text: str) -> bool:
         """Whether a special token comes first."""
         return self._split.match(text) is not None
-
-    def in_text(self, text: str) -> dict[int, str]:
-        """The special tokens in a text, by id."""
-        return {self._ids[token]: token for token in self._split.findall(text)}
 
     def _of(self, part: str) -> list[str]:
         if part in _FILLED:
@@ -307,7 +304,7 @@ class SpelledBody:
 
 def escaped(text: str) -> str:
     """A text as a part of a pattern of llguidance's."""
-    return re.sub(r"([^\w ])", lambda match: f"\\x{{{ord(match[1]):x}}}", text)
+    return _SIGN.sub(lambda match: f"\\x{{{ord(match[1]):x}}}", text)
 
 
 def _quoted(text: str) -> str:

@@ -37,6 +37,9 @@ _OTHERS: Mapping[str, Any] = {
     "object": {"innermark": 73519, "deep": [False]},
 }
 _TAG = "<|python_tag|>"
+_NUMBER = re.compile(r"(?<=\W)\d+(?=\W)")
+_LAST_NUMBER = re.compile(r"(?<!\d)\d++(?=\D*$)")
+_VALUE = re.compile(r"[\[{]|(?<![A-Za-z])[tTfFnN]")
 _ENDS_IN_TOKEN = re.compile(r"<[^<>\s]*$")
 
 
@@ -154,7 +157,7 @@ def _body(one: str) -> JsonBody | NamedBody | None:
     after = at + len(_FIRST)
     brace = one.find("{", after)
     if brace >= 0 and (found := _object_at(one, brace)) is not None and found[0] == _ARGUMENTS:
-        return NamedBody(re.sub(r"(?<=\W)\d+(?=\W)", NUMBER, one[after:brace], count=1))
+        return NamedBody(_NUMBER.sub(NUMBER, one[after:brace], count=1))
     return None
 
 
@@ -238,7 +241,7 @@ def _around(calls: _Calls, value: Any) -> tuple[str, str]:
         before, mark, after = rest.partition(written)
         if mark:
             return before, after
-    for found in re.finditer(r"[\[{]|(?<![A-Za-z])[tTfFnN]", rest):
+    for found in _VALUE.finditer(rest):
         try:
             read, end = read_value(rest, found.start())
         except NoValue:
@@ -275,7 +278,7 @@ def _require_read_back(form: CallForm, calls: _Calls) -> None:
 
 def _counted(begin: str, between: str) -> tuple[str, str]:
     """The texts before the first and the second call, with a mark where they count."""
-    first, second = re.search(r"\d+(?=\D*$)", begin), re.search(r"\d+(?=\D*$)", between)
+    first, second = _LAST_NUMBER.search(begin), _LAST_NUMBER.search(between)
     if first and second and int(second[0]) == int(first[0]) + 1 and begin[first.end() :] == between[second.end() :]:
         begin = begin[: first.start()] + NUMBER + begin[first.end() :]
         between = between[: second.start()] + NUMBER + between[second.end() :]

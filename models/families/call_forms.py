@@ -56,8 +56,7 @@ class CallForm:
 
     def shown(self, special_tokens: Mapping[str, int]) -> dict[int, str]:
         """The special tokens of the form, by id: they have to be written out for the reader."""
-        writer = Writer(special_tokens)
-        return {id: token for text in self.texts for id, token in writer.in_text(text).items()}
+        return {id: token for token, id in special_tokens.items() if any(token in text for text in self.texts)}
 
     def parse(self, text: str, tools: Sequence[Signature] = (), *, cut: bool = False) -> list[Call] | None:
         """The calls of a completion from the first on; None where the text is not all calls.
@@ -126,7 +125,7 @@ class CallForm:
         Raises:
             ValueError: the arguments of a tool cannot be written in this form.
         """
-        writer = Writer(special_tokens)
+        writer = Writer({token: id for id, token in self.shown(special_tokens).items()})
         names = [f"f{i}" for i in range(len(tools))]
         one = f"({' | '.join(names)})"
         between = self.between if several and self.between is not None else None

@@ -11,7 +11,8 @@ DEEPEST = 64
 _WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 _SCALAR = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[A-Za-z]+")
 _BARE_KEY = re.compile(r"[^\s:,{}\[\]\"']+")
-_QUOTED = {quote: re.compile(rf"{quote}((?:[^{quote}\\]|\\.)*){quote}", re.DOTALL) for quote in "\"'"}
+_DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_SINGLE = re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -40,8 +41,8 @@ def read_value(text: str, at: int, quote: str = "", depth: int = 0) -> tuple[Any
             raise NoValue
         return text[at + len(quote) : end], end + len(quote)
     first = text[at : at + 1]
-    if first in _QUOTED and first:
-        found = _QUOTED[first].match(text, at)
+    if first in ('"', "'"):
+        found = _DOUBLE.match(text, at) if first == '"' else _SINGLE.match(text, at)
         if found is None:
             raise NoValue
         return _unescaped(found[1]), found.end()

@@ -43,8 +43,10 @@ RESERVED = frozenset({"messages", "tools", "add_generation_prompt", "bos_token",
 _ASKED, _THOUGHT, _ANSWER = "Zqaskedmark", "Zqthoughtmark", "Zqanswermark"
 _USER = {"role": "user", "content": _ASKED}
 _TAG = r"(?:<[^<>\s]{2,40}>|\[/?[A-Z_]{2,30}\])"
-_LAST_TAG = re.compile(rf"{_TAG}\s*$")
-_OPENING = re.compile(r"<(\|?)([\w:]*(?:think|THINKING)[\w:]*)(\|?)>")
+_TAGS = re.compile(_TAG)
+_LAST_TAG = re.compile(rf"({_TAG})\s*$")
+_FIRST_TAG = re.compile(rf"\s*({_TAG})")
+_OPENING = re.compile(r"<(\|?)([\w:]{0,20}(?:think|THINKING)[\w:]{0,20})(\|?)>")
 _MEANS_THOUGHT = re.compile("think|thought|reason|inner", re.IGNORECASE)
 
 
@@ -195,9 +197,9 @@ def _of_messages(write: Write, variables: Mapping[str, Any]) -> tuple[str | None
         begin = _LAST_TAG.search(before.rpartition(_ASKED)[2])
         marks = None
         if answered and begin is not None and close.strip() and _MEANS_THOUGHT.search(begin[0] + close):
-            end = re.match(rf"\s*({_TAG})", close)
+            end = _FIRST_TAG.match(close)
             if end is not None and _MEANS_THOUGHT.search(begin[0]):
-                marks = Marks(begin[0].strip(), end[1], close)
+                marks = Marks(begin[1], end[1], close)
         return key, marks
     return None, None
 
@@ -208,9 +210,9 @@ def _of_prompts(on: str, off: str) -> Marks | None:
     common = common_prefix(on_end, off_end)
     if off_end == common:
         on_end, off_end = off_end, on_end
-    opened = re.search(rf"({_TAG})\s*$", on_end)
+    opened = _LAST_TAG.search(on_end)
     rest = off_end[len(common) :]
-    tags = list(re.finditer(_TAG, rest))
+    tags = list(_TAGS.finditer(rest))
     if not tags or not _MEANS_THOUGHT.search(rest):
         return None
     close = rest[tags[-1].start() :]
