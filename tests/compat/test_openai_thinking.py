@@ -1,6 +1,7 @@
 """Thoughts through the official client: switched, budgeted, told apart from answers whole and streamed, given back."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from openai import OpenAI
 from openai.types import responses as kinds
 from pydantic import TypeAdapter
 
+from server.cli.client import FAINT, PLAIN, Client, _answer
 from tests.call_templates import HERMES
 from tests.generator_folders import THINKER, write_speaker
 from tests.server_process import Served, serving
@@ -303,3 +305,17 @@ def test_responses_have_reasoning_items_and_take_them_back(client: OpenAI) -> No
     assert again.usage is not None
     assert without.usage is not None
     assert again.usage.input_tokens > without.usage.input_tokens
+
+
+def test_a_terminal_shows_the_thought_faintly_and_a_pipe_does_not(
+    server: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(server.url) as client:
+        assert _answer(client, "always", ASK) == ""
+        assert capsys.readouterr().out == "\n"
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        assert _answer(client, "always", ASK) == ""
+    shown = capsys.readouterr().out
+    assert shown.startswith(FAINT)
+    assert shown.endswith(f"{PLAIN}\n")
+    assert len(shown) > 100

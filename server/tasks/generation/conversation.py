@@ -4,6 +4,7 @@ What a template says is found once, when the model is read. Knows no requests be
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,6 +20,9 @@ from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.options import GenerationOptions
 from server.tasks.generation.thinking import Marks, ThoughtReader, thinking_of
 
+MOST_CPU_S = 1.0
+"""For all that a template is asked when its model is read: those of model makers take a twentieth of it. What is not
+found by then is taken for unknown."""
 _LAST_SEGMENTS = 8
 """So many segments of a prompt say whether it ends in a thought."""
 
@@ -41,6 +45,7 @@ class Conversation:
         self._template = template
         self._family = family
         self._tokenizer = tokenizer
+        self._began_s = time.thread_time()
         self.thinking = thinking_of(self._write, template.source, template.variables)
         has_own = hasattr(family, "read_calls")
         self._form = None if has_own else call_form(self._write_calls, template.source, stop_tokens)
@@ -114,15 +119,21 @@ class Conversation:
             raise InvalidValue(str(error), "messages") from None
 
     def _write(self, messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any], prompt: bool) -> str:
+        self._require_time()
         return self._template.text(messages, None, add_generation_prompt=prompt, variables=variables)
 
     def _write_calls(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, prompt: bool
     ) -> str:
         try:
+            self._require_time()
             return self._template.text(messages, tools, add_generation_prompt=prompt)
         except InvalidValue as error:
             raise ValueError(error.message) from error
+
+    def _require_time(self) -> None:
+        if time.thread_time() - self._began_s > MOST_CPU_S:
+            raise InvalidValue("The template takes too long.", "messages")
 
 
 def _adapted(message: Mapping[str, Any], form: CallForm | None, key: str | None) -> Mapping[str, Any]:

@@ -60,7 +60,11 @@ class GenerationOptions:
         """Names of the parameters that differ from their defaults, as engines' ``honours`` name them."""
         default = GenerationOptions()
         names = {name for name in self.__slots__ if getattr(self, name) != getattr(default, name)}
-        return names - {"max_tokens", "n", "reasoning", "left"}
+        return (
+            names
+            - {"max_tokens", "n", "reasoning", "left"}
+            - ({"thinking_budget"} if not self.thinking_budget else set())
+        )
 
 
 def recommendations(sampling: Mapping[str, float], honours: Collection[str]) -> dict[str, Any]:

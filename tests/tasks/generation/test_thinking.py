@@ -1,15 +1,21 @@
 """How models think, found by their templates: switches, marks and where earlier thoughts go."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.families import hub
+from models.tokenizers import HuggingFaceTokenizer
 from server.errors import UnsupportedParameter
+from server.tasks.generation import conversation
 from server.tasks.generation.chat_template import ChatTemplate
-from server.tasks.generation.options import Reasoning
+from server.tasks.generation.conversation import Conversation
+from server.tasks.generation.options import GenerationOptions, Reasoning
 from server.tasks.generation.thinking import Marks, Thinking, thinking_of
 from tests import chat_templates
+from tests.convert.decoder_repositories import byte_level
 from tests.generator_folders import THINKER
 
 PACKAGE = pytest.mark.skipif(not chat_templates.names(), reason="requirements/templates.txt is not installed")
@@ -96,3 +102,21 @@ def test_what_cannot_be_switched_off_is_refused() -> None:
     with pytest.raises(UnsupportedParameter):
         chosen(level, on=False, field="enable_thinking")
     assert chosen(level, effort="high") == {"reasoning_effort": "high"}
+
+
+def test_a_template_that_takes_too_long_is_not_asked_on(monkeypatch: pytest.MonkeyPatch, byte_level_file: Path) -> None:
+    tokenizer, template = HuggingFaceTokenizer(byte_level_file), ChatTemplate(THINKER, ())
+    asked = Conversation(template, hub, tokenizer, ())
+    assert asked.thinking.can
+    assert asked.manner is not None
+    monkeypatch.setattr(conversation, "MOST_CPU_S", -1)
+    hasty = Conversation(template, hub, tokenizer, ())
+    assert not hasty.thinking.can
+    assert hasty.manner is None
+    assert hasty.prompt([{"role": "user", "content": "Hi"}], None, GenerationOptions(), "m").ids
+
+
+@pytest.fixture
+def byte_level_file(tmp_path: Path) -> Path:
+    byte_level().save(str(tmp_path / "tokenizer.json"))
+    return tmp_path / "tokenizer.json"
