@@ -8,8 +8,7 @@ from server.api.schemas import base
 from server.api.schemas.base import Logprobs, ModelName, ResponseBody, invalid, screen
 from server.api.schemas.inert import THINKING
 from server.api.schemas.messages import Message, Tool, ToolChoice, read_choice, written
-from server.api.schemas.sampling import SamplingBody
-from server.api.schemas.thinking import ThinkingBody
+from server.api.schemas.sampling import SamplingBody, ThinkingBody
 from server.tasks import results
 from server.tasks.generation.grammars import Form
 from server.tasks.generation.options import GenerationOptions

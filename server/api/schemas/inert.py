@@ -79,7 +79,7 @@ THINKING: Table = {
     "thinking_token_budget": (0,),
 }
 """Thinking switched off, in all spellings, for bodies without a conversation. Of a chat these are fields
-(`server.api.schemas.thinking`)."""
+(`server.api.schemas.sampling`)."""
 
 THOUGHTS: Table = {
     "reasoning_split": (False, True),

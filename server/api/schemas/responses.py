@@ -10,8 +10,7 @@ from server.api.schemas.base import ModelName, RequestBody, invalid, refuse, scr
 from server.api.schemas.inert import STREAM, THINKING
 from server.api.schemas.messages import Function, ToolChoice
 from server.api.schemas.response_items import Item, as_messages
-from server.api.schemas.sampling import SamplingBody
-from server.api.schemas.thinking import ThinkingBody
+from server.api.schemas.sampling import SamplingBody, ThinkingBody
 from server.tasks.generation.grammars import Form
 from server.tasks.generation.options import GenerationOptions
 
