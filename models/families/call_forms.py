@@ -98,7 +98,9 @@ class CallForm:
                 continue
             rest = text[end:].strip()
             unfinished = self._may_begin(rest, self.end) or (cut and self._may_begin(rest, again))
-            return calls if unfinished else None
+            if not unfinished:
+                return None
+            return calls[:-1] if cut and self.end else calls  # a call without its end is none
 
     def _may_begin(self, rest: str, mark: str) -> bool:
         return "".join(mark.split()).startswith("".join(rest.split()))

@@ -184,6 +184,20 @@ def test_a_call_comes_after_the_thought(client: OpenAI) -> None:
     assert (call.function.name, list(json.loads(call.function.arguments))) == ("book", ["guests"])
 
 
+@pytest.mark.parametrize("model", ["thinker", "plain"])
+def test_calls_are_streamed_as_they_are_told_whole(client: OpenAI, model: str) -> None:
+    fields: dict[str, Any] = {"tools": [TOOL], "tool_choice": "required", "thinking_budget": BUDGET}
+    if model == "plain":
+        del fields["thinking_budget"]
+    whole = ask(client, model, **fields)
+    made: dict[int, str] = {}
+    for chunk in ask(client, model, stream=True, **fields):
+        for call in chunk.choices[0].delta.tool_calls or ():
+            made[call.index] = made.get(call.index, "") + (call.function.arguments or "")
+    told = [call.function.arguments for call in whole.choices[0].message.tool_calls or ()]
+    assert [made[i] for i in sorted(made)] == told
+
+
 def test_a_thinking_model_with_tools_and_a_schema_calls_or_answers(client: OpenAI) -> None:
     answer = ask(client, enable_thinking=True, thinking_budget=BUDGET, tools=[TOOL], response_format=NUMBER)
     assert said(answer)[0]

@@ -62,11 +62,16 @@ class Pace:
 def possible(options: GenerationOptions, thinks: bool, record: Record) -> GenerationOptions:
     """The options, without thinking that the model cannot do where fields may be ignored: the record names them."""
     asked = options.reasoning
-    wanted = asked.on or asked.effort not in (None, "none") or options.thinking_budget
-    if record.ignored is None or thinks or not wanted:
+    if record.ignored is None or thinks:
         return options
-    record.ignored.add((asked.field or "thinking_budget").partition(".")[0])
-    return replace(options, reasoning=Reasoning(), thinking_budget=None)
+    wanted = {
+        asked.field: asked.on or asked.effort not in (None, "none"),
+        "thinking_budget": bool(options.thinking_budget),
+        "chat_template_kwargs": any(value not in (False, "none", 0) for value in asked.variables.values()),
+    }
+    names = {name.partition(".")[0] for name, is_wanted in wanted.items() if is_wanted}
+    record.ignored |= names
+    return replace(options, reasoning=Reasoning(), thinking_budget=None) if names else options
 
 
 def fingerprint(card: ModelCard) -> str:
