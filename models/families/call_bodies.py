@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
-from models.families.call_values import NoValue, read_value, whole_value
+from models.families.call_values import Call, NoValue, read_value, whole_value
 from models.signatures import Argument, Plain, Signature
 
 ID, NUMBER = "\uf8f1", "\uf8f2"
@@ -36,14 +36,6 @@ _KINDS: Mapping[type, tuple[str, ...]] = {
     int: ("integer", "number"),
     float: ("number",),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a tool."""
-
-    name: str
-    arguments: Mapping[str, Any]
 
 
 class Writer:

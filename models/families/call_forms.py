@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models.families.call_bodies import FILLED, Body, Call, Writer, escaped, merged, spaced
-from models.families.call_values import NoValue
+from models.families.call_bodies import FILLED, Body, Writer, escaped, merged, spaced
+from models.families.call_values import Call, NoValue
 from models.signatures import Signature
 
 
