@@ -46,7 +46,7 @@ $(VENV)/.pairs $(VENV)/.chat: $(VENV)/.%: requirements/%.txt | $(VENV)/.run
 	  || echo "The models of the package $(PACKAGE_$*) are not served: it is not to be had here."
 	@touch $@
 
-test: $(VENV)/.dev $(VENV)/.real $(VENV)/.pairs $(VENV)/.chat  ## run the tests (ARGS="-k batch" passes options on)
+test: $(VENV)/.dev $(VENV)/.real $(VENV)/.templates $(VENV)/.pairs $(VENV)/.chat  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-real: $(VENV)/.real  ## what int8 costs on trained models' weights (a part of `make test`)
@@ -55,6 +55,16 @@ test-real: $(VENV)/.real  ## what int8 costs on trained models' weights (a part 
 # 177 MB, without what the packages ask for: weights are read out of two, and what the third needs is in dev.txt.
 $(VENV)/.real: requirements/real.txt | $(VENV)/.dev
 	@$(BIN)/python -m pip $(LOCKED) -r requirements/real.txt
+	@touch $@
+
+# 77 MB of sources, of which only chat templates and vocabularies are kept: nothing of it is built.
+$(VENV)/.templates: requirements/templates.txt | $(VENV)/.dev
+	@mkdir -p build/templates $(VENV)/share/llama.cpp
+	@$(BIN)/python -m pip download $(PIP_FLAGS) --require-hashes --no-deps --no-binary :all: --no-build-isolation \
+	  -d build/templates -r requirements/templates.txt
+	@tar -xzf build/templates/llama_cpp_python-*.tar.gz -C $(VENV)/share/llama.cpp --strip-components 3 \
+	  $$(basename build/templates/llama_cpp_python-*.tar.gz .tar.gz)/vendor/llama.cpp/models
+	@rm -r build/templates
 	@touch $@
 
 # 2,000 schemas as formats and as many as tools, each asked four times: ten minutes and more.
@@ -230,6 +240,9 @@ UV_VERSION := 0.13.9
 UV = $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url
 RUN_PINS := -c requirements/build.txt -c requirements/run.txt
 
+# pyproject.toml has uv leave this package out wherever another one names it.
+ALONE := --no-config --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" --exclude-newer "1 week"
+
 lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files in requirements/
 	$(BIN)/python -m pip install $(PIP_FLAGS) uv==$(UV_VERSION)
 	$(UV) --group build -o requirements/build.txt
@@ -240,6 +253,7 @@ lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files i
 	$(UV) --group real --no-deps $(RUN_PINS) -o requirements/real.txt
 	$(UV) --group pairs -o requirements/pairs.txt
 	$(UV) --group chat --no-deps -o requirements/chat.txt
+	$(UV) $(ALONE) --no-deps requirements/templates.in -o requirements/templates.txt
 	$(UV) requirements/clients.in -o requirements/clients.txt
 	$(UV) requirements/agents.in -o requirements/agents.txt
 

@@ -28,6 +28,16 @@ class TokenizerSpec(Table):
     """The sentencepiece model of the target's pieces, where it is another."""
 
 
+SAMPLING: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "top_k": (0, 2**31 - 1),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.01, 10),
+}
+"""What a maker may recommend for choosing tokens, with the least and the most of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class FillSpec(Table):
     """The tokens around which a model fills a gap: it reads ``prefix``, the text before, ``suffix``, the text after,
@@ -58,6 +68,8 @@ class GenerationSpec(Table):
     the context with its prompt."""
     fill: FillSpec | None = None
     """None: the model was not trained to fill gaps."""
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    """How the model's makers recommend to choose tokens, for requests that say nothing of it: names of ``SAMPLING``."""
     closed_loop_tokens: int | None = None
     """How far CTranslate2's own loop computes what the model does, which forgets sliding windows and caps; None: all
     the way."""

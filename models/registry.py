@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
-from models.cards import EmbeddingSpec, GenerationSpec, HeadSpec, Manifest, ModelCard, TranslationSpec
+from models.cards import SAMPLING, EmbeddingSpec, GenerationSpec, HeadSpec, Manifest, ModelCard, TranslationSpec
 from models.tables import ManifestError, read_table
 
 __all__ = [
@@ -129,7 +129,9 @@ def load_family(card: ModelCard) -> ModuleType:
     Raises:
         ManifestError: there is no such family.
     """
-    name = f"models.families.{card.family.replace('-', '_')}"
+    # Older manifests name a way of calling tools here, as `hub-hermes`; by now the template says it.
+    family = "hub" if card.family.startswith("hub-") else card.family
+    name = f"models.families.{family.replace('-', '_')}"
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -202,6 +204,10 @@ def _generation_problems(section: GenerationSpec) -> Iterator[str]:
         yield "'generation.stop_tokens' is empty; completions would never end"
     if section.max_target_tokens is not None and section.max_target_tokens < 1:
         yield f"'generation.max_target_tokens' is {section.max_target_tokens}; it must be at least 1"
+    for name, value in section.sampling.items():
+        least, most = SAMPLING.get(name, (1, 0))
+        if not least <= value <= most or (name == "top_p" and value == 0):
+            yield f"'generation.sampling.{name}' is {value}; known there: {', '.join(SAMPLING)}, each in its range"
 
 
 def _translation_problems(section: TranslationSpec) -> Iterator[str]:

@@ -7,6 +7,7 @@ Plain text never yields a control token: what a user types cannot end a turn. Co
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from models.pieces import PieceBytes
@@ -32,6 +33,12 @@ class Tokenizer(Protocol):
     @property
     def special_tokens(self) -> Mapping[str, int]:
         """The control tokens: those that plain text never yields."""
+
+    @property
+    def marks(self) -> Mapping[str, int]:
+        """Tokens that a chat template writes and that write themselves, such as ``<think>``: in a row of segments they
+        come only from `Special` segments, as control tokens do.
+        """
 
     @property
     def adds_leading_space(self) -> bool:
@@ -84,6 +91,7 @@ class Common(ABC):
     """What both kinds do alike. No tables of the vocabulary: the libraries have them."""
 
     adds_leading_space = False
+    marks: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, size: int, special: Mapping[str, int], to_bytes: PieceBytes) -> None:
         self.vocab_size = size

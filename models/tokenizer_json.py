@@ -1,5 +1,6 @@
 """Tokenizers that a ``tokenizer.json`` describes."""
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,26 +11,46 @@ from models.pieces import piece_bytes
 from models.tokenizer_base import Common, Segment, Special, require_unicode
 
 _LONG_CHARACTERS = 10_000
+_LOOKS_LIKE_CONTROL = re.compile(r"<[|｜][^<>]+[|｜]>")
 _FIRST = re.compile(r'("prepend_scheme"\s*:\s*)"first"')
 
 
 class HuggingFaceTokenizer(Common):
-    """A ``tokenizer.json``. Its control tokens are the added tokens marked as special."""
+    """A ``tokenizer.json``. Its control tokens are the added tokens marked as special.
 
-    def __init__(self, file: Path) -> None:
+    Others of the added tokens are marks where the chat template writes them, or where they look like control tokens:
+    makers do not always mark ``<tool_call>``, ``<think>`` or ``<|fim_prefix|>`` as special. The rest is for texts:
+    runs of spaces, HTML tags.
+    """
+
+    def __init__(self, file: Path, template: str = "") -> None:
+        """Read it.
+
+        Args:
+            file: the ``tokenizer.json``.
+            template: the model's chat template; without one there are no marks.
+        """
         text = file.read_text(encoding="utf-8")
-        self._model = model = _opened(text)
+        marks = _marks(text, template) if template else {}
+        # The library takes no special tokens out of texts, so to it marks are special, too.
+        opened = _with_special(text, marks.values()) if marks else text
+        self._model = model = _opened(opened)
         added = model.get_added_tokens_decoder()
-        special = {token.content: id for id, token in sorted(added.items()) if token.special}
+        control = {id: token for id, token in sorted(added.items()) if token.special}
+        special = {token.content: id for id, token in control.items() if token.content not in marks}
         super().__init__(max(model.get_vocab().values()) + 1, special, piece_bytes(text))
-        self._lstrips = {token.content for token in added.values() if token.special and token.lstrip}
-        self._rstrips = {token.content for token in added.values() if token.special and token.rstrip}
-        self._later = _without_first_space(text) or model
+        self.marks = marks
+        self._written = re.compile("(" + "|".join(map(re.escape, sorted(marks, key=len, reverse=True))) + ")")
+        self._lstrips = {token.content for token in control.values() if token.lstrip}
+        self._rstrips = {token.content for token in control.values() if token.rstrip}
+        self._later = _without_first_space(opened) or model
         self.adds_leading_space = self.token_bytes(self.encode("a")[0]).startswith(b" ")
 
     def encode(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
-        return self._encode(text, around=False)
+        """See `Tokenizer`. Marks in the text become their tokens: so models write them."""
+        if not self.marks or len(parts := self._written.split(text)) == 1:
+            return self._encode(text, around=False)
+        return self.encode_with_specials([Special(part) if part in self.marks else part for part in parts if part])
 
     def encode_row(self, text: str) -> list[int]:
         """See `Tokenizer`."""
@@ -43,7 +64,8 @@ class HuggingFaceTokenizer(Common):
         texts = list(segments)
         for i, segment in enumerate(texts):
             if isinstance(segment, Special):
-                ids.append(self.special_tokens[segment.token])
+                id = self.marks.get(segment.token)
+                ids.append(self.special_tokens[segment.token] if id is None else id)
                 continue
             if i and isinstance(before := texts[i - 1], Special) and before.token in self._rstrips:
                 segment = segment.lstrip()
@@ -76,6 +98,26 @@ class HuggingFaceTokenizer(Common):
             encoding = model.encode(text, add_special_tokens=around)
         ids: list[int] = encoding.ids
         return ids
+
+
+def _marks(text: str, template: str) -> dict[str, int]:
+    """The added tokens of a file that are marks, in the order of their ids."""
+    found = {}
+    for token in json.loads(text).get("added_tokens") or ():
+        content = token["content"]
+        if token["special"] or not content.strip() or len(content) < 2:
+            continue
+        if _LOOKS_LIKE_CONTROL.fullmatch(content) or (content in template and not content[0].isalnum()):
+            found[content] = token["id"]
+    return found
+
+
+def _with_special(text: str, ids: Iterable[int]) -> str:
+    """The file with these added tokens marked as special."""
+    table, wanted = json.loads(text), set(ids)
+    for token in table["added_tokens"]:
+        token["special"] = token["special"] or token["id"] in wanted
+    return json.dumps(table, ensure_ascii=False)
 
 
 def _opened(text: str) -> tokenizers.Tokenizer:

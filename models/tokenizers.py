@@ -44,7 +44,9 @@ def load_tokenizer(card: ModelCard) -> Tokenizer:
                 vocabulary, file, card.path(target_file) if target_file else file, source_size
             )
         else:
-            tokenizer = HuggingFaceTokenizer(file)
+            template = card.generation.template if card.generation is not None else None
+            written = card.path(template).read_text("utf-8") if template is not None else ""
+            tokenizer = HuggingFaceTokenizer(file, written)
     except Exception as error:  # both libraries raise what they like
         raise ManifestError(file, f"is not a {card.tokenizer.kind} tokenizer") from error
     if len(vocabulary) < tokenizer.vocab_size:

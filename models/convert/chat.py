@@ -1,6 +1,7 @@
-"""What a decoder's repository says of conversations: its template, the tokens that end a turn, how it calls tools."""
+"""What a decoder's repository says of conversations: its template, the tokens that end a turn, how to sample."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from models.cards import GenerationSpec
+from models.cards import SAMPLING, GenerationSpec
 from models.convert.contract import CannotConvert
 from models.convert.fill import fill_spec
 from models.convert.source import Source
@@ -30,8 +31,7 @@ def chat_template(source: Source) -> str | None:
     found = _found(source)
     if found is None:
         return None
-    # A tag of transformers' own that marks what to train on: it writes nothing.
-    text = _GENERATION.sub(lambda m: "{%" + m[1] + (" endif " if m[2] else " if true ") + m[3] + "%}", found)
+    text = readable(found)
     try:
         ImmutableSandboxedEnvironment(extensions=[loopcontrols]).parse(text)
     except jinja2.TemplateSyntaxError as error:
@@ -39,15 +39,9 @@ def chat_template(source: Source) -> str | None:
     return text
 
 
-def family_of(template: str | None) -> str:
-    """The family that knows how a model with this template writes tool calls; ``hub`` where none does."""
-    if template is None:
-        return "hub"
-    if "<tool_call>" in template and "<function=" not in template and "arguments" in template:
-        return "hub-hermes"
-    if "ipython" in template and '"parameters"' in template:
-        return "hub-llama3"
-    return "hub"
+def readable(template: str) -> str:
+    """A template without the tag of transformers' own that marks what to train on: it writes nothing."""
+    return _GENERATION.sub(lambda m: "{%" + m[1] + (" endif " if m[2] else " if true ") + m[3] + "%}", template)
 
 
 def generation_spec(source: Source, tokens: Tokens, template: str | None, folder: Path) -> GenerationSpec:
@@ -67,7 +61,22 @@ def generation_spec(source: Source, tokens: Tokens, template: str | None, folder
         bos_token=tokens.begins_with,
         variables=dict(tokens.specials),
         fill=fill_spec(tokens),
+        sampling=recommended(source.generation_config),
     )
+
+
+def recommended(config: Mapping[str, Any]) -> dict[str, float]:
+    """How a ``generation_config.json`` recommends to choose tokens: what is not sensible is left out."""
+    if config.get("do_sample") is False:  # the rest is what transformers wrote beside it
+        return {}
+    found = {}
+    for name, (least, most) in SAMPLING.items():
+        value = config.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
+            found[name] = int(value) if name == "top_k" else value
+    if found.get("top_p") == 0:
+        del found["top_p"]
+    return found
 
 
 def stop_tokens(source: Source, tokens: Tokens, template: str | None) -> tuple[str, ...]:

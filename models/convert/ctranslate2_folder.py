@@ -14,7 +14,7 @@ from typing import Any
 
 from models.cards import TokenizerSpec
 from models.convert import tokens as tokenizer_file
-from models.convert.chat import chat_template, family_of, generation_spec
+from models.convert.chat import chat_template, generation_spec
 from models.convert.contract import CannotConvert, Converted, Request
 from models.convert.likeliness import require_likely_and_agreed, require_text
 from models.convert.model_bin import write_model
@@ -68,7 +68,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     request.report("checking what will be served")
     return Converted(
         task="generation",
-        family=family_of(template),
+        family="hub",
         context_length_tokens=request.context_of(context),
         parameters=parameters,
         tokenizer=TokenizerSpec("huggingface", tokenizer_file.FILE),

@@ -10,7 +10,7 @@ from pathlib import Path
 from models.cards import Figure, TokenizerSpec
 from models.convert import tokens as tokenizer_file
 from models.convert.architectures import page_of
-from models.convert.chat import chat_template, family_of, generation_spec
+from models.convert.chat import chat_template, generation_spec
 from models.convert.contract import CannotConvert, Converted, Request
 from models.convert.decoder_files import write_decoder, write_facts
 from models.convert.likeliness import require_likely_and_agreed, require_text
@@ -40,7 +40,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     request.report("checking what will be served")
     return Converted(
         task="generation",
-        family=family_of(template),
+        family="hub",
         context_length_tokens=request.context_of(decoder.context_tokens),
         parameters=parameters,
         tokenizer=TokenizerSpec("huggingface", tokenizer_file.FILE),

@@ -12,6 +12,13 @@ from typing import Any
 from models.convert.contract import CannotConvert
 
 _CONTROL, _USER, _BYTE = 3, 4, 6
+_SAMPLING: Mapping[str, str] = {
+    "temperature": "general.sampling.temp",
+    "top_k": "general.sampling.top_k",
+    "top_p": "general.sampling.top_p",
+    "min_p": "general.sampling.min_p",
+    "repetition_penalty": "general.sampling.penalty_repeat",
+}
 
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -107,8 +114,13 @@ def tokenizer_files(facts: Mapping[str, Any]) -> dict[str, str]:
     return {
         "tokenizer.json": json.dumps(table, ensure_ascii=False),
         "tokenizer_config.json": json.dumps(config, ensure_ascii=False),
-        "generation_config.json": json.dumps({"eos_token_id": ends}),
+        "generation_config.json": json.dumps({"eos_token_id": ends, **_sampling(facts)}),
     }
+
+
+def _sampling(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the GGUF recommends for choosing tokens, by the names of ``generation_config.json``."""
+    return {name: facts[key] for name, key in _SAMPLING.items() if key in facts}
 
 
 def _byte_level_bpe(facts: Mapping[str, Any], tokens: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Decoders from a hub whose way of calling tools is not known here: they chat by their own template.
+"""Decoders from a hub: they chat by their own template, which also says how they think and call tools.
 
 Messages are written as templates of transformers expect them: one text each, arguments of calls decoded, nothing that
 is null. Knows text only.
@@ -6,18 +6,7 @@ is null. Knows text only.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-from models.signatures import Signature
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a tool."""
-
-    name: str
-    arguments: Mapping[str, Any]
 
 
 def chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -34,37 +23,10 @@ def template_messages(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping
     return messages
 
 
-def json_call(value: Any, arguments_key: str = "arguments") -> Call | None:
-    """The call that a JSON value stands for; None where it is none."""
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        return None
-    arguments = value.get(arguments_key)
-    if isinstance(arguments, str):  # some models write their arguments as a text
-        try:
-            arguments = json.loads(arguments)
-        except ValueError:
-            return None
-    return Call(value["name"], arguments) if isinstance(arguments, dict) else None
-
-
-def call_schema(tool: Signature, arguments_key: str = "arguments") -> str:
-    """A grammar's rule for a call of the tool as JSON."""
-    parameters = {key: value for key, value in tool.schema.items() if key not in ("$defs", "x-guidance")}
-    schema = {
-        "x-guidance": tool.schema["x-guidance"],
-        "type": "object",
-        "properties": {"name": {"const": tool.name}, arguments_key: parameters},
-        "required": ["name", arguments_key],
-        "additionalProperties": False,
-        "$defs": tool.schema["$defs"],
-    }
-    return f"%json {json.dumps(schema)}"
-
-
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     role = "system" if message["role"] == "developer" else message["role"]
     written: dict[str, Any] = {"role": role, "content": _text(message.get("content"))}
-    for key in ("name", "tool_call_id"):
+    for key in ("name", "tool_call_id", "reasoning_content"):
         if message.get(key) is not None:
             written[key] = message[key]
     if message.get("tool_calls"):

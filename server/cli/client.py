@@ -15,6 +15,9 @@ import httpx
 TRIES = 5
 """How often a call is sent when the server says that it is busy or restarting."""
 
+FAINT, PLAIN = "\x1b[2m", "\x1b[0m"
+"""How a terminal is told to write a thought, and what comes after it."""
+
 
 class CallFailed(Exception):
     """The server is not there, or refuses; the message is for the person at the terminal."""
@@ -131,12 +134,19 @@ def _talk(client: Client, model: str, beginning: list[dict[str, Any]]) -> int:
 
 
 def _answer(client: Client, model: str, messages: list[dict[str, Any]]) -> str:
-    said = ""
+    """The answer, printed as it comes; on a terminal the thought before it, too, in a faint colour."""
+    said, thinks = "", False
     with client.stream("/v1/chat/completions", {"model": model, "messages": messages, "stream": True}) as events:
         for event in events:
             for choice in event["choices"]:
                 text = choice["delta"].get("content") or ""
+                if sys.stdout.isatty() and (thought := choice["delta"].get("reasoning_content")):
+                    print(f"{'' if thinks else FAINT}{thought}", end="", flush=True)
+                    thinks = True
+                if thinks and text:
+                    print(f"{PLAIN}\n", flush=True)
+                    thinks = False
                 said += text
                 print(text, end="", flush=True)
-    print()
+    print(PLAIN if thinks else "")
     return said

@@ -90,6 +90,7 @@ STEP_PARAMETERS = GENERATOR_PARAMETERS | {
     "prompt_logprobs",
     "repetition_penalty",
     "seed",
+    "thinking_budget",
     "top_logprobs",
 }
 

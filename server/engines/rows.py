@@ -43,6 +43,24 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """The thought that a completion may begin with. A row's grammar is for what comes after it."""
+
+    begin: Sequence[int]
+    """Tokens that begin one; empty: the prompt ends inside it."""
+    end: str
+    """The mark that ends it."""
+    end_id: int | None
+    """Its token, where it is one."""
+    close: Sequence[int]
+    """Tokens that end it once the budget is spent."""
+    after: Sequence[int] = ()
+    """Tokens that stand between its end and the answer."""
+    budget_tokens: int | None = None
+    """At most so many tokens of thought."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRow:
     """A prompt to continue.
 
@@ -61,6 +79,8 @@ class GenerationRow:
     """None: no log-probabilities; n: the chosen token's and those of the n likeliest."""
     grammar: str | None = None
     """A grammar in llguidance's form that the completion obeys; the stop ids are allowed where it may end."""
+    thought: Thought | None = None
+    """Where it has to be told from the answer: with a budget, or with a grammar."""
     score_from: int | None = None
     """Report the log-probabilities of the prompt's tokens from this place on, at least 1: the first has none.
     With it, ``max_tokens`` may be 0."""

@@ -126,5 +126,6 @@ def _generator(model: Model) -> Generation | None:
     if section.template is not None:
         source = model.card.path(section.template).read_text("utf-8")
         variables = {"bos_token": section.bos_token or "", **section.variables}
-        template = ChatTemplate(source, model.tokenizer.special_tokens.keys(), variables)
+        control = [*model.tokenizer.special_tokens, *model.tokenizer.marks]
+        template = ChatTemplate(source, control, variables)
     return Generation(model, template, load_family(model.card))

@@ -242,7 +242,7 @@ class ByLikelihood:
     def _context(self, text: str, question: Question) -> list[int]:
         """The ids of the conversation up to the answer; the input comes first, for all questions have it."""
         content = f"{text}\n\n{_asked(question)}"
-        return self._generation.chat_prompt([{"role": "user", "content": content}], None)
+        return self._generation.chat_prompt([{"role": "user", "content": content}], None).ids
 
     def _ids(self, answer: str, index: int) -> list[int]:
         if not (ids := self._model.tokenizer.encode(answer)):

@@ -84,6 +84,8 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int | None = None
+    """Those of completions that were thought, its marks included; None for a model that does not think."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class Delta:
     """With logprobs only: the tokens that end within the text sent so far."""
     calls: Sequence[ToolCall] = ()
     finish_reason: FinishReason | None = None
+    thought: str = ""
+    """Some more of what is thought before the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Choice:
     tokens: TokenLogprobs
     calls: Sequence[ToolCall]
     finish_reason: FinishReason
+    thought: str = ""
 
 
 @dataclass(frozen=True, slots=True)

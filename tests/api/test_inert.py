@@ -244,6 +244,14 @@ async def test_what_an_answer_is_about_is_refused_even_where_unknown_fields_are_
         taken = await served.post("/v1/responses", **ask, reasoning={"effort": "high"}, max_output_tokens=5)
         assert taken.status_code == 200
         assert taken.headers["x-ignored-fields"] == "reasoning"
+        for field, value in (
+            ("enable_thinking", True),
+            ("thinking_budget", 5),
+            ("chat_template_kwargs", {"think": True}),
+        ):
+            said = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5, field: value}
+            taken = await served.post("/v1/chat/completions", model="assistant", **said)
+            assert taken.headers["x-ignored-fields"] == field
         wrong = await served.post("/v1/responses", **ask, temperature=9)
         assert wrong.json()["error"]["param"] == "temperature"
 

@@ -122,7 +122,7 @@ def test_what_is_not_quantized_is_exact_as_served(repository: Any, tmp_path: Pat
 def test_the_card_says_what_the_repository_does(repository: Any, tmp_path: Path) -> None:
     card = made(repository("llama"), tmp_path, context_tokens=100)
     assert (card.task, card.family, card.license, card.context_length_tokens) == (
-        *("generation", "hub-hermes", "apache-2.0"),
+        *("generation", "hub", "apache-2.0"),
         100,
     )
     assert card.generation is not None

@@ -1,4 +1,4 @@
-"""Every example of the README and of docs/api.md does what it shows, on a real server with the shipped models."""
+"""Every example of the README and of the pages below does what it shows, on a real server with the shipped models."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from _pytest.mark import ParameterSet
 from tests.server_process import Served, serving
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/api.md")
+PAGES = ("README.md", "docs/api.md", "docs/reasoning.md")
 ADDRESS = "localhost:8000"
 
 

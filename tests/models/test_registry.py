@@ -94,6 +94,13 @@ def test_what_is_wrong_is_refused_by_name(tmp_path: Path, old: str, new: str, na
     assert named in refusal(tmp_path, text.replace(old, new))
 
 
+@pytest.mark.parametrize(("name", "value"), [("temperature", 3), ("top_p", 0), ("top_k", -1), ("heat", 1)])
+def test_a_recommendation_that_makes_no_sense_is_refused(tmp_path: Path, name: str, value: float) -> None:
+    section = f'\n[generation]\nstop_tokens = ["</s>"]\n[generation.sampling]\n{name} = {value}\n'
+    text = HEAD.replace('task = "classification"', 'task = "generation"') + section + files()
+    assert f"generation.sampling.{name}" in refusal(tmp_path, text)
+
+
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\\\\x", "C:x", "./x", "", "a//b"])
 def test_a_file_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     assert "inside the folder" in refusal(tmp_path, HEAD + CLASSIFIER + files((*FILES, name)))

@@ -10,7 +10,7 @@ from server.api.deps import RecordDep, RegistryDep
 from server.api.request import JsonRoute
 from server.api.schemas.base import RequestBody, ResponseBody, invalid, token_ids
 from server.api.schemas.inert import HINTS, TEMPLATE
-from server.api.schemas.messages import Message, Tool
+from server.api.schemas.messages import Message, Tool, written
 from server.errors import InvalidValue, ModelNotFound
 from server.serving.registry import ModelRegistry
 from server.tasks.model import Model
@@ -127,8 +127,8 @@ def _ids(body: TokenizeRequest, model: Model, registry: ModelRegistry) -> list[i
     tokenizer, card = model.tokenizer, model.card
     if body.messages is not None:
         tools = [tool.model_dump(exclude_none=True) for tool in body.tools] if body.tools else None
-        messages = [message.model_dump(exclude_none=True) for message in body.messages]
-        return registry.generator(card.id).chat_prompt(messages, tools)
+        messages = [written(message) for message in body.messages]
+        return registry.generator(card.id).chat_prompt(messages, tools).ids
     text = body.prompt or ""
     try:
         if not body.add_special_tokens:

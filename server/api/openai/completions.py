@@ -98,18 +98,14 @@ class CompletionRequest(SamplingBody):
         logprobs = self.logprobs if self.made == self.n else self.logprobs or 0
         return GenerationOptions(
             max_tokens=None if self.max_tokens < 0 else self.max_tokens,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
             n=self.made,
             stop=self.stops,
             seed=self.seed,
+            **self.sampling(),
             logprobs=logprobs,
             logit_bias=self.bias(),
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
-            repetition_penalty=self.repetition_penalty,
             min_tokens=self.min_tokens,
             ignore_eos=self.ignore_eos,
             prompt_logprobs=self.scores_prompt,
@@ -178,7 +174,7 @@ async def create_completion(
         prompts = await task.gap_prompts(body.texts, body.suffix)
     else:
         prompts = await task.text_prompts(body.prompts)
-    options = await offload(body.options, record.body_bytes, SMALL_BYTES)
+    options = task.effective(await offload(body.options, record.body_bytes, SMALL_BYTES))
     deltas = task.begin(prompts, options, "prompt", fills=bool(body.suffix))
     answer = _Answers(body, task, _echoes(body, task, registry))
     if body.stream:

@@ -12,8 +12,10 @@ from pydantic import Field
 from server.api.deps import RecordDep, RegistryDep
 from server.api.request import JsonRoute
 from server.api.schemas.base import RequestBody, ResponseBody
+from server.engines.kinds import KINDS
 from server.errors import RouteNotFound
 from server.serving.served_model import ModelStatus
+from server.tasks.generation.options import recommendations
 
 
 class ModelInfo(ResponseBody):
@@ -33,6 +35,9 @@ class ModelInfo(ResponseBody):
     languages: list[str] = Field(description="Translators: the languages they read and write.")
     labels: dict[str, list[str]] = Field(description="Classifiers: the labels of each head.")
     dimensions: int | None = Field(description="Embedding models: the length of a vector.")
+    sampling: dict[str, float] = Field(
+        description="Generators: how tokens are chosen where a request says nothing; the makers recommend it."
+    )
     engine: str = Field(description="What computes it; empty where it cannot be served.")
     state: str = Field(
         description="`ready`; `unloaded`, `unloading` and `loading` models answer once they are loaded, "
@@ -59,12 +64,18 @@ class ModelInfo(ResponseBody):
             license=card.license,
             languages=list(card.translation.languages) if card.translation is not None else [],
             labels={head.name: list(head.labels) for head in card.heads},
+            sampling=_sampling(served),
             engine=served.engine,
             state=served.state,
             dimensions=card.embedding.dimensions if card.embedding is not None else None,
             reason=served.reason,
             memory_bytes=served.memory_bytes,
         )
+
+
+def _sampling(served: ModelStatus) -> dict[str, float]:
+    section, kind = served.card.generation, KINDS.get(served.engine)
+    return recommendations(section.sampling, kind.honours) if section is not None and kind is not None else {}
 
 
 class ModelList(ResponseBody):

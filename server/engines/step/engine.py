@@ -108,7 +108,7 @@ class StepEngine:
     ) -> None:
         for index, row in enumerate(rows, first):
             try:
-                matcher = self._grammars.begin(row.grammar) if row.grammar is not None else None
+                matcher = self._grammars.begin(row)
             except ValueError as error:
                 out.done(index, GrammarTooLarge(str(error)))
                 continue
@@ -182,7 +182,9 @@ class StepEngine:
             one = share.live
             if one.matcher is not None and share.count == self._core.pending(one.row):
                 try:
-                    masks[len(kept)] = one.matcher.mask()
+                    mask = one.matcher.mask()
+                    if mask is not None:
+                        masks[len(kept)] = mask
                 except ValueError as error:
                     self._fail(one, GrammarTooLarge(str(error)), live, out)
                     continue

@@ -9,13 +9,17 @@ library's own limits, so that no completion fails for what others made.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from models.registry import read_card
 from models.tokenizers import Tokenizer, load_tokenizer
+from server.engines.rows import GenerationRow, Thought
 
 KEPT_GRAMMARS = 32
 OWN: Mapping[str, Any] = {"max_items_in_row": 8_000, "initial_lexer_fuel": 4_000_000}
@@ -38,8 +42,19 @@ class Grammars:
         self._shared, self._own = shared, own
         self._kept: OrderedDict[str, Any] = OrderedDict()
 
-    def begin(self, grammar: str) -> "Matcher":
-        """A matcher at the beginning of a completion.
+    def begin(self, row: GenerationRow) -> "Matcher | ThoughtMatcher | None":
+        """A matcher at the beginning of a row's completion; None where it is free.
+
+        Raises:
+            ValueError: the grammar is none.
+        """
+        matcher = self.matcher(row.grammar) if row.grammar is not None else None
+        if row.thought is None:
+            return matcher
+        return ThoughtMatcher(row.thought, matcher, row.stop_ids, self._tokenizer)
+
+    def matcher(self, grammar: str) -> "Matcher":
+        """A matcher at the beginning of a text under a grammar.
 
         Raises:
             ValueError: the grammar is none.
@@ -64,11 +79,14 @@ class Grammars:
         return LLMatcher(self._vocabulary, grammar, log_level=0, limits=LLParserLimits(**limits))
 
     @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return load_tokenizer(read_card(self._folder))
+
+    @cached_property
     def _vocabulary(self) -> Any:
         from llguidance import LLTokenizer, TokenizerWrapper
 
-        card = read_card(self._folder)
-        tokenizer = load_tokenizer(card)
+        card, tokenizer = read_card(self._folder), self._tokenizer
         stops = card.generation.stop_tokens if card.generation is not None else ()
         return LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer, [tokenizer.id(token) for token in stops])))
 
@@ -119,6 +137,117 @@ class Matcher:
     def _check(self) -> None:
         if self._matcher.is_error():
             raise ValueError(str(self._matcher.get_error()).splitlines()[0][:300])
+
+
+class ThoughtMatcher:
+    """One completion's place in a thought and in the answer after it, under a budget, a grammar of the answer, or both.
+
+    A thought is free, save that it cannot be the end where the answer obeys a grammar. Once its budget is spent, the
+    tokens that close it come one after another, and so do those between a thought and an answer under a grammar.
+
+    Args:
+        thought: the row's.
+        answer: at the beginning of the answer; None where it is free.
+        stop_ids: end a completion.
+        tokenizer: tells what tokens write.
+
+    Raises:
+        ValueError: from the methods, as of `Matcher`.
+    """
+
+    def __init__(
+        self, thought: Thought, answer: Matcher | None, stop_ids: Collection[int], tokenizer: Tokenizer
+    ) -> None:
+        self._thought = thought
+        self._answer = answer
+        self._stop_ids = stop_ids if answer is not None else ()
+        self._tokenizer = tokenizer
+        self._bits = (tokenizer.vocab_size + 31) // 32 * 32
+        self._end = thought.end.encode()
+        self._written = b""
+        self._left = thought.budget_tokens
+        self._due: list[int] = []
+        """Tokens that come next, whatever the model would like."""
+        self._state: Literal["before", "thought", "answer"] = "before" if thought.begin else "thought"
+        self._begun = 0
+        if self._state == "thought":
+            self._spend(0)
+
+    def mask(self) -> bytes | None:
+        """The tokens that may come next, as of `Matcher`; None: any."""
+        if self._due:
+            return self._only(self._due[:1])
+        if self._state == "answer":
+            return None if self._answer is None else self._answer.mask()
+        if self._state == "before":
+            if self._answer is None:
+                return None
+            begin = self._thought.begin[self._begun]
+            if self._begun:
+                return self._only([begin])
+            allowed = self._answer.mask()
+            return self._either(allowed, begin)
+        return self._all_but(self._stop_ids) if self._stop_ids else None
+
+    def take(self, token: int) -> None:
+        """The completion goes on with this token."""
+        if self._due:
+            self._due = self._due[1:]
+            return
+        if self._state == "answer":
+            if self._answer is not None:
+                self._answer.take(token)
+        elif self._state == "before":
+            self._take_before(token)
+        else:
+            self._written = (self._written + self._tokenizer.token_bytes(token))[-4 * len(self._end) - 64 :]
+            if token == self._thought.end_id or (self._thought.end_id is None and self._end in self._written):
+                self._over(self._thought.after if self._answer is not None else ())
+            else:
+                self._spend(1)
+
+    def forced(self) -> Sequence[int]:
+        """The tokens that must come next, as far as there is no choice; they are taken."""
+        due, self._due = self._due, []
+        if not due and self._state == "answer" and self._answer is not None:
+            return self._answer.forced()
+        return due
+
+    def _take_before(self, token: int) -> None:
+        if token == self._thought.begin[self._begun]:
+            self._begun += 1
+            if self._begun == len(self._thought.begin):
+                self._state = "thought"
+                self._spend(0)
+            return
+        if self._answer is None and not self._begun and self._tokenizer.token_bytes(token).isspace():
+            return
+        self._state = "answer"
+        if self._answer is not None:
+            self._answer.take(token)
+
+    def _spend(self, tokens: int) -> None:
+        if self._left is not None:
+            self._left -= tokens
+            if self._left <= 0:
+                self._over(self._thought.close)
+
+    def _over(self, due: Sequence[int]) -> None:
+        self._state, self._due = "answer", list(due)
+
+    def _only(self, ids: Sequence[int]) -> bytes:
+        return self._packed(np.zeros(self._bits, np.uint8), ids, 1)
+
+    def _all_but(self, ids: Collection[int]) -> bytes:
+        return self._packed(np.ones(self._bits, np.uint8), ids, 0)
+
+    def _either(self, mask: bytes, id: int) -> bytes:
+        bits = np.unpackbits(np.frombuffer(mask, np.uint8), bitorder="little")
+        return self._packed(bits, [id], 1)
+
+    def _packed(self, bits: npt.NDArray[np.uint8], ids: Collection[int], value: int) -> bytes:
+        bits[list(ids)] = value
+        return np.packbits(bits, bitorder="little").tobytes()
 
 
 class _Vocabulary:

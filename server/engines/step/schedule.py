@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from server.engines.base import Room
 
 if TYPE_CHECKING:
-    from server.engines.step.grammar import Matcher
+    from server.engines.step.grammar import Matcher, ThoughtMatcher
     from server.engines.step.scoring import Scoring
 
 
@@ -49,7 +49,7 @@ class Live:
     left_tokens: int
     """How many more tokens it may make."""
     stop_ids: frozenset[int]
-    matcher: "Matcher | None" = None
+    matcher: "Matcher | ThoughtMatcher | None" = None
     """Where its completion is in its grammar."""
     scoring: "Scoring | None" = None
     """What is known of its prompt's log-probabilities."""

@@ -9,9 +9,11 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import jinja2
+from jinja2 import meta
 
 from models.tokenizers import Segment, Special
 from server.errors import InvalidValue
@@ -48,7 +50,9 @@ class ChatTemplate:
             self._template = environment.from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise ValueError(f"line {error.lineno} of the chat template: {error.message}") from error
-        self._source = source
+        self.source = source
+        self.variables = frozenset(meta.find_undeclared_variables(environment.parse(source)))
+        """Names that the template reads and does not set itself."""
         self._variables = dict(variables or {})
         # A token of one character could not be told from text, so it is text.
         special = sorted({token for token in special_tokens if len(token) > 1}, key=len, reverse=True)
@@ -64,6 +68,7 @@ class ChatTemplate:
         tools: Sequence[Mapping[str, Any]] | None = None,
         *,
         add_generation_prompt: bool = True,
+        variables: Mapping[str, Any] = MappingProxyType({}),
     ) -> list[Segment]:
         """The conversation as the model reads it.
 
@@ -71,14 +76,16 @@ class ChatTemplate:
             messages: JSON-like, in OpenAI's form.
             tools: JSON-like, in OpenAI's form; None when there are none.
             add_generation_prompt: end with the beginning of the assistant's turn.
+            variables: values of some of the template's variables, JSON-like.
 
         Raises:
             InvalidValue: the template does not take these messages.
         """
-        mark = self._free_mark(messages, tools)
+        mark = self._free_mark(messages, tools, variables)
         protect = self._protector(mark)
         try:
             written = {
+                **_deep(variables, protect),
                 "messages": _deep(messages, protect),
                 "tools": _deep(tools, protect),
                 "add_generation_prompt": add_generation_prompt,
@@ -92,21 +99,26 @@ class ChatTemplate:
             roles = ", ".join(str(message.get("role")) for message in messages)
             reason = f"This model's chat template cannot write these messages (roles: {roles[:200]})."
             raise InvalidValue(reason=reason, field="messages") from error
-        return [part if isinstance(part, Special) else part.replace(mark, "") for part in self._split(rendered)]
+        return [part if isinstance(part, Special) else part.replace(mark, "") for part in self.segments(rendered)]
 
-    def _split(self, rendered: str) -> list[Segment]:
-        parts = self._any_special.split(rendered)  # text and special tokens by turns
+    def text(self, *args: Any, **kwargs: Any) -> str:
+        """The conversation as one text, special tokens written out; arguments as of ``render``."""
+        return "".join(part.token if isinstance(part, Special) else part for part in self.render(*args, **kwargs))
+
+    def segments(self, written: str) -> list[Segment]:
+        """A text of the template's author, cut at special tokens."""
+        parts = self._any_special.split(written)  # text and special tokens by turns
         return [Special(part) if i % 2 else part for i, part in enumerate(parts) if part]
 
-    def _free_mark(self, messages: object, tools: object) -> str:
-        """A character that neither the messages nor the template have."""
-        used = set(self._source)
+    def _free_mark(self, *given: object) -> str:
+        """A character that neither what is given nor the template has."""
+        used = set(self.source)
 
         def look(text: str) -> str:
             used.update(text)
             return text
 
-        _deep([messages, tools], look)
+        _deep(given, look)
         for code in _PRIVATE_USE:
             if chr(code) not in used:
                 return chr(code)

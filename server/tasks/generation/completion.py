@@ -1,4 +1,4 @@
-"""The choices of one generation request as their tokens come in: text, stops, log-probabilities, tool calls.
+"""The choices of one generation request as their tokens come in: thoughts, text, stops, log-probabilities, tool calls.
 
 `Completion` is the state of one choice and knows no engine. `GenerationStream` turns the events of a job into deltas,
 in the order they come, and counts what the request cost.
@@ -7,6 +7,7 @@ in the order they come, and counts what the request cost.
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from models.tokenizers import Tokenizer
 from server.batching.job import Job, Outcome, Piece, Timing
@@ -14,7 +15,8 @@ from server.engines.rows import Generated, GenerationRow, Token
 from server.errors import ServerError
 from server.tasks.generation.calling import CallReader
 from server.tasks.generation.detokenizer import Detokenizer
-from server.tasks.generation.stop_strings import CallMarks, StopStrings
+from server.tasks.generation.stop_strings import CallMarks, StopStrings, ThoughtMarks
+from server.tasks.generation.thinking import ThoughtReader
 from server.tasks.results import NONE, Choice, Delta, TokenLogprobs, TokenTexts, ToolCall, Usage
 
 
@@ -32,13 +34,20 @@ class Completion:
         logprobs: bool,
         reader: CallReader,
         continues_text: bool,
+        thoughts: ThoughtReader | None = None,
     ) -> None:
         self._index = index
         self._texts = texts
         self._stop_ids = stop_ids
         self._logprobs = logprobs
         self._reader = reader
-        self._text = Detokenizer(tokenizer, continues_text=continues_text, shown=reader.shown)
+        shown = reader.shown if thoughts is None else {**thoughts.shown, **reader.shown}
+        self._text = Detokenizer(tokenizer, continues_text=continues_text, shown=shown)
+        self._thoughts = thoughts.marks() if thoughts is not None else None
+        self._undecided: list[Token] = []
+        """Tokens of a text that may turn out to begin a thought."""
+        self.reasoning_tokens = 0
+        """Tokens of thought so far."""
         self._stops = StopStrings(stops)
         self._made_characters = 0
         self._sent_characters = 0
@@ -61,15 +70,49 @@ class Completion:
         self.tokens += 1
         if token.id in self._stop_ids:
             return None
+        text = self._text.push(token.id)
+        if self._thoughts is None:
+            return self._answer(text, token)
+        return self._think(self._thoughts, text, token)
+
+    def _think(self, marks: ThoughtMarks, text: str, token: Token) -> Delta | None:
+        """Some more text where a thought may be, or was."""
+        if marks.inside is False:
+            said = marks.push(text)[1]
+            if marks.thought and marks.blank:  # white space between them belongs to neither
+                self.reasoning_tokens += 1
+                return None
+            return self._answer(said, token)
+        thought, text = marks.push(text)
+        self._undecided.append(token)
+        if marks.inside is None:
+            return None
+        undecided, self._undecided = self._undecided, []
+        if marks.thought:
+            self.reasoning_tokens += len(undecided)
+            undecided = []
+        delta = None
+        if text or undecided:
+            for token in undecided[:-1]:
+                self._wait(token)
+            delta = self._answer(text, undecided[-1] if undecided else Token(-1))
+        if not thought:
+            return delta
+        return Delta(self._index, thought=thought) if delta is None else replace(delta, thought=thought)
+
+    def _wait(self, token: Token) -> None:
+        if self._logprobs and token.logprob is not None:
+            self._waiting.append((self._made_characters, token))
+
+    def _answer(self, text: str, token: Token) -> Delta | None:
+        """Some more text of the answer."""
         if token.id == self._reader.call_id and self._call is None:
             self._call = ""
-        text = self._text.push(token.id)
         if self._call is not None:
             self._call += text
             return self._repeated(self._call, len(text))
         self._made_characters += len(text)
-        if self._logprobs and token.logprob is not None:
-            self._waiting.append((self._made_characters, token))
+        self._wait(token)
         out = self._stops.push(text if self._marks is None else self._marks.push(text))
         if self._marks is not None and self._marks.collected is not None:
             last = self._repeated(self._marks.collected, len(text))
@@ -84,7 +127,15 @@ class Completion:
 
     def end(self, how: Generated) -> Delta:
         """The row has ended."""
-        rest = self._text.finish()
+        rest, thought = self._text.finish(), ""
+        if self._thoughts is not None:
+            thought, rest = (a + b for a, b in zip(self._thoughts.push(rest), self._thoughts.finish(), strict=True))
+            for token in self._undecided:
+                self._wait(token)
+        delta = self._ended(rest, how)
+        return replace(delta, thought=thought) if thought else delta
+
+    def _ended(self, rest: str, how: Generated) -> Delta:
         cut = how.reason == "length"
         if self._call is not None and self._reader.parse is not None:
             calls = _each_once(self._reader.parse(self._call + rest, cut) or ())
@@ -122,6 +173,7 @@ class Completion:
         reader = self._reader
         if (
             reader.parse is None
+            or not reader.call_ends
             or written.find(reader.call_ends, max(1, len(written) - fresh - len(reader.call_ends))) < 0
         ):
             return None
@@ -168,6 +220,7 @@ class GenerationStream:
         logprobs: bool,
         reader: CallReader,
         continues_text: bool,
+        thoughts: ThoughtReader | None = None,
     ) -> None:
         self._job = job
         self._texts = texts
@@ -175,6 +228,7 @@ class GenerationStream:
         """With ``prompt_logprobs``, by choice and once the choice has ended: its prompt's tokens but the first."""
         self._prompt_tokens = prompt_tokens
         self._cached_tokens = 0
+        self._thinks = thoughts is not None
         self._completions = [
             Completion(
                 seat.index,
@@ -185,6 +239,7 @@ class GenerationStream:
                 logprobs=logprobs,
                 reader=reader,
                 continues_text=continues_text,
+                thoughts=thoughts,
             )
             for seat in job.seats
         ]
@@ -193,7 +248,8 @@ class GenerationStream:
     def usage(self) -> Usage:
         """Tokens read and made so far."""
         made = sum(completion.tokens for completion in self._completions)
-        return Usage(self._prompt_tokens, made, self._cached_tokens)
+        thought = sum(completion.reasoning_tokens for completion in self._completions) if self._thinks else None
+        return Usage(self._prompt_tokens, made, self._cached_tokens, thought)
 
     @property
     def timing(self) -> Timing:
@@ -253,4 +309,5 @@ def _choice(index: int, parts: Sequence[Delta]) -> Choice:
         TokenLogprobs.joined(part.tokens for part in parts),
         parts[-1].calls,
         parts[-1].finish_reason or "stop",
+        "".join(part.thought for part in parts),
     )

@@ -6,6 +6,7 @@ All schemas go through one reading (``server/tasks/json_schema``); the library l
 
 import json
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,6 +27,7 @@ KEPT, KEPT_CHARACTERS = 64, 100_000
 """So many schemas and grammars, none longer than that, need not be read again."""
 
 
+_IDS = re.compile(r"<\[(\d+)\]>")
 STEPS, CLOSING, ENDING = 64, frozenset(b'",'), frozenset(b"}]")
 """So many bytes of an answer are tried before anything is queued. Limits mostly show in the first ones of each value,
 so values are soon brought to their end; lists and objects are not."""
@@ -73,18 +75,23 @@ def tool_signature(name: str, parameters: Mapping[str, Any], where: str, *, stri
     return made
 
 
-def checked(grammar: str, where: str, specials: Sequence[str] = ()) -> str:
+def checked(grammar: str, where: str, specials: Sequence[str | int] = ()) -> str:
     """The grammar, if an engine can begin with it.
 
     Args:
         grammar: llguidance's Lark.
         where: what the request calls what it was made of.
-        specials: names of control tokens in it.
+        specials: control tokens in it, by their names or their ids, as the grammar writes them.
 
     Raises:
         InvalidValue: it cannot be begun: it is too large.
     """
-    if not (_kept_begins if len(grammar) <= KEPT_CHARACTERS else _begins)(grammar, tuple(specials)):
+    ids = [special for special in specials if isinstance(special, int)]
+    tried = _IDS.sub(
+        lambda found: f"<[{256 + ids.index(int(found[1]))}]>" if int(found[1]) in ids else found[0], grammar
+    )
+    names = tuple(f"<|{special}|>" if isinstance(special, int) else special for special in specials)
+    if not (_kept_begins if len(grammar) <= KEPT_CHARACTERS else _begins)(tried, names):
         raise InvalidValue("The schema cannot be used: what it takes to enforce it is too large.", where)
     return grammar
 

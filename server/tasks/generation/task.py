@@ -3,7 +3,6 @@
 Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anything is queued.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,8 +16,9 @@ from server.errors import BadRequest, ContextLengthExceeded, InvalidValue, Unsup
 from server.tasks.generation.calling import Calling, CallReader, Ways
 from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.completion import GenerationStream
+from server.tasks.generation.conversation import ChatPrompt, Conversation
 from server.tasks.generation.fill import Filling
-from server.tasks.generation.options import ON_THE_WIRE, GenerationOptions
+from server.tasks.generation.options import ON_THE_WIRE, GenerationOptions, recommendations
 from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_CHARACTERS, offload, size_of
 from server.tasks.results import TokenLogprobs, TokenTexts
@@ -29,9 +29,12 @@ class Generation:
 
     def __init__(self, model: Model, template: ChatTemplate | None, family: ModuleType) -> None:
         self._model = model
-        self._template = template
-        self._family = family
-        self._calling = Calling(model, family)
+        self._conversation = None
+        if template is not None:
+            stops = model.card.generation.stop_tokens if model.card.generation is not None else ()
+            self._conversation = Conversation(template, family, model.tokenizer, stops)
+        self._manner = self._conversation.manner if self._conversation is not None else None
+        self._calling = Calling(model, self._manner)
         self._told = TokenTexts(model.tokenizer)
         section = model.card.generation
         tokenizer = model.tokenizer
@@ -49,19 +52,38 @@ class Generation:
         """The model's card."""
         return self._model.card
 
+    def effective(self, options: GenerationOptions) -> GenerationOptions:
+        """The options with what the model's makers recommend, where the request says nothing.
+
+        A recommendation that the engine cannot follow exactly is left out: nobody asked for it.
+        """
+        section = self.card.generation
+        known = recommendations(section.sampling, self._model.engine.honours) if section is not None else {}
+        named = {name: value for name, value in known.items() if name in options.left}
+        return replace(options, left=frozenset(), **named)
+
+    @property
+    def thinks(self) -> bool:
+        """Whether anything is known of how the model thinks."""
+        return self._conversation is not None and self._conversation.thinking.can
+
     def chat_prompt(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
-    ) -> list[int]:
-        """The ids of a conversation, up to the beginning of the assistant's turn.
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None,
+        options: GenerationOptions | None = None,
+    ) -> ChatPrompt:
+        """The ids of a conversation, up to the beginning of the assistant's answer, or of its thought.
 
         Raises:
             InvalidValue: the model's template does not take these messages.
             BadRequest: the model has no chat template.
+            UnsupportedParameter: it has no switch for the thinking that is asked for.
         """
-        if self._template is None:
+        if self._conversation is None:
             raise BadRequest(f"The model '{self.card.id}' has no chat template; use /v1/completions.", "model")
-        segments = self._template.render(self._read(messages), tools)
-        return self._encode(lambda: self._model.tokenizer.encode_with_specials(segments), "messages") + self._eos
+        prompt = self._conversation.prompt(messages, tools, options or GenerationOptions(), self.card.id)
+        return replace(prompt, ids=[*prompt.ids, *self._eos])
 
     async def text_prompts(self, prompts: Sequence[str | Sequence[int]]) -> list[list[int]]:
         """The ids of texts to continue, as ``text_prompt``; ids stay as they are. Long texts take a thread."""
@@ -121,8 +143,8 @@ class Generation:
         """
         form = options.grammar
 
-        def prepare() -> tuple[list[int], Sequence[Signature], str | Ways | None]:
-            prompt = self.chat_prompt(messages, tools)
+        def prepare() -> tuple[ChatPrompt, Sequence[Signature], str | Ways | None]:
+            prompt = self.chat_prompt(messages, tools, options)
             calling = self._calling.prepared(form, tools or (), required=call_required, several=several_calls)
             return prompt, *calling
 
@@ -132,16 +154,18 @@ class Generation:
         # A schema that was not asked for before takes some milliseconds: not on the event loop.
         size = size_in(messages) if not tools and form is None else SMALL_CHARACTERS + 1
         prompt, signatures, grammar = await offload(prepare, size)
-        if isinstance(grammar, Ways):
-            return await self._begin_either(prompt, options, signatures, grammar)
-        return self.begin([prompt], options, "messages", signatures, grammars=[grammar])
+        if isinstance(grammar, Ways) and prompt.thoughts is None:
+            return await self._begin_either(prompt.ids, options, signatures, grammar)
+        # A model that thinks chooses between calls and text in its thought.
+        grammar = grammar.either if isinstance(grammar, Ways) else grammar
+        return self.begin([prompt.ids], options, "messages", signatures, grammars=[grammar], said=prompt)
 
     async def _begin_either(
         self, prompt: Sequence[int], options: GenerationOptions, tools: Sequence[Signature], ways: Ways
     ) -> GenerationStream:
         """Decode the first tokens without the form. Queue for calls if they begin one, else for text."""
         self._max_tokens(len(prompt), options.max_tokens, options.min_tokens, "messages")
-        most = CallReader.of(self._family, self._model.tokenizer, tools).begins_tokens
+        most = CallReader.of(self._manner, self._model.tokenizer, tools).begins_tokens
         beginning = replace(options, max_tokens=most, min_tokens=0, stop=(), logprobs=None)
         undecided = self.begin([prompt], beginning, "messages", tools, grammars=[ways.undecided])
         await undecided.whole()
@@ -156,6 +180,7 @@ class Generation:
         *,
         grammars: Sequence[str | None] = (None,),
         fills: bool = False,
+        said: ChatPrompt | None = None,
     ) -> GenerationStream:
         """Queue the prompts, ``options.n`` completions each; choice ``p * n + i`` is the ith of prompt p.
 
@@ -166,6 +191,7 @@ class Generation:
             tools: what may be called.
             grammars: what the answers have to obey, in llguidance's Lark: one for all choices, or one for each.
             fills: the prompts are of ``gap_prompts``.
+            said: the conversation that the prompt is of.
 
         Raises:
             Unavailable, Overloaded: not now.
@@ -178,7 +204,7 @@ class Generation:
         self._model.require_ids([tuple(options.logit_bias)], "logit_bias")
         if self._most_made is not None:
             self._model.require_fits(prompts, field)
-        reader = CallReader.of(self._family, self._model.tokenizer, tools)
+        reader = CallReader.of(self._manner, self._model.tokenizer, tools)
         banned = reader.stop_ids if "logit_bias" in self._model.engine.honours else frozenset()
         for id in sorted(banned & options.logit_bias.keys()):
             if options.logit_bias[id] > 0:
@@ -188,6 +214,10 @@ class Generation:
         stop_ids = frozenset() if options.ignore_eos else self._stop_ids | reader.stop_ids
         if fills and self._filling is not None and not options.ignore_eos:
             stop_ids |= self._filling.stop_ids
+        thoughts = said.thoughts if said is not None else None
+        thought = None
+        if self._conversation is not None and thoughts and (any(grammars) or options.thinking_budget is not None):
+            thought = self._conversation.thought(thoughts, options.thinking_budget)
         rows = [
             GenerationRow(
                 prompt=tuple(prompt),
@@ -197,6 +227,7 @@ class Generation:
                 sampling=_sampling(options, choice, banned),
                 logprobs=options.logprobs if options.logprobs is not None or not options.prompt_logprobs else 0,
                 grammar=grammars[choice % len(grammars)],
+                thought=thought,
                 score_from=1 if options.prompt_logprobs and choice == 0 else None,
             )
             for prompt in prompts
@@ -214,19 +245,8 @@ class Generation:
             logprobs=options.logprobs is not None,
             reader=reader,
             continues_text=field == "prompt" and self._most_made is None,
+            thoughts=thoughts if options.reasoning.apart else None,
         )
-
-    def _read(self, messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """The messages as the family's template takes them: a family may write calls and results its own way."""
-        if not hasattr(self._family, "chat_messages"):
-            return messages
-        try:
-            adapted: Sequence[Mapping[str, Any]] = self._family.template_messages(self._family.chat_messages(messages))
-        except json.JSONDecodeError:
-            raise InvalidValue("The arguments of a call in the messages are not JSON.", "messages") from None
-        except ValueError as error:
-            raise InvalidValue(f"The messages cannot be written for this model: {error}", "messages") from None
-        return adapted
 
     def _max_tokens(self, prompt_tokens: int, asked: int | None, at_least: int, field: str) -> int:
         """The most tokens that a row makes: as many as were asked for, as far as there is room."""

@@ -55,6 +55,15 @@ class ChatTranslation:
         """The model's card."""
         return self._task.card
 
+    def effective(self, options: GenerationOptions) -> GenerationOptions:
+        """The options as they are: a translator recommends nothing."""
+        return options
+
+    @property
+    def thinks(self) -> bool:
+        """Never."""
+        return False
+
     async def chat(
         self,
         messages: Sequence[Mapping[str, Any]],
@@ -75,8 +84,10 @@ class ChatTranslation:
             raise UnsupportedParameter("n", why)
         if tools:
             raise UnsupportedParameter("tools", why)
+        if options.reasoning.on or options.reasoning.effort not in (None, "none") or options.thinking_budget:
+            raise UnsupportedParameter(options.reasoning.field or "thinking_budget", why)
         # It decodes by beam search: the same text every time, which is what seed and temperature 0 ask for.
-        exact = {"seed"} | ({"temperature"} if options.temperature == 0 else set())
+        exact = {"seed", "thinking_budget"} | ({"temperature"} if options.temperature == 0 else set())
         for name in sorted(options.asked() - exact):
             raise UnsupportedParameter(ON_THE_WIRE.get(name, name), why)
         text = next((_text(m) for m in reversed(messages) if m.get("role") == "user"), None)
