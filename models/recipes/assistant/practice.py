@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 
 from models.families.hearth_assistant import Call, Message, Tool
+from models.recipes.assistant.errands import identifier
 
 _VERBS = ("Find", "Book", "Reserve", "Check", "Cancel", "Order", "Schedule", "Get", "Add", "Change", "Request", "Track")
 _NOUNS = (
@@ -23,7 +24,8 @@ _ARGUMENTS = (
     "event_name", "number_of_guests", "number_of_seats", "plan", "product", "branch", "language", "teacher", "title",
     "amount", "account_type", "address", "zip_code", "model", "license_plate", "pet_name", "department", "day",
 )  # fmt: skip
-_NUMBERS = ("order_number", "number_of_guests", "number_of_seats", "amount", "zip_code", "phone")
+_NUMBERS = ("number_of_guests", "number_of_seats", "amount", "zip_code", "phone")
+_IDENTIFIERS = ("order_number", "license_plate", "model", "branch")
 _SAID = (
     "the {key} is {value}", "{key} {value}", "{value} for the {key}", "make the {key} {value}", "{key}: {value}",
     "as {key} please take {value}", "I'd like {value} as the {key}",
@@ -93,6 +95,8 @@ def _spoken(key: str) -> str:
 
 
 def _value(key: str, words: Sequence[str], rng: random.Random) -> str:
+    if key.endswith(_IDENTIFIERS) or rng.random() < 0.1:
+        return identifier(rng)
     if key.endswith(_NUMBERS) or rng.random() < 0.1:
         return str(rng.randint(1, 10 ** rng.randint(1, 5)))
     if key.endswith("time"):
