@@ -3,13 +3,16 @@
 import random
 import re
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 
 from models.families.hearth_assistant import Call, Message
 from models.recipes.assistant.days import WEEKDAYS, any_day, moved, said_day, said_time, says_today
-from models.recipes.assistant.errands import ERRANDS, identifier
-from models.recipes.assistant.made import day_drill, made_dialogue
+from models.recipes.assistant.errands import ERRANDS
+from models.recipes.assistant.made import made_dialogue
+from models.recipes.assistant.practice import day_drill
+from models.recipes.assistant.values import identifier
 from models.recipes.assistant.whole import scenarios
 
 WORDS = ("apple", "bridge", "Castle", "engine", "forest", "garden", "History", "island", "journey", "kitchen")
@@ -39,7 +42,7 @@ def test_turns_alternate_and_each_call_has_its_result():
     follows = {"user": {"assistant"}, "assistant": {"user", "tool"}, "tool": {"assistant"}, "system": {"user"}}
     for _ in range(MANY):
         messages, _ = made_dialogue(WORDS, rng)
-        for one, then in zip(messages, messages[1:], strict=False):
+        for one, then in pairwise(messages):
             assert then.role in follows[one.role]
             assert (then.role == "tool") == bool(one.calls)
 

@@ -23,9 +23,9 @@ from models.families.hearth_assistant import Message, Tool, chat_messages, segme
 from models.recipes.assistant.days import SGD_TODAY, any_day, moved, says_today
 from models.recipes.assistant.dialogues import Catalogue, conversation_messages, read_jsonl
 from models.recipes.assistant.fallback import fallback, general_request, small_talk, system_prompt
-from models.recipes.assistant.made import day_drill, made_dialogue
+from models.recipes.assistant.made import made_dialogue
 from models.recipes.assistant.orders import ordering
-from models.recipes.assistant.practice import practice
+from models.recipes.assistant.practice import day_drill, practice
 from models.recipes.assistant.renaming import renamed
 from models.recipes.assistant.support import OFF_TOPIC, OTHER_LANGUAGES, REPLIES
 from models.recipes.assistant.swapping import with_swapped_values

@@ -1,7 +1,8 @@
 """Days and times as people say them and as calls have them, and system messages that say which day it is.
 
-A day is said in a dozen ways ("tomorrow", "on Friday", "the 14th"). A call has it as YYYY-MM-DD where the system message
-names the day that it is; where nobody does, a call has the words as they were said. Times of day become HH:MM. Original text.
+A day is said in a dozen ways ("tomorrow", "on Friday", "the 14th"). A call has it as YYYY-MM-DD where the system
+message names the day that it is; where nobody does, a call has the words as they were said. Times of day become HH:MM.
+Original text.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ NUMBERS = (
 _TODAY = (
     "Today is {weekday}, {iso}.", "Today is {weekday}, {iso}.", "Today is {iso}, a {weekday}.",
     "Today's date is {weekday}, {iso}.", "Current date: {iso} ({weekday}).", "It is {weekday}, {iso}.",
-    "Date: {weekday}, {iso}", "The date is {weekday}, {day} {month} {year}.", "Today is {weekday}, {month} {day}, {year}.",
+    "Date: {weekday}, {iso}", "The date is {weekday}, {day} {month} {year}.",
+    "Today is {weekday}, {month} {day}, {year}.",
 )  # fmt: skip
 
 

@@ -1,18 +1,12 @@
-"""What made-up dialogues are about: services with their arguments, and values for these that name nothing real.
+"""What made-up dialogues are about: services with their arguments, and how people ask for them.
 
-Each service is a schema: names of tools and arguments, which are required, and of which kind their values are. A value
-has what somebody says and what a call has: the same words for names and identifiers, digits for numbers and times, and a
-date for days where the system message names the day that it is. Original text; the words come from the caller.
+Each service is a schema: names of tools and arguments, which are required, and of which kind their values are
+(`values.py`). Original text.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-
-from models.recipes.assistant.days import MONTHS, NUMBERS, said_day, said_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +22,8 @@ class Slot:
 class Errand:
     """A service: names its tool may have, how people ask for it, its arguments, and what its result tells.
 
-    `direct`: requests that name arguments, by their place; `gives`: the kind of identifier that the result has; `undo`: names of the tool that takes that back.
+    `direct`: requests that name arguments, by their place; `gives`: names of the identifier that the result has;
+    `undo`: names of the tool that takes that back.
     """
 
     tools: tuple[str, ...]
@@ -38,14 +33,6 @@ class Errand:
     gives: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()
     tells: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value as it is said, and as a call has it."""
-
-    said: str
-    called: str
 
 
 _NAME = Slot(("name", "customer_name", "guest_name", "booking_name", "full_name"), "person")
@@ -59,7 +46,8 @@ ERRANDS: tuple[Errand, ...] = (
     Errand(
         ("book_table", "reserve_table", "make_reservation", "BookTable"),
         ("book a table", "reserve a table", "get a table", "make a dinner reservation"),
-        ("a table for {0} {1} at {2} under {3}", "dinner for {0} {1}, {2}", "do you have a table for {0} at {2}?", "{0} people {1} at {2}, {3}"),
+        ("a table for {0} {1} at {2} under {3}", "dinner for {0} {1}, {2}", "do you have a table for {0} at {2}?",
+         "{0} people {1} at {2}, {3}"),
         (Slot(("party_size", "guests", "number_of_people", "seats"), "people"), _DAY, _TIME, _NAME,
          Slot(("restaurant", "venue"), "place", required=False)),
         _BOOKED, ("cancel_reservation", "CancelTable"),
@@ -67,7 +55,8 @@ ERRANDS: tuple[Errand, ...] = (
     Errand(
         ("book_appointment", "create_appointment", "schedule_appointment", "BookVisit"),
         ("book an appointment", "make an appointment", "come in for an appointment", "schedule a visit"),
-        ("a {0} {1} at {2} please", "can {3} come in for a {0} {1}?", "is there anything free {1} at {2} for a {0}?", "{3} needs a {0}"),
+        ("a {0} {1} at {2} please", "can {3} come in for a {0} {1}?", "is there anything free {1} at {2} for a {0}?",
+         "{3} needs a {0}"),
         (Slot(("service", "treatment", "appointment_type"), "service"), _DAY, _TIME, _NAME,
          Slot(("staff", "with_whom", "employee"), "first", required=False)),
         ("appointment_id", "booking_id", "confirmation"), ("cancel_appointment", "delete_appointment"),
@@ -94,7 +83,8 @@ ERRANDS: tuple[Errand, ...] = (
     Errand(
         ("return_item", "create_return", "request_refund", "StartReturn"),
         ("return something", "send an item back", "get a refund"),
-        ("I want to return the {1} of order {0}: {2}", "the {1} of {0} has to go back, {2}", "{2}, I want my money back for {0}"),
+        ("I want to return the {1} of order {0}: {2}", "the {1} of {0} has to go back, {2}",
+         "{2}, I want my money back for {0}"),
         (_ORDER, Slot(("item", "product", "article"), "item"), Slot(("reason", "why"), "reason")),
         ("return_id", "case_number"), (), ("status",),
     ),
@@ -102,13 +92,15 @@ ERRANDS: tuple[Errand, ...] = (
         ("change_address", "set_shipping_address", "UpdateAddress"),
         ("change my delivery address", "change the shipping address", "have it sent somewhere else"),
         ("send order {0} to {1} in {2}", "{0} should go to {1}, {2}", "my new address is {1}, {2}"),
-        (_ORDER, Slot(("street", "address", "new_address"), "street"), Slot(("city", "town"), "place")), (), (), ("status",),
+        (_ORDER, Slot(("street", "address", "new_address"), "street"), Slot(("city", "town"), "place")), (), (),
+         ("status",),
     ),
     Errand(
         ("buy_tickets", "order_tickets", "BookTickets", "get_tickets"),
         ("buy tickets", "get tickets for a show", "order tickets"),
         ("{1} tickets for {0}", "I need tickets to {0}, {1} of them", "{1} for {0} please"),
-        (Slot(("event", "event_name", "show_name"), "title"), Slot(("quantity", "tickets", "number_of_tickets"), "people"),
+        (Slot(("event", "event_name", "show_name"), "title"),
+         Slot(("quantity", "tickets", "number_of_tickets"), "people"),
          Slot(("date", "show_date"), "day", required=False), Slot(("category", "area"), "level", required=False)),
         ("order_id", "ticket_code"), ("cancel_tickets", "refund_tickets"),
     ),
@@ -123,9 +115,12 @@ ERRANDS: tuple[Errand, ...] = (
     Errand(
         ("book_taxi", "order_ride", "CallTaxi", "request_ride"),
         ("get a taxi", "order a ride", "book a cab"),
-        ("a taxi from {0} to {1}", "bring me from {0} to {1}", "I have to get to {1}, I'm at {0}", "taxi from {0} to {1} at {2} for {3}"),
-        (Slot(("pickup", "pickup_address", "origin"), "from"), Slot(("destination", "dropoff", "drop_off_address"), "to"),
-         Slot(("time", "pickup_time"), "time", required=False), Slot(("passengers", "riders"), "people", required=False)),
+        ("a taxi from {0} to {1}", "bring me from {0} to {1}", "I have to get to {1}, I'm at {0}",
+         "taxi from {0} to {1} at {2} for {3}"),
+        (Slot(("pickup", "pickup_address", "origin"), "from"),
+         Slot(("destination", "dropoff", "drop_off_address"), "to"),
+         Slot(("time", "pickup_time"), "time", required=False),
+         Slot(("passengers", "riders"), "people", required=False)),
         ("ride_id",), ("cancel_ride",), ("driver",),
     ),
     Errand(
@@ -168,7 +163,8 @@ ERRANDS: tuple[Errand, ...] = (
         ("schedule_callback", "arrange_call", "CallMeBack"),
         ("be called back", "get a call back", "talk to somebody on the phone"),
         ("please call {1} back at {0}", "I'm {1}, call me at {0}"),
-        (Slot(("phone", "number", "phone_number"), "phone"), _NAME, Slot(("time", "call_time"), "time", required=False)),
+        (Slot(("phone", "number", "phone_number"), "phone"), _NAME,
+         Slot(("time", "call_time"), "time", required=False)),
         (), (), ("status",),
     ),
     Errand(
@@ -188,7 +184,8 @@ ERRANDS: tuple[Errand, ...] = (
         ("schedule_meeting", "create_meeting", "add_event", "PlanMeeting"),
         ("set up a meeting", "plan a meeting", "put something in the calendar"),
         ("{0} {1} at {2}", "put {0} in for {1} at {2}", "a meeting about {0} {1}"),
-        (Slot(("title", "subject", "topic"), "title"), _DAY, _TIME, Slot(("room", "location"), "place", required=False)),
+        (Slot(("title", "subject", "topic"), "title"), _DAY, _TIME,
+         Slot(("room", "location"), "place", required=False)),
         ("event_id", "meeting_id"), ("delete_event", "cancel_meeting"),
     ),
     Errand(
@@ -196,7 +193,8 @@ ERRANDS: tuple[Errand, ...] = (
         ("rent a car", "get a rental car", "rent something for a few days"),
         ("a car in {0} from {1} for {2}", "I need a car in {0} for {2}"),
         (Slot(("city", "station", "pickup_city"), "place"), Slot(("start_date", "pickup_date"), "day"),
-         Slot(("days", "rental_days", "duration"), "nights"), Slot(("category", "vehicle_class"), "level", required=False)),
+         Slot(("days", "rental_days", "duration"), "nights"),
+         Slot(("category", "vehicle_class"), "level", required=False)),
         ("rental_id", "contract"), ("cancel_rental",),
     ),
     Errand(
@@ -225,134 +223,3 @@ ERRANDS: tuple[Errand, ...] = (
         (_CUSTOMER, Slot(("phone", "new_phone", "mobile"), "phone")), (), (), ("status",),
     ),
 )  # fmt: skip
-
-# How a fact of a kind is said; the others are said as "the KEY is VALUE".
-SAID: Mapping[str, Sequence[str]] = {
-    "people": ("for {}", "{}", "{} please", "make it {}", "we need {}"),
-    "nights": ("for {}", "{}", "it is {}", "{} in all"),
-    "day": ("on {}", "for {}", "{}", "{} would be good", "it should be {}"),
-    "time": ("at {}", "{}", "around {}", "{} would be good"),
-    "person": ("the name is {}", "my name is {}", "under {}", "{}", "it's for {}", "I am {}", "name: {}"),
-    "first": ("with {}", "I'd like {} to do it", "with {} please"),
-    "place": ("in {}", "{}", "it's {}"),
-    "from": ("from {}", "pick me up at {}", "I'm at {}"),
-    "to": ("to {}", "I'm going to {}", "take me to {}"),
-    "phone": ("my number is {}", "you can reach me at {}", "{}", "the phone number is {}"),
-    "identifier": ("{}", "it's {}", "it is {}", "the number is {}", "{} is the number", "the code is {}", "number {}"),
-    "plate": ("the plate is {}", "{}", "it has the plate {}"),
-    "amount": ("{}", "it's {}", "the amount is {}", "send {}"),
-    "title": ("{}", "it's called {}", "for {}", "it's {}"),
-    "trouble": ("{}", "the problem is: {}", "it's this: {}"),
-    "reason": ("{}", "because: {}", "the reason: {}"),
-    "street": ("{}", "to {}", "the address is {}"),
-}
-_ONSETS = ("b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "br", "ch", "dr", "sh", "th", "tr", "y", "j")
-_VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "oo", "ie", "a", "e", "o")
-_CODAS = ("", "", "", "n", "r", "s", "l", "m", "nd", "th", "ck", "sen", "ski", "ez", "ova", "berg", "ton", "man", "ini")
-_STREETS = ("Street", "Road", "Lane", "Avenue", "Square", "Way", "Court", "Alley", "Drive")
-_DISHES = (
-    "margherita pizza", "vegetable curry", "beef burrito", "tomato soup", "chicken wrap", "lasagna", "mushroom risotto",
-    "pad thai", "falafel plate", "caesar salad", "fish and chips", "cheeseburger", "ramen", "lentil stew",
-)  # fmt: skip
-_SERVICES = (
-    "haircut", "beard trim", "massage", "manicure", "check-up", "cleaning", "eye test", "consultation", "tyre change",
-    "inspection", "facial", "colouring", "vaccination", "tax advice", "piano lesson", "fitting", "oil change",
-)  # fmt: skip
-_LEVELS = ("standard", "economy", "premium", "first class", "balcony", "compact", "van", "luxury", "front row")
-_REASONS = (
-    "it is too small", "it is broken", "wrong color", "it came too late", "I changed my mind", "it does not fit",
-    "it has a scratch", "ordered twice", "the wrong one came", "it stopped working", "found it cheaper", "not needed",
-)  # fmt: skip
-_TROUBLES = (
-    "it makes a strange noise", "it does not start", "the screen stays black", "it leaks", "the battery is dead",
-    "flat tyre", "no connection", "it gets too hot", "the door does not close", "error {}", "code {} on the display",
-    "the handle came off", "it smells burnt", "the brakes squeak", "broken mirror",
-)  # fmt: skip
-_ITEMS = (
-    "kettle", "jacket", "keyboard", "router", "vacuum cleaner", "headphones", "desk", "washing machine", "phone case",
-    "bicycle", "monitor", "pair of shoes", "toaster", "coffee machine", "backpack", "tent", "tablet", "camera", "scale",
-)  # fmt: skip
-
-
-def value(kind: str, today: date | None, anchor: date, words: Sequence[str], rng: random.Random) -> Value:
-    """A value of a kind; `today` is the day that the system message names, `anchor` what days are drawn near to."""
-    if kind == "day":
-        said, day = said_day(today or anchor, rng)
-        return Value(said, day if today else said)
-    if kind == "time":
-        return Value(*said_time(rng))
-    if kind in ("people", "nights"):
-        number = rng.randint(1 if kind == "nights" else 2, 12) if rng.random() < 0.85 else rng.randint(13, 80)
-        said = NUMBERS[number] if number <= 12 and rng.random() < 0.5 else str(number)
-        if kind == "nights":
-            said += rng.choice((" nights", " days")) if number > 1 else " night"
-        elif rng.random() < 0.3:
-            return Value(said + " people", str(number))
-        return Value(said, str(number))
-    if kind == "amount":
-        number = rng.choice((rng.randint(5, 99), rng.randint(100, 2500), rng.randint(1, 40) * 50))
-        return Value(rng.choice((f"{number}", f"{number}", f"${number}", f"{number} dollars", f"{number} euros")), str(number))
-    said = _named(kind, words, rng)
-    return Value(said, said)
-
-
-def _named(kind: str, words: Sequence[str], rng: random.Random) -> str:
-    """A value that a call has as it was said."""
-    if kind in ("identifier", "plate"):
-        return identifier(rng)
-    if kind == "digits":
-        return str(rng.randint(1000, 99999))
-    if kind == "phone":
-        parts = [str(rng.randint(0, 10**n - 1)).zfill(n) for n in rng.choice(((3, 3, 4), (4, 3, 3), (3, 4), (4, 4, 3), (5, 6)))]
-        return rng.choice((" ", "-", "-")).join(parts)
-    if kind == "person":
-        return f"{name(rng)} {name(rng)}" if rng.random() < 0.6 else name(rng)
-    if kind == "first":
-        return name(rng)
-    if kind == "street":
-        street = f"{_capital(words, rng)} {rng.choice(_STREETS)}"
-        return rng.choice((f"{street} {rng.randint(1, 240)}", f"{rng.randint(1, 240)} {street}"))
-    if kind in ("from", "to"):
-        return rng.choice((_named("street", words, rng), f"the {rng.choice(words).lower()}", f"{name(rng)} Hotel", f"{_capital(words, rng)} station"))
-    if kind == "place":
-        return name(rng) if rng.random() < 0.7 else f"{_capital(words, rng)} {name(rng)}"
-    if kind == "title":
-        return " ".join(_capital(words, rng) for _ in range(rng.choice((1, 2, 2, 3))))
-    if kind == "month":
-        return rng.choice(MONTHS)
-    texts = {"dish": _DISHES, "service": _SERVICES, "level": _LEVELS, "reason": _REASONS, "trouble": _TROUBLES, "item": _ITEMS}
-    return rng.choice(texts[kind]).format(identifier(rng))
-
-
-def identifier(rng: random.Random) -> str:
-    """A code of letters, digits and signs: B-1043, 20931, RX77120, ab_4417, K7-QM2."""
-    letters = "".join(rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ", k=rng.choice((1, 1, 2, 2, 3))))
-    digits = "".join(rng.choices("0123456789", k=rng.randint(2, 6)))
-    form = rng.random()
-    if form < 0.4:
-        return f"{letters}-{digits}"
-    if form < 0.55:
-        return f"{letters}{digits}"
-    if form < 0.65:
-        return f"{letters}{rng.randint(1, 9)}-{digits}"
-    if form < 0.75:
-        return f"{digits}-{letters}"
-    if form < 0.8:
-        return f"{letters} {digits}"
-    if form < 0.87:
-        return f"{letters.lower()}{rng.choice('-_')}{digits}"
-    if form < 0.92:
-        return f"{digits}-{rng.randint(10, 999)}"
-    return digits
-
-
-def name(rng: random.Random) -> str:
-    """A made-up name of one to three syllables."""
-    count = rng.choice((1, 2, 2, 2, 3))
-    made = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(count)) + rng.choice(_CODAS)
-    made = made.capitalize()
-    return f"{made}-{name(rng)}" if rng.random() < 0.04 else made
-
-
-def _capital(words: Sequence[str], rng: random.Random) -> str:
-    return rng.choice(words).capitalize()

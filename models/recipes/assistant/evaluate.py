@@ -6,6 +6,7 @@
   dialogue's services listed with up to two others, greedy decoding. Exact: one call, same name,
   same arguments, values equal as strings. Apart: services (SGD's numbered versions) that occur in
   training, and new ones, whose names or arguments are others;
+- whole dialogues (`whole.py`): scenarios, and those of SGD dev, of trained services and of others, played and followed;
 - needless: share of the assistant's turns without a call in which the model makes one;
 - fallback: share of held-out general questions answered with the trained fallback;
 - speed: tokens a second of greedy decoding, one thread, one conversation.
@@ -33,6 +34,7 @@ from models.recipes.assistant.data import DevRow, dev_rows
 from models.recipes.assistant.dialogues import read_jsonl
 from models.recipes.assistant.fallback import is_fallback
 from models.recipes.assistant.sheet import INPUTS, TOOLS
+from models.recipes.assistant.whole import whole_dialogues
 
 _CONTEXT_TOKENS = 1024
 _CALLS = 600
@@ -77,6 +79,7 @@ def evaluate(assistant: Assistant, data: Path, sample: int) -> dict[str, Any]:
     limit = min(sample or _CALLS, _CALLS)
     figures["calls"] = call_matches(assistant, rows, limit, trained=True)
     figures["calls_new"] = call_matches(assistant, rows, limit // 2, trained=False)
+    figures.update(whole_dialogues(assistant.answer, rows, sample))
     figures["needless"] = needless_calls(assistant, rows, limit // 2)
     answered = [assistant.answer([Message("user", text)]).content for text in questions[: sample or None]]
     figures["fallback"] = {"share": sum(map(is_fallback, answered)) / len(answered), "rows": len(answered)}

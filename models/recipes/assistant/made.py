@@ -1,4 +1,4 @@
-"""Whole made-up dialogues from the schemas of services: what is missing is asked for, what is known is repeated, then called.
+"""Whole made-up dialogues from the schemas of services: missing facts are asked for, known ones repeated, then called.
 
 One dialogue has up to three errands. Facts come in any order, several in one turn, in the system message, or with the
 errand before ("same name"). People correct themselves. Before most calls the assistant writes down all that it knows,
@@ -15,49 +15,42 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from models.families.hearth_assistant import Call, Message, Tool
-from models.recipes.assistant.days import any_day, said_day, says_today
-from models.recipes.assistant.errands import ERRANDS, SAID, Errand, Slot, Value, identifier, name, value
+from models.recipes.assistant.days import any_day, says_today
+from models.recipes.assistant.errands import ERRANDS, Errand, Slot
 from models.recipes.assistant.fallback import fallback, general_request, system_prompt
+from models.recipes.assistant.phrases import (
+    AGAIN,
+    ASK,
+    ASK_TWO,
+    BYE,
+    CHECK,
+    CORRECTIONS,
+    DONE,
+    FAULTS,
+    FOUND,
+    KNOWN,
+    LATER,
+    NEXT,
+    NOTED,
+    OPENINGS,
+    PERSONA,
+    REMIND,
+    REMINDED,
+    SORRY,
+    SPARE_FACTS,
+    STANDS,
+    STATES,
+    SURE,
+    TAKE_BACK,
+    TAKEN_BACK,
+    THANKS,
+    TOLD,
+    YES,
+)
+from models.recipes.assistant.values import SAID, Value, identifier, name, value
 
 _STRANGE_SHARE = 0.25  # of the arguments' names: a word that no service has
 _MOST_TOOLS = 4
-_OPENINGS = (
-    "I'd like to {}", "I want to {}", "Can I {}?", "I need to {}", "Hi, I would like to {}", "Please help me {}", "Hello, could I {}?",
-    "can you help me {}?", "Hey, I have to {}",
-)  # fmt: skip
-_NEXT = (
-    "I also want to {}", "And I need to {}", "Now I'd like to {}", "One more thing, can I {}?", "Then I want to {}", "Can I also {}?",
-)  # fmt: skip
-_AGAIN = ("One more please", "And a second one", "I need another one", "Now another one", "The same again, but", "And one more:")
-_ASK = ("What is the {}?", "Which {}, please?", "Could you tell me the {}?", "What {} should I take?", "And the {}?", "Sure. What is the {}?")
-_ASK_TWO = ("What are the {} and the {}?", "Sure. Could you tell me the {} and the {}?", "I still need the {} and the {}.")
-_CHECK = (
-    "So that is {}. Is that right?", "I have {}. Shall I go ahead?", "Please confirm: {}.", "Just to check: {}. Correct?",
-    "To be sure: {}. Shall I do that?",
-)  # fmt: skip
-_YES = ("Yes.", "yes please", "Yes, please.", "That's right.", "Correct", "yes, go ahead", "Yes, do it.", "ok", "Yes, that's right.", "Sure", "perfect, yes")
-_DONE = ("Done: {}.", "All set: {}.", "That's done. {}.", "Thank you, it worked: {}.", "It is done. {}.")
-_FOUND = ("Here it is: {}.", "I found this: {}.", "It says: {}.", "{}.")
-_THANKS = ("Thanks", "Thank you!", "Thank you, that's all.", "Great, thanks a lot", "Perfect.", "Okay, bye", "No, that was all.", "thanks, that is all")
-_BYE = ("You're welcome.", "Happy to help.", "My pleasure. Have a nice day!", "You're welcome. Goodbye!", "Gladly. Have a great day.")
-_STANDS = ("It is done already: {}.", "Yes, that is settled: {}.", "All is arranged: {}.")
-_CORRECTIONS = ("{}, no wait, {}", "{}, sorry, I mean {}", "{} ... no, {}", "{}, actually make that {}", "{} - no, {}")
-_LATER = ("Sorry, I meant {}.", "Oh, I have to correct that: {}.", "Actually {}, not {old}.", "Wait, {} instead of {old}.", "no, make that {}")
-_NOTED = ("All right, {}.", "No problem, {}.", "Changed: {}.")
-_FAULTS = ("not available", "the {} is taken", "fully booked", "the {} is not possible", "nothing free")
-_SORRY = ("I'm sorry, that is not possible: {}. Which other {} would you like?", "Sorry, it says: {}. Another {}, perhaps?")
-_STATES = ("confirmed", "done", "ok", "booked", "success", "accepted", "created")
-_TOLD = {
-    "status": ("shipped", "in transit", "being packed", "delivered", "delayed", "on its way", "received", "updated"),
-    "sky": ("sunny", "cloudy", "rain", "snow", "windy"),
-    "degrees": ("-3", "4", "12", "19", "27"),
-    "amount": ("18.90", "240.00", "63.15", "1,120.50"),
-    "due": ("soon", "in two weeks", "at the end of the month"),
-    "arrives": ("tomorrow", "in three days", "on Friday", "in 40 minutes", "this week"),
-    "driver": ("Kim", "Joao", "Petra", "Amadou"),
-}
-_PERSONA = ("You work for {}.", "You are the assistant of {}.", "You help customers of {}.", "You answer for {}.")
-_SPARE_FACTS = ("We are open from 9 to 18.", "Be brief.", "Prices include tax.", "Never promise a discount.", "Parking is free.", "The office is in {}.")
 
 
 @dataclass(slots=True)
@@ -90,12 +83,12 @@ class MadeDialogue:
         spare = [self._task(errand) for errand in rng.sample(ERRANDS, rng.randint(0, 2))]
         system = self._system(tasks)
         for place, task in enumerate(tasks):
-            self._errand(task, _NEXT if place else _OPENINGS)
+            self._errand(task, NEXT if place else OPENINGS)
             if rng.random() < 0.3 and len(task.keys) > 1:
                 self._second(task)
         if rng.random() < 0.8:
-            self._say(rng.choice(_THANKS))
-            self._answer(rng.choice(_BYE))
+            self._say(rng.choice(THANKS))
+            self._answer(rng.choice(BYE))
         tools: dict[str, Tool] = {}
         for task in (*tasks, *spare):
             for tool in (task.tool, task.undo):
@@ -136,15 +129,18 @@ class MadeDialogue:
         rng = self._rng
         lines = []
         if rng.random() < 0.5:
-            lines.append(rng.choice((system_prompt(rng), rng.choice(_PERSONA).format(f"{name(rng)} {rng.choice(self._words).capitalize()}"))))
+            company = f"{name(rng)} {rng.choice(self._words).capitalize()}"
+            lines.append(rng.choice((system_prompt(rng), rng.choice(PERSONA).format(company))))
         for task in tasks:
             for key, slot in task.keys.items():
-                if slot.kind in ("identifier", "person", "phone") and task.errand.slots[0] is not slot and rng.random() < 0.3:
-                    self._know(key, slot, lines)
-                elif "customer_id" in slot.names and rng.random() < 0.6:
+                if (
+                    slot.kind in ("identifier", "person", "phone")
+                    and task.errand.slots[0] is not slot
+                    and rng.random() < 0.3
+                ) or ("customer_id" in slot.names and rng.random() < 0.6):
                     self._know(key, slot, lines)
         if rng.random() < 0.25:
-            lines.append(rng.choice(_SPARE_FACTS).format(name(rng)))
+            lines.append(rng.choice(SPARE_FACTS).format(name(rng)))
         rng.shuffle(lines)
         if self._today:
             lines.insert(rng.randint(0, len(lines)), says_today(self._today, rng))
@@ -153,8 +149,7 @@ class MadeDialogue:
     def _know(self, key: str, slot: Slot, lines: list[str]) -> None:
         """The system message names the value of an argument."""
         fact = self._facts[key] = value(slot.kind, None, self._anchor, self._words, self._rng).called
-        said = self._rng.choice(("The customer's {} is {}.", "The {} of the customer is {}.", "The user has the {} {}.", "{}: {}."))
-        lines.append(said.format(_spoken(key), fact))
+        lines.append(self._rng.choice(KNOWN).format(_spoken(key), fact))
 
     def _errand(self, task: _Task, openings: Sequence[str]) -> None:
         """From the first wish to the end of one errand."""
@@ -179,13 +174,16 @@ class MadeDialogue:
         self._collect(task, rest)
 
     def _direct(self, task: _Task) -> tuple[str, list[str]]:
-        """A request that names values in its sentence, and their arguments; none where one of them has nothing to say."""
+        """A request that names values, and their arguments; nothing where one of them is not the user's to say."""
         request = self._rng.choice(task.errand.direct)
         keys = {task.errand.slots.index(slot): key for key, slot in task.keys.items()}
         named = [keys.get(int(place), "") for place in re.findall(r"{(\d)}", request)]
         if any(key not in task.values or key in self._facts for key in named):
             return "", []
-        values = [task.values[key].said if (key := keys.get(place)) in task.values else "" for place in range(len(task.errand.slots))]
+        values = [
+            task.values[key].said if (key := keys.get(place)) in task.values else ""
+            for place in range(len(task.errand.slots))
+        ]
         for place, key in keys.items():
             if key in named and task.keys[key].kind == "day":
                 values[place] = _on(task.values[key].said)
@@ -205,8 +203,10 @@ class MadeDialogue:
         kept = [key for key in keys if key not in changed]
         if kept:
             same = rng.choice(("same {}", "the {} stays the same", "with the same {}"))
-            said += rng.choice((", ", ". ")) + rng.choice((same.format(" and ".join(map(_spoken, kept))), "the rest as before"))
-        self._say(f"{self._spell(rng.choice(_AGAIN))} {said}")
+            said += rng.choice((", ", ". ")) + rng.choice(
+                (same.format(" and ".join(map(_spoken, kept))), "the rest as before")
+            )
+        self._say(f"{self._spell(rng.choice(AGAIN))} {said}")
         self._collect(task, [])
 
     def _collect(self, task: _Task, rest: list[str]) -> None:
@@ -214,7 +214,7 @@ class MadeDialogue:
         rng = self._rng
         while missing := [key for key in task.keys if key in rest and task.keys[key].required]:
             wanted = missing[:2] if len(missing) > 1 and rng.random() < 0.3 else missing[:1]
-            questions = _ASK_TWO if len(wanted) == 2 else _ASK
+            questions = ASK_TWO if len(wanted) == 2 else ASK
             self._answer(rng.choice(questions).format(*map(_spoken, wanted)))
             told = [*wanted, *(key for key in rest if key not in wanted and rng.random() < 0.25)]
             if rng.random() < 0.12 and len(rest) > 1:  # another fact than the one asked for
@@ -230,12 +230,12 @@ class MadeDialogue:
         if rng.random() < 0.08 and rest == [] and known:
             self._correct(task)
         if rng.random() < 0.6:
-            self._answer(rng.choice(_CHECK).format(self._state(task)))
+            self._answer(rng.choice(CHECK).format(self._state(task)))
             if rng.random() < 0.12 and self._correct(task, noted=False) and rng.random() < 0.5:
-                self._answer(rng.choice(_CHECK).format(self._state(task)))
-                self._say(self._spell(rng.choice(_YES)))
+                self._answer(rng.choice(CHECK).format(self._state(task)))
+                self._say(self._spell(rng.choice(YES)))
             elif self._messages[-1].role == "assistant":
-                self._say(self._spell(rng.choice(_YES)))
+                self._say(self._spell(rng.choice(YES)))
         self._call(task)
 
     def _correct(self, task: _Task, *, noted: bool = True) -> bool:
@@ -250,12 +250,12 @@ class MadeDialogue:
         if noted:
             if len(self._messages) < 2:
                 return False
-            self._answer(rng.choice(_CHECK).format(self._state(task)))
+            self._answer(rng.choice(CHECK).format(self._state(task)))
         task.values[key] = new
-        self._say(self._spell(rng.choice(_LATER)).replace("{OLD}", "{old}").format(new.said, old=old.said))
+        self._say(self._spell(rng.choice(LATER)).replace("{OLD}", "{old}").format(new.said, old=old.said))
         if noted:
-            self._answer(f"{rng.choice(_NOTED).format(f'{_spoken(key)} {new.called}')} {rng.choice(('Shall I go ahead?', 'Is all right now?'))}")
-            self._say(self._spell(rng.choice(_YES)))
+            self._answer(rng.choice(NOTED).format(f"{_spoken(key)} {new.called}"))
+            self._say(self._spell(rng.choice(YES)))
         return True
 
     def _call(self, task: _Task) -> None:
@@ -263,14 +263,14 @@ class MadeDialogue:
         retried = [key for key in task.values if task.keys[key].kind in ("day", "time") and key not in self._facts]
         if retried and rng.random() < 0.15:
             key = rng.choice(retried)
-            fault = rng.choice(_FAULTS).format(_spoken(key))
+            fault = rng.choice(FAULTS).format(_spoken(key))
             self._made(task, {rng.choice(("error", "status")): fault})
-            self._answer(rng.choice(_SORRY).format(fault, _spoken(key)))
+            self._answer(rng.choice(SORRY).format(fault, _spoken(key)))
             task.values[key] = self._value(task.keys[key], task.values[key])
             self._say(f"{rng.choice(('Then', 'OK,', 'What about', 'Maybe'))} {task.values[key].said}")
-        result: dict[str, str] = {key: rng.choice(_TOLD[key]) for key in task.errand.tells}
+        result: dict[str, str] = {key: rng.choice(TOLD[key]) for key in task.errand.tells}
         if not task.errand.tells:
-            result["status"] = rng.choice(_STATES)
+            result["status"] = rng.choice(STATES)
         given = ""
         if task.errand.gives:
             given = task.undo.required[0] if task.undo else rng.choice(task.errand.gives)
@@ -281,34 +281,39 @@ class MadeDialogue:
         self._made(task, result)
         told = ", ".join(f"{_spoken(key)} {text}" for key, text in result.items())
         state = rng.choice((told, told, f"{self._state(task)}; {told}"))
-        self._answer(rng.choice(_FOUND if task.errand.tells and not task.errand.gives else _DONE).format(state))
+        self._answer(rng.choice(FOUND if task.errand.tells and not task.errand.gives else DONE).format(state))
         if rng.random() < 0.2:
-            self._say(self._spell(rng.choice(_YES)))
-            self._answer(rng.choice((*_BYE, rng.choice(_STANDS).format(told))))
+            self._say(self._spell(rng.choice(YES)))
+            self._answer(rng.choice((*BYE, rng.choice(STANDS).format(told))))
         if rng.random() < 0.15:
             key, text = rng.choice([*result.items(), *((key, one.called) for key, one in task.values.items())])
-            self._say(self._spell(rng.choice(("What was the {} again?", "and the {}?", "which {} is it?", "Tell me the {} again please"))).replace("{}", _spoken(key)))
-            self._answer(rng.choice(("The {} is {}.", "It is {1}.", "{1}.")).format(_spoken(key), text))
+            self._say(self._spell(rng.choice(REMIND)).format(_spoken(key)))
+            self._answer(rng.choice(REMINDED).format(_spoken(key), text))
         if task.undo and given and rng.random() < 0.35:
             self._undo(task.undo, given, result[given])
 
     def _undo(self, tool: Tool, key: str, code: str) -> None:
         """What was just booked is taken back, by the identifier of its result."""
         rng = self._rng
-        self._say(self._spell(rng.choice(("Please cancel that again.", "Oh, I can't come. Cancel it please.", "cancel that", "Sorry, please take that back."))))
+        self._say(self._spell(rng.choice(TAKE_BACK)))
         if rng.random() < 0.5:
-            self._answer(rng.choice(("Shall I cancel {}?", "So I should cancel {}?")).format(code))
-            self._say(self._spell(rng.choice(_YES)))
+            self._answer(rng.choice(SURE).format(code))
+            self._say(self._spell(rng.choice(YES)))
         self._messages.append(Message("assistant", "", (Call(tool.name, {key: code}),)))
         status = rng.choice(("cancelled", "done", "ok"))
         self._messages.append(Message("tool", f"status: {status}"))
-        self._answer(rng.choice(("{} is cancelled.", "Done, {} is cancelled.", "I have cancelled {}.")).format(code))
+        self._answer(rng.choice(TAKEN_BACK).format(code))
 
     def _detour(self) -> None:
         """A question off the topic, before the next question of the assistant."""
         self._answer(fallback(self._rng))  # to the user's turn before, which is made that question
         last = self._messages[-2]
-        self._messages[-2:] = [last, Message("assistant", "All right."), Message("user", general_request(self._words, self._rng)), self._messages[-1]]
+        self._messages[-2:] = [
+            last,
+            Message("assistant", "All right."),
+            Message("user", general_request(self._words, self._rng)),
+            self._messages[-1],
+        ]
         self._say("OK.")
 
     def _made(self, task: _Task, result: dict[str, str]) -> None:
@@ -329,12 +334,16 @@ class MadeDialogue:
         rng, said = self._rng, []
         for key in keys:
             kind, now = task.keys[key].kind, task.values[key]
-            phrase = rng.choice(SAID.get(kind, ("the {key} is {}", "{key} {}", "{}")) if rng.random() < 0.8 else ("the {key} is {}", "{key}: {}", "{key} {}"))
+            phrase = rng.choice(
+                SAID.get(kind, ("the {key} is {}", "{key} {}", "{}"))
+                if rng.random() < 0.8
+                else ("the {key} is {}", "{key}: {}", "{key} {}")
+            )
             if len(keys) > 1 and phrase == "{}" and kind not in ("day", "time", "people", "nights"):
                 phrase = rng.choice(("{key} {}", "the {key} is {}"))
             told = now.said
             if rng.random() < 0.06 and (other := self._value(task.keys[key]).said) != told:
-                told = rng.choice(_CORRECTIONS).format(other, told)
+                told = rng.choice(CORRECTIONS).format(other, told)
             if phrase == "on {}" and kind == "day":
                 phrase, told = "{}", _on(told)
             said.append(self._spell(phrase.replace("{key}", _spoken(key))).format(told))
@@ -364,26 +373,6 @@ def made_dialogue(words: Sequence[str], rng: random.Random) -> tuple[list[Messag
         calls = [(call.name, tuple(call.arguments.items())) for message in messages for call in message.calls]
         if len(set(calls)) == len(calls):
             return messages, tools
-
-
-def day_drill(words: Sequence[str], rng: random.Random) -> tuple[list[Message], list[Tool]]:
-    """One request that has a day in it, one call: practice in computing dates."""
-    today = any_day(rng)
-    verb, key = rng.choice(("book", "reserve", "plan", "request")), rng.choice(("date", "day", "on", "visit_date"))
-    noun = rng.choice(words).lower()
-    said, called = said_day(today, rng)
-    sentence = rng.choice(("{} a {} {} {}", "I want to {} a {} {} {}", "Can you {} a {} {} {}?", "please {} the {} {} {}"))
-    on = "for" if rng.random() < 0.4 or said.startswith(("to", "in", "the day")) else "on"
-    user = sentence.format(verb, noun, on, said)
-    tool = Tool(f"{verb}_{noun}", (key,))
-    done = rng.choice(("Done, {} on {}.", "All right: {}, {}.", "Your {} is on {}.")).format(noun, called)
-    return [
-        Message("system", says_today(today, rng)),
-        Message("user", user),
-        Message("assistant", "", (Call(tool.name, {key: called}),)),
-        Message("tool", "status: ok"),
-        Message("assistant", done),
-    ], [tool]
 
 
 def _tool(name_of_tool: str, keys: dict[str, Slot]) -> Tool:

@@ -1,4 +1,4 @@
-"""Made-up conversations that practise one thing: copying what the user said into the right argument.
+"""Made-up conversations that practise one thing: copying what the user said into the right argument, or dating a day.
 
 A small model first learns which values are frequent ("San Francisco" for every city), and which argument goes with
 them. Here names of tools, arguments and values are drawn at random, many of words that name nothing, so only reading
@@ -11,7 +11,8 @@ import random
 from collections.abc import Sequence
 
 from models.families.hearth_assistant import Call, Message, Tool
-from models.recipes.assistant.errands import identifier
+from models.recipes.assistant.days import any_day, said_day, says_today
+from models.recipes.assistant.values import identifier
 
 _VERBS = ("Find", "Book", "Reserve", "Check", "Cancel", "Order", "Schedule", "Get", "Add", "Change", "Request", "Track")
 _NOUNS = (
@@ -69,6 +70,28 @@ def practice(words: Sequence[str], rng: random.Random) -> tuple[list[Message], l
         Message("tool", "status: done"),
         Message("assistant", rng.choice(_DONE).format(facts=facts)),
     ], tools
+
+
+def day_drill(words: Sequence[str], rng: random.Random) -> tuple[list[Message], list[Tool]]:
+    """One request that has a day in it, one call: practice in computing dates."""
+    today = any_day(rng)
+    verb, key = rng.choice(("book", "reserve", "plan", "request")), rng.choice(("date", "day", "on", "visit_date"))
+    noun = rng.choice(words).lower()
+    said, called = said_day(today, rng)
+    sentence = rng.choice(
+        ("{} a {} {} {}", "I want to {} a {} {} {}", "Can you {} a {} {} {}?", "please {} the {} {} {}")
+    )
+    on = "for" if rng.random() < 0.4 or said.startswith(("to", "in", "the day")) else "on"
+    user = sentence.format(verb, noun, on, said)
+    tool = Tool(f"{verb}_{noun}", (key,))
+    done = rng.choice(("Done, {} on {}.", "All right: {}, {}.", "Your {} is on {}.")).format(noun, called)
+    return [
+        Message("system", says_today(today, rng)),
+        Message("user", user),
+        Message("assistant", "", (Call(tool.name, {key: called}),)),
+        Message("tool", "status: ok"),
+        Message("assistant", done),
+    ], [tool]
 
 
 def _keys(count: int, words: Sequence[str], rng: random.Random) -> list[str]:

@@ -1,11 +1,11 @@
-"""Whole dialogues: whether a model makes the right calls, each once and with the right arguments, from the first turn to the last.
+"""Whole dialogues: does a model make the right calls, each once and with the right arguments, from first to last turn?
 
-A scenario (`scenarios.jsonl`, written before any training that it judges, and kept out of it) is played: its user's turns
-come from a script, the model's own answers stay in the history, and a right call gets its result. A dialogue of SGD dev is
-played the same way, though its user answers what the dialogue's own assistant said; and it is followed: at each of the
-assistant's turns the model gets the history as it was and says what comes next. Both end at the first call that is not
-the next of the right ones. A call may be made earlier than in the dialogue, for instance where that asks once more; played,
-also later.
+A scenario (`scenarios.jsonl`, written before any training that it judges, and kept out of it) is played: its user's
+turns come from a script, the model's own answers stay in the history, and a right call gets its result. A dialogue of
+SGD dev is played the same way, though its user answers what the dialogue's own assistant said; and it is followed: at
+each of the assistant's turns the model gets the history as it was and says what comes next. Both end at the first call
+that is not the next of the right ones. A call may be made earlier than in the dialogue, for instance where that asks
+once more; played, also later.
 
 Knows no model: `play` and `follow` yield histories and are sent completions, so that a bare model and a server can both
 answer. `python -m models.recipes.assistant.whole --data DATA` measures the shipped model.
@@ -24,7 +24,7 @@ from pathlib import Path
 from models.families.hearth_assistant import Call, Completion, Message, Tool, result_text, value_text
 from models.recipes.assistant.data import DevRow, dev_rows
 
-DIALOGUES = 200  # of trained services, and of new ones
+DIALOGUES = 100  # of trained services, and of new ones
 _SCENARIOS = Path(__file__).with_name("scenarios.jsonl")
 _MOST_CALLS_A_TURN = 3
 Answer = Callable[[Sequence[Message], Sequence[Tool]], Completion]
@@ -127,7 +127,11 @@ def follow(row: DevRow) -> Course:
             continue  # made before
         got = yield row.messages[:position]
         for call in got.calls:
-            if made == len(calls) or call.name != calls[made].name or _as_text(call.arguments) != _as_text(calls[made].arguments):
+            if (
+                made == len(calls)
+                or call.name != calls[made].name
+                or _as_text(call.arguments) != _as_text(calls[made].arguments)
+            ):
                 return f"wrong call: {_written(call)}"
             made += 1
         if made < passed:
