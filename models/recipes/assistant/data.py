@@ -32,20 +32,20 @@ from models.recipes.assistant.swapping import with_swapped_values
 from models.recipes.common import read_tsv_xz
 
 _MAX_TOOLS = 10
-_SMALL_TALK_ROWS = 3000
+_SMALL_TALK_ROWS = 1500
 _ORDER_ROWS = 1000
-_PRACTICE_ROWS = 6000
+_PRACTICE_ROWS = 4000
 _MADE_ROWS = 16000
-_DAY_ROWS = 10000
+_DAY_ROWS = 24000
 # How much of a source is taken; schema-guided dialogues, which have the clearest calls, stay whole. MultiWOZ answers
 # from a database that is not there, Taskmaster-4 is mostly menus, and questions for the fallback are soon learnt.
 _SHARES = {"sgd-train": 0.75, "star": 0.25, "taskmaster4": 0.1, "multiwoz21-val": 0.0}
 _QUESTION_SHARE = 0.25
 _SWAPPED_SHARE = 0.5  # of the schema-guided dialogues: their values swapped for others
 _RENAMED_SHARE = 0.85  # of the dialogues with tools: tools and arguments called something else
-_GENERAL_ROWS = 1500
+_GENERAL_ROWS = 800
 SGD_SYSTEM = f"Today is Friday, {SGD_TODAY.isoformat()}."  # where the schema-guided dialogues play
-_FOREIGN_ROWS = 350  # of each language, from the sentence pairs
+_FOREIGN_ROWS = 200  # of each language, from the sentence pairs
 
 
 def main() -> None:
@@ -161,7 +161,7 @@ def single_turns(
         yield "small-talk", *small_talk(rng)
     for _ in range(_ORDER_ROWS):
         yield "order", *ordering(rng)
-    for name, share in (("bitext-customer-service", 0.6), ("clinc150", 0.6)):
+    for name, share in (("bitext-customer-service", 0.3), ("clinc150", 0.3)):
         for text, label in read_tsv_xz(data / "intent" / f"{name}.train.tsv.xz"):
             if rng.random() > share:
                 continue

@@ -16,7 +16,7 @@ from datetime import date
 
 from models.families.hearth_assistant import Call, Message, Tool
 from models.recipes.assistant.days import any_day, says_today
-from models.recipes.assistant.errands import ERRANDS, Errand, Slot
+from models.recipes.assistant.errands import ERRANDS, SYNONYMS, Errand, Slot
 from models.recipes.assistant.fallback import fallback, general_request, system_prompt
 from models.recipes.assistant.phrases import (
     AGAIN,
@@ -104,7 +104,7 @@ class MadeDialogue:
     def _task(self, errand: Errand) -> _Task:
         rng, keys = self._rng, dict[str, Slot]()
         for slot in errand.slots:
-            key = rng.choice(slot.names)
+            key = self._other(rng.choice(slot.names))
             if rng.random() < _STRANGE_SHARE:
                 word = rng.choice(self._words).lower()
                 key = rng.choice((f"{word}_{key}", f"{key}_{word}", f"{word}_{slot.kind}"))
@@ -113,12 +113,18 @@ class MadeDialogue:
         tool = _tool(self._new_name(errand.tools), keys)
         undo = None
         if errand.undo and errand.gives and rng.random() < 0.6:
-            undo = Tool(self._new_name(errand.undo), (rng.choice(errand.gives),))
+            undo = Tool(self._new_name(errand.undo), (self._other(rng.choice(errand.gives)),))
         return _Task(errand, tool, keys, undo)
+
+    def _other(self, words: str) -> str:
+        """A name, some of its words others that mean nearly the same."""
+        rng = self._rng
+        said = (rng.choice((word, *SYNONYMS[word])) if word in SYNONYMS else word for word in words.split("_"))
+        return "_".join(said) if rng.random() < 0.6 else words
 
     def _new_name(self, names: Sequence[str]) -> str:
         """One of the names, with a word after it where another tool of the dialogue has it."""
-        chosen = self._rng.choice(names)
+        chosen = self._other(self._rng.choice(names))
         while chosen in self._names:
             chosen = f"{chosen}_{self._rng.choice(self._words).lower()}"
         self._names.add(chosen)

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 
 from models.families.hearth_assistant import Call, Message, Tool
-from models.recipes.assistant.days import any_day, said_day, says_today
+from models.recipes.assistant.days import any_day, said_day, said_time, says_today
 from models.recipes.assistant.values import identifier
 
 _VERBS = ("Find", "Book", "Reserve", "Check", "Cancel", "Order", "Schedule", "Get", "Add", "Change", "Request", "Track")
@@ -73,7 +73,7 @@ def practice(words: Sequence[str], rng: random.Random) -> tuple[list[Message], l
 
 
 def day_drill(words: Sequence[str], rng: random.Random) -> tuple[list[Message], list[Tool]]:
-    """One request that has a day in it, one call: practice in computing dates."""
+    """One request that has a day or a time in it, or both, and one call: practice in computing these."""
     today = any_day(rng)
     verb, key = rng.choice(("book", "reserve", "plan", "request")), rng.choice(("date", "day", "on", "visit_date"))
     noun = rng.choice(words).lower()
@@ -83,12 +83,18 @@ def day_drill(words: Sequence[str], rng: random.Random) -> tuple[list[Message], 
     )
     on = "for" if rng.random() < 0.4 or said.startswith(("to", "in", "the day")) else "on"
     user = sentence.format(verb, noun, on, said)
-    tool = Tool(f"{verb}_{noun}", (key,))
-    done = rng.choice(("Done, {} on {}.", "All right: {}, {}.", "Your {} is on {}.")).format(noun, called)
+    values = {key: called}
+    if rng.random() < 0.5:
+        clock, values["time"] = said_time(rng)
+        user += f" at {clock}"
+        if rng.random() < 0.3:
+            user, values = f"{verb} a {noun} at {clock}", {"time": values["time"]}
+    tool = Tool(f"{verb}_{noun}", tuple(values))
+    done = rng.choice(("Done, {}: {}.", "All right: {}, {}.", "Your {}: {}.")).format(noun, " ".join(values.values()))
     return [
         Message("system", says_today(today, rng)),
         Message("user", user),
-        Message("assistant", "", (Call(tool.name, {key: called}),)),
+        Message("assistant", "", (Call(tool.name, values),)),
         Message("tool", "status: ok"),
         Message("assistant", done),
     ], [tool]
