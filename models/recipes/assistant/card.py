@@ -112,6 +112,7 @@ def _figures(measured: dict[str, Any]) -> Iterator[_Figure]:
         ("played_new", "sgd-dev, new services", "whole dialogues, played"),
         ("followed_trained", "sgd-dev, trained services", "whole dialogues, followed"),
         ("followed_new", "sgd-dev, new services", "whole dialogues, followed"),
+        ("dates", "made-up requests", "date and time of the call right"),
         ("needless", "sgd-dev", "a call where the dialogue has text"),
         ("fallback", "dolly.dev", "fallback share"),
     ):
