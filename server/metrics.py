@@ -44,6 +44,10 @@ TABLE: Sequence[Spec] = (
     Spec("num_requests_waiting", "gauge", ("model",), "Requests with at least one row in the queue."),
     Spec("queue_rows", "gauge", ("model",), "Rows in the queue."),
     Spec("queue_tokens", "gauge", ("model",), "Tokens of the rows in the queue."),
+    Spec("kv_cache_usage_perc", "gauge", ("model",), "Share of the cache's blocks that running rows hold, 0 to 1."),
+    Spec("cache_config_info", "gauge", ("model", "block_size", "num_gpu_blocks"), "Always 1; labels tell the cache."),
+    Spec("prefix_cache_queries_total", "counter", ("model",), "Tokens of prompts that were looked up in the cache."),
+    Spec("prefix_cache_hits_total", "counter", ("model",), "Tokens of prompts that were found in the cache."),
     Spec("prompt_tokens_total", "counter", ("model",), "Tokens read, of answered requests."),
     Spec("generation_tokens_total", "counter", ("model",), "Tokens made, of answered requests."),
     Spec("request_success_total", "counter", ("model", "finished_reason"), "Answers, by why each choice ended."),
@@ -87,6 +91,14 @@ class Engine(Protocol):
     @property
     def pid(self) -> int | None:
         """Its process."""
+
+    @property
+    def cache_usage(self) -> float:
+        """The share of its cache that running rows hold, 0 to 1."""
+
+    @property
+    def cache_blocks(self) -> tuple[int, int] | None:
+        """Positions a block of its cache, and how many blocks; None while there is no such cache."""
 
 
 class Queue(Protocol):
@@ -248,6 +260,9 @@ class Metrics(Collector):
             }
             for name, value in values.items():
                 gauges.setdefault(name, []).append(((model.id,), float(value)))
+            if (blocks := model.engine.cache_blocks) is not None:
+                gauges.setdefault("kv_cache_usage_perc", []).append(((model.id,), model.engine.cache_usage))
+                gauges.setdefault("cache_config_info", []).append(((model.id, *map(str, blocks)), 1.0))
             for state in get_args(State):
                 is_in = float(model.engine.state == state)
                 gauges.setdefault("model_state", []).append(((model.id, state), is_in))
@@ -292,6 +307,10 @@ SHARED = frozenset(
     {
         "num_requests_running",
         "num_requests_waiting",
+        "kv_cache_usage_perc",
+        "cache_config_info",
+        "prefix_cache_queries",
+        "prefix_cache_hits",
         "prompt_tokens",
         "generation_tokens",
         "request_success",

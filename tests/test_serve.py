@@ -2,10 +2,10 @@
 
 import json
 import os
+import re
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server_process import LIMIT_S, Served, serving
+from tests.server_process import LIMIT_S, Served, free_port, serving
 
 WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 LONG = {
@@ -54,13 +54,6 @@ def test_the_start_names_no_page_that_is_not_there(tmp_path: Path) -> None:
         url = served.wait_for(r"^  API +(http://\S+)$")[1]
         assert url.startswith("http://127.0.0.1:")  # an address that stands for all cannot be opened
         assert not [line for line in served.lines if line.split()[0] in ("playground", "metrics")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_a_killed_engine_ends_a_begun_stream_with_an_error_event_and_comes_back(server: Served) -> None:
@@ -194,3 +187,27 @@ def test_a_model_that_comes_while_the_server_runs_is_picked_up(tmp_path: Path) -
             pass
         assert client.post("/v1/sentiment", json=ask).json()["data"][0]["label"] == "positive"
         assert client.get("/ready").status_code == 200
+
+
+def test_the_cache_of_a_running_generator_is_measured(server: Served) -> None:
+    def scraped(name: str) -> float:
+        text = httpx.get(f"{server.url}/metrics", timeout=LIMIT_S).text
+        return float(re.findall(rf'^hearth_{name}{{[^}}]*model="assistant"[^}}]*}} (\S+)', text, re.MULTILINE)[0])
+
+    with server.client() as client:
+        body = {
+            "model": "assistant",
+            "messages": [{"role": "user", "content": "I need a table. " * 20}],
+            "max_tokens": 2,
+        }
+        before = scraped("prefix_cache_hits_total")
+        cached = [client.post("/v1/chat/completions", json=body).json()["usage"] for _ in range(2)][1]
+        found = cached["prompt_tokens_details"]["cached_tokens"]
+        assert found > 0
+        assert scraped("prefix_cache_hits_total") - before >= found
+        assert scraped("prefix_cache_queries_total") >= 2 * cached["prompt_tokens"]
+        assert scraped("cache_config_info") == 1
+        with client.stream("POST", "/v1/chat/completions", json=LONG) as stream:
+            next(events(stream.iter_lines()))
+            with server.frozen("assistant"):
+                assert 0 < scraped("kv_cache_usage_perc") < 1

@@ -50,6 +50,9 @@ def _tokens(metrics: Metrics, record: Record) -> None:
         metrics.count("request_success_total", 1, record.model, reason)
     metrics.count("prompt_tokens_total", record.usage.prompt_tokens, record.model)
     metrics.count("generation_tokens_total", record.usage.completion_tokens, record.model)
+    if record.generates:
+        metrics.count("prefix_cache_queries_total", record.usage.prompt_tokens, record.model)
+        metrics.count("prefix_cache_hits_total", record.usage.cached_tokens, record.model)
     metrics.observe("request_prompt_tokens", record.usage.prompt_tokens, record.model)
     metrics.observe("request_generation_tokens", record.usage.completion_tokens, record.model)
     for (source, target), characters in record.translated_characters.items():

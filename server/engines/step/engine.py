@@ -8,12 +8,13 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from server.engines.base import Outbox
+from server.engines.base import Outbox, Room
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
 from server.engines.step.grammar import Grammars
@@ -61,6 +62,7 @@ class StepEngine:
             cache_bytes=int(spec.options.get("cache_bytes", CACHE_BYTES)),
         )
         self._block_tokens: int = compiled.BLOCK_TOKENS
+        self._no_token = compiled.NoToken
         self._grammars = Grammars(spec.folder)
         self._max_rows = int(spec.options.get("max_rows", MAX_ROWS))
         self._lock = threading.Lock()  # one batch at a time: a second lane would only wait for the same cores
@@ -75,7 +77,7 @@ class StepEngine:
                 given = len(rows)
                 while live:
                     self._step(live, out)
-                    turn = out.step(room(live, self._core, self._block_tokens, self._max_rows))
+                    turn = out.step(self._room(live))
                     for dropped in [one for one in live if one.index in turn.dropped]:
                         self._end(dropped, live)
                     self._take_on(turn.joined, given, live, out)
@@ -84,9 +86,18 @@ class StepEngine:
                 while live:
                     self._end(live[0], live)
 
+    @property
+    def cache_blocks(self) -> tuple[int, int]:
+        """Positions a block of the cache, and how many blocks there are."""
+        return self._block_tokens, self._core.blocks
+
     def close(self) -> None:
         """Free weights, cache and threads."""
         del self._core
+
+    def _room(self, live: Sequence[Live]) -> Room:
+        free = room(live, self._core, self._block_tokens, self._max_rows)
+        return replace(free, cache_usage=1 - self._core.available_blocks / self._core.blocks)
 
     def _take_on(
         self,
@@ -128,7 +139,7 @@ class StepEngine:
             seed=secrets.randbits(64) if s.seed is None else s.seed % (1 << 64),
             stop_ids=sorted(row.stop_ids),
             min_tokens=row.min_tokens,
-            logprobs=-1 if row.logprobs is None else row.logprobs,
+            logprobs=row.logprobs,
             **({} if row.score_from is None else {"scored": max(0, row.score_from - 1)}),
         )
 
@@ -141,10 +152,10 @@ class StepEngine:
         ids, reports = self._core.step([share.live.row for share in shares], [share.count for share in shares], masks)
         self._learn_speed(shares, time.perf_counter() - began_s)
         for i, (share, token) in enumerate(zip(shares, ids, strict=True)):
-            if token == -2:  # more of its prompt is to come
+            if token == self._no_token.PROMPT_PENDING:
                 continue
             one = share.live
-            if token == -1:
+            if token == self._no_token.NONE_ALLOWED:
                 self._fail(one, EngineFailed("no token can be chosen: all are banned, or logits are NaN"), live, out)
                 continue
             report = reports.get(i)
