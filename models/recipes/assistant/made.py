@@ -89,14 +89,10 @@ class MadeDialogue:
         if rng.random() < 0.8:
             self._say(rng.choice(THANKS))
             self._answer(rng.choice(BYE))
-        tools: dict[str, Tool] = {}
-        for task in (*tasks, *spare):
-            for tool in (task.tool, task.undo):
-                if tool is not None:
-                    tools.setdefault(tool.name, tool)
+        tools = [tool for task in (*tasks, *spare) for tool in (task.tool, task.undo) if tool is not None]
         called = {call.name for message in self._messages for call in message.calls}
-        needed = [tool for tool in tools.values() if tool.name in called]
-        others = [tool for tool in tools.values() if tool.name not in called]
+        needed = [tool for tool in tools if tool.name in called]
+        others = [tool for tool in tools if tool.name not in called]
         listed = [*needed, *others[: max(0, _MOST_TOOLS - len(needed))]]
         rng.shuffle(listed)
         return [*([Message("system", system)] if system else []), *self._messages], listed
