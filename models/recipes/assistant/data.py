@@ -3,10 +3,10 @@
 A row: {"source", "segments"}: the conversation as special tokens and plain text. The mixture:
 the English task dialogues, the schema-guided ones moved to another day that a system message names,
 the values in half of them swapped for others, the names of tools and arguments changed in most;
-whole dialogues made up from schemas of services; requests that practise days and times; chitchat and small talk; customer-service requests
-with answers of our own that ask for what is missing; made-up calls that practise copying; general
-questions with a fallback in place of the answer, also in the middle of task dialogues; other
-languages, answered in their language with "only English".
+whole dialogues made up from schemas of services; requests that practise days and times; chitchat and
+small talk; customer-service requests with answers of our own that ask for what is missing; made-up
+calls that practise copying; general questions with a fallback in place of the answer, also in the
+middle of task dialogues; other languages, answered in their language with "only English".
 """
 
 from __future__ import annotations
