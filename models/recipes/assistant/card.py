@@ -107,6 +107,12 @@ def _figures(measured: dict[str, Any]) -> Iterator[_Figure]:
         for part, metric in (("exact", "call exact match"), ("name", "call name right"), ("called", "a call made")):
             yield _Figure(name, metric, round(measured[key][part], 3), measured[key]["rows"])
     for key, name, metric in (
+        ("scenarios", "scenarios", "whole dialogues"),
+        ("played_trained", "sgd-dev, trained services", "whole dialogues, played"),
+        ("played_new", "sgd-dev, new services", "whole dialogues, played"),
+        ("followed_trained", "sgd-dev, trained services", "whole dialogues, followed"),
+        ("followed_new", "sgd-dev, new services", "whole dialogues, followed"),
+        ("dates", "made-up requests", "date and time of the call right"),
         ("needless", "sgd-dev", "a call where the dialogue has text"),
         ("fallback", "dolly.dev", "fallback share"),
     ):
