@@ -58,6 +58,8 @@ class ModelRegistry:
     ) -> None:
         self.refusal: ServerError | None = None
         """Why no work is taken, while none is."""
+        self.is_leaving = False
+        """Whether the server will end soon: ``/ready`` answers 503, and work is still taken until ``refuse``."""
         self._folders = folders
         self._memory = memory or ModelMemory()
         self._load_at_start = load_at_start
