@@ -79,7 +79,7 @@ def _run(command: str, options: dict[str, Any]) -> int:
         from server.cli import train
 
         return train.classifier(**options)
-    from server.cli import bench, bulk, client, inspect, key, models, run  # loaded late: a server needs none of them
+    from server.cli import bench, bulk, client, inspect, models, run  # loaded late: a server needs none of them
 
     commands: dict[str, Callable[..., int]] = {
         "translate": bulk.translate,
@@ -89,7 +89,7 @@ def _run(command: str, options: dict[str, Any]) -> int:
         "list": inspect.list_models,
         "show": inspect.show_model,
         "doctor": inspect.doctor,
-        "key": key.make_key,
+        "key": inspect.make_key,
         "pull": models.pull,
         "convert": models.convert_model,
         "rm": models.remove,
