@@ -37,8 +37,8 @@ class SentimentItem(ResponseBody):
     score: float = Field(description="The probability of the label.")
     scores: dict[str, float]
     chunks: int = Field(
-        description="In how many chunks the text was read; above 1 for one longer than the model reads, whose "
-        "probabilities are their mean, weighted by tokens.", examples=[1],
+        description="The number of chunks in which the text was read. A text longer than the model reads has several; "
+        "its probabilities are the mean of theirs, weighted by tokens.", examples=[1],
     )  # fmt: skip
 
     @classmethod
@@ -55,7 +55,7 @@ class SentimentItem(ResponseBody):
 
 
 def _mood(label: str) -> str:
-    """Models from a hub write moods in their own case; here they are the same from every model."""
+    """The name of a mood in lower case: models from a hub write these names in different ways."""
     folded = label.casefold()
     return folded if folded in MOODS else label
 

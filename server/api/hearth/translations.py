@@ -52,7 +52,7 @@ async def create_translations(
 async def _stream(
     run: TranslationProgress, body: TranslationRequest, model: str, record: Record
 ) -> AsyncIterator[bytes]:
-    """Parts as they are ready; at the end all items, with what only the whole can tell, and the usage."""
+    """Parts as they become ready; at the end the usage and all items, with confidence and flags of the whole texts."""
     made, created = new_id("trans-"), now()
 
     def chunk(data: list[TranslationPart | TranslationItem]) -> TranslationChunk:

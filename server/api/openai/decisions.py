@@ -58,7 +58,7 @@ class Level(RequestBody):
 
 
 class QuestionBody(RequestBody):
-    """What all questions have."""
+    """The fields that all questions have."""
 
     name: str | None = Field(None, description="Comes back with the answer.", examples=["topic"])
     instructions: str | list[TextPart] = Field(description="The question.", examples=["What is it about?"])
@@ -151,10 +151,10 @@ class DecisionRequest(RequestBody):
     model: str = Field(description="A classifier, an embedding model or a generator.", examples=["embed"])
     input: str | list[Message] = Field(description="A text or messages.", examples=["I was charged twice."])
     questions: list[AnyQuestion] = Field(
-        min_length=1, max_length=MAX_QUESTIONS, description="What to decide, all about the one input."
+        min_length=1, max_length=MAX_QUESTIONS, description="The decisions to make, all about the one input."
     )
     prompt_cache_key: str | None = Field(None, description="Accepted; equal inputs need no key here.", examples=["k-1"])
-    safety_identifier: str | None = Field(None, description="Accepted; nothing is done with it.", examples=["u-1"])
+    safety_identifier: str | None = Field(None, description="Accepted and not used.", examples=["u-1"])
 
     @model_validator(mode="after")
     def _check(self) -> "DecisionRequest":
