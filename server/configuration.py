@@ -1,8 +1,8 @@
 """Reads settings: the only module that reads the environment and the configuration file.
 
-A flag wins over the environment, the environment over the file. Every value is checked where it stands, also one that
-another wins over. An unknown name is an error in the file and among the flags. In the environment it is a warning:
-others write there too, Kubernetes for one.
+A flag wins over the environment, the environment over the file. Every value is checked, also one that another wins
+over. An unknown name in the file or among the flags is an error. In the environment it is a warning, since other
+programs write there too: Kubernetes for one.
 """
 
 import difflib
@@ -25,9 +25,9 @@ ENVIRONMENT_PREFIX = "HEARTH_"
 
 _SERVICE_LINK = re.compile(r"HEARTH(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
-"""What Kubernetes sets for a Service named hearth or hearth-…, in the form of Docker's old links."""
+"""Variables that Kubernetes sets for a Service named hearth or hearth-…, in the form of Docker's old links."""
 _SECRET = ("api_keys",)
-"""Settings whose values are never shown: where a hash belongs, the key itself may stand by mistake."""
+"""Settings whose values are never shown: somebody may have written a key itself in the place of its hash."""
 _SHOWN_CHARACTERS = 80
 
 
@@ -37,21 +37,21 @@ class _Layer:
 
     values: Mapping[str, Any]
     called: Callable[[str], str]
-    """What a setting is called there, so that a person finds it."""
+    """The name of a setting and its place, so that a person finds it."""
     spelled: Callable[[str], str]
-    """How another setting is written there."""
+    """The name of a setting as this place writes it."""
 
     def problems(self) -> Iterator[str]:
-        """Everything that is wrong with these values, a sentence or two each."""
+        """All faults of these values, a sentence or two each."""
         try:
             Settings(**self.values)
         except SettingsError:
-            return  # how settings go together is asked of all layers at once
+            return  # whether settings go together is checked over all layers at once
         except ValidationError as error:
             kinds = {str(each["loc"][0]): each["type"] for each in error.errors(include_url=False)}
             for name, kind in kinds.items():
                 if kind == "extra_forbidden":
-                    yield f"{self.called(name)} is no setting.{suggestion(name, self.spelled)}"
+                    yield f"{self.called(name)} is not a setting.{suggestion(name, self.spelled)}"
                 else:
                     yield f"{self.called(name)} is {_shown_value(name, self.values[name])}; it must be {allowed(name)}."
 
@@ -68,7 +68,7 @@ def load_settings(
         flags: values as text or already of their type; None means not given.
         environment: ``os.environ`` when not given.
         file: the TOML file; else the one named by ``HEARTH_CONFIG``, if any.
-        warn: is given a sentence about names in the environment that begin as ours do and are no settings.
+        warn: gets a sentence about names in the environment that begin as ours do and are not settings.
 
     Raises:
         SettingsError: an unknown name in the file or the flags, or values that their settings cannot have: all of
@@ -102,12 +102,12 @@ def _file(file: Path) -> _Layer:
 
 
 def _key(line: str) -> str:
-    """The setting that a line of TOML begins with, as a key or as a table's name; empty where it begins with none."""
+    """The setting that a line of TOML begins with, as a key or as a table's name; empty if there is none."""
     return line.partition("=")[0].strip().removeprefix("[").partition("]")[0].partition(".")[0].strip().strip("\"'")
 
 
 def _opentelemetrys(environment: Mapping[str, str]) -> _Layer:
-    """Where spans go by OpenTelemetry's own names; the rest of them its library reads itself."""
+    """The URL for spans from OpenTelemetry's own variables. Its library reads the other ones itself."""
     values = {}
     if environment.get("OTEL_SDK_DISABLED", "").lower() != "true":
         if endpoint := environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
@@ -118,7 +118,7 @@ def _opentelemetrys(environment: Mapping[str, str]) -> _Layer:
 
 
 def _environment(environment: Mapping[str, str], warn: Callable[[str], object]) -> _Layer:
-    """The settings in the environment; names that look like settings and are none are warned of and left out."""
+    """The settings in the environment. Names that only look like settings are left out with a warning."""
 
     def variable(name: str) -> str:
         return f"{ENVIRONMENT_PREFIX}{name.upper()}"
@@ -135,17 +135,17 @@ def _environment(environment: Mapping[str, str], warn: Callable[[str], object]) 
             values[ours[name]] = value
         else:
             hint = suggestion(name.removeprefix(ENVIRONMENT_PREFIX).lower(), variable)
-            warn(f"{name} in the environment is no setting; it is passed over.{hint}")
+            warn(f"{name} in the environment is not a setting; it is ignored.{hint}")
     if linked:
         warn(
-            f"Kubernetes has set {', '.join(linked)} for a Service of this name. They are no settings; they are "
-            "passed over. `enableServiceLinks: false` in the pod's spec keeps them away."
+            f"Kubernetes has set {', '.join(linked)} for a Service of this name. They are not settings and are "
+            "ignored. `enableServiceLinks: false` in the pod's spec keeps them away."
         )
     return _Layer(values, lambda name: f"{variable(name)} in the environment", variable)
 
 
 def flag(name: str) -> str:
-    """How a setting is written on the command line."""
+    """A setting's name as a flag."""
     return "--" + name.replace("_", "-")
 
 
@@ -154,7 +154,7 @@ def _flags(flags: Mapping[str, Any]) -> _Layer:
 
 
 def suggestion(name: str, spelled: Callable[[str], str]) -> str:
-    """A question after the nearest setting to a name that is none; nothing where none is near."""
+    """A question that names the setting most like an unknown name; empty if none is like it."""
     near = difflib.get_close_matches(name, Settings.model_fields, 1)
     return f" Did you mean {spelled(near[0])}?" if near else ""
 

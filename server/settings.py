@@ -1,8 +1,8 @@
-"""Settings: what an operator can set. Each has a name, a type, a default and a sentence.
+"""The settings that an operator can make. Each has a name, a type, a default and a sentence.
 
 From these come the flags of ``hearth serve`` (``--max-body-bytes``), the environment's names
-(``HEARTH_MAX_BODY_BYTES``), the keys of the TOML file (``max_body_bytes``) and the README's table. Where values come
-from is not known here: `server.configuration` reads them.
+(``HEARTH_MAX_BODY_BYTES``), the keys of the TOML file (``max_body_bytes``) and the table in docs/settings.md.
+`server.configuration` reads the values; this module does not know where they come from.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 SHIPPED_MODELS = Path(__file__).parents[1] / "models" / "weights"
 USER_MODELS = user_data_path("hearth", appauthor=False) / "models"
-"""Where pulled, converted and trained models go, unless ``models_dir`` says otherwise."""
+"""The folder of pulled, converted and trained models, unless ``models_dir`` is set."""
 
 
 class SettingsError(Exception):
@@ -25,7 +25,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A type's values in words, for the message about one that is none."""
+    """A type's values in words, for the message about a wrong value."""
 
     words: str
 
@@ -79,7 +79,7 @@ HostNames = Annotated[
     Allowed("a list of host names without scheme and port, or '*' for any name"),
 ]
 Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs), Allowed("a list of NAME=ID")]
-"""Names and what they stand for: ``a=b,c=d`` as text, a table in TOML."""
+"""Pairs of a name and its meaning: ``a=b,c=d`` as text, a table in TOML."""
 Folder = Annotated[Path, BeforeValidator(lambda value: value or None), Allowed("the path of a folder")]
 
 
@@ -88,10 +88,10 @@ def _setting(default: Any, about: str) -> Any:
 
 
 class Settings(BaseModel):
-    """What an operator can set. Raises pydantic's ``ValidationError`` for a value that a setting cannot have.
+    """All settings. Raises pydantic's ``ValidationError`` for a value that a setting cannot have.
 
     Raises:
-        SettingsError: the server would serve strangers without being told to.
+        SettingsError: the server would listen publicly without keys, and ``allow_public`` is not set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -99,25 +99,25 @@ class Settings(BaseModel):
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: Port = _setting(8000, "Port to listen on; 0 takes a free one.")
     allow_public: bool = _setting(False, "Listen on a public address without API keys.")
-    api_keys: Hashes = _setting((), "SHA-256 of each API key, in hexadecimal; none: everybody may ask.")
+    api_keys: Hashes = _setting((), "SHA-256 of each API key, in hexadecimal. Without any, every client is served.")
     api_keys_file: str = _setting("", "TOML file of API keys with rates and models; SIGHUP reads it again.")
     allowed_hosts: HostNames = _setting((), "Further names under which a server without keys answers; '*': any name.")
     metrics_port: Port = _setting(0, "Port of its own for /metrics, which needs no key there; 0: the main one.")
     metrics_host: str = _setting("127.0.0.1", "Address of metrics_port.")
     vllm_metrics: bool = _setting(False, "Export vLLM's own metric names (vllm:...) beside ours.")
     otlp_endpoint: str = _setting("", "URL for spans, http://HOST:4318/v1/traces; also from OTEL_EXPORTER_OTLP_*.")
-    cors_origins: Names = _setting((), "Web origins whose pages may ask; '*' allows all.")
+    cors_origins: Names = _setting((), "Web origins whose pages may call the API; '*' allows all.")
     playground: bool = _setting(True, "Serve the playground, a page to try the models, at /.")
     unknown_fields: Literal["refuse", "ignore"] = _setting(
-        "refuse", "Fields of requests that are not known here: refused with 400, or ignored and named in a header."
+        "refuse", "Unknown fields of requests: refused with 400, or ignored and named in a header."
     )
     models_dir: Folder = _setting(USER_MODELS, "Folder with a folder for each model.")
-    models: Names = _setting((), "Ids of the models to serve; none named: all there are.")
+    models: Names = _setting((), "Ids of the models to serve; without any, all are served.")
     aliases: Pairs = _setting((), "Other names of models, NAME=ID each; in TOML a table.")
     load: Literal["start", "use"] = _setting("start", "When models are loaded: at the start, or for their first use.")
-    idle_unload_s: SecondsOrZero = _setting(0.0, "A model unused for so long gives its memory back; 0: never.")
+    idle_unload_s: SecondsOrZero = _setting(0.0, "A model unused for so long is unloaded; 0: never.")
     memory_mb: CountOrZero = _setting(0, "Memory for all loaded models; the least recently used give way. 0: no limit.")
-    memory_wait_s: SecondsOrZero = _setting(30.0, "How long requests wait for memory to load their model; then 503.")
+    memory_wait_s: SecondsOrZero = _setting(30.0, "Requests wait so long for memory to load their model; then 503.")
     cores: CountOrZero = _setting(0, "Cores to compute with; 0: all that affinity and the cgroup's quota allow.")
     queue_rows: Count = _setting(4096, "Most rows that wait for one model; more are refused with 429.")
     queue_tokens: Count = _setting(500_000, "Most tokens that wait for one model; more are refused with 429.")
@@ -130,8 +130,8 @@ class Settings(BaseModel):
     max_list_items: Count = _setting(2048, "Most inputs in one request.")
     request_timeout_s: SecondsOrZero = _setting(600.0, "A request that takes longer ends with 504.")
     drain_notice_s: SecondsOrZero = _setting(0.0, "After SIGTERM: /ready says 503, and new work is taken for so long.")
-    drain_s: SecondsOrZero = _setting(30.0, "How long running requests may finish once new work is refused.")
-    keep_alive_s: SecondsOrZero = _setting(75.0, "How long an idle connection is kept.")
+    drain_s: SecondsOrZero = _setting(30.0, "Running requests may go on for so long after new work is refused.")
+    keep_alive_s: SecondsOrZero = _setting(75.0, "An idle connection is kept for so long.")
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "debug, info, warning or error.")
     log_format: Literal["text", "json"] = _setting("text", "text, or json for a line of JSON each.")
 
