@@ -30,7 +30,7 @@ class Pipeline:
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     pipeline = pipeline_of(source)
     request.report(f"reading {source.repository}")
     model = load("AutoModel", source, dispensable=("pooler",))  # it is not used

@@ -28,7 +28,7 @@ TRAINED_TOKENS = 512
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     request.report(f"reading {source.repository}")
     model, tokenizer = read(source)
     tokens = Tokens(source, model.config.vocab_size)

@@ -130,7 +130,7 @@ class Translation:
     pivot: str | None = None
     """The language that it went through, where no single pass serves the pair."""
     flags: Sequence[Flag] = ()
-    """What is wrong with it as far as can be told, and stayed so when it was tried again."""
+    """The faults that were found in it, and remained after another try."""
 
 
 @dataclass(frozen=True, slots=True)
