@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from server.configuration import load_settings
-from server.settings import SHIPPED_MODELS, USER_MODELS, Settings, SettingsError, table
+from server.settings import SHIPPED_MODELS, USER_MODELS, Settings, SettingsError, load_settings, table
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 NUMBERS = [name for name, about in Settings.model_fields.items() if about.annotation in (int, float)]

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from server import logs, machine
-from server.configuration import flag, load_settings, suggestion
-from server.settings import Settings, SettingsError, table
+from server.settings import Settings, SettingsError, flag, load_settings, suggestion, table
 
 EXAMPLES = """examples:
   hearth serve --port 9000

@@ -1,14 +1,17 @@
-"""``POST /v1/translations``."""
+"""Our own routes: ``POST /v1/sentiment`` with its shapes, and ``POST /v1/translations``."""
 
 from collections.abc import AsyncIterator
+from typing import ClassVar, Literal
 
 from fastapi import APIRouter, Response
+from pydantic import Field
 
 from server.api import sse
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now, require_items
 from server.api.record import Record
 from server.api.request import JsonRoute
-from server.api.schemas.base import Usage
+from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list
+from server.api.schemas.inert import HINTS
 from server.api.schemas.translations import (
     TranslationChunk,
     TranslationItem,
@@ -16,9 +19,90 @@ from server.api.schemas.translations import (
     TranslationRequest,
     TranslationResponse,
 )
+from server.tasks.results import Scores
 from server.tasks.translation.progress import TranslationProgress
 
+MOODS = ("negative", "neutral", "positive")
+
+
+class SentimentRequest(RequestBody):
+    """Texts to score."""
+
+    inert: ClassVar = HINTS
+
+    model: ModelName = Field(examples=["sentiment"])
+    input: Texts = Field(description="A text or a list of texts.", examples=["I love it."])
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts."""
+        return as_list(self.input)
+
+
+class SentimentItem(ResponseBody):
+    """The mood of one text."""
+
+    object: Literal["sentiment"]
+    index: int
+    label: str
+    score: float = Field(description="The probability of the label.")
+    scores: dict[str, float]
+    chunks: int = Field(
+        description="The number of chunks in which the text was read. A text longer than the model reads has several; "
+        "its probabilities are the mean of theirs, weighted by tokens.", examples=[1],
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, index: int, item: Scores) -> "SentimentItem":
+        """Encode."""
+        return cls(
+            object="sentiment",
+            index=index,
+            label=_mood(item.label),
+            score=item.scores[item.label],
+            scores={_mood(label): score for label, score in item.scores.items()},
+            chunks=item.chunks,
+        )
+
+
+def _mood(label: str) -> str:
+    """The name of a mood in lower case: models from a hub write these names in different ways."""
+    folded = label.casefold()
+    return folded if folded in MOODS else label
+
+
+class SentimentResponse(ResponseBody):
+    """The moods, in the order of the inputs."""
+
+    id: str
+    object: Literal["list"]
+    created: int
+    model: str
+    data: list[SentimentItem]
+    usage: Usage
+
+
 router = APIRouter(route_class=JsonRoute, tags=["Hearth"])
+
+
+@router.post("/v1/sentiment")
+async def create_sentiment(
+    body: SentimentRequest, registry: RegistryDep, settings: SettingsDep, record: RecordDep
+) -> SentimentResponse:
+    """Score the mood of texts."""
+    require_items(len(body.texts), settings, "input")
+    task = registry.classifier(body.model, "sentiment")
+    record.serve(task.card.id)
+    done = await task.classify(body.texts)
+    record.finish(done.usage, done.timing)
+    return SentimentResponse(
+        id=new_id("sent-"),
+        object="list",
+        created=now(),
+        model=body.model or task.card.id,
+        data=[SentimentItem.of(i, item) for i, item in enumerate(done.items)],
+        usage=Usage.of(done.usage),
+    )
 
 
 @router.post("/v1/translations", response_model=TranslationResponse)
