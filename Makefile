@@ -27,7 +27,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-real test-schemas test-clients test-agents test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test coverage test-real test-schemas test-clients test-agents test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -48,6 +48,12 @@ $(VENV)/.pairs $(VENV)/.chat: $(VENV)/.%: requirements/%.txt | $(VENV)/.run
 
 test: $(VENV)/.dev $(VENV)/.real $(VENV)/.templates $(VENV)/.pairs $(VENV)/.chat  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Twice as long as `make test`, so it is not part of it. The gate is in pyproject.toml.
+coverage: $(VENV)/.dev $(VENV)/.real $(VENV)/.templates $(VENV)/.pairs $(VENV)/.chat  ## run the tests and measure which lines and branches they run; fails below the gate
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 test-real: $(VENV)/.real  ## what int8 costs on trained models' weights (a part of `make test`)
 	$(BIN)/python -m pytest tests/engines/step/test_real_weights.py tests/convert/test_real_encoders.py $(ARGS)

@@ -125,7 +125,7 @@ def _size(folder: Path) -> int:
 
 
 def main() -> None:
-    """See the module."""
+    """Convert the files that are named, and print time and memory of each."""
     parser = argparse.ArgumentParser(description="How long importing a model takes, and how much memory.")
     parser.add_argument("source", type=Path, nargs="?")
     parser.add_argument("--qwen3-shape", action="store_true")

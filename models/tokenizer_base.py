@@ -102,14 +102,14 @@ class Common(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """The ids of plain text, without control tokens."""
 
     @abstractmethod
     def token(self, id: int) -> str:
-        """See `Tokenizer`."""
+        """The string of a token, as in the model's vocabulary file."""
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
-        """See `Tokenizer`."""
+        """The ids of special tokens and plain text, each text encoded on its own."""
         ids: list[int] = []
         for segment in segments:
             if isinstance(segment, Special):
@@ -119,11 +119,11 @@ class Common(ABC):
         return ids
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        """See `Tokenizer`."""
+        """The strings of tokens, as CTranslate2's Translator and Generator take them."""
         return [self.token(id) for id in ids]
 
     def token_bytes(self, id: int) -> bytes:
-        """See `Tokenizer`."""
+        """The bytes that a token adds to the text; empty for control tokens and for ids without a token."""
         known = self._exceptions.get(id)
         if known is not None:
             return known
@@ -134,7 +134,7 @@ class Common(ABC):
         return self._to_bytes(token)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """See `Tokenizer`."""
+        """The text of ids. Bytes that are not UTF-8 become U+FFFD."""
         parts: list[bytes] = []
         at_start = self.adds_leading_space
         for id in ids:

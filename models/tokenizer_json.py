@@ -47,13 +47,13 @@ class HuggingFaceTokenizer(Common):
         self.adds_leading_space = self.token_bytes(self.encode("a")[0]).startswith(b" ")
 
     def encode(self, text: str) -> list[int]:
-        """See `Tokenizer`. Marks in the text become their tokens: so models write them."""
+        """The ids of a text. Marks in it become their tokens, as models write them."""
         if not self.marks or len(parts := self._written.split(text)) == 1:
             return self._encode(text, around=False)
         return self.encode_with_specials([Special(part) if part in self.marks else part for part in parts if part])
 
     def encode_row(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """As `encode`, with the control tokens that the tokenizer's file puts around a text."""
         return self._encode(text, around=True)
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
@@ -76,14 +76,14 @@ class HuggingFaceTokenizer(Common):
         return ids
 
     def id(self, token: str) -> int:
-        """See `Tokenizer`."""
+        """The id of a token's string."""
         id: int | None = self._model.token_to_id(token)
         if id is None:
             raise KeyError(token)
         return id
 
     def token(self, id: int) -> str:
-        """See `Tokenizer`."""
+        """The string of a token, as in the model's vocabulary file."""
         token: str | None = self._model.id_to_token(id)
         if token is None:
             raise IndexError(id)

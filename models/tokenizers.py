@@ -45,8 +45,8 @@ def load_tokenizer(card: ModelCard) -> Tokenizer:
             )
         else:
             template = card.generation.template if card.generation is not None else None
-            written = card.path(template).read_text("utf-8") if template is not None else ""
-            tokenizer = HuggingFaceTokenizer(file, written)
+            chat = card.path(template).read_text("utf-8") if template is not None else ""
+            tokenizer = HuggingFaceTokenizer(file, chat)
     except Exception as error:  # both libraries raise what they like
         raise ManifestError(file, f"is not a {card.tokenizer.kind} tokenizer") from error
     if len(vocabulary) < tokenizer.vocab_size:
@@ -75,24 +75,24 @@ class SentencePieceTokenizer(Common):
         self.adds_leading_space = self.token_bytes(self.encode("a")[0]).startswith(b" ")
 
     def encode(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """The ids of plain text, without control tokens."""
         require_unicode(text)
         ids: list[int] = self._model.encode(text, out_type=int)
         return ids
 
     def encode_row(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """As `encode`, with the control tokens that the tokenizer's file puts around a text."""
         return self.encode(text)
 
     def id(self, token: str) -> int:
-        """See `Tokenizer`."""
+        """The id of a token's string."""
         id: int = self._model.piece_to_id(token)  # the unknown token's for what is none
         if self._model.id_to_piece(id) != token:
             raise KeyError(token)
         return id
 
     def token(self, id: int) -> str:
-        """See `Tokenizer`."""
+        """The string of a token, as in the model's vocabulary file."""
         piece: str = self._model.id_to_piece(id)
         return piece
 
@@ -129,20 +129,20 @@ class VocabularyTokenizer(Common):
         self.adds_leading_space = first[0].startswith("\u2581")
 
     def encode(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """The ids of plain text, without control tokens."""
         require_unicode(text)
         return [self._plain.get(piece, self._unknown) for piece in self._model.encode(text, out_type=str)]
 
     def encode_row(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """As `encode`, with the control tokens that the tokenizer's file puts around a text."""
         return self.encode(text)
 
     def id(self, token: str) -> int:
-        """See `Tokenizer`."""
+        """The id of a token's string."""
         return self._ids[token]
 
     def token(self, id: int) -> str:
-        """See `Tokenizer`."""
+        """The string of a token, as in the model's vocabulary file."""
         return self._vocabulary[id]
 
 

@@ -17,8 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from server import tracing
-from server.configuration import load_settings
-from server.settings import SettingsError
+from server.settings import SettingsError, load_settings
 from tests.api import conftest as api
 
 pytestmark = pytest.mark.anyio

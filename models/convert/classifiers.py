@@ -35,7 +35,7 @@ HARMLESS = {"ok", "safe", "none"}
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     labels, kind = labels_of(source, request.labels), kind_of(source)
     activation = page_of_encoder(source).activation
 

@@ -37,7 +37,7 @@ def is_folder_of_ctranslate2(source: Source) -> bool:
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     if request.check == "original":
         raise CannotConvert(f"{source.repository} cannot be compared with the original, which is not there.")
     template = chat_template(source)

@@ -20,7 +20,7 @@ from models.convert.tokens import Tokens
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     if request.check == "original" and (source.weights or find_spec("torch") is None):
         why = "a GGUF has none" if source.weights else "torch is not installed"
         raise CannotConvert(f"{source.repository} cannot be compared with the original: {why}.")

@@ -30,7 +30,7 @@ class Pipeline:
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     pipeline = pipeline_of(source)
     body = write_body(source, folder, request, "AutoModel", pipeline.most_tokens)
     return Converted(

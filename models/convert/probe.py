@@ -22,18 +22,18 @@ class _Loop:
         self._vocabulary = vocabulary
 
     def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
-        """See `Probe`."""
+        """The logits after each of the ids, of shape (ids, vocabulary)."""
         found: npt.NDArray[np.float32] = np.array(self._generator.forward_batch([list(ids)]))[0]
         return found
 
     def surprises(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
-        """See `Probe`."""
+        """How unlikely each id but the first was after those before it, in nats."""
         logits = self.logits(ids)
         parts = [surprises_of(logits[i : i + _ROWS], ids[i + 1 : i + 1 + _ROWS]) for i in range(0, len(ids) - 1, _ROWS)]
         return np.concatenate(parts)
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
-        """See `Probe`."""
+        """The likeliest ``count`` tokens after the ids; nothing ends them."""
         prompt = [self._vocabulary[id] for id in ids]
         options: dict[str, Any] = {"include_prompt_in_result": False, "end_token": [], "cache_static_prompt": False}
         made: list[int] = self._generator.generate_batch([prompt], max_length=count, **options)[0].sequences_ids[0]

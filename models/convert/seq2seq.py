@@ -97,7 +97,7 @@ def network_of(
 
 
 def convert_marian(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     if source.tokenizer_config.get("separate_vocabs") or source.has("target_vocab.json"):
         raise CannotConvert(f"{source.repository} has a vocabulary for each language, which no engine here reads.")
     for name in ("source.spm", "target.spm", "vocab.json"):

@@ -27,7 +27,7 @@ class Zeros:
     shape: tuple[int, ...]
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return np.zeros((end - begin, *self.shape[1:]), np.float32)
 
 
@@ -39,7 +39,7 @@ class Sinusoids:
     """Positions, width."""
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         half = self.shape[1] // 2
         turns = np.exp(-np.log(10000.0) / (half - 1) * np.arange(half))
         angles = np.arange(begin, end)[:, None] * turns

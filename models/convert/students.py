@@ -40,7 +40,7 @@ VOCABULARY, VOCABULARIES = "vocab.spm", ("srcvocab.spm", "trgvocab.spm")
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     if request.quantization == "float32":
         raise CannotConvert(f"{source.repository} is int8 already: in float32 it would only be larger.")
     files = student_files(source)

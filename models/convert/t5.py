@@ -27,7 +27,7 @@ TRAINED_TOKENS = 512
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     page = T5 if source.model_type == "t5" else MT5
     network = page.network(source.config)
     tokens = Tokens(source, network.rows)

@@ -32,7 +32,7 @@ _NO_NAME = re.compile(r"LABEL_\d+")
 
 
 class _Refused(Exception):
-    """What was asked cannot be done; the message is for the person at the terminal."""
+    """A command cannot be done; the message is for the person at the terminal."""
 
 
 def pull(

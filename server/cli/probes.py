@@ -69,11 +69,11 @@ class _Step:
         del self._decoder
 
     def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
-        """See `Probe`."""
+        """The logits after each of the ids, of shape (ids, vocabulary)."""
         return np.concatenate(list(self._parts(ids)))
 
     def surprises(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
-        """See `Probe`."""
+        """How unlikely each id but the first was after those before it, in nats."""
         found, at = [], 1
         for part in self._parts(ids):
             found.append(surprises_of(part, ids[at : at + len(part)]))
@@ -92,7 +92,7 @@ class _Step:
         self._decoder.forget_prefixes()
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
-        """See `Probe`."""
+        """The likeliest ``count`` tokens after the ids; nothing ends them."""
         row = self._decoder.open(ids)
         made: list[int] = []
         while len(made) < count:

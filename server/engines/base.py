@@ -15,7 +15,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from server.errors import ServerError
 
 State = Literal["unloaded", "loading", "ready", "restarting", "unloading", "failed", "closed"]
-"""Of an engine and the model it serves. ``failed`` ends only by loading it anew, ``closed`` never."""
+"""The state of an engine and its model. ``failed`` ends only when it is loaded again, ``closed`` never."""
 
 RowT = TypeVar("RowT")
 PieceT = TypeVar("PieceT")
@@ -28,7 +28,7 @@ ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What an engine could take on at this step."""
+    """The rows that an engine could take at this step."""
 
     rows: int
     tokens: int
@@ -41,29 +41,29 @@ NO_ROOM = Room(rows=0, tokens=0)
 
 @dataclass(frozen=True, slots=True)
 class Turn(Generic[RowT]):
-    """What changed since the last step."""
+    """The changes since the last step."""
 
     joined: Sequence[RowT] = ()
     """Rows that join the running batch, numbered on from the last; never more than the room."""
     dropped: Sequence[int] = ()
-    """Rows nobody wants any longer: stop them. No outcome is expected, one does no harm."""
+    """Cancelled rows, to be stopped. They need no outcome; an outcome does no harm."""
 
 
 class Outbox(Protocol[RowT, PieceT_contra, ResultT_contra]):
-    """Where an engine puts what it makes. Every method may be called from any one thread at a time."""
+    """Takes the pieces and outcomes of an engine. Any thread may call a method, one at a time."""
 
     def piece(self, row: int, piece: PieceT_contra) -> None:
         """Add one piece to a row that has no outcome yet."""
 
     def done(self, row: int, outcome: ResultT_contra | ServerError) -> None:
-        """End a row; it may end long before its neighbours do. Later words about it are ignored."""
+        """End a row, which may be long before others end. Later events of it are ignored."""
 
     @property
     def contended(self) -> bool:
-        """Whether the next ``step`` will wait, because another engine is to have the cores."""
+        """Whether the next ``step`` will wait while another engine has the cores."""
 
     def step(self, room: Room = NO_ROOM) -> Turn[RowT]:
-        """End a step: deliver what was put, and learn what changed.
+        """End a step: deliver its pieces and outcomes, and return the changes.
 
         A generator calls it once for each token position, other engines may call it never. It may
         block while another engine has the cores: the caller must not be computing meanwhile.
@@ -77,7 +77,7 @@ class Engine(Protocol[RowT, PieceT_co, ResultT_co]):
         """Work on the rows until each has an outcome.
 
         Raises:
-            Exception: whatever went wrong with the batch as a whole; rows without an outcome fail.
+            Exception: a failure of the whole batch; rows without an outcome fail.
         """
 
     def close(self) -> None:

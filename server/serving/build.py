@@ -1,4 +1,4 @@
-"""From a model's card to what serves it: which engine, how many lanes, how large a batch. Starts nothing."""
+"""Builds a model's engine and queue from its card: the kind, the lanes, the size of batches. Starts nothing."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ from server.settings import Settings
 from server.tasks.model import Model
 
 PROCESS_BYTES = 30_000_000
-"""What an engine process holds besides a model: the interpreter, numpy and the engine's library, shared pages
+"""Bytes that an engine process holds besides a model: the interpreter, numpy and the engine's library, shared pages
 counted once. Measured for each engine on the shipped models: 22 to 27 MB."""
 
 
 def build_model(card: ModelCard, settings: Settings, cores: CoreBudget, metrics: Metrics) -> Model:
-    """The tokenizer, the engine and the line of one model; nothing is started."""
+    """The tokenizer, the engine and the queue of one model; nothing is started."""
     spec, limits, _ = engine_for(card, cores.cores, settings.batch_rows)
     observer = metrics.of(card.id)
     engine = LoadableEngine(spec, observer)
@@ -77,6 +77,6 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
 
 
 def estimate_bytes(card: ModelCard) -> int:
-    """What a model's engine process will hold once loaded, before it has been measured: its files and a process."""
+    """Bytes that a model's engine process will hold, before it is measured: those of its files and of a process."""
     files = (card.path(name) for name in card.files)
     return PROCESS_BYTES + sum(file.stat().st_size for file in files if file.exists())

@@ -21,11 +21,11 @@ from server.serving.served_model import Broken, ServedModel
 log = logging.getLogger(__name__)
 
 Stamp = Mapping[str, tuple[int, int]]
-"""Size and time of change of each file: what tells that a folder has changed."""
+"""Size and time of change of each file, by which a changed folder is noticed."""
 
 DAMAGED = "Its files are damaged, or not what its manifest says."
 UNREADABLE = "Its files could not be read."
-"""What clients are told: the log has the file and the exception."""
+"""Sentences for clients. The log has the file and the exception."""
 
 
 class NoRoom(Exception):
@@ -34,14 +34,14 @@ class NoRoom(Exception):
 
 @dataclass(slots=True)
 class _Folder:
-    """What is known of a folder."""
+    """The state of one folder."""
 
     entry: ServedModel | Broken | None
     """None: its manifest is wrong."""
     stamp: Stamp
-    """When the entry was made."""
+    """Sizes and times of the files when the entry was made."""
     tried: Stamp
-    """When it was last read, be it in vain."""
+    """Sizes and times of the files at the last attempt to read the folder, successful or not."""
 
 
 class Folders:

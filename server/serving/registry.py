@@ -1,4 +1,4 @@
-"""Which models there are: names and aliases to tasks, folders that come and go, and what is loaded."""
+"""The model registry: models by name or alias, folders that come and go, and the loading of models."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ class ModelRegistry:
         load_at_start: bool = True,
     ) -> None:
         self.refusal: ServerError | None = None
-        """Why no work is taken, while none is."""
+        """The error of all new work while none is taken; else None."""
         self.is_leaving = False
         """Whether the server will end soon: ``/ready`` answers 503, and work is still taken until ``refuse``."""
         self._folders = folders
@@ -175,19 +175,19 @@ class ModelRegistry:
         return sorted([*served.values(), *named], key=lambda each: each.id)
 
     def find(self, name: str) -> ModelStatus:
-        """What there is to say of the model of this name."""
+        """The status of the model of this name."""
         entry = self._entry(name)
         if entry is None:
             raise ModelNotFound(name, "anything", [each.id for each in self.listed()])
         return replace(ModelStatus.of(entry), id=name)
 
     def load(self, name: str) -> None:
-        """Have a model loaded, though nobody asks it for anything."""
+        """Load a model without a request for it."""
         if (loaded := self._loaded.get(self.model(name).id)) is not None:
             self._memory.load(loaded)
 
     def unload(self, name: str) -> None:
-        """Have a model give its memory back.
+        """Unload a model, which frees its memory.
 
         Raises:
             ModelBusy: it has work.
@@ -202,7 +202,7 @@ class ModelRegistry:
             self._start(loaded)
 
     async def tick(self) -> None:
-        """To be called every second or so: idle models are unloaded, waits for memory end."""
+        """Unload idle models and end waits for memory. To be called about once a second."""
         await self._memory.tick()
 
     async def settled(self) -> None:
@@ -271,7 +271,7 @@ class ModelRegistry:
         """Serve a model from now on; while the registry is not open, from its opening."""
         model = offered.model
         model.batcher.refuse(self.refusal)
-        engine = cast(LoadableEngine, model.engine)  # the folders' models have one
+        engine = cast(LoadableEngine, model.engine)  # the models of folders have such an engine
         loaded = LoadedModel(model.id, engine, model.batcher, estimate_bytes(model.card))
         self._loaded[model.id] = loaded
         if self._is_open:
@@ -327,7 +327,7 @@ def _check_names(settings: Settings) -> None:
     """Settings are checked before anything is built.
 
     Raises:
-        SettingsError: a manifest is wrong, or a model or an alias is not what it can be.
+        SettingsError: a manifest is wrong, or a setting names a model that does not exist or a wrong alias.
     """
     try:
         there = [card.id for card in find_models(*settings.model_folders)]

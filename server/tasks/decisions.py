@@ -25,10 +25,10 @@ from server.tasks.offload import offload, size_of
 from server.tasks.results import Done, Usage
 
 CHOICE_SHARPNESS = 18.0
-"""Cosines to logits. Fitted by likelihood on choices among ten intents (``load_tests/zero_shot.py``)."""
+"""Factor from cosines to logits. Fitted by likelihood on choices among ten intents (``load_tests/zero_shot.py``)."""
 
 PREDICATE_SHARPNESS, PREDICATE_MIDDLE = 10.0, 0.27
-"""The same for statements; the middle is the cosine at which one is as likely true as not."""
+"""The same for statements. A statement whose cosine is the middle is as likely true as not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class ZeroShot:
         return self._embedding.card
 
     async def decide(self, text: str, questions: Sequence[Question]) -> Done[Sequence[float]]:
-        """See ``Decider``. Equal texts are embedded once."""
+        """Answer as ``Decider`` says. Equal texts are embedded once."""
         wanted = [text]
         for question in questions:
             wanted += [option.text for option in question.options] or [question.instructions]
@@ -126,7 +126,7 @@ class ByHead:
         return self._classification.card
 
     async def decide(self, text: str, questions: Sequence[Question]) -> Done[Sequence[float]]:
-        """See ``Decider``. Probabilities of the options asked for are scaled to sum to one."""
+        """Answer as ``Decider`` says. The probabilities of the given options are scaled to sum to one."""
         asked = [self._asked(question, f"questions.{i}") for i, question in enumerate(questions)]
         done = await self._classification.classify([text])
         scores = done.items[0].scores
@@ -160,21 +160,21 @@ class ByHead:
 
 
 def certainty(probabilities: Sequence[float]) -> float:
-    """How concentrated a distribution is: 1 less its entropy over the most it could be, from 0 to 1."""
+    """How concentrated a distribution is, from 0 to 1: one minus its entropy over the largest possible one."""
     p = np.clip(np.array(probabilities), 1e-12, 1.0)
     return float(np.clip(1 + (p * np.log(p)).sum() / np.log(len(p)), 0.0, 1.0))
 
 
 NO_INPUT = "N/A"
-"""What stands in the input's place when an answer's likelihood without it is measured."""
+"""The text in the input's place when an answer's likelihood without the input is measured."""
 
 YES_NO = ("yes", "no")
 
 PORTION_ROWS, PORTION_TOKENS = 64, 50_000
-"""So much of one request is in line at once: hundreds of questions must not fill it up."""
+"""One request has at most so many rows and tokens in the queue at once: hundreds of questions must not fill it."""
 
 Row = tuple[tuple[int, ...], int]
-"""A prompt's ids, and the place from which they are an answer."""
+"""A prompt's ids, and the place where the answer begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +198,11 @@ class ByLikelihood:
         return self._model.card
 
     async def decide(self, text: str, questions: Sequence[Question]) -> Done[Sequence[float]]:
-        """See ``Decider``. What rows have in common is computed once: the first row goes ahead of all others, and
-        the first of each question ahead of its others, so that those find it in the prefix cache.
+        """Answer as ``Decider`` says. A prefix that rows share is computed once: the first row goes ahead of all
+        others, and the first row of each question ahead of its others, so that these find the prefix in the cache.
 
         Raises:
-            UnsupportedParameter: the model's engine cannot score what it is given.
+            UnsupportedParameter: the model's engine cannot score prompts.
             ContextLengthExceeded: an input with a question and an answer is longer than the context.
         """
         self._model.require_ready()
@@ -279,7 +279,7 @@ def _answer(question: Question, rows: Scored, logprobs: dict[Row, float]) -> Seq
 
 
 def _portions(scored: Sequence[Scored]) -> Iterator[Sequence[Row]]:
-    """All rows, each once, in portions that go one after the other; a later one finds what an earlier one read."""
+    """All rows, each once, in portions that run one after the other, so that later ones find prefixes cached."""
     first = [row for one in scored[:1] for row in (one.informed[0], one.blind[0])]
     heads = [row for one in scored for row in (one.informed[0], one.blind[0])]
     rest = [row for one in scored for row in (*one.informed, *one.blind)]

@@ -54,11 +54,11 @@ class Head:
             )
         arrays = [each for each in (self._weight, self._bias, self._dense, self._dense_bias) if each is not None]
         if not all(np.isfinite(each).all() for each in arrays):
-            raise ValueError(f"the head '{spec.name}' has weights that are no numbers")
+            raise ValueError(f"the head '{spec.name}' has weights that are not numbers")
 
     @property
     def products(self) -> int:
-        """How many products of two numbers one vector costs."""
+        """The number of multiplications that one vector costs."""
         return self._weight.size + (0 if self._dense is None else self._dense.size)
 
     def probabilities(self, vectors: Floats) -> Floats:
@@ -97,33 +97,33 @@ class Head:
 def _product(vectors: Floats, weight: Floats) -> Floats:
     """``vectors @ weight.T`` on one thread.
 
-    BLAS would share so small a product among threads that then spin on the cores engines compute with:
-    ten times the processor time. It would also round a row differently in different company.
+    BLAS would divide so small a product among threads, which then spin on the cores that engines compute with: ten
+    times the processor time. It would also round a row differently depending on the other rows.
     """
     product: Floats = np.einsum("nd,hd->nh", vectors, weight)
     return product
 
 
 CHUNK_TOKENS = 48
-"""Tokens of a chunk, about two sentences. Classifiers are trained on sentences and judge these best: chunks as long as
-the model's context are hardly ever found neutral, though all their sentences are (docs/classification.md)."""
+"""Tokens of a chunk, about two sentences. Classifiers are trained on sentences and judge these best: they hardly ever
+call a chunk as long as the model's context neutral, even if all its sentences are (docs/classification.md)."""
 
 CHUNK_LANGUAGE = "en"
-"""Whose rules find the ends of sentences in long texts: the shipped encoders read English."""
+"""The language whose rules find the ends of sentences in long texts: the shipped encoders read English."""
 
 Row = list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """How much of each input is read, where it is longer."""
+    """The part of a long input that is read."""
 
     tokens: int | None = None
-    """At most so many, the tokens around a text included; None: as many as the model reads."""
+    """The most tokens, including those that the model adds; None means as many as the model reads."""
     keeps_end: bool = False
-    """What is cut off is the beginning."""
+    """Whether the beginning is cut off, not the end."""
     field: str = "truncate_prompt_tokens"
-    """What the request calls it."""
+    """The name of the field in the request."""
 
 
 class Classification:
@@ -132,7 +132,7 @@ class Classification:
     def __init__(self, model: Model, head: Head) -> None:
         self._model = model
         self._head = head
-        # Less the tokens that stand around every row.
+        # Without the tokens that the model adds to every row.
         self._chunk_tokens = min(CHUNK_TOKENS, model.card.context_length_tokens) - len(model.tokenizer.encode_row(""))
 
     @property
@@ -151,7 +151,7 @@ class Classification:
         Args:
             texts: n texts, each non-empty. One with more tokens than the model's context is read in chunks,
                 whose probabilities become one by ``Head.pool``.
-            truncation: read no more of each text than this, and never in chunks.
+            truncation: cut each text to this, and read none in chunks.
 
         Returns:
             Scores in the order of ``texts``, labels as in the manifest.

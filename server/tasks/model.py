@@ -12,19 +12,19 @@ from server.errors import InputTooLong, InvalidValue, Unavailable
 
 
 class Supervised(Protocol):
-    """What is asked of an engine besides running it."""
+    """The state of an engine, beside ``run``."""
 
     @property
     def state(self) -> State:
-        """Whether it can run."""
+        """Its state."""
 
     @property
     def reason(self) -> str:
-        """Why it cannot though it should, in a sentence; empty while it can, or would at the next request."""
+        """Why it cannot run though it should, in a sentence; empty while it can run, or would load for a request."""
 
     @property
     def pid(self) -> int | None:
-        """Its process."""
+        """The id of its process."""
 
     @property
     def cache_usage(self) -> float:
@@ -36,7 +36,7 @@ class Supervised(Protocol):
 
     @property
     def honours(self) -> frozenset[str]:
-        """Request parameters that it serves exactly."""
+        """The request parameters that it honours exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Model:
     engine: Supervised
     batcher: Batcher[Any, Any, Any]
     engine_kind: str = ""
-    """What its engine is, for people to read."""
+    """The kind of its engine, for people to read."""
 
     @property
     def id(self) -> str:
@@ -56,12 +56,12 @@ class Model:
         return self.card.id
 
     def require_ready(self) -> None:
-        """Refuse work for a model that will not be there.
+        """Refuse work for a model that will not be loaded.
 
-        One that loads, restarts or is unloaded takes work: rows wait in the queue until it is there.
+        A model that loads, restarts or is unloaded takes work: rows wait in the queue until it is ready.
 
         Raises:
-            Unavailable: it has failed or is not served any longer.
+            Unavailable: the model has failed or is not served any longer.
         """
         if self.engine.state in ("failed", "closed"):
             raise Unavailable(self.engine.reason, 10.0)
@@ -78,7 +78,7 @@ class Model:
                 raise InputTooLong(len(row), limit, index, field)
 
     def require_ids(self, rows: Sequence[Sequence[int]], field: str) -> None:
-        """Refuse ids an engine must never see: outside the vocabulary, they can kill its process.
+        """Refuse ids outside the vocabulary: they can kill an engine's process.
 
         Raises:
             InvalidValue: names the first such id.

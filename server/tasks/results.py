@@ -141,7 +141,7 @@ class Translation:
     via: Sequence[str] = ()
     """The models that translated it, one a pass; none: it came back as it was."""
     flags: Sequence[Flag] = ()
-    """What is wrong with it as far as can be told, and stayed so when it was tried again."""
+    """The faults that were found in it, and remained after another try."""
 
 
 @dataclass(frozen=True, slots=True)

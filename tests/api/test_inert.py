@@ -10,7 +10,7 @@ import pytest
 from server.api.compat.classifiers import ClassifyBody, PredictBody
 from server.api.compat.deepl import DeeplBody
 from server.api.compat.tokens import DetokenizeRequest, TokenizeRequest
-from server.api.hearth.sentiment import SentimentRequest
+from server.api.hearth import SentimentRequest
 from server.api.openai.completions import CompletionRequest
 from server.api.openai.decisions import DecisionRequest
 from server.api.openai.decisions import Message as DecisionMessage

@@ -161,7 +161,7 @@ def test_labels_that_a_repository_does_not_name_are_named(hub: Hub, tmp_path: Pa
 def test_labels_that_are_none_are_wrong_usage(labels: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["pull", ID, "--labels", labels])
-    assert "is no list of different labels" in capsys.readouterr().err
+    assert "is not a list of different labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

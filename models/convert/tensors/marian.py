@@ -37,13 +37,13 @@ class Int8Matrix:
     """What a weight was multiplied with."""
 
     def quantized_rows(self, begin: int, end: int) -> tuple[Bytes, Floats]:
-        """See `Quantized`."""
+        """The rows from ``begin`` to ``end`` in int8, and their scales."""
         width = self.shape[1]
         raw = self.file.read(self.offset + begin * width, (end - begin) * width)
         return np.frombuffer(raw, np.int8).reshape(-1, width), np.full(end - begin, self.multiplier, np.float32)
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return self.quantized_rows(begin, end)[0].astype(np.float32) / np.float32(self.multiplier)
 
 
@@ -55,11 +55,11 @@ class Int8Joined:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See `Tensor`."""
+        """The sizes, the outermost first."""
         return (sum(part.shape[0] for part in self.parts), self.parts[0].shape[1])
 
     def quantized_rows(self, begin: int, end: int) -> tuple[Bytes, Floats]:
-        """See `Quantized`."""
+        """The rows from ``begin`` to ``end`` in int8, and their scales."""
         found, at = [], 0
         for part in self.parts:
             first, last = max(begin - at, 0), min(end - at, part.shape[0])
@@ -69,7 +69,7 @@ class Int8Joined:
         return np.concatenate([rows for rows, _ in found]), np.concatenate([scales for _, scales in found])
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         rows, scales = self.quantized_rows(begin, end)
         return rows.astype(np.float32) / scales[:, None]
 
@@ -83,7 +83,7 @@ class Row:
     shape: tuple[int, ...]
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return np.frombuffer(self.file.read(self.offset + 4 * begin, 4 * (end - begin)), "<f4").astype(np.float32)
 
 

@@ -25,7 +25,7 @@ class ModelInfo(ResponseBody):
     object: Literal["model"]
     created: int = Field(description="Unix seconds.")
     owned_by: str
-    root: str = Field(description="The id of the model behind this name: another one for an alias.")
+    root: str = Field(description="The id of the model behind this name. It differs from `id` for an alias.")
     task: str
     summary: str
     context_length: int = Field(description="The most tokens of one input row.")
@@ -38,17 +38,17 @@ class ModelInfo(ResponseBody):
     sampling: dict[str, float] = Field(
         description="Generators: how tokens are chosen where a request says nothing; the makers recommend it."
     )
-    engine: str = Field(description="What computes it; empty where it cannot be served.")
+    engine: str = Field(description="The engine that computes the model; empty if the model cannot be served.")
     state: str = Field(
         description="`ready`; `unloaded`, `unloading` and `loading` models answer once they are loaded, "
         "`restarting` ones once they are back, `importing` ones once their file is a model, `failed` ones do not."
     )
-    reason: str = Field(description="Why it does not answer though it should; empty while it does.")
+    reason: str = Field(description="Why the model does not answer though it should; empty while it answers.")
     memory_bytes: int = Field(description="Memory of its engine process; 0 while it is not loaded.")
 
     @classmethod
     def of(cls, served: ModelStatus) -> "ModelInfo":
-        """Encode. Reads the memory it takes: not for the event loop."""
+        """Encode. It reads the memory of the engine process, which takes a millisecond: not for the event loop."""
         card = served.card
         return cls(
             id=served.id,
@@ -94,7 +94,7 @@ class ModelNamed(RequestBody):
 
 
 class LoadAccepted(ResponseBody):
-    """It has been begun."""
+    """The load or unload has begun."""
 
     success: bool
 
@@ -102,14 +102,14 @@ class LoadAccepted(ResponseBody):
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 BUSY: dict[str, Any] = {
-    "description": "It has work, or is being loaded; `retry-after` says when to come back.",
+    "description": "The model has work or is being loaded; `retry-after` says when to try again.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
 }
 
 
 @router.get("/v1/models")
 async def list_models(registry: RegistryDep, record: RecordDep) -> ModelList:
-    """List all models that the key may use under each of their names, those that failed too."""
+    """List all models that the key may use, under each of their names. Models that failed are listed too."""
     await registry.refresh()
     seen = [served for served in registry.listed() if record.key_user is None or record.key_user.allows(served.root)]
     data = await asyncio.to_thread(lambda: [ModelInfo.of(served) for served in seen])
@@ -130,7 +130,7 @@ async def get_model(name: str, registry: RegistryDep, record: RecordDep) -> Mode
 
 @router.post("/models/load")
 async def load_model(body: ModelNamed, registry: RegistryDep, record: RecordDep) -> LoadAccepted:
-    """Begin to load a model, before anybody asks it for anything; `GET /v1/models` says when it is ready."""
+    """Begin to load a model before the first request for it. `GET /v1/models` says when it is ready."""
     record.serve(registry.find(body.model).root)
     registry.load(body.model)
     return LoadAccepted(success=True)
@@ -138,7 +138,7 @@ async def load_model(body: ModelNamed, registry: RegistryDep, record: RecordDep)
 
 @router.post("/models/unload", responses={409: BUSY})
 async def unload_model(body: ModelNamed, registry: RegistryDep, record: RecordDep) -> LoadAccepted:
-    """Have a model give its memory back; the next request loads it again. While it has work this is a 409."""
+    """Unload a model, which frees its memory. The next request loads it again. While it has work the answer is 409."""
     record.serve(registry.find(body.model).root)
     registry.unload(body.model)
     return LoadAccepted(success=True)

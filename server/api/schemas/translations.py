@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list, invalid
 from server.api.schemas.inert import HINTS
 from server.tasks import results
-from server.tasks.translation.glossary import Term
 from server.tasks.translation.markup import Rules
+from server.tasks.translation.placeholders import Term
 from server.tasks.translation.progress import TranslationOptions
 
 

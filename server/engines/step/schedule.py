@@ -3,7 +3,7 @@
 The rules:
 
 1. Every row that is decoding goes, one token each: a long prompt never stalls the others.
-2. What is left of the step's token budget goes to prompts, oldest row first, in chunks.
+2. The rest of the step's token budget goes to prompts, oldest row first, in chunks.
 3. When cache blocks run out, the youngest row is preempted: its blocks go, its tokens stay, and it is computed again
    later. The oldest row is never preempted for another, so it always comes to its end.
 4. A row is admitted when its whole prompt fits beside the others' next blocks, so that rows do not push each other

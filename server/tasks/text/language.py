@@ -95,7 +95,7 @@ class Eldc:
         self.languages = frozenset(eldc.LANGUAGES)
 
     def weights(self, text: str, known: Sequence[str]) -> Mapping[str, float]:
-        """See `Library`."""
+        """How likely the text is in each of some known languages, in any unit; empty if nothing tells."""
         with self._lock:
             self._library.set_languages(known)
             self._library.set_scores(min(len(known), self._most))
@@ -116,7 +116,7 @@ class Py3langid:
         self.languages = frozenset(self._identifier.labels)
 
     def weights(self, text: str, known: Sequence[str]) -> Mapping[str, float]:
-        """See `Library`."""
+        """How likely the text is in each of some known languages, in any unit; empty if nothing tells."""
         shares = dict(self._identifier.rank(text[:MOST_CHARACTERS]))
         if len(set(shares.values())) <= 2:
             return {}  # none of its n-grams: all alike, or twice that for a language in two scripts

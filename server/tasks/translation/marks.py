@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from server.tasks.translation.glossary import Found, Glossary
+from server.tasks.translation.placeholders import Found, Glossary
 from server.tasks.translation.segments import HELD, Mark, Segment
 
 Kind = Literal["pair", "point", "copy", "term"]

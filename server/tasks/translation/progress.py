@@ -16,9 +16,9 @@ from server.tasks.offload import ITEM_CHARACTERS, offload, size_of
 from server.tasks.results import Done, Flag, Translation, Usage
 from server.tasks.text.language import effort, is_foreign
 from server.tasks.translation.document import Document
-from server.tasks.translation.glossary import Term
 from server.tasks.translation.marks import Marked
 from server.tasks.translation.markup import Rules
+from server.tasks.translation.placeholders import Term
 from server.tasks.translation.rows import Rows
 
 

@@ -10,10 +10,9 @@ from server.tasks.generation.stop_strings import StopStrings
 from server.tasks.text.sentences import chunk, is_translatable, segment, split, split_long
 from server.tasks.translation.document import build, read_segments
 from server.tasks.translation.exact import difference, items_of, together
-from server.tasks.translation.glossary import Glossary, Term
 from server.tasks.translation.marks import Marked, Node, Stretch, hold_back
 from server.tasks.translation.markup import Rules, runs_of
-from server.tasks.translation.placeholders import find_protected
+from server.tasks.translation.placeholders import Glossary, Term, find_protected
 from server.tasks.translation.placing import place, token_offsets
 from server.tasks.translation.quality import find_loop, judge
 from server.tasks.translation.spelling import stretches

@@ -7,8 +7,8 @@ from models.tokenizers import load_tokenizer
 from server.engines.rows import Hypothesis
 from server.settings import SHIPPED_MODELS
 from server.tasks.translation.document import build, read_segments
-from server.tasks.translation.glossary import Glossary
 from server.tasks.translation.marks import Marked
+from server.tasks.translation.placeholders import Glossary
 from server.tasks.translation.rows import Rows, is_raised, lowered
 
 

@@ -1,6 +1,6 @@
 // Translates sentences together: each joins at any step and leaves when it ends.
 //
-// One thread drives one `Sentences`; several of them share a `Translator`. What is computed for a sentence is bitwise
+// One thread drives one `Sentences`; several of them share a `Translator`. The numbers of a sentence are bitwise
 // the same alone and beside any others: every product is a row's own (kernels/kernels.h), each row attends to its own
 // source, and each chooses among its own shortlist.
 #pragma once
