@@ -54,4 +54,5 @@ RECIPE = Recipe(
     created_s=1795453200,
     sources=SOURCES,
     calibrate=calibrate,
+    languages=("en",),
 )

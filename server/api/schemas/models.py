@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from models.registry import ModelCard
 from server.api.schemas.base import RequestBody, ResponseBody
 from server.serving.served_model import ModelStatus
 
@@ -22,7 +23,7 @@ class ModelInfo(ResponseBody):
     quantization: str
     parameters: int
     license: str
-    languages: list[str] = Field(description="Translators: the languages they read and write.")
+    languages: list[str] = Field(description="Translators: those they read and write. Classifiers: those they read.")
     labels: dict[str, list[str]] = Field(description="Classifiers: the labels of each head.")
     dimensions: int | None = Field(description="Embedding models: the length of a vector.")
     engine: str = Field(description="What computes it; empty where it cannot be served.")
@@ -49,7 +50,7 @@ class ModelInfo(ResponseBody):
             quantization=card.quantization,
             parameters=card.parameters,
             license=card.license,
-            languages=list(card.translation.languages) if card.translation is not None else [],
+            languages=_languages(card),
             labels={head.name: list(head.labels) for head in card.heads},
             engine=served.engine,
             state=served.state,
@@ -57,6 +58,12 @@ class ModelInfo(ResponseBody):
             reason=served.reason,
             memory_bytes=served.memory_bytes,
         )
+
+
+def _languages(card: ModelCard) -> list[str]:
+    if card.translation is not None:
+        return list(card.translation.languages)
+    return list(dict.fromkeys(language for head in card.heads for language in head.languages))
 
 
 class ModelList(ResponseBody):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list
 from server.api.schemas.inert import HINTS
-from server.tasks.results import Scores
+from server.tasks.results import Scores, ScoresFlag
 
 MOODS = ("negative", "neutral", "positive")
 
@@ -33,6 +33,12 @@ class SentimentItem(ResponseBody):
     label: str
     score: float = Field(description="The probability of the label.")
     scores: dict[str, float]
+    model: str = Field(description="The model that read it: of those with this head one that reads its language.")
+    language: str | None = Field(description="Its language (ISO 639-1); null: it could not be told.", examples=["en"])
+    flags: list[ScoresFlag] = Field(
+        description="Why the scores say nothing of it: `unsupported_language`, when no model reads its language. "
+        "Mostly empty.", examples=[[]],
+    )  # fmt: skip
     chunks: int = Field(
         description="In how many chunks the text was read; above 1 for one longer than the model reads, whose "
         "probabilities are their mean, weighted by tokens.", examples=[1],
@@ -47,6 +53,9 @@ class SentimentItem(ResponseBody):
             label=_mood(item.label),
             score=item.scores[item.label],
             scores={_mood(label): score for label, score in item.scores.items()},
+            model=item.model,
+            language=item.language,
+            flags=list(item.flags),
             chunks=item.chunks,
         )
 

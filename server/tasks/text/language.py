@@ -61,6 +61,10 @@ LEAST_SHARE = 0.02
 """Of all languages that py3langid knows: with less for the candidates together, the text is in none of them."""
 
 
+LEAST_RATIO = 0.2
+"""Of the likeliest of all languages: a candidate with less is not the text's (load_tests/language_id.py)."""
+
+
 class Library(Protocol):
     """One of the libraries, loaded."""
 
@@ -81,7 +85,7 @@ class Eldc:
     is_quick = True
 
     def __init__(self) -> None:
-        import eldc  # 23 MB of tables: only for a server that translates
+        import eldc  # 23 MB of tables: only for a server that translates or has classifiers that say their languages
 
         eldc.init()
         self._library = eldc.instance()
@@ -160,6 +164,35 @@ def detect(text: str, candidates: Collection[str]) -> tuple[str, float] | None:
         return None
     best = max(known, key=lambda code: weights[code])
     return named[best], weights[best] / sum(weights.values())
+
+
+def recognise(text: str, candidates: Collection[str]) -> str | None:
+    """The language of a text that may be in none of the candidates.
+
+    Args:
+        text: see `detect`.
+        candidates: see `detect`.
+
+    Returns:
+        The likeliest of the candidates; another language where the text is hardly in any of them; None when nothing in
+        the text tells, or no library is installed.
+    """
+    try:
+        library_ = library()
+    except ImportError:
+        return None
+    weights = library_.weights(text, sorted(library_.languages))
+    named = {_base(code): code for code in sorted(candidates, reverse=True)}
+    known = named.keys() & weights.keys()
+    if not known:
+        return None
+    best, mine = (max(sorted(codes), key=lambda code: weights[code]) for codes in (weights, known))
+    return named[mine] if weights[mine] >= LEAST_RATIO * weights[best] else best
+
+
+async def recognise_all(texts: Sequence[str], candidates: Collection[str]) -> list[str | None]:
+    """What `recognise` says of each text; off the event loop where that takes long."""
+    return await offload(lambda: [recognise(text, candidates) for text in texts], effort(texts))
 
 
 async def tell(texts: Sequence[str], candidates: Collection[str]) -> list[tuple[str, float] | None]:
