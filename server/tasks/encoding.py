@@ -89,7 +89,8 @@ class Classification:
                 costs the engine nothing.
             Unavailable, Overloaded, TooLarge: not now, or not so much at once.
         """
-        languages = await language.recognise_all(texts, self._readers) if self._readers else [None] * len(texts)
+        mine = self._head.spec.languages
+        languages = await language.recognise_all(texts, self._readers, mine) if mine else [None] * len(texts)
         groups: dict[Classification, list[int]] = {}
         for index, code in enumerate(languages):
             groups.setdefault(self._readers.get(code or "", self), []).append(index)

@@ -59,7 +59,7 @@ def write_folder(trained: Trained, work: Path, folder: Path, head: str, quantiza
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = load_tokenizer(work / "tokenizer.json")
     write_ctranslate2(trained.encoder, vocabulary_in_order(tokenizer), folder, quantization)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     trained.head.save(folder / f"{head}.npz")
 
 
