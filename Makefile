@@ -14,6 +14,8 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 COMPILED := $(shell find server/engines/step/core -type f)
+MODULES := $(sort $(shell find server models -name '*.py'))
+FORMATTED = $(filter %.cc %.h,$(COMPILED)) $(wildcard tests/engines/step/*.cc tests/engines/step/kernels/*.cc)
 RECIPES := translate sentiment sentiment_multilingual moderation embed assistant
 LOCKS := requirements/build.txt requirements/run.txt requirements/dev.txt
 PIP_FLAGS := --disable-pip-version-check --no-input --quiet
@@ -91,12 +93,15 @@ test-convert: $(CONVERT_VENV)/.convert  ## convert tiny models of every family f
 test-originals: $(CONVERT_VENV)/.convert  ## the step engine's logits and greedy text against transformers' own models
 	$(CONVERT_VENV)/bin/python -m pytest -o filterwarnings= tests/engines/step/test_originals.py $(ARGS)
 
-$(CONVERT_VENV)/.convert: $(LOCKS) requirements/convert.txt requirements/torch.txt pyproject.toml $(COMPILED)
+$(CONVERT_VENV)/.packages: $(LOCKS) requirements/convert.txt requirements/torch.txt
 	@echo "Installing into $(CONVERT_VENV) (the first time only) ..."
 	@$(PYTHON) -m venv --clear $(CONVERT_VENV)
 	@$(CONVERT_VENV)/bin/python -m pip $(LOCKED) -r requirements/build.txt -r requirements/dev.txt
 	@$(CONVERT_VENV)/bin/python -m pip $(LOCKED) -r requirements/convert.txt
 	@$(CONVERT_VENV)/bin/python -m pip install $(PIP_FLAGS) -r requirements/torch.txt
+	@touch $@
+
+$(CONVERT_VENV)/.convert: $(CONVERT_VENV)/.packages pyproject.toml $(COMPILED) $(CONVERT_VENV)/.modules
 	@$(CONVERT_VENV)/bin/python -m pip $(PROJECT)
 	@touch $@
 
@@ -114,31 +119,52 @@ sanitize: $(VENV)/.dev  ## the step engine's tests under the address, undefined-
 kernels:  ## compile and try the step engine's kernels for processors that this machine has not
 	$(PYTHON) -m tests.engines.step.kernels.elsewhere
 
-check: $(VENV)/.dev  ## lint, format, types and import contracts
+check: $(VENV)/.dev  ## lint and format (Python and C++), types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)
+	@if command -v $${CXX:-c++} >/dev/null; then $(MAKE) --no-print-directory build/tidy/.passed; \
+	  else echo "clang-tidy is left out: it needs the headers of a C++ compiler, and there is none here."; fi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+build/tidy/.passed: $(COMPILED) .clang-tidy | $(VENV)/.dev
+	@mkdir -p $(@D)
+	@PATH="$(abspath $(BIN)):$$PATH" cmake -G Ninja -S server/engines/step/core -B $(@D) -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
+	  -DPython_EXECUTABLE=$(abspath $(BIN)/python) >$(@D)/configure.log || { cat $(@D)/configure.log; exit 1; }
+	@echo "clang-tidy -p $(@D) ..."
+	@printf '%s\n' $(filter %.cc,$(COMPILED)) | xargs -n 2 -P "$$(getconf _NPROCESSORS_ONLN)" $(BIN)/clang-tidy -p $(@D) --quiet
+	@touch $@
 
 format: $(VENV)/.dev  ## put the code into the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(FORMATTED)
 
 # The stamps .made, .run and .dev say how far an environment is installed; a changed lock, pyproject.toml or source of
-# the compiled engine makes them old. With them a second `make serve` starts at once.
+# the compiled engine makes them old, and so does a changed list of modules: an editable install maps the modules that were
+# there when it was made, and a module that has become a package of the same name is then looked for where it was. With
+# the stamps a second `make serve` starts at once.
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hearth needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.run: requirements/build.txt requirements/run.txt pyproject.toml $(COMPILED) | $(VENV)/.made
+# The list is looked at each time and written only when it has changed.
+%/.modules: ALWAYS
+	@test "$$(cat $@ 2>/dev/null)" = "$(MODULES)" || echo "$(MODULES)" >$@
+.PHONY: ALWAYS
+$(VENV)/.modules: | $(VENV)/.made
+$(CONVERT_VENV)/.modules: | $(CONVERT_VENV)/.packages
+
+$(VENV)/.run: requirements/build.txt requirements/run.txt pyproject.toml $(COMPILED) $(VENV)/.modules | $(VENV)/.made
 	@echo "Installing into $(VENV) (the first time only) ..."
 	@$(BIN)/python -m pip $(LOCKED) -r requirements/build.txt -r requirements/run.txt
 	@$(BIN)/python -m pip $(PROJECT)
 	@touch $@
 
 # dev.txt holds all of run.txt at the same versions, so one install serves both.
-$(VENV)/.dev: $(LOCKS) pyproject.toml $(COMPILED) | $(VENV)/.made
+$(VENV)/.dev: $(LOCKS) pyproject.toml $(COMPILED) $(VENV)/.modules | $(VENV)/.made
 	@echo "Installing into $(VENV) (the first time only) ..."
 	@$(BIN)/python -m pip $(LOCKED) -r requirements/build.txt -r requirements/dev.txt
 	@$(BIN)/python -m pip $(PROJECT)

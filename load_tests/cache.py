@@ -34,7 +34,7 @@ class Blocks:
     tokens: dict[int, int] = field(default_factory=dict)
     computed: dict[int, int] = field(default_factory=dict)
     held: dict[int, int] = field(default_factory=dict)
-    set_back_rows: list[int] = field(default_factory=list)
+    preempted_rows: list[int] = field(default_factory=list)
 
     def open(self, row: int, tokens: int) -> None:
         """A row of which so many tokens are known and none is computed."""
@@ -56,11 +56,11 @@ class Blocks:
         self.held[row] += wanted
         return True
 
-    def set_back(self, row: int) -> None:
+    def preempt(self, row: int) -> None:
         assert row == max(each for each, held in self.held.items() if held), "a younger row keeps its blocks"
         self.available_blocks += self.held[row]
         self.held[row] = self.computed[row] = 0
-        self.set_back_rows.append(row)
+        self.preempted_rows.append(row)
 
     def compute(self, share: Share) -> bool:
         """Compute a share; True when that makes the row's next token known."""

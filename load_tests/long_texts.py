@@ -18,7 +18,7 @@ from models.learn.vectors import Vectors
 from models.registry import find_models
 from models.tokenizers import load_tokenizer
 from server.settings import SHIPPED_MODELS
-from server.tasks.heads import Floats, Head
+from server.tasks.encoding import Floats, Head
 from server.tasks.text.sentences import chunk
 
 LABELS = ("negative", "neutral", "positive")

@@ -70,7 +70,7 @@ class Report:
     batch_rows: int = 0
     tokens: int = 0
     padded_tokens: int = 0
-    set_backs: int = 0
+    preemptions: int = 0
     """Rows whose cache went to older ones, and that were computed again."""
     busy_s: float = 0.0
     idle_beside_work_s: float = 0.0
@@ -85,7 +85,7 @@ class Report:
         """For people."""
         padding = 1 - self.tokens / max(1, self.padded_tokens)
         fill = self.batch_rows / max(1, self.batches)
-        again = f", {self.set_backs} set back" if self.set_backs else ""
+        again = f", {self.preemptions} preempted" if self.preemptions else ""
         yield f"{self.rows_per_s:9.1f} rows/s, {fill:.1f} rows a batch, {padding:.0%} padding{again}"
         for name, seen in self.kinds.items():
             if seen.latencies_s:
@@ -168,9 +168,9 @@ class Simulation:
         """The next step of rows that decode over cache blocks."""
         for row in joined:
             decode.join(row, row.tokens, row.steps)
-        before = len(decode.blocks.set_back_rows)
+        before = len(decode.blocks.preempted_rows)
         sizes = decode.begin_step()
-        self.report.set_backs += len(decode.blocks.set_back_rows) - before
+        self.report.preemptions += len(decode.blocks.preempted_rows) - before
         self._spend(decode, sizes)
 
     def _stepped(self, decode: Decode[Row]) -> None:

@@ -34,7 +34,7 @@ from models.registry import ModelCard, find_models, load_family
 from models.tokenizers import load_tokenizer
 from server.batching.cores import usable_cores
 from server.settings import SHIPPED_MODELS
-from server.tasks.heads import Head
+from server.tasks.encoding import Head
 
 TEXTS = 4
 """Texts of one request: the sentences of a short paragraph, or four short reviews."""

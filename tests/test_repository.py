@@ -70,3 +70,28 @@ def test_figures_without_data_are_refused_before_anything_is_installed(tmp_path:
     assert ran.returncode == 2
     assert said in ran.stdout
     assert not environment.exists()
+
+
+def test_a_module_that_became_a_package_is_installed_again_and_otherwise_nothing_is(tmp_path: Path) -> None:
+    """An editable install maps the modules that it saw: one that has moved is looked for where it was."""
+    for name in ("Makefile", "pyproject.toml", "requirements/build.txt", "requirements/run.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    for name in ("server/engines/step/core/core.cc", "server/rooms.py", "models/cards.py", "env/.made", "env/log"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    python = tmp_path / "env" / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "$@" >>env/log\n')
+    python.chmod(0o755)
+
+    def installed() -> int:
+        subprocess.run(["make", "VENV=env", "env/.run"], cwd=tmp_path, capture_output=True, check=True)
+        return (tmp_path / "env" / "log").read_text().count("--editable")
+
+    assert installed() == 1
+    assert installed() == 1
+    (tmp_path / "server" / "rooms").mkdir()
+    (tmp_path / "server" / "rooms.py").rename(tmp_path / "server" / "rooms" / "__init__.py")
+    assert installed() == 2
+    assert installed() == 2

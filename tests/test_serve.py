@@ -5,7 +5,6 @@ import os
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server_process import LIMIT_S, Served, serving
+from tests.server_process import LIMIT_S, Served, free_port, serving
 
 WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 LONG = {
@@ -54,13 +53,6 @@ def test_the_start_names_no_page_that_is_not_there(tmp_path: Path) -> None:
         url = served.wait_for(r"^  API +(http://\S+)$")[1]
         assert url.startswith("http://127.0.0.1:")  # an address that stands for all cannot be opened
         assert not [line for line in served.lines if line.split()[0] in ("playground", "metrics")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_a_killed_engine_ends_a_begun_stream_with_an_error_event_and_comes_back(server: Served) -> None:

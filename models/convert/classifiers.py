@@ -102,7 +102,7 @@ def head_name(labels: Sequence[str]) -> str:
 
 
 def head_of(model: Any) -> tuple[Mapping[str, Floats], Activation]:
-    """The head's arrays, by the names of `server.tasks.heads`, and what follows its dense layer."""
+    """The head's arrays, by the names of `server.tasks.encoding`, and what follows its dense layer."""
     kind = model.config.model_type
     if kind == "bert":
         return _arrays(model.bert.pooler.dense, model.classifier), "tanh"

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import docs, errors, ops, pages, playground
+from server.api import errors, ops, pages
 from server.api.access import Observe, Spans
-from server.api.auth import Keys
+from server.api.auth import Hosts, Keys
 from server.api.compat import classifiers, deepl, libretranslate, tokens
 from server.api.hearth import sentiment, translations
-from server.api.hosts import Hosts
 from server.api.keys import Clock, Keyring
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.openai.logprobs import TokenJson
@@ -35,7 +34,6 @@ ROUTERS: Sequence[APIRouter] = (
     classifiers.predicting,
     classifiers.classifying,
     ops.router,
-    docs.router,
     pages.router,
 )
 
@@ -65,7 +63,7 @@ def install(
     app.router.redirect_slashes = False  # a redirect would be an answer in another shape
     errors.install(app)
     errors.describe(app)
-    for router in (*ROUTERS, playground.router) if settings.playground else ROUTERS:
+    for router in (*ROUTERS, pages.playground) if settings.playground else ROUTERS:
         # Not include_router: it keeps routers nested, and finding a route in them takes longer than answering.
         app.router.routes.extend(router.routes)
     if settings.vllm_metrics:

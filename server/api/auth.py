@@ -1,6 +1,17 @@
-"""Who may call: the one place where a request's key is looked up, admitted and charged for what it used."""
+"""Who may call: the keys of requests, and the host names that a server without keys answers to.
 
+A request's key is looked up, admitted and charged for its use here and nowhere else.
+
+Every web page that somebody on the network opens can reach a server that asks for no key, once the page's own name
+has been made to point at the server (DNS rebinding): to the browser the page and the server are then one site. The
+name in the Host header gives it away. The address on which the server listens says nothing here: a container listens
+on all of its addresses, and its port may be published on the host's loopback only.
+"""
+
+import ipaddress
 import math
+import socket
+from collections.abc import Collection
 
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -10,7 +21,7 @@ from server.api import errors
 from server.api.errors import peer_of
 from server.api.keys import Keyring, KeyUser
 from server.api.record import KEY, Record
-from server.errors import NotAuthenticated, ServerError
+from server.errors import HostNotAllowed, NotAuthenticated, ServerError
 
 OPEN = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json", "/languages", "/frontend/settings"})
 """Paths that need no key: they say nothing of users, and probes, browsers and LibreTranslate's clients send none."""
@@ -99,3 +110,42 @@ def _time(seconds: float) -> str:
         return f"{math.ceil(seconds * 1000)}ms"
     minutes, rest = divmod(math.ceil(seconds), 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+PRIVATE = (".localhost", ".local", ".internal")
+"""Ends of names that nobody can register."""
+ANY = "*"
+"""Among the allowed names: the operator's word that every name is."""
+
+
+class Hosts:
+    """Refuses names that could be a web page's own; for an application that asks for no key."""
+
+    def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:
+        self._app = app
+        self._allowed = {name.lower().removesuffix(".") for name in (*allowed, socket.gethostname())}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at one request's Host."""
+        if scope["type"] == "http" and not self._is_ours(Headers(scope=scope).get("host", "")):
+            error = HostNotAllowed()
+            scope[KEY].fail(error)
+            await errors.response_of(error, scope["path"])(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_ours(self, host: str) -> bool:
+        name = host.lower()
+        name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+        name = name.removesuffix(".")
+        if "." not in name and ":" not in name:  # no page on the web has such a name
+            return True
+        return ANY in self._allowed or name in self._allowed or name.endswith(PRIVATE) or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -22,7 +22,7 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready", responses={503: {"description": "Not ready, and why."}})
 async def ready(registry: RegistryDep) -> JSONResponse:
-    """Say whether every model answers: 503 while one loads at the start, restarts or has failed, or the server drains.
+    """Say whether every model answers: 503 while one loads at the start, restarts or has failed, or the server leaves.
 
     A model that is unloaded, or is being loaded for a request, answers: the request waits for it.
     """
@@ -30,6 +30,8 @@ async def ready(registry: RegistryDep) -> JSONResponse:
     reasons = []
     if registry.refusal is not None:
         reasons.append(registry.refusal.message)
+    elif registry.is_leaving:
+        reasons.append("The server will shut down.")
     for served in registry.served():
         models[served.id] = {"state": served.state}
         if served.reason:

@@ -79,13 +79,12 @@ def _run(command: str, options: dict[str, Any]) -> int:
         from server.cli import train
 
         return train.classifier(**options)
-    from server.cli import bench, bulk, chat, inspect, key, models, run  # loaded late: a server needs none of them
-    from server.cli.client import CallFailed
+    from server.cli import bench, bulk, client, inspect, key, models, run  # loaded late: a server needs none of them
 
     commands: dict[str, Callable[..., int]] = {
         "translate": bulk.translate,
         "classify": bulk.classify,
-        "chat": chat.chat,
+        "chat": client.chat,
         "run": run.run,
         "list": inspect.list_models,
         "show": inspect.show_model,
@@ -98,7 +97,7 @@ def _run(command: str, options: dict[str, Any]) -> int:
     }
     try:
         return commands[command](**options)
-    except CallFailed as error:
+    except client.CallFailed as error:
         print(f"hearth: {error}", file=sys.stderr)
         return 1
 

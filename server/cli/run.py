@@ -13,8 +13,7 @@ from models.convert.hub import wanted_of
 from models.convert.short_names import SHORT_NAMES, folder_name
 from models.registry import MANIFEST
 from server.cli import models
-from server.cli.chat import chat
-from server.cli.client import CallFailed, Client
+from server.cli.client import CallFailed, Client, chat
 from server.settings import Settings
 
 LOADING_S = 600.0

@@ -13,7 +13,7 @@ from models.learn.report import figures, label_warnings, report
 from models.learn.vectors import Vectors
 from models.registry import ManifestError, ModelCard, find_models
 from server.batching.cores import usable_cores
-from server.cli.files import FileProblem, read
+from server.cli.bulk import FileProblem, read
 from server.settings import SHIPPED_MODELS, Settings
 
 SHOWN = 5

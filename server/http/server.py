@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from server import api
 from server.api.keys import Keyring
 from server.errors import Unavailable
-from server.http.connection import Connection, ConnectionLimits, Limits, room_for
+from server.http.connection import CLOSE, Connection, ConnectionLimits, Limits, room_for
 from server.serving.registry import ModelRegistry
 from server.settings import Settings, SettingsError
 
@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 class Server(uvicorn.Server):
     """uvicorn that drains: SIGTERM or Ctrl-C lets running work finish, a second one stops it.
 
-    While it drains it still listens: ``/ready`` says so, and new work gets a 503 with ``retry-after``.
+    After SIGTERM ``/ready`` answers 503 at once, so that a load balancer sends no more requests. Requests that still
+    come during the notice are served, and each answer closes its connection. After the notice the server still listens
+    until running work has ended, and new work gets a 503 with ``retry-after``. Ctrl-C gives no notice.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         registry: ModelRegistry,
         drain_s: float,
+        drain_notice_s: float = 0.0,
         keyring: Keyring | None = None,
         metrics: uvicorn.Config | None = None,
         pages: Sequence[tuple[str, str]] = (),
@@ -42,6 +45,7 @@ class Server(uvicorn.Server):
             config: what is served, and where.
             registry: what is drained.
             drain_s: how long that may take.
+            drain_notice_s: how long new work is still taken after SIGTERM.
             keyring: what SIGHUP reads again.
             metrics: what is served beside it, where metrics have a port of their own.
             pages: what a person may want to open, and its path.
@@ -49,6 +53,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._registry = registry
         self._drain_s = drain_s
+        self._drain_notice_s = drain_notice_s
         self._keyring = keyring
         self._metrics = metrics
         self._pages = pages
@@ -96,7 +101,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, stop at the second. Called by the interpreter between two instructions."""
         if self._draining is None and self._main_loop is not None:
-            self._main_loop.call_soon_threadsafe(self._drain)
+            notice_s = self._drain_notice_s if sig == signal.SIGTERM else 0.0
+            self._main_loop.call_soon_threadsafe(self._drain, notice_s)
         else:
             self.should_exit = self.force_exit = True
 
@@ -113,13 +119,20 @@ class Server(uvicorn.Server):
         except SettingsError as error:
             log.error("the API keys stay as they were: %s", error)
 
-    def _drain(self) -> None:
+    def _drain(self, notice_s: float) -> None:
         if self._draining is None:
-            log.info("draining: no new work, at most %.0f s for what runs", self._drain_s)
-            self._registry.refuse(Unavailable("The server is shutting down.", 5.0))
-            self._draining = asyncio.create_task(self._finish())
+            self._registry.is_leaving = True
+            # uvicorn makes each answer's headers of these two, the second anew every second.
+            self.config.encoded_headers.append(CLOSE)
+            self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
+            self._draining = asyncio.create_task(self._finish(notice_s))
 
-    async def _finish(self) -> None:
+    async def _finish(self, notice_s: float) -> None:
+        if notice_s:
+            log.info("leaving: /ready says so, and new work is taken for another %.0f s", notice_s)
+            await asyncio.sleep(notice_s)
+        log.info("draining: no new work, at most %.0f s for what runs", self._drain_s)
+        self._registry.refuse(Unavailable("The server is shutting down.", 5.0))
         try:
             async with asyncio.timeout(self._drain_s):
                 await self._registry.drained()
@@ -167,4 +180,5 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
     main = config(app, settings.host, settings.port)
     pages = [("playground", "/")] if settings.playground else []
     pages += [("API", "/docs")] + ([("metrics", "/metrics")] if metrics is None else [])
-    return Server(main, app.state.registry, settings.drain_s, app.state.keyring, metrics, pages)
+    drain = settings.drain_s, settings.drain_notice_s
+    return Server(main, app.state.registry, *drain, app.state.keyring, metrics, pages)

@@ -13,8 +13,7 @@ from server.engines.process.loadable import LoadableEngine
 from server.errors import ModelNotFound, ServerError, Unavailable
 from server.metrics import Metrics
 from server.serving.build import build_model, estimate_bytes
-from server.serving.folders import Folders, NoRoom
-from server.serving.looks import Looks
+from server.serving.folders import Folders, Looks, NoRoom
 from server.serving.memory import LoadedModel, ModelMemory
 from server.serving.served_model import Broken, ModelStatus, ServedModel
 from server.settings import Settings, SettingsError
@@ -59,6 +58,8 @@ class ModelRegistry:
     ) -> None:
         self.refusal: ServerError | None = None
         """Why no work is taken, while none is."""
+        self.is_leaving = False
+        """Whether the server will end soon: ``/ready`` answers 503, and work is still taken until ``refuse``."""
         self._folders = folders
         self._memory = memory or ModelMemory()
         self._load_at_start = load_at_start

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from models.registry import ModelCard, load_family
 from server.engines.base import State
 from server.machine import resident_bytes
-from server.tasks.decisions import ByHead, Decider, ZeroShot
-from server.tasks.encoding import Classification, Embedding
+from server.tasks.decisions import ByHead, ByLikelihood, Decider, ZeroShot
+from server.tasks.encoding import Classification, Embedding, Head
 from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.task import Generation
-from server.tasks.heads import Head
-from server.tasks.likelihood import ByLikelihood
 from server.tasks.model import Model
 from server.tasks.translation.chat import ChatTranslation
 from server.tasks.translation.task import TranslationTask

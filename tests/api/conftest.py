@@ -1,18 +1,15 @@
-"""The HTTP side on the shipped models' tokenizers and templates, with engines that do as they are told."""
+"""An application on the shipped models' tokenizers and templates, with scripted engines behind it."""
 
 import asyncio
-import json
 import logging
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from fastapi import FastAPI
 
@@ -23,125 +20,17 @@ from server import api
 from server.batching.batcher import Batcher
 from server.batching.cores import CoreBudget
 from server.batching.policy import Limits
-from server.engines.base import Outbox
 from server.engines.kinds import KINDS
-from server.engines.rows import (
-    Encoded,
-    EncoderRow,
-    Generated,
-    GenerationRow,
-    Hypothesis,
-    Token,
-    Translated,
-    TranslationRow,
-    write_top,
-)
-from server.errors import EngineFailed
 from server.metrics import Metrics
 from server.serving.registry import Broken, ModelRegistry
 from server.settings import Settings
-from server.tasks.generation.options import GenerationOptions
-from server.tasks.model import Model, State
+from server.tasks.model import Model
+from tests.api.raw_connection import Connection
+from tests.api.scripted_engines import Scripted, ScriptedEncoder, ScriptedGenerator, ScriptedTranslator
 
 WEIGHTS = Path(__file__).parents[2] / "models" / "weights"
 KIND = {"generation": "ct2-generator", "translation": "ct2-translator"}
 PATIENCE_S = 20.0
-
-
-@dataclass
-class Scripted:
-    """What all engines here have: a state to be in, a gate to wait at, and a way to fail."""
-
-    honours: ClassVar[frozenset[str]] = frozenset(GenerationOptions.__slots__) | {"top_logprobs"}
-
-    state: State = "ready"
-    reason: str = ""
-    pid: int | None = None
-    gate: threading.Event = field(default_factory=threading.Event)
-    """A row is answered only while it is set."""
-    began: threading.Event = field(default_factory=threading.Event)
-    """Set once a batch has begun."""
-    fails: bool = False
-    dropped: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.gate.set()
-
-    def wait_ready(self) -> bool:
-        return self.state == "ready"
-
-    def wait(self, rows: int, out: Outbox[Any, Any, Any]) -> set[int]:
-        """Wait at the gate, stepping as engines do; the rows somebody still wants."""
-        self.began.set()
-        live = set(range(rows))
-        while live:
-            turn = out.step()
-            self.dropped += turn.dropped
-            live -= set(turn.dropped)
-            if self.gate.wait(0.002):
-                break
-        return live
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass
-class ScriptedGenerator(Scripted):
-    """Makes the ids of ``script``, whatever it is asked, ``fails`` after its third token."""
-
-    script: Sequence[int] = ()
-    pauses_at: int | None = None
-    """Before so many tokens it waits until nobody wants its rows."""
-
-    def run(self, rows: Sequence[GenerationRow], out: Outbox[GenerationRow, Token, Generated]) -> None:
-        live = self.wait(len(rows), out) if self.fails is False else set(range(len(rows)))
-        steps = max((row.max_tokens for row in rows), default=0)
-        for step in range(steps):
-            if step == self.pauses_at:
-                self.gate.clear()
-                live &= self.wait(len(rows), out)
-            for i in sorted(live):
-                row = rows[i]
-                if self.fails and step == 3:
-                    out.done(i, EngineFailed("the secret detail"))
-                    live.discard(i)
-                    continue
-                token = self.script[step % len(self.script)]
-                beside = range(row.logprobs or 0)
-                top = write_top([token + n for n in beside], [-0.5 - n for n in beside])
-                out.piece(i, Token(token, None if row.logprobs is None else -0.5, top))
-                if token in row.stop_ids or step + 1 == row.max_tokens:
-                    out.done(i, Generated("stop" if token in row.stop_ids else "length"))
-                    live.discard(i)
-            turn = out.step()
-            self.dropped += turn.dropped
-            live -= set(turn.dropped)
-            if not live:
-                return
-
-
-@dataclass
-class ScriptedEncoder(Scripted):
-    """A vector that depends on the ids alone."""
-
-    dimensions: int = 384
-
-    def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
-        for i in sorted(self.wait(len(rows), out)):
-            numbers = np.random.default_rng(list(rows[i].ids)).standard_normal(self.dimensions)
-            out.done(i, EngineFailed("the secret detail") if self.fails else Encoded(numbers.astype(np.float32)))
-        out.step()
-
-
-class ScriptedTranslator(Scripted):
-    """Gives the source back."""
-
-    def run(self, rows: Sequence[TranslationRow], out: Outbox[TranslationRow, None, Translated]) -> None:
-        for i in sorted(self.wait(len(rows), out)):
-            hypothesis = Hypothesis(tuple(rows[i].source[1:]), -0.1)
-            out.done(i, Translated([hypothesis] * rows[i].hypotheses))
-        out.step()
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +39,7 @@ def shipped() -> dict[str, tuple[ModelCard, Tokenizer]]:
 
 
 @dataclass
-class ModelStatus:
+class Served:
     """The application, its engines, and a client."""
 
     app: FastAPI
@@ -170,7 +59,7 @@ class ModelStatus:
         return await self.http.post(path, json=body)
 
 
-Make = Callable[..., AbstractAsyncContextManager[ModelStatus]]
+Make = Callable[..., AbstractAsyncContextManager[Served]]
 
 
 @pytest.fixture
@@ -185,7 +74,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
         aliases: Mapping[str, str] | None = None,
         spans: Any = None,
         **settings: Any,
-    ) -> AsyncIterator[ModelStatus]:
+    ) -> AsyncIterator[Served]:
         metrics = Metrics("test")
         engines: dict[str, Any] = {}
         models = []
@@ -213,7 +102,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
         for model in models:
             model.batcher.start()
         async with asyncio.timeout(patience_s), httpx.AsyncClient(transport=transport, base_url="http://t") as http:
-            served = ModelStatus(app, http, engines, metrics, registry, {n: t for n, (_, t) in shipped.items()})
+            served = Served(app, http, engines, metrics, registry, {n: t for n, (_, t) in shipped.items()})
             served.say("Hello there, how are you?")
             try:
                 yield served
@@ -227,7 +116,7 @@ def serving(shipped: dict[str, tuple[ModelCard, Tokenizer]]) -> Make:
 
 
 @pytest.fixture
-async def served(serving: Make) -> AsyncIterator[ModelStatus]:
+async def served(serving: Make) -> AsyncIterator[Served]:
     async with serving() as made:
         yield made
 
@@ -237,48 +126,6 @@ def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]
     """The facts of the access lines so far."""
     caplog.set_level(logging.INFO, "server.access")
     return lambda: [getattr(r, "facts", {}) for r in caplog.records if r.name == "server.access"]
-
-
-@dataclass
-class Connection:
-    """One HTTP request on the level below HTTP: it can leave."""
-
-    sent: list[dict[str, Any]] = field(default_factory=list)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    body_came: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def status(self) -> int | None:
-        return next((m["status"] for m in self.sent if m["type"] == "http.response.start"), None)
-
-    @property
-    def text(self) -> str:
-        return b"".join(m.get("body", b"") for m in self.sent).decode()
-
-    async def run(self, app: FastAPI, path: str, body: dict[str, Any]) -> None:
-        raw = json.dumps(body).encode()
-        read = False
-
-        async def receive() -> dict[str, Any]:
-            nonlocal read
-            if not read:
-                read = True
-                return {"type": "http.request", "body": raw, "more_body": False}
-            await self.gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            self.sent.append(message)
-            if message["type"] == "http.response.body":
-                self.body_came.set()
-
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": path,
-            "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http",
-            "headers": [(b"content-type", b"application/json"), (b"host", b"t")],
-            "client": ("127.0.0.1", 1), "server": ("t", 80),
-        }  # fmt: skip
-        await app(scope, receive, send)
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ import pytest
 from openai.types import CreateEmbeddingResponse, ModerationCreateResponse
 
 from models.cards import HeadSpec
-from server.api.schemas.moderations import CATEGORIES
-from server.tasks.encoding import Classification
-from server.tasks.heads import Head
+from server.api.openai.moderations import CATEGORIES
+from server.tasks.encoding import Classification, Head
 
 pytestmark = pytest.mark.anyio
 

@@ -9,14 +9,18 @@ import pytest
 
 from server.api.compat.classifiers import ClassifyBody, PredictBody
 from server.api.compat.deepl import DeeplBody
+from server.api.compat.tokens import DetokenizeRequest, TokenizeRequest
+from server.api.hearth.sentiment import SentimentRequest
+from server.api.openai.completions import CompletionRequest
+from server.api.openai.decisions import DecisionRequest
+from server.api.openai.decisions import Message as DecisionMessage
+from server.api.openai.decisions import TextPart as DecisionPart
+from server.api.openai.embeddings import EmbeddingRequest
+from server.api.openai.models import ModelNamed
+from server.api.openai.moderations import ModerationRequest
 from server.api.schemas import response_items
 from server.api.schemas.base import RequestBody
 from server.api.schemas.chat import ChatRequest
-from server.api.schemas.completions import CompletionRequest
-from server.api.schemas.decisions import DecisionRequest
-from server.api.schemas.decisions import Message as DecisionMessage
-from server.api.schemas.decisions import TextPart as DecisionPart
-from server.api.schemas.embeddings import EmbeddingRequest
 from server.api.schemas.inert import ANYTHING, PART, Table
 from server.api.schemas.messages import (
     AssistantMessage,
@@ -28,12 +32,8 @@ from server.api.schemas.messages import (
     ToolMessage,
     UserMessage,
 )
-from server.api.schemas.models import ModelNamed
-from server.api.schemas.moderations import ModerationRequest
 from server.api.schemas.responses import FunctionTool, ResponseRequest, TextOptions
 from server.api.schemas.sampling import StreamOptions
-from server.api.schemas.sentiment import SentimentRequest
-from server.api.schemas.tokens import DetokenizeRequest, TokenizeRequest
 from server.api.schemas.translations import TranslationRequest
 
 pytestmark = pytest.mark.anyio

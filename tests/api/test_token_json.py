@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 from models.registry import read_card
 from models.tokenizers import load_tokenizer
 from server.api.openai.logprobs import TokenJson, filled
+from server.api.schemas.base import ChosenLogprob, Logprobs, chosen_logprobs
 from server.api.schemas.chat import Answer, ChatChoice
-from server.api.schemas.logprobs import ChosenLogprob, Logprobs, chosen_logprobs
 from server.engines.rows import Token, write_top
-from server.tasks.logprobs import NONE, TokenLogprobs, TokenTexts
+from server.tasks.results import NONE, TokenLogprobs, TokenTexts
 
 SCHEMA = TypeAdapter(list[ChosenLogprob])
 LOGPROBS = (-0.0, -1e-7, -0.1, -3.25, -12.345679, -1e5, -1e20)

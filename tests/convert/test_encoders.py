@@ -15,7 +15,7 @@ from models.tokenizers import load_tokenizer
 from server.engines.ct2 import EncoderEngine
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Encoded, EncoderRow
-from server.tasks.heads import Head
+from server.tasks.encoding import Head
 from tests.convert.encoder_repositories import KINDS, POSITIONS, Kind, write, write_pipeline
 
 LABELS = {0: "negative", 1: "neutral", 2: "positive"}

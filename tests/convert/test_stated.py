@@ -11,7 +11,7 @@ from models.convert.classifiers import CATEGORIES, head_name, kind_of, labels_of
 from models.convert.embedders import pipeline_of
 from models.convert.languages import codes, iso_639_1
 from models.convert.source import Source
-from server.api.schemas import moderations
+from server.api.openai import moderations
 
 
 def source(folder: Path, **config: Any) -> Source:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ import yaml
 from tests.server_process import LIMIT_S, Served, serving
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+SETTLED_S = 30.0  # a rate needs two scrapes, half a second apart; the rest is room for a busy machine
+
+SENTIMENT = {"model": "sentiment", "input": ["I love it.", "It broke after two days and nobody answers."]}
+TRANSLATION = {"model": "translate", "input": "Where is the station?", "source": "en", "target": "de"}
+CHAT = {"model": "assistant", "messages": [{"role": "user", "content": "I need a table for two."}], "max_tokens": 16}
+LONG_TRANSLATION = {**TRANSLATION, "input": "We have a long way to go. " * 40}
 
 
 def _tool(name: str) -> str:
@@ -67,7 +74,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, served: Served) -> Iter
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "1s"}
     config["scrape_configs"][0]["static_configs"] = [{"targets": [served.url.removeprefix("http://")]}]
-    config["rule_files"] = [str(DEPLOY / "prometheus/alerts.yml")]
+    config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
     file, log = folder / "prometheus.yml", folder / "log"
     file.write_text(yaml.safe_dump(config))
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -91,3 +98,41 @@ def _answers(url: str) -> bool:
     with suppress(httpx.TransportError):
         return httpx.get(url).status_code == 200
     return False
+
+
+def a_little_of_everything(served: Served) -> None:
+    """Answers of every kind, an error, a refusal, and a client that leaves."""
+    requests = [
+        ("/v1/sentiment", SENTIMENT),
+        ("/v1/sentiment", {**SENTIMENT, "mood": "any"}),
+        ("/v1/translations", TRANSLATION),
+        ("/v1/chat/completions", CHAT),
+        ("/v1/chat/completions", {**CHAT, "stream": True}),
+    ] * 6
+    with served.client() as client, ThreadPoolExecutor(8) as threads:
+
+        def status(request: tuple[str, dict[str, Any]]) -> int:
+            return client.post(request[0], json=request[1]).status_code
+
+        assert list(threads.map(status, requests)) == [200] * len(requests)
+        assert status(("/v1/sentiment", {**SENTIMENT, "input": ["One text more than fits."] * 65})) in {413, 429}
+        assert status(("/v1/chat/completions", {**CHAT, "max_tokens": 0})) == 400
+        with pytest.raises(httpx.ReadTimeout):
+            client.post("/v1/translations", json=LONG_TRANSLATION, timeout=httpx.Timeout(60, read=0.02))
+
+
+@pytest.fixture(scope="session")
+def under_load(served: Served, prometheus: Prometheus) -> Prometheus:
+    """Prometheus, having seen every series begin and then grow: only of those there are rates and means."""
+    end_s = time.monotonic() + SETTLED_S
+    begun = ("hearth_e2e_request_latency_seconds_count", "hearth_client_disconnected_total")
+    while not all(prometheus.values(metric) for metric in begun):
+        assert time.monotonic() < end_s, scraped(served)
+        a_little_of_everything(served)
+    a_little_of_everything(served)
+    return prometheus
+
+
+def scraped(served: Served) -> str:
+    with served.client() as client:
+        return client.get("/metrics").text

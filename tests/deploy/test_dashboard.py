@@ -4,23 +4,14 @@ import json
 import re
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
-import pytest
-
+from tests.deploy.conftest import SETTLED_S, scraped
 from tests.server_process import Served
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-SETTLED_S = 30.0  # a rate needs two scrapes, half a second apart; the rest is room for a busy machine
 VARIABLES = {"$__rate_interval": "1m", "$instance": ".*", "$model": ".*"}
-
-SENTIMENT = {"model": "sentiment", "input": ["I love it.", "It broke after two days and nobody answers."]}
-TRANSLATION = {"model": "translate", "input": "Where is the station?", "source": "en", "target": "de"}
-CHAT = {"model": "assistant", "messages": [{"role": "user", "content": "I need a table for two."}], "max_tokens": 16}
-LONG_TRANSLATION = {**TRANSLATION, "input": "We have a long way to go. " * 40}
 
 
 def panels() -> list[dict[str, Any]]:
@@ -32,44 +23,6 @@ def filled_in(expression: str) -> str:
     for variable, value in VARIABLES.items():
         expression = expression.replace(variable, value)
     return expression
-
-
-def a_little_of_everything(served: Served) -> None:
-    """Answers of every kind, an error, a refusal, and a client that leaves."""
-    requests = [
-        ("/v1/sentiment", SENTIMENT),
-        ("/v1/sentiment", {**SENTIMENT, "mood": "any"}),
-        ("/v1/translations", TRANSLATION),
-        ("/v1/chat/completions", CHAT),
-        ("/v1/chat/completions", {**CHAT, "stream": True}),
-    ] * 6
-    with served.client() as client, ThreadPoolExecutor(8) as threads:
-
-        def status(request: tuple[str, dict[str, Any]]) -> int:
-            return client.post(request[0], json=request[1]).status_code
-
-        assert list(threads.map(status, requests)) == [200] * len(requests)
-        assert status(("/v1/sentiment", {**SENTIMENT, "input": ["One text more than fits."] * 65})) in {413, 429}
-        assert status(("/v1/chat/completions", {**CHAT, "max_tokens": 0})) == 400
-        with pytest.raises(httpx.ReadTimeout):
-            client.post("/v1/translations", json=LONG_TRANSLATION, timeout=httpx.Timeout(60, read=0.02))
-
-
-@pytest.fixture(scope="module")
-def under_load(served: Served, prometheus: Any) -> Any:
-    """Prometheus, having seen every series begin and then grow: only of those there are rates and means."""
-    end_s = time.monotonic() + SETTLED_S
-    begun = ("hearth_e2e_request_latency_seconds_count", "hearth_client_disconnected_total")
-    while not all(prometheus.values(metric) for metric in begun):
-        assert time.monotonic() < end_s, scraped(served)
-        a_little_of_everything(served)
-    a_little_of_everything(served)
-    return prometheus
-
-
-def scraped(served: Served) -> str:
-    with served.client() as client:
-        return client.get("/metrics").text
 
 
 def test_what_a_scrape_reads_is_well_formed(promtool: str, served: Served, under_load: Any) -> None:

@@ -90,17 +90,17 @@ def decoding(*traffic: Traffic, cache: Cache, **fields: object) -> Report:
     return simulate(scenario(*traffic, refill=True, lanes=1, limits=limits, cache=cache, **fields))
 
 
-def test_with_a_full_cache_the_youngest_are_set_back_and_every_row_still_ends() -> None:
+def test_with_a_full_cache_the_youngest_are_preempted_and_every_row_still_ends() -> None:
     many = Traffic("many", rate_per_s=1e6, requests=60, tokens=(20, 100), steps=(100, 200))
     report = decoding(many, cache=Cache(blocks=40, budget_tokens=64), seconds=1e6)
-    assert report.set_backs > 10
+    assert report.preemptions > 10
     assert report.kinds["many"].requests == 60
 
 
-def test_with_room_for_all_nobody_is_set_back() -> None:
+def test_with_room_for_all_nobody_is_preempted() -> None:
     many = Traffic("many", rate_per_s=1e6, requests=60, tokens=(20, 100), steps=(100, 200))
     report = decoding(many, cache=Cache(blocks=16 * 19, budget_tokens=64), seconds=1e6)
-    assert report.set_backs == 0
+    assert report.preemptions == 0
     assert report.kinds["many"].requests == 60
 
 

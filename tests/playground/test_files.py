@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from server import api
-from server.api.pages import POLICY, TYPES
+from server.api.pages import POLICY, STATIC, TYPES
 from server.metrics import Metrics
 from server.serving.registry import ModelRegistry
 from server.settings import Settings
@@ -25,7 +25,7 @@ API = Path(api.__file__).parent
 FILES = {
     f"/static/{page}/{path.name}": path
     for page in ("pages", "playground", "docs")
-    for path in sorted((API / page / "static").iterdir())
+    for path in sorted((STATIC / page).iterdir())
 }
 TEXTS = {url: path.read_text("utf-8") for url, path in FILES.items()}
 LIMIT_LINES = 300

@@ -12,7 +12,7 @@ import pytest
 
 from models.cards import HeadSpec
 from models.registry import ManifestError, find_models, read_card, verify
-from server.tasks.heads import Head
+from server.tasks.encoding import Head
 from tests.api.conftest import WEIGHTS
 
 pytestmark = pytest.mark.anyio

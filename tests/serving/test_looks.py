@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.serving.looks import REST_S, Looks
+from server.serving.folders import REST_S, Looks
 
 pytestmark = pytest.mark.anyio
 

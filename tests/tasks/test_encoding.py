@@ -8,9 +8,8 @@ import pytest
 from models.cards import HeadSpec
 from server.errors import InputTooLong, InvalidValue
 from server.serving.registry import ModelRegistry
-from server.tasks import heads
-from server.tasks.encoding import Classification
-from server.tasks.heads import Head
+from server.tasks import encoding
+from server.tasks.encoding import Classification, Head
 from server.tasks.text.sentences import chunk
 
 pytestmark = pytest.mark.anyio
@@ -112,7 +111,7 @@ async def test_a_head_that_computes_for_long_does_so_beside_the_event_loop(
         threads.append(threading.get_ident())
         return np.maximum(hidden, 0)
 
-    monkeypatch.setitem(heads.ACTIVATIONS, "relu", relu)  # type: ignore[arg-type]
+    monkeypatch.setitem(encoding.ACTIVATIONS, "relu", relu)  # type: ignore[arg-type]
     dense = {"dense_weight": np.ones((width, 384), np.float32), "dense_bias": np.zeros(width, np.float32)}
     np.savez(tmp_path / "head.npz", weight=np.ones((2, width), np.float32), bias=np.zeros(2, np.float32), **dense)
     head = Head(HeadSpec("h", ("a", "b"), "sigmoid", "cls", "head.npz", "relu"), tmp_path)

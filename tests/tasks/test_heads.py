@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.cards import HeadSpec
-from server.tasks.heads import Head
+from server.tasks.encoding import Head
 
 LABELS = ("no", "perhaps", "yes")
 WIDTH = 6

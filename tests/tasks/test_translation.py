@@ -3,8 +3,7 @@ import pytest
 from server.errors import InvalidValue
 from server.serving.registry import ModelRegistry
 from server.tasks.translation.glossary import Term
-from server.tasks.translation.html_blocks import Rules
-from server.tasks.translation.html_tokens import cut
+from server.tasks.translation.markup import Rules, cut
 from server.tasks.translation.progress import TranslationOptions
 
 pytestmark = pytest.mark.anyio

@@ -8,9 +8,9 @@ from pydantic import Field, PlainValidator
 
 from server.api.compat.peer import PeerBody, PeerRoute
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now, require_items
+from server.api.openai.embeddings import Side, Truncated, truncation
 from server.api.request import JsonRoute
 from server.api.schemas.base import ModelName, RequestBody, Texts, Usage, as_list, shape_error
-from server.api.schemas.embeddings import Side, Truncated, truncation
 from server.api.schemas.inert import ANYTHING, HINTS
 from server.tasks.encoding import Truncation
 from server.tasks.results import Scores

@@ -14,8 +14,7 @@ from server.api.schemas.base import Texts, as_list, refuse
 from server.errors import InvalidValue, UnsupportedParameter
 from server.tasks.offload import offload, size_of
 from server.tasks.text.language import english_name
-from server.tasks.translation.html_blocks import Rules
-from server.tasks.translation.html_tokens import cut
+from server.tasks.translation.markup import Rules, cut
 from server.tasks.translation.progress import TranslationOptions
 
 UNLIMITED_CHARACTERS = 10**12

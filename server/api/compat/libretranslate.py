@@ -13,7 +13,7 @@ from server.api.schemas.base import Texts, as_list
 from server.errors import UnsupportedParameter
 from server.tasks.results import Translation
 from server.tasks.text.language import english_name, tell
-from server.tasks.translation.html_blocks import Rules
+from server.tasks.translation.markup import Rules
 from server.tasks.translation.progress import TranslationOptions
 from server.tasks.translation.task import Translators
 

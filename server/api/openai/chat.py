@@ -12,6 +12,7 @@ from server.api.openai.logprobs import TokenJson, filled
 from server.api.openai.streaming import Deltas, Pace, TextChunks, fingerprint
 from server.api.record import Record
 from server.api.request import JsonRoute
+from server.api.schemas.base import Logprobs
 from server.api.schemas.chat import (
     Answer,
     CallMade,
@@ -24,7 +25,6 @@ from server.api.schemas.chat import (
     FunctionMade,
     GenerationUsage,
 )
-from server.api.schemas.logprobs import Logprobs
 from server.tasks.offload import SMALL_BYTES, offload
 from server.tasks.results import Choice, Delta, ToolCall
 

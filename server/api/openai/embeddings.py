@@ -1,14 +1,94 @@
-"""``POST /v1/embeddings``."""
+"""``POST /v1/embeddings``, in OpenAI's shapes."""
 
 import base64
+from typing import Annotated, ClassVar, Literal
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, require_items
 from server.api.request import JsonRoute
-from server.api.schemas.embeddings import EmbeddingItem, EmbeddingRequest, EmbeddingResponse, EmbeddingUsage
+from server.api.schemas.base import ModelName, Prompts, RequestBody, ResponseBody
+from server.api.schemas.inert import HINTS, VECTORS
 from server.errors import UnsupportedParameter
-from server.tasks.heads import Floats
+from server.tasks.encoding import Floats, Truncation
+
+Truncated = Annotated[
+    int | None,
+    Field(
+        ge=-1,
+        le=2**31 - 1,
+        examples=[256],
+        description="Read at most so many tokens of each input, those around a text included, and cut the rest off; "
+        "-1: as many as the model reads (an extension).",
+    ),
+]
+Side = Annotated[
+    Literal["left", "right"],
+    Field(description="With `truncate_prompt_tokens`: which end is cut off (an extension).", examples=["right"]),
+]
+
+
+def truncation(tokens: int | None, side: str) -> Truncation | None:
+    """What vLLM's two fields say."""
+    return None if tokens is None else Truncation(None if tokens == -1 else tokens, side == "left")
+
+
+class EmbeddingRequest(RequestBody):
+    """Texts to embed."""
+
+    inert: ClassVar = {**HINTS, **VECTORS}
+
+    model: ModelName = Field(examples=["embed"])
+    input: Prompts = Field(description="A text, its token ids, or a list of either.", examples=["Good morning."])
+    encoding_format: Literal["float", "base64"] = Field(
+        "float", description="Numbers, or their little-endian float32 bytes in base64.", examples=["float"]
+    )
+    dimensions: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="Only the model's own number is accepted.", examples=[384]
+    )
+    truncate_prompt_tokens: Truncated = None
+    truncation_side: Side = "right"
+    user: str | None = Field(None, description="Accepted and not used.", examples=["u-1"])
+
+    @property
+    def truncation(self) -> Truncation | None:
+        """How much of each input is read; None: all of it."""
+        return truncation(self.truncate_prompt_tokens, self.truncation_side)
+
+    @property
+    def inputs(self) -> list[str] | list[list[int]]:
+        """The inputs, as texts or as ids."""
+        if isinstance(self.input, str):
+            return [self.input]
+        if isinstance(self.input[0], int):
+            return [self.input]  # a list that begins with an id is one of ids
+        return self.input  # the same for texts and lists
+
+
+class EmbeddingItem(ResponseBody):
+    """One vector."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(ResponseBody):
+    """Tokens read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingResponse(ResponseBody):
+    """The vectors, in the order of the inputs."""
+
+    object: Literal["list"]
+    data: list[EmbeddingItem]
+    model: str
+    usage: EmbeddingUsage
+
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 

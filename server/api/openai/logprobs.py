@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, proxy
 from pydantic_core import to_json
 
 from server.engines.rows import read_top
-from server.tasks.logprobs import TokenLogprobs, TokenTexts
+from server.tasks.results import TokenLogprobs, TokenTexts
 
 KEPT_PIECES = 65_536
 _PLACE = b'"logprobs":{"content":['

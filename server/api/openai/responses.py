@@ -13,7 +13,7 @@ from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now
 from server.api.openai.streaming import Deltas, Pace
 from server.api.record import Record
 from server.api.request import JsonRoute
-from server.api.schemas.logprobs import ChosenLogprob, chosen_logprobs
+from server.api.schemas.base import ChosenLogprob, chosen_logprobs
 from server.api.schemas.response_items import (
     Failure,
     FunctionCallMade,
@@ -27,9 +27,8 @@ from server.api.schemas.response_items import (
 )
 from server.api.schemas.responses import ResponseRequest
 from server.errors import ServerError
-from server.tasks.logprobs import TokenText
 from server.tasks.offload import SMALL_BYTES, offload
-from server.tasks.results import Delta, ToolCall, Usage
+from server.tasks.results import Delta, TokenText, ToolCall, Usage
 
 
 class Answer:

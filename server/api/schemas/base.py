@@ -1,16 +1,18 @@
 """What all bodies on the wire have in common: strictness, neutral fields, and inputs of several shapes."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 from server.api.schemas.inert import ANYTHING, Neutral, Table
 from server.tasks import results
+from server.tasks.results import TokenText
 
 MAX_ID = 2**31 - 1
 
@@ -212,3 +214,39 @@ ModelName = Annotated[
 def as_list(value: str | list[str]) -> list[str]:
     """One text as a list of one."""
     return [value] if isinstance(value, str) else value
+
+
+class TokenLogprob(TypedDict):
+    """A token and its log-probability. Dictionaries, since an answer can have tens of thousands."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ChosenLogprob(TokenLogprob):
+    """A token of the answer."""
+
+    top_logprobs: list[TokenLogprob]
+
+
+def chosen_logprobs(tokens: Iterable[TokenText], top: int) -> list[ChosenLogprob]:
+    """Encode tokens, each with ``top`` of the likeliest at its place."""
+    return [
+        {
+            "token": token.text,
+            "logprob": token.logprob,
+            "bytes": list(token.bytes),
+            "top_logprobs": [
+                {"token": one.text, "logprob": one.logprob, "bytes": list(one.bytes)} for one in token.top[:top]
+            ],
+        }
+        for token in tokens
+    ]
+
+
+class Logprobs(ResponseBody):
+    """The tokens of an answer, or of a stretch of one. Made without them; ``token_json`` fills them in, encoded."""
+
+    content: list[ChosenLogprob]
+    refusal: None = None

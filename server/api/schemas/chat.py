@@ -5,8 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from server.api.schemas import base
-from server.api.schemas.base import ModelName, ResponseBody, invalid, screen
-from server.api.schemas.logprobs import Logprobs
+from server.api.schemas.base import Logprobs, ModelName, ResponseBody, invalid, screen
 from server.api.schemas.messages import Message, Tool, ToolChoice, read_choice
 from server.api.schemas.sampling import SamplingBody
 from server.tasks import results

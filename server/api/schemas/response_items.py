@@ -9,9 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from server.api.schemas.base import RequestBody, ResponseBody, refuse, screen
+from server.api.schemas.base import ChosenLogprob, RequestBody, ResponseBody, refuse, screen
 from server.api.schemas.inert import ANYTHING, CALL, PART, SAID, Table
-from server.api.schemas.logprobs import ChosenLogprob
 from server.api.schemas.messages import Arguments
 from server.tasks import results
 

@@ -8,7 +8,7 @@ from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts,
 from server.api.schemas.inert import HINTS
 from server.tasks import results
 from server.tasks.translation.glossary import Term
-from server.tasks.translation.html_blocks import Rules
+from server.tasks.translation.markup import Rules
 from server.tasks.translation.progress import TranslationOptions
 
 

@@ -1,11 +1,18 @@
 """Types of the compiled core; contracts: core/decoder.h and core/translator.h."""
 
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
 BLOCK_TOKENS: int
+
+class NoToken(IntEnum):
+    """Stands in an id's place where a step chose no token for a row."""
+
+    NONE_ALLOWED = -1
+    PROMPT_PENDING = -2
 
 class ModelError(ValueError): ...
 class Unsupported(ValueError): ...
@@ -44,13 +51,13 @@ class Decoder:
         seed: int = 0,
         stop_ids: Sequence[int] = (),
         min_tokens: int = 0,
-        logprobs: int = -1,
+        logprobs: int | None = None,
         scored: int = ...,
     ) -> int: ...
     def append(self, row: int, ids: Sequence[int]) -> None: ...
     def close(self, row: int) -> None: ...
     def reserve(self, row: int, count: int) -> bool: ...
-    def set_back(self, row: int) -> None: ...
+    def preempt(self, row: int) -> None: ...
     def pending(self, row: int) -> int: ...
     def cached(self, row: int) -> int: ...
     def step(

@@ -61,6 +61,7 @@ class StepEngine:
             cache_bytes=int(spec.options.get("cache_bytes", CACHE_BYTES)),
         )
         self._block_tokens: int = compiled.BLOCK_TOKENS
+        self._no_token = compiled.NoToken
         self._grammars = Grammars(spec.folder)
         self._max_rows = int(spec.options.get("max_rows", MAX_ROWS))
         self._lock = threading.Lock()  # one batch at a time: a second lane would only wait for the same cores
@@ -128,7 +129,7 @@ class StepEngine:
             seed=secrets.randbits(64) if s.seed is None else s.seed % (1 << 64),
             stop_ids=sorted(row.stop_ids),
             min_tokens=row.min_tokens,
-            logprobs=-1 if row.logprobs is None else row.logprobs,
+            logprobs=row.logprobs,
             **({} if row.score_from is None else {"scored": max(0, row.score_from - 1)}),
         )
 
@@ -141,10 +142,10 @@ class StepEngine:
         ids, reports = self._core.step([share.live.row for share in shares], [share.count for share in shares], masks)
         self._learn_speed(shares, time.perf_counter() - began_s)
         for i, (share, token) in enumerate(zip(shares, ids, strict=True)):
-            if token == -2:  # more of its prompt is to come
+            if token == self._no_token.PROMPT_PENDING:
                 continue
             one = share.live
-            if token == -1:
+            if token == self._no_token.NONE_ALLOWED:
                 self._fail(one, EngineFailed("no token can be chosen: all are banned, or logits are NaN"), live, out)
                 continue
             report = reports.get(i)

@@ -4,8 +4,8 @@ The rules:
 
 1. Every row that is decoding goes, one token each: a long prompt never stalls the others.
 2. What is left of the step's token budget goes to prompts, oldest row first, in chunks.
-3. When cache blocks run out, the youngest row is set back: its blocks go, its tokens stay, and it is computed again
-   later. The oldest row is never set back for another, so it always comes to its end.
+3. When cache blocks run out, the youngest row is preempted: its blocks go, its tokens stay, and it is computed again
+   later. The oldest row is never preempted for another, so it always comes to its end.
 4. A row is admitted when its whole prompt fits beside the others' next blocks, so that rows do not push each other
    out in turn.
 """
@@ -31,7 +31,7 @@ class Blocks(Protocol):
     def reserve(self, row: int, count: int) -> bool:
         """Take the blocks for so many more tokens; False, and nothing taken, when there are too few."""
 
-    def set_back(self, row: int) -> None:
+    def preempt(self, row: int) -> None:
         """Give the row's blocks back."""
 
     def pending(self, row: int) -> int:
@@ -80,7 +80,7 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
     shares: dict[int, Share] = {}
     decoding = [live for live in rows if live.admitted and blocks.pending(live.row) == 1]
     for live in decoding:
-        if live.admitted:  # and not set back for an older one meanwhile
+        if live.admitted:  # and not preempted for an older one meanwhile
             _give(live, 1, rows, blocks, shares)
     left = max(1, budget_tokens - len(shares))
     for live in rows:
@@ -117,7 +117,7 @@ def _give(live: Live, count: int, rows: Sequence[Live], blocks: Blocks, shares: 
         younger = [other for other in rows if other.admitted and other.index > live.index]
         victim = younger[-1] if younger else live
         if victim.admitted:
-            blocks.set_back(victim.row)
+            blocks.preempt(victim.row)
             victim.admitted = False
             shares.pop(victim.index, None)
         if victim is live:

@@ -13,7 +13,7 @@ CHUNK_TOKENS = 64
 
 
 class Scoring:
-    """One prompt's tokens from ``start`` on. A row that is set back is scored again, with the same result."""
+    """One prompt's tokens from ``start`` on. A row that is preempted is scored again, with the same result."""
 
     def __init__(self, prompt: Sequence[int], start: int, top: int) -> None:
         self._prompt = prompt

@@ -15,8 +15,7 @@ from server.errors import ServerError
 from server.tasks.generation.calling import CallReader
 from server.tasks.generation.detokenizer import Detokenizer
 from server.tasks.generation.stop_strings import CallMarks, StopStrings
-from server.tasks.logprobs import NONE, TokenLogprobs, TokenTexts
-from server.tasks.results import Choice, Delta, ToolCall, Usage
+from server.tasks.results import NONE, Choice, Delta, TokenLogprobs, TokenTexts, ToolCall, Usage
 
 
 class Completion:

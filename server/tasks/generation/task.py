@@ -19,9 +19,9 @@ from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.completion import GenerationStream
 from server.tasks.generation.fill import Filling
 from server.tasks.generation.options import ON_THE_WIRE, GenerationOptions
-from server.tasks.logprobs import TokenLogprobs, TokenTexts
 from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_CHARACTERS, offload, size_of
+from server.tasks.results import TokenLogprobs, TokenTexts
 
 
 class Generation:

@@ -3,7 +3,7 @@
 What stands inside lists and objects is not worked out here: it is named by the places of all schemas that bind it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, floor, lcm
@@ -274,3 +274,77 @@ def is_step(written: float, step: Fraction) -> bool:
     while value % 1 and digits < 9:
         value, digits = value * 10, digits + 1
     return not value % 1 and value <= LARGEST_STEP and Fraction(int(value), 10**digits) == step
+
+
+def named(part: Object, names: Sequence[Text]) -> Object | None:
+    """The objects whose properties all have such a name; None where that cannot be said of properties."""
+    if any(each == Text() for each in names):
+        return part
+    properties = {
+        name: state if any(each.has(name) for each in names) else None for name, state in part.properties.items()
+    }
+    part = replace(part, properties=properties)
+    if part.rest is None and not part.patterns:
+        return None if any(each.formats for each in names) else part
+    if part.patterns or any(each.formats for each in names):
+        return None
+    if all(each.values is not None for each in names):
+        listed = {name: part.rest for each in names for name in each.values or () if name not in properties}
+        return replace(part, properties={**properties, **listed}, rest=None)
+    (only, *others) = names
+    has_length = only.least or only.most is not None
+    if others or len(only.patterns) > 1 or (only.patterns and has_length):
+        return None
+    length = f"^(?s:.{{{only.least},{'' if only.most is None else only.most}}})$"
+    return replace(part, patterns={only.patterns[0] if only.patterns else length: part.rest}, rest=None)
+
+
+NeverBoth = Callable[[State, State], bool]
+"""Whether it is plain that no value goes with both."""
+
+
+def apart(parts: Sequence[Part], others: Sequence[Part], never_both: NeverBoth) -> list[Part]:
+    """The parts without what is in the others; left out where that cannot be said."""
+    kept = []
+    for part in parts:
+        narrow: Part | None = part
+        for other in others:
+            narrow = None if narrow is None else _narrowed(narrow, other, never_both)
+        if narrow is not None:
+            kept.append(narrow)
+    return kept
+
+
+def _narrowed(part: Part, other: Part, never_both: NeverBoth) -> Part | None:
+    if meet(part, other) is None:
+        return part
+    match part, other:
+        case Truth(), Truth():
+            left = part.values - other.values
+            return Truth(left) if left else None
+        case Number(), Number() if part.values is not None:
+            numbers = tuple(value for value in part.values if not other.has(value))
+            return replace(part, values=numbers) if numbers else None
+        case Text(), Text() if part.values is not None and not other.formats:
+            texts = tuple(value for value in part.values if not other.has(value))
+            return replace(part, values=texts) if texts else None
+        case List(), List():
+            counted = range(min(part.least, other.least))
+            return part if any(never_both(part.item(i), other.item(i)) for i in counted) else None
+        case Object(), Object():
+            return _narrowed_object(part, other, never_both)
+    return None
+
+
+def _narrowed_object(part: Object, other: Object, never_both: NeverBoth) -> Object | None:
+    names = dict.fromkeys((*part.properties, *other.properties, *part.required, *other.required))
+    unlike = [name for name in names if never_both(part.property(name), other.property(name))]
+    if any(name in part.required or name in other.required for name in unlike):
+        return part
+    for name in other.required:
+        if name not in part.required:
+            return part.without(name)
+    for name in unlike:
+        if part.properties.get(name) is not None:
+            return part.needing(name)
+    return None

@@ -4,8 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from server.tasks.json_schema.document import Document, told
-from server.tasks.json_schema.narrowing import apart
-from server.tasks.json_schema.parts import List, Null, Number, Object, Part, State, Text, Truth, both, meet, merged
+from server.tasks.json_schema.parts import (
+    List,
+    Null,
+    Number,
+    Object,
+    Part,
+    State,
+    Text,
+    Truth,
+    apart,
+    both,
+    meet,
+    merged,
+)
 from server.tasks.json_schema.typed import ANY_PARTS, Typed
 
 MOST_PARTS = 1_000

@@ -6,7 +6,6 @@ from typing import Any
 
 from server.tasks.json_schema.document import BINDING, TYPES, Document
 from server.tasks.json_schema.library import ENFORCED_FORMATS, STANDARD_FORMATS, is_pattern
-from server.tasks.json_schema.names import named
 from server.tasks.json_schema.parts import (
     ANY,
     List,
@@ -20,6 +19,7 @@ from server.tasks.json_schema.parts import (
     exactly,
     is_step,
     meet,
+    named,
 )
 
 KINDS = tuple(name for name in TYPES if name != "integer")

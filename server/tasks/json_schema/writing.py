@@ -2,13 +2,89 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from itertools import combinations
 from typing import Any, NoReturn
 
-from server.tasks.json_schema.counting import counted
-from server.tasks.json_schema.leaves import number, text
-from server.tasks.json_schema.library import is_followed
+from server.tasks.json_schema.library import FORMATS, is_followed
 from server.tasks.json_schema.parts import ANY, List, Null, Number, Object, Part, State, Text, Truth
 from server.tasks.json_schema.shapes import Shapes
+
+
+def number(part: Number) -> dict[str, Any]:
+    """Numbers, in a closed range."""
+    if part.values is not None:
+        return {"enum": list(part.values)}
+    low, high = part.ends  # the library has open ranges wrong where both ends have one whole part
+    made = {"type": "integer" if part.whole else "number", "minimum": _plain(low), "maximum": _plain(high)}
+    return made if part.whole and part.written == 1 else made | {"multipleOf": _plain(part.written)}
+
+
+def _plain(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def text(part: Text) -> dict[str, Any]:
+    """Texts."""
+    if part.values is not None:
+        return {"enum": list(part.values)}
+    made: dict[str, Any] = {"type": "string"}
+    if part.least:
+        made["minLength"] = part.least
+    if part.most is not None:
+        made["maxLength"] = part.most
+    patterns = [{"pattern": pattern} for pattern in part.patterns]
+    formats = [{"pattern": f"^({FORMATS[each]})$"} if each in FORMATS else {"format": each} for each in part.formats]
+    others = [*patterns, *formats]
+    if len(others) == 1:
+        return made | others[0]
+    return {"allOf": [made, *({"type": "string", **each} for each in others)]} if others else made
+
+
+MOST_OPTIONAL = 6
+"""Of more optional properties there are too many sets to write each down."""
+
+
+def counted(part: Object, optional: Sequence[str], *, is_open: bool) -> list[Object] | None:
+    """The same objects, each with all its listed properties required where their number matters.
+
+    Args:
+        part: the objects.
+        optional: its listed properties that may be there, and need not.
+        is_open: others than the listed ones may be there too. The library does not see whether two of them have one
+            name, so it can be held to one of them and to no more.
+
+    Returns:
+        None where the number cannot be held to.
+    """
+    needed = len(part.required)
+    least = part.least if part.least > needed else 0
+    most = part.most
+    if most is not None and not is_open and most >= needed + len(optional):
+        most = None
+    if not least and most is None:
+        return [replace(part, least=0, most=None)]
+    if len(optional) > MOST_OPTIONAL:
+        at_least_one = least == needed + 1 and most is None and not is_open and not part.patterns
+        return [replace(part, least=least, most=None)] if at_least_one else None
+    made = []
+    for size in range(len(optional) + 1):
+        count = needed + size
+        if (most is not None and count > most) or (least > count and not (is_open and least == count + 1)):
+            continue
+        for chosen in combinations(optional, size):
+            left = {name: None for name in optional if name not in chosen}
+            made.append(
+                replace(
+                    part,
+                    properties={**part.properties, **left},
+                    required=(*part.required, *chosen),
+                    least=least if least > count else 0,
+                    most=most if is_open else None,
+                )
+            )
+    return made or None
+
 
 MOST_TRIED = 50
 """Schemas inside one that is too large, to say which of them is to blame."""

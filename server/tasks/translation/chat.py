@@ -14,8 +14,7 @@ from models.tokenizer_base import Tokenizer
 from server.batching.job import Timing
 from server.errors import InvalidValue, UnsupportedParameter
 from server.tasks.generation.options import ON_THE_WIRE, GenerationOptions
-from server.tasks.logprobs import NONE
-from server.tasks.results import Choice, Delta, Usage
+from server.tasks.results import NONE, Choice, Delta, Usage
 from server.tasks.text.language import english_name
 from server.tasks.translation.progress import TranslationProgress
 from server.tasks.translation.task import TranslationTask, Translators

@@ -11,8 +11,8 @@ from functools import partial
 
 from server.tasks.text.sentences import split
 from server.tasks.translation.glossary import Glossary
-from server.tasks.translation.html_blocks import Rules, runs_of
 from server.tasks.translation.marks import STAND_INS, Marked, marked, paired
+from server.tasks.translation.markup import Rules, runs_of
 from server.tasks.translation.placeholders import Protected
 from server.tasks.translation.segments import HELD, Mark, Segment, hold, plain_segment, words_of
 

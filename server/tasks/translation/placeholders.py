@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from server.tasks.text.translatable import ADDRESS
+from server.tasks.text.sentences import ADDRESS
 
 _BRACES = (
     r"\{\{[^{}\n]{0,80}\}\}"  # Mustache, Jinja, Vue

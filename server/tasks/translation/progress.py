@@ -17,8 +17,8 @@ from server.tasks.results import Done, Flag, Translation, Usage
 from server.tasks.text.language import effort
 from server.tasks.translation.document import Document
 from server.tasks.translation.glossary import Term
-from server.tasks.translation.html_blocks import Rules
 from server.tasks.translation.marks import Marked
+from server.tasks.translation.markup import Rules
 from server.tasks.translation.rows import Rows
 
 

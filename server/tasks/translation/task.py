@@ -20,7 +20,7 @@ from server.tasks.results import Done, Translation
 from server.tasks.text.language import detect, effort, prepare, served_code, tell
 from server.tasks.translation.document import build, plain_text, read_segments, untouched
 from server.tasks.translation.glossary import Glossary
-from server.tasks.translation.html_blocks import Rules
+from server.tasks.translation.markup import Rules
 from server.tasks.translation.progress import Leg, Text, TranslationOptions, TranslationProgress
 from server.tasks.translation.rows import Rows
 

@@ -23,7 +23,7 @@ long check(int threads) {
     team.run([&](int member) {
       for (int phase = 0; phase < phases(run); ++phase) {
         const int count = pieces(run, phase);
-        int chances = 3;   // what a waiting member does in between
+        int chances = 3;  // what a waiting member does in between
         team.share(member, count, [&](int i) { times[i] += 1; }, [&] { return --chances > 0; });
         team.share(member, count, [&](int i) { seen[i] = times[count - 1 - i]; });
         team.share(member, 1, [&](int) {

@@ -1,4 +1,4 @@
-"""The engine over the core: rows join, leave, are set back and come to the same end."""
+"""The engine over the core: rows join, leave, are preempted and come to the same end."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ def test_a_dropped_row_leaves_at_once(engine_of: EngineOf, sink: Any) -> None:
     assert out.outcomes[1].reason == "length"
 
 
-def test_a_full_cache_sets_rows_back_and_loses_nothing(engine_of: EngineOf, sink: Any) -> None:
+def test_a_full_cache_preempts_rows_and_loses_nothing(engine_of: EngineOf, sink: Any) -> None:
     """One context of cache for rows that want three: penalties, seeds and texts survive being computed anew."""
     rows = [row(n, 60, temperature=0.8, seed=n, frequency_penalty=0.5) for n in range(6)]
     plenty = texts(run(engine_of(), rows, sink()))
@@ -71,8 +71,8 @@ def test_a_full_cache_sets_rows_back_and_loses_nothing(engine_of: EngineOf, sink
 
     class Counting:
         def __getattr__(self, name: str) -> Any:
-            if name == "set_back":
-                return lambda number: (backs.append(number), core.set_back(number))
+            if name == "preempt":
+                return lambda number: (backs.append(number), core.preempt(number))
             return getattr(core, name)
 
     engine._core = Counting()  # type: ignore[assignment]

@@ -193,7 +193,7 @@ def test_stop_ids_are_banned_until_min_tokens(decoder: Callable[..., Any]) -> No
     assert not set(held[:3]) & set(free)
 
 
-def test_a_mask_allows_only_its_tokens(raw: tuple[Any, Doubles]) -> None:
+def test_a_mask_allows_only_its_tokens(compiled: Any, raw: tuple[Any, Doubles]) -> None:
     one, x = raw
     allowed = [3, 64, 198]
     mask = np.zeros((tiny.VOCABULARY + 31) // 32, np.uint32)
@@ -201,7 +201,7 @@ def test_a_mask_allows_only_its_tokens(raw: tuple[Any, Doubles]) -> None:
         mask[i // 32] |= np.uint32(1 << (i % 32))
     assert choose(one, masks=mask)[0] == max(allowed, key=lambda i: x[i])
     assert {choose(one, masks=mask, temperature=100.0, seed=s)[0] for s in range(40)} == set(allowed)
-    assert choose(one, masks=np.zeros_like(mask))[0] == -1
+    assert choose(one, masks=np.zeros_like(mask))[0] == compiled.NoToken.NONE_ALLOWED
 
 
 def test_any_mask_allows_what_its_bits_say(raw: tuple[Any, Doubles]) -> None:
@@ -228,9 +228,9 @@ def test_the_likeliest_are_all_found_in_order(raw: tuple[Any, Doubles], wanted: 
         assert every == sorted(every, key=lambda pair: (-pair[1], pair[0]))
 
 
-def test_banning_everything_is_told_and_not_drawn(raw: tuple[Any, Doubles]) -> None:
+def test_banning_everything_is_told_and_not_drawn(compiled: Any, raw: tuple[Any, Doubles]) -> None:
     one, _ = raw
     bias = [(i, -100.0) for i in range(tiny.VOCABULARY)]
-    assert choose(one, bias=bias)[0] == -1
+    assert choose(one, bias=bias)[0] == compiled.NoToken.NONE_ALLOWED
     assert choose(one, bias=bias[1:])[0] == 0
     assert choose(one, bias=bias[1:], temperature=1.0, top_p=0.5)[0] == 0

@@ -33,27 +33,27 @@ def test_a_prompt_moves_even_when_decoding_fills_the_budget() -> None:
     assert counts(plan(rows, core, 2, 4)) == {0: 1, 1: 1, 2: 1}
 
 
-def test_the_youngest_is_set_back_when_blocks_run_out() -> None:
+def test_the_youngest_is_preempted_when_blocks_run_out() -> None:
     core = Core(6)
     rows = [core.add(0, 9, 8), core.add(1, 9, 8), core.add(2, 9, 8)]
     assert core.available_blocks == 0
     assert counts(plan(rows, core, 10, 4)) == {0: 1, 1: 1}
-    assert core.set_back_rows == [2]
+    assert core.preempted_rows == [2]
     assert [live.admitted for live in rows] == [True, True, False]
 
 
-def test_a_row_that_was_set_back_waits_until_it_fits_beside_the_others() -> None:
+def test_a_row_that_was_preempted_waits_until_it_fits_beside_the_others() -> None:
     core = Core(6)
     rows = [core.add(0, 9, 8), core.add(1, 9, 8), core.add(2, 9)]
     assert counts(plan(rows, core, 100, 4)) == {0: 1, 1: 1}
-    assert core.set_back_rows == []
+    assert core.preempted_rows == []
 
 
 def test_the_oldest_gets_everything_it_needs() -> None:
     core = Core(6)
     rows = [core.add(0, 24), core.add(1, 9, 8), core.add(2, 9, 8)]
     assert counts(plan(rows, core, 100, 4)) == {0: 24}
-    assert core.set_back_rows == [2, 1]
+    assert core.preempted_rows == [2, 1]
 
 
 CONTEXT_TOKENS = 48
@@ -66,7 +66,7 @@ wishes = st.lists(
 def test_whatever_comes_no_step_is_over_budget_and_every_row_ends(
     wished: list[tuple[int, int, int]], blocks: int, budget_tokens: int
 ) -> None:
-    """With room for little more than one context, rows are set back and computed again; each still makes its tokens."""
+    """With room for little more than one context, rows are preempted and computed again; all make their tokens."""
     core = Core(blocks)
     coming = sorted(wished, key=lambda wish: wish[2])
     wanted = [most for _, most, _ in coming]

@@ -7,12 +7,11 @@ import pytest
 
 from server.api import request
 from server.tasks.generation.stop_strings import StopStrings
-from server.tasks.text.sentences import chunk, segment, split, split_long
-from server.tasks.text.translatable import is_translatable
+from server.tasks.text.sentences import chunk, is_translatable, segment, split, split_long
 from server.tasks.translation.document import build, read_segments
 from server.tasks.translation.glossary import Glossary, Term
-from server.tasks.translation.html_blocks import Rules, runs_of
 from server.tasks.translation.marks import Marked, Node
+from server.tasks.translation.markup import Rules, runs_of
 from server.tasks.translation.placeholders import find_protected
 from server.tasks.translation.placing import place, token_offsets
 from server.tasks.translation.quality import find_loop, judge

@@ -2,8 +2,7 @@
 
 import pytest
 
-from server.tasks.text.sentences import split
-from server.tasks.text.translatable import is_translatable
+from server.tasks.text.sentences import is_translatable, split
 
 SAME_IN_EVERY_LANGUAGE = [
     "", "  ", "12", "3,50 €", "-5 °C", "100 %", "5 km", "1/2", "2024-05-01", "10:30 - 11:00", "3 x 4 = 12", "...", "—",

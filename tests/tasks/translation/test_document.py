@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from server.tasks.translation.document import Document, build, read_segments
 from server.tasks.translation.glossary import Glossary, Term
-from server.tasks.translation.html_blocks import Rules
-from server.tasks.translation.html_tokens import cut
 from server.tasks.translation.marks import Marked
+from server.tasks.translation.markup import Rules, cut
 from server.tasks.translation.placing import Link, place
 
 no_deadline = settings(deadline=None)  # a busy machine is no defect

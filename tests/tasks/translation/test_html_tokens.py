@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.tasks.translation.html_tokens import cut
+from server.tasks.translation.markup import cut
 
 no_deadline = settings(deadline=None)  # a busy machine is no defect
 PIECES = [

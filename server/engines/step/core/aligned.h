@@ -15,8 +15,7 @@ class Aligned {
 
  public:
   Aligned() = default;
-  explicit Aligned(std::size_t size)
-      : values_(static_cast<T*>(take_pages(size * sizeof(T)))), size_(size) {
+  explicit Aligned(std::size_t size) : values_(static_cast<T*>(take_pages(size * sizeof(T)))), size_(size) {
     std::memset(values_.get(), 0, size * sizeof(T));
   }
 

@@ -27,8 +27,10 @@ Rotary read_rotary(Reader& in, const std::string& scope, int head_dim) {
     r.linear_factor = factor;
   } else if (scaling == 2) {
     if (!in.has(scope + "rotary_scaling_factor") || !in.has(scope + "original_max_position_embeddings"))
-      throw Incomplete("its positions are scaled as Llama 3.1's are, and model.bin lacks rotary_scaling_factor and "
-                       "original_max_position_embeddings, which CTranslate2's converter leaves out; " + kConvert);
+      throw Incomplete(
+          "its positions are scaled as Llama 3.1's are, and model.bin lacks rotary_scaling_factor and "
+          "original_max_position_embeddings, which CTranslate2's converter leaves out; " +
+          kConvert);
     r.llama3 = true;
     r.factor = factor;
     r.low_freq_factor = in.number(scope + "rotary_low_freq_factor", 1);
@@ -57,7 +59,8 @@ void read_layer(Reader& in, Architecture& a, int index) {
   check(in.number(attention + "num_heads_kv", a.heads) == a.kv_heads, "its layers differ in their number of heads");
   check(in.number(attention + "head_dim", a.head_dim) == a.head_dim, "its layers differ in their size of head");
   check(std::fabs(in.number(attention + "queries_scale", static_cast<double>(a.query_scale)) -
-                  static_cast<double>(a.query_scale)) < 1e-6, "its layers differ in their scale of queries");
+                  static_cast<double>(a.query_scale)) < 1e-6,
+        "its layers differ in their scale of queries");
   check(in.number(layer + "layer_scalar", 1) == 1, "it scales whole layers");
   in.linear(attention + "linear_0", a.qkv_width(), a.width);
   in.linear(attention + "linear_1", a.width, a.query_width());
@@ -82,18 +85,22 @@ void read_layer(Reader& in, Architecture& a, int index) {
   a.layer.push_back(shape);
 }
 
-// Gemma 2 is the one family with norms around each half of a layer and none on queries and keys. CTranslate2's converter
-// writes neither its caps nor its windows, so here both have to be stated.
+// Gemma 2 is the one family with norms around each half of a layer and none on queries and keys. CTranslate2's
+// converter writes neither its caps nor its windows, so here both have to be stated.
 void read_softcaps(Reader& in, Architecture& a, const Config& config) {
   const bool gemma2 = a.pre_post_norms && !a.qk_norm;
   const std::string final_name = kDecoder + "final_logit_softcapping";
   const bool in_file = in.has(final_name);
   if (gemma2 && ((config.final_softcap < 0 && !in_file) || config.attention_softcap < 0))
-    throw Incomplete("it is a Gemma 2, and config.json lacks final_logit_softcap or attention_logit_softcap, which "
-                     "CTranslate2's converter leaves out; " + kConvert);
+    throw Incomplete(
+        "it is a Gemma 2, and config.json lacks final_logit_softcap or attention_logit_softcap, which "
+        "CTranslate2's converter leaves out; " +
+        kConvert);
   if (gemma2 && !in.has(kDecoder + "layer_0/self_attention/sliding_window"))
-    throw Incomplete("it is a Gemma 2, and model.bin lacks the sliding_window of its layers, which CTranslate2's "
-                     "converter leaves out; " + kConvert);
+    throw Incomplete(
+        "it is a Gemma 2, and model.bin lacks the sliding_window of its layers, which CTranslate2's "
+        "converter leaves out; " +
+        kConvert);
   a.final_softcap = static_cast<float>(in_file ? in.number(final_name, 0) : std::max(0.0, config.final_softcap));
   a.attention_softcap = static_cast<float>(std::max(0.0, config.attention_softcap));
   if (!(a.final_softcap >= 0.f)) throw ModelError("model.bin: the cap of logits is not a number of 0 or more");
@@ -118,7 +125,8 @@ Architecture read_architecture(const ModelFile& file, const Config& config) {
   const std::string first = kDecoder + "layer_0/";
   a.kv_heads = in.integer(first + "self_attention/num_heads_kv", a.heads);
   a.head_dim = in.integer(first + "self_attention/head_dim", a.width / a.heads);
-  if (a.kv_heads < 1 || a.heads % a.kv_heads != 0) throw ModelError("model.bin: num_heads_kv does not divide num_heads");
+  if (a.kv_heads < 1 || a.heads % a.kv_heads != 0)
+    throw ModelError("model.bin: num_heads_kv does not divide num_heads");
   check(a.head_dim >= 16 && a.head_dim % 16 == 0 && a.head_dim <= kMostHeadDim,
         "its heads have " + std::to_string(a.head_dim) + " dimensions; this engine wants a multiple of 16");
   if (a.qkv_width() > 4 * kMostWidth) throw ModelError("model.bin: the heads are too wide");
@@ -151,7 +159,7 @@ Architecture read_architecture(const ModelFile& file, const Config& config) {
   check(in.number(kDecoder + "alibi", 0) == 0, "it uses ALiBi positions");
   check(in.number(kDecoder + "start_from_zero_embedding", 0) == 0, "it starts from a zero embedding");
   for (const char* ignored : {"alibi_use_positive_positions", "scale_alibi", "alignment_layer", "alignment_heads",
-                              "sliding_window"})   // without ALiBi or cross attention; windows are read a layer
+                              "sliding_window"})  // without ALiBi or cross attention; windows are read a layer
     in.has(kDecoder + ignored);
 
   int layers = 0;

@@ -50,7 +50,7 @@ bool Beams::take(const Kernels& kernels, float* logits, std::size_t stride, int 
     restrict(beam, row, count, ids);
     const double normalizer = log_sum(kernels, row, round_up(count, kLane));
     const double base = beam.sum - normalizer;
-    std::vector<int> own;   // the columns of its likeliest tokens, those first
+    std::vector<int> own;  // the columns of its likeliest tokens, those first
     const auto likelier = [row](int a, int b) { return row[a] != row[b] ? row[a] > row[b] : a < b; };
     float least = kNever;
     for (int c = 0; c < count; ++c) {
@@ -59,8 +59,7 @@ bool Beams::take(const Kernels& kernels, float* logits, std::size_t stride, int 
       own.insert(std::upper_bound(own.begin(), own.end(), c, likelier), c);
       if (own.size() == most) least = row[own.back()];
     }
-    for (const int c : own)
-      candidates.push_back({base + static_cast<double>(row[c]), b, ids != nullptr ? ids[c] : c});
+    for (const int c : own) candidates.push_back({base + static_cast<double>(row[c]), b, ids != nullptr ? ids[c] : c});
   }
   std::sort(candidates.begin(), candidates.end(), better);
   const bool last = made + 1 - decoding_.prefix.size() >= static_cast<std::size_t>(decoding_.max_tokens);
@@ -128,7 +127,7 @@ void Beams::finish(const Beam& beam, double sum, bool ended) {
 }
 
 void Beams::force(std::int32_t token) {
-  auto& beam = live_.front();   // all begin alike, so there is one
+  auto& beam = live_.front();  // all begin alike, so there is one
   beam = grown(beam, true, {beam.sum, 0, token});
 }
 

@@ -1,6 +1,7 @@
 // The Python face of the core. The interpreter lock is released while a model loads and for the whole of a step.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -16,12 +17,14 @@ using namespace nb::literals;
 using hearth::step::Choice;
 using hearth::step::Config;
 using hearth::step::Decoder;
+using hearth::step::NoToken;
 using hearth::step::SamplingOptions;
 using hearth::step::Work;
 
 namespace {
 
-// The likeliest as bytes: their ids (int32), then their log-probabilities (float32). See Token in server/engines/rows.py.
+// The likeliest as bytes: their ids (int32), then their log-probabilities (float32). See Token in
+// server/engines/rows.py.
 nb::bytes packed(const std::vector<std::pair<std::int32_t, float>>& top) {
   std::vector<std::uint32_t> words(2 * top.size());
   for (std::size_t i = 0; i < top.size(); ++i) {
@@ -34,16 +37,17 @@ nb::bytes packed(const std::vector<std::pair<std::int32_t, float>>& top) {
 std::vector<Work> works_of(const std::vector<int>& rows, const std::vector<int>& counts) {
   if (rows.size() != counts.size()) throw std::invalid_argument("as many counts as rows are needed");
   std::vector<Work> works;
+  works.reserve(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) works.push_back({rows[i], counts[i]});
   return works;
 }
 
 nb::tuple step(Decoder& decoder, const std::vector<int>& rows, const std::vector<int>& counts, const nb::dict& masks) {
   auto works = works_of(rows, counts);
-  for (const auto& [key, value] : masks) {   // the caller's dictionary keeps the bytes alive without the lock
+  for (const auto& [key, value] : masks) {  // the caller's dictionary keeps the bytes alive without the lock
     const auto mask = nb::cast<nb::bytes>(value);
     auto& work = works.at(nb::cast<std::size_t>(key));
-    work.mask = reinterpret_cast<const std::uint32_t*>(mask.data());   // bytes of Python are aligned to words
+    work.mask = reinterpret_cast<const std::uint32_t*>(mask.data());  // bytes of Python are aligned to words
     work.mask_words = mask.size() / sizeof(std::uint32_t);
   }
   std::vector<Choice> choices;
@@ -89,9 +93,11 @@ nb::dict inspect(const std::string& path, const Config& config) {
 
 NB_MODULE(_core, m) {
   m.doc() = "The decode engine's core: see decoder.h.";
+  // NOLINTBEGIN(bugprone-throw-keyword-missing, bugprone-unused-raii): nanobind registers a class so.
   nb::exception<hearth::step::ModelError>(m, "ModelError", PyExc_ValueError);
   nb::exception<hearth::step::Unsupported>(m, "Unsupported", PyExc_ValueError);
   nb::exception<hearth::step::Incomplete>(m, "Incomplete", PyExc_ValueError);
+  // NOLINTEND(bugprone-throw-keyword-missing, bugprone-unused-raii)
 
   nb::class_<Config>(m, "Config")
       .def(
@@ -104,32 +110,46 @@ NB_MODULE(_core, m) {
   m.def("inspect", &inspect, "path"_a, "config"_a,
         "Read a model's header and check all of its shapes without loading weights.");
   m.def("instruction_sets", &hearth::step::kernel_names, "The kernels that run on this processor, the best first.");
+  nb::enum_<NoToken>(m, "NoToken", nb::is_arithmetic(),
+                     "Stands in an id's place where a step chose no token for a row.")
+      .value("NONE_ALLOWED", NoToken::kNoneAllowed)
+      .value("PROMPT_PENDING", NoToken::kPromptPending);
   m.attr("BLOCK_TOKENS") = hearth::step::kBlockTokens;
 
   bind_translator(m);
   nb::class_<Decoder>(m, "Decoder")
-      .def(nb::init<const std::string&, const Config&, int, const std::string&, int, std::size_t>(), "path"_a, "config"_a,
-           "threads"_a, "instruction_set"_a, "context_tokens"_a, "cache_bytes"_a,
+      .def(nb::init<const std::string&, const Config&, int, const std::string&, int, std::size_t>(), "path"_a,
+           "config"_a, "threads"_a, "instruction_set"_a, "context_tokens"_a, "cache_bytes"_a,
            nb::call_guard<nb::gil_scoped_release>())
       .def(
           "open",
           [](Decoder& d, std::vector<std::int32_t> prompt, float temperature, int top_k, float top_p, float min_p,
              float repetition_penalty, float presence_penalty, float frequency_penalty,
              std::vector<std::pair<std::int32_t, float>> bias, std::uint64_t seed, std::vector<std::int32_t> stop_ids,
-             int min_tokens, int logprobs, int scored) {
-            SamplingOptions o{temperature,        top_p,             min_p,           top_k, repetition_penalty,
-                              presence_penalty,   frequency_penalty, std::move(bias), seed,  std::move(stop_ids),
-                              min_tokens,         logprobs};
+             int min_tokens, std::optional<int> logprobs, int scored) {
+            SamplingOptions o{temperature,
+                              top_p,
+                              min_p,
+                              top_k,
+                              repetition_penalty,
+                              presence_penalty,
+                              frequency_penalty,
+                              std::move(bias),
+                              seed,
+                              std::move(stop_ids),
+                              min_tokens,
+                              logprobs};
             return d.open(std::move(prompt), std::move(o), scored);
           },
           "prompt"_a, nb::kw_only(), "temperature"_a = 0.f, "top_k"_a = 0, "top_p"_a = 1.f, "min_p"_a = 0.f,
           "repetition_penalty"_a = 1.f, "presence_penalty"_a = 0.f, "frequency_penalty"_a = 0.f,
           "bias"_a = std::vector<std::pair<std::int32_t, float>>(), "seed"_a = 0,
-          "stop_ids"_a = std::vector<std::int32_t>(), "min_tokens"_a = 0, "logprobs"_a = -1, "scored"_a = 1 << 30)
+          "stop_ids"_a = std::vector<std::int32_t>(), "min_tokens"_a = 0, "logprobs"_a = nb::none(),
+          "scored"_a = hearth::step::kNeverScored)
       .def("append", &Decoder::append, "row"_a, "ids"_a)
       .def("close", &Decoder::close, "row"_a)
       .def("reserve", &Decoder::reserve, "row"_a, "count"_a)
-      .def("set_back", &Decoder::set_back, "row"_a)
+      .def("preempt", &Decoder::preempt, "row"_a)
       .def("pending", &Decoder::pending, "row"_a)
       .def("cached", &Decoder::cached, "row"_a)
       .def("step", &step, "rows"_a, "counts"_a, "masks"_a = nb::dict())
@@ -141,5 +161,5 @@ NB_MODULE(_core, m) {
       .def_prop_ro("available_blocks", &Decoder::available_blocks)
       .def_prop_ro("weight_bytes", &Decoder::weight_bytes)
       .def_prop_ro("block_bytes", &Decoder::block_bytes)
-      .def_prop_ro("instruction_set", &Decoder::isa);
+      .def_prop_ro("instruction_set", &Decoder::instruction_set);
 }

@@ -47,14 +47,14 @@ class BlockPool {
   };
   struct Block {
     int holds = 0;
-    std::uint64_t identity = 0;          // 0: not sealed
-    std::list<int>::iterator idle_at;    // in idle_, when sealed and not held
+    std::uint64_t identity = 0;        // 0: not sealed
+    std::list<int>::iterator idle_at;  // in idle_, when sealed and not held
   };
   void forget(int block);
 
   std::vector<Block> blocks_;
   std::vector<int> free_;
-  std::list<int> idle_;                  // sealed and not held, the longest untouched first
+  std::list<int> idle_;  // sealed and not held, the longest untouched first
   std::unordered_map<Key, int, KeyHash> known_;
   std::unordered_map<int, Key> key_of_;
   std::uint64_t next_identity_ = 1;

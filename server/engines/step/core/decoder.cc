@@ -6,7 +6,8 @@
 namespace hearth::step {
 namespace {
 
-std::unique_ptr<const Weights> load(const std::string& path, const Config& config, const Kernels& kernels, int context_tokens) {
+std::unique_ptr<const Weights> load(const std::string& path, const Config& config, const Kernels& kernels,
+                                    int context_tokens) {
   const ModelFile file(path);
   return std::make_unique<const Weights>(file, read_architecture(file, config), kernels, context_tokens);
 }
@@ -28,9 +29,9 @@ int check_context(int context_tokens) {
 
 }  // namespace
 
-Decoder::Decoder(const std::string& path, const Config& config, int threads, const std::string& isa, int context_tokens,
-                 std::size_t cache_bytes)
-    : kernels_(choose_kernels(isa)),
+Decoder::Decoder(const std::string& path, const Config& config, int threads, const std::string& instruction_set,
+                 int context_tokens, std::size_t cache_bytes)
+    : kernels_(choose_kernels(instruction_set)),
       context_tokens_(check_context(context_tokens)),
       weights_(load(path, config, kernels_, context_tokens)),
       cache_(count_blocks(weights_->architecture, context_tokens, cache_bytes), weights_->architecture.layers,
@@ -48,9 +49,11 @@ const Decoder::Row& Decoder::at(int row) const { return const_cast<Decoder*>(thi
 
 int Decoder::open(std::vector<std::int32_t> prompt, SamplingOptions options, int scored) {
   if (prompt.empty()) throw std::invalid_argument("a prompt has at least one token");
-  if (prompt.size() > static_cast<std::size_t>(context_tokens_)) throw std::invalid_argument("the prompt is longer than the context");
+  if (prompt.size() > static_cast<std::size_t>(context_tokens_))
+    throw std::invalid_argument("the prompt is longer than the context");
   for (const auto id : prompt)
-    if (id < 0 || id >= vocabulary()) throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
+    if (id < 0 || id >= vocabulary())
+      throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
   Sampler sampler(std::move(options), prompt);
   const int length = static_cast<int>(prompt.size());
   rows_.emplace(next_row_, Row{std::move(prompt), {}, std::move(sampler), length, scored});
@@ -58,15 +61,17 @@ int Decoder::open(std::vector<std::int32_t> prompt, SamplingOptions options, int
 }
 
 void Decoder::close(int row) {
-  set_back(row);
+  preempt(row);
   rows_.erase(row);
 }
 
 void Decoder::append(int number, const std::vector<std::int32_t>& ids) {
   Row& row = at(number);
-  if (row.tokens.size() + ids.size() > static_cast<std::size_t>(context_tokens_)) throw std::invalid_argument("a row is longer than the context");
+  if (row.tokens.size() + ids.size() > static_cast<std::size_t>(context_tokens_))
+    throw std::invalid_argument("a row is longer than the context");
   for (const auto id : ids)
-    if (id < 0 || id >= vocabulary()) throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
+    if (id < 0 || id >= vocabulary())
+      throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
   for (const auto id : ids) {
     row.sampler.remember(id);
     row.tokens.push_back(id);
@@ -93,7 +98,7 @@ bool Decoder::reserve(int number, int count) {
   const int after = std::min({row.computed + count, static_cast<int>(row.tokens.size()), context_tokens_});
   const int wanted = blocks_for(static_cast<std::size_t>(after));
   if (wanted - static_cast<int>(row.blocks.size()) > pool_.available()) {
-    if (admitting) set_back(number);
+    if (admitting) preempt(number);
     return false;
   }
   while (static_cast<int>(row.blocks.size()) < wanted) row.blocks.push_back(pool_.take());
@@ -101,7 +106,7 @@ bool Decoder::reserve(int number, int count) {
   return true;
 }
 
-void Decoder::set_back(int number) {
+void Decoder::preempt(int number) {
   Row& row = at(number);
   // The last block first, so that of a kept prefix the end is given up before the beginning.
   for (auto block = row.blocks.rbegin(); block != row.blocks.rend(); ++block) pool_.release(*block);
@@ -123,12 +128,15 @@ std::vector<Span> Decoder::spans(const std::vector<Work>& works, bool all_wanted
     const int left = static_cast<int>(row.tokens.size()) - row.computed;
     if (row.computed + w.count > context_tokens_) throw std::invalid_argument("a row is longer than the context");
     if (w.count < 1 || w.count > left) throw std::invalid_argument("a row has fewer pending tokens");
-    if (blocks_for(static_cast<std::size_t>(row.computed + w.count)) > static_cast<int>(row.blocks.size()))
+    if (blocks_for(static_cast<std::size_t>(row.computed) + static_cast<std::size_t>(w.count)) >
+        static_cast<int>(row.blocks.size()))
       throw std::invalid_argument("a row's blocks are not reserved");
     for (const auto& other : works)
       if (&other != &w && other.row == w.row) throw std::invalid_argument("a row is in a step once");
     out.push_back({row.tokens.data() + row.computed, row.blocks.data(), row.computed, w.count,
-                   all_wanted ? w.count : w.count == left ? 1 : 0});
+                   all_wanted        ? w.count
+                   : w.count == left ? 1
+                                     : 0});
   }
   return out;
 }
@@ -148,13 +156,14 @@ std::vector<Choice> Decoder::step(const std::vector<Work>& works) {
   std::vector<Choice> choices(works.size());
   std::vector<std::size_t> chooses;
   for (std::size_t i = 0; i < works.size(); ++i) {
-    choices[i].id = -2;
+    choices[i].id = kPromptPending;
     if (list[i].wanted > 0) chooses.push_back(i);
   }
   const std::function<void(int, float*)> choose = [&](int r, float* logits) {
     const auto i = chooses[static_cast<std::size_t>(r)];
-    choices[i] = at(works[i].row).sampler.choose(kernels_, logits, static_cast<int>(forward_.logits_stride()),
-                                                 works[i].mask, works[i].mask_words);
+    choices[i] = at(works[i].row)
+                     .sampler.choose(kernels_, logits, static_cast<int>(forward_.logits_stride()), works[i].mask,
+                                     works[i].mask_words);
   };
   forward_.run(list, &choose);
   for (std::size_t i = 0; i < works.size(); ++i) {
@@ -170,9 +179,10 @@ std::vector<float> Decoder::logits(const std::vector<Work>& works) {
   const auto list = spans(works, true);
   const float* from = forward_.run(list, nullptr);
   std::vector<float> out;
-  for (std::size_t i = 0; i < works.size(); ++i) {
-    advance(at(works[i].row), works[i].count);
-    for (int t = 0; t < works[i].count; ++t, from += forward_.logits_stride()) out.insert(out.end(), from, from + vocabulary());
+  for (const auto& work : works) {
+    advance(at(work.row), work.count);
+    for (int t = 0; t < work.count; ++t, from += forward_.logits_stride())
+      out.insert(out.end(), from, from + vocabulary());
   }
   return out;
 }

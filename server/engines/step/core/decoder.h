@@ -1,9 +1,10 @@
 // A model with its cache and its rows: what Python holds.
 //
-// A row is opened with a prompt, brought forward by steps, and closed. Who runs when, and who is set back when the
-// cache is full, is decided outside; this side makes a decision possible (reserve says no rather than fail) and
-// carries it out. Not for two threads at once.
+// A row is opened with a prompt, brought forward by steps, and closed. Which rows run when, and which row is
+// preempted when the cache is full, is decided outside; this side makes a decision possible (reserve says no rather
+// than fail) and carries it out. Not for two threads at once.
 #pragma once
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,35 +20,39 @@ namespace hearth::step {
 struct Work {
   int row;
   int count;
-  const std::uint32_t* mask = nullptr;   // allowed tokens, a bit each; null: all
+  const std::uint32_t* mask = nullptr;  // allowed tokens, a bit each; null: all
   std::size_t mask_words = 0;
 };
 
+// `scored` of a row whose prompt nobody scores: its whole prefix may come from the cache.
+constexpr int kNeverScored = std::numeric_limits<int>::max();
+
 class Decoder {
  public:
-  // isa: a kernel table's name, or empty for the best. Throws ModelError, Unsupported, Incomplete, std::invalid_argument.
-  Decoder(const std::string& path, const Config& config, int threads, const std::string& isa, int context_tokens,
-          std::size_t cache_bytes);
+  // instruction_set: a kernel table's name, or empty for the best. Throws ModelError, Unsupported, Incomplete,
+  // std::invalid_argument.
+  Decoder(const std::string& path, const Config& config, int threads, const std::string& instruction_set,
+          int context_tokens, std::size_t cache_bytes);
 
   // Opens a row; its number. Logits before position `scored` are never asked for: only up to there may its prefix
   // come from the cache. Throws std::invalid_argument for ids outside the vocabulary or too long a prompt.
-  int open(std::vector<std::int32_t> prompt, SamplingOptions options, int scored = 1 << 30);
+  int open(std::vector<std::int32_t> prompt, SamplingOptions options, int scored = kNeverScored);
   void close(int row);
   // Adds tokens to a row's completion without choosing them: a grammar leaves nothing else. They are pending then.
-  void append(int row, const std::vector<std::int32_t>& ids);
+  void append(int number, const std::vector<std::int32_t>& ids);
 
   // Takes the blocks a row needs for `count` more tokens, after looking for its prefix in the cache if it has none.
   // False when there are not enough: nothing is taken then.
-  bool reserve(int row, int count);
+  bool reserve(int number, int count);
   // Gives a row's blocks back. Its tokens, its draws and its penalties stay; it is computed again later.
-  void set_back(int row);
+  void preempt(int number);
 
-  int pending(int row) const;          // tokens known and not yet computed
-  int cached(int row) const;           // prompt tokens found in the cache when it was first admitted
+  int pending(int number) const;  // tokens known and not yet computed
+  int cached(int number) const;   // prompt tokens found in the cache when it was first admitted
 
-  // One step. Choices in the order of `works`; id -2 where prompt tokens are still pending.
+  // One step. Choices in the order of `works`; kPromptPending where prompt tokens are still to be computed.
   std::vector<Choice> step(const std::vector<Work>& works);
-  // For tests: computes works without choosing; logits of all their tokens, vocabulary() floats a row.
+  // Computes works without choosing, to score prompts; logits of all their tokens, vocabulary() floats a row.
   std::vector<float> logits(const std::vector<Work>& works);
 
   int vocabulary() const { return weights_->architecture.vocabulary; }
@@ -57,14 +62,14 @@ class Decoder {
   void forget_prefixes() { pool_.clear(); }
   std::size_t weight_bytes() const { return weights_->bytes(); }
   std::size_t block_bytes() const { return cache_.block_bytes(); }
-  const char* isa() const { return kernels_.name; }
+  const char* instruction_set() const { return kernels_.name; }
 
  private:
   struct Row {
     std::vector<std::int32_t> tokens, blocks;
     Sampler sampler;
-    int prompt = 0, scored = 1 << 30, computed = 0, sealed = 0, cached = -1;
-    std::uint64_t before = 0;      // identity of the last sealed block
+    int prompt = 0, scored = kNeverScored, computed = 0, sealed = 0, cached = -1;
+    std::uint64_t before = 0;  // identity of the last sealed block
   };
   Row& at(int row);
   const Row& at(int row) const;

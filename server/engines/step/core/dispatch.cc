@@ -35,7 +35,7 @@ std::vector<const Kernels*> runnable() {
 #elif defined(__aarch64__) && defined(__linux__)
   if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) tables.push_back(neon_kernels());
 #elif defined(__aarch64__) && defined(__APPLE__)
-  tables.push_back(neon_kernels());   // every Apple processor of this architecture has the dot product
+  tables.push_back(neon_kernels());  // every Apple processor of this architecture has the dot product
 #endif
   tables.push_back(portable_kernels());
   std::erase(tables, nullptr);

@@ -101,12 +101,15 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
       const int t = prompts_[static_cast<std::size_t>(i / shape_.kv_heads)];
       place_heads(layer, index, t, i % shape_.kv_heads, span_of(tokens_[static_cast<std::size_t>(t)].span));
     });
-    team_.share(member, static_cast<int>(pieces_.size()), [&](int i) {
-      const auto& piece = pieces_[static_cast<std::size_t>(i)];
-      const auto& span = span_of(piece.span);
-      if (span.count == 1) place_heads(layer, index, piece.first, piece.head, span);
-      attend(member, layer, index, piece, span);
-    }, fetch(member, &layer.out, count));
+    team_.share(
+        member, static_cast<int>(pieces_.size()),
+        [&](int i) {
+          const auto& piece = pieces_[static_cast<std::size_t>(i)];
+          const auto& span = span_of(piece.span);
+          if (span.count == 1) place_heads(layer, index, piece.first, piece.head, span);
+          attend(member, layer, index, piece, span);
+        },
+        fetch(member, &layer.out, count));
     product(member, layer.out, {context_.data(), context_width_, shape_.query_width(), nullptr, nullptr}, count, branch,
             width_, &layer.up);
     if (shape_.pre_post_norms) add_normed(member, layer.post_attention_norm, count);
@@ -133,7 +136,8 @@ void Forward::embed(int t) {
   std::fill(x + size, x + width_, 0.f);
   weights_.embed(token.id, x);
   if (shape_.positions == 0) return;
-  const float* p = weights_.positions.data() + static_cast<std::size_t>(token.position) * static_cast<std::size_t>(size);
+  const float* p =
+      weights_.positions.data() + static_cast<std::size_t>(token.position) * static_cast<std::size_t>(size);
   for (int i = 0; i < size; ++i) x[i] += p[i];
 }
 
@@ -149,23 +153,25 @@ void Forward::product(int member, const Linear& linear, const Rows& rows, int co
   auto& own = members_[static_cast<std::size_t>(member)];
   const bool alone = count <= kAlone;
   ActivationBlock* to = alone ? own.quantised.data() : quantised_.data();
-  const ActivationView activations{to, blocks(rows.size)};   // rows lie close
-  if (!alone)
-    team_.share(member, count, [&](int i) { quantise(member, rows, i, to, activations.stride); });
+  const ActivationView activations{to, blocks(rows.size)};  // rows lie close
+  if (!alone) team_.share(member, count, [&](int i) { quantise(member, rows, i, to, activations.stride); });
   bool ready = !alone;
 
   const auto view = linear.view();
   const int group = alone ? group_of(linear) : 1;
   const int groups = (linear.panels() + group - 1) / group;
   const int chunks = (count + kChunkRows - 1) / kChunkRows;
-  team_.share(member, groups * chunks, [&](int i) {
-    for (int r = 0; !ready && r < count; ++r) quantise(member, rows, r, to, activations.stride);
-    ready = true;
-    const int row = i / groups * kChunkRows;
-    const int panel = i % groups * group;
-    kernels_.gemm(view, activations, row, std::min(kChunkRows, count - row), panel,
-                  std::min(group, linear.panels() - panel), out, stride);
-  }, fetch(member, next, count));
+  team_.share(
+      member, groups * chunks,
+      [&](int i) {
+        for (int r = 0; !ready && r < count; ++r) quantise(member, rows, r, to, activations.stride);
+        ready = true;
+        const int row = i / groups * kChunkRows;
+        const int panel = i % groups * group;
+        kernels_.gemm(view, activations, row, std::min(kChunkRows, count - row), panel,
+                      std::min(group, linear.panels() - panel), out, stride);
+      },
+      fetch(member, next, count));
 }
 
 Forward::Fetch Forward::fetch(int member, const Linear* next, int count) const {
@@ -223,12 +229,21 @@ void Forward::attend(int member, const Layer& layer, int index, const AttentionP
   const int dim = shape_.head_dim;
   const int group = shape_.heads / shape_.kv_heads;
   Query queries[16];
-  AttendJob job{queries, 0, span.blocks, cache_.part(index, piece.head), cache_.stride(), dim, shape_.query_scale,
-                shape_.attention_softcap, members_[static_cast<std::size_t>(member)].scores.data(), scores_stride_};
+  AttendJob job{queries,
+                0,
+                span.blocks,
+                cache_.part(index, piece.head),
+                cache_.stride(),
+                dim,
+                shape_.query_scale,
+                shape_.attention_softcap,
+                members_[static_cast<std::size_t>(member)].scores.data(),
+                scores_stride_};
   const int total = piece.count * group;
   for (int i = 0; i < total; ++i) {
-    const auto t = static_cast<std::size_t>(piece.first + i / group);
-    const auto at = static_cast<std::size_t>(piece.head * group + i % group) * static_cast<std::size_t>(dim);
+    const auto t = static_cast<std::size_t>(piece.first) + static_cast<std::size_t>(i / group);
+    const int head = piece.head * group + i % group;
+    const auto at = static_cast<std::size_t>(head) * static_cast<std::size_t>(dim);
     const int end = tokens_[t].position + 1;
     queries[job.count++] = {qkv_.data() + t * qkv_width_ + at, context_.data() + t * context_width_ + at,
                             layer.window > 0 ? std::max(0, end - layer.window) : 0, end};

@@ -19,7 +19,7 @@ struct Span {
   const std::int32_t* blocks;
   int start;
   int count;
-  int wanted;   // logits of so many of its last tokens
+  int wanted;  // logits of so many of its last tokens
 };
 
 class Forward {
@@ -34,8 +34,12 @@ class Forward {
   std::size_t logits_stride() const { return logits_stride_; }
 
  private:
-  struct Token { int span, position, id; };
-  struct AttentionPiece { int span, head, first, count; };   // tokens first .. first+count-1 of the flattened list
+  struct Token {
+    int span, position, id;
+  };
+  struct AttentionPiece {
+    int span, head, first, count;
+  };  // tokens first .. first+count-1 of the flattened list
 
   void plan(const std::vector<Span>& spans);
   void embed(int t);
@@ -47,7 +51,7 @@ class Forward {
     std::size_t stride;
     int size;
     const NormView* norm;
-    const std::vector<int>* which;   // null: all, in order
+    const std::vector<int>* which;  // null: all, in order
   };
   // out (+)= quantised(rows) times the layer's weights. `next`, when given, is the layer that will be multiplied next.
   void product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride,
@@ -83,7 +87,7 @@ class Forward {
   Team& team_;
 
   std::vector<Token> tokens_;
-  std::vector<int> prompts_;   // tokens whose span has others too
+  std::vector<int> prompts_;  // tokens whose span has others too
   std::vector<AttentionPiece> pieces_;
   std::vector<int> wanted_;
   std::size_t width_, qkv_width_, context_width_, inner_width_, logits_stride_, most_blocks_, scores_stride_;

@@ -36,7 +36,10 @@ class KvCache {
 
  private:
   KvCache(const KvCache& other)
-      : part_(other.part_), kv_heads_(other.kv_heads_), stride_(other.stride_), bytes_(other.bytes_),
+      : part_(other.part_),
+        kv_heads_(other.kv_heads_),
+        stride_(other.stride_),
+        bytes_(other.bytes_),
         memory_(static_cast<std::uint16_t*>(take_pages(bytes_))) {
     std::memcpy(memory_.get(), other.memory_.get(), bytes_);
   }

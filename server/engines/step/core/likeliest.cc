@@ -18,10 +18,12 @@ constexpr std::array<float, kLevels - 1> kLooks{1, 2, 3, 4.5f, 6.5f, 9, 13};
 constexpr float kNothing = 104;
 // So many tokens are rather weighed one by one than looked at again: at least, and of the row.
 constexpr std::size_t kFew = 1024, kFewOf = 32;
-constexpr int kPasses = 6;   // each narrows the edge to a ninth
-constexpr std::size_t kStretches = 96, kStretchesEach = 6;   // at least, and for each token that is wanted
+constexpr int kPasses = 6;                                  // each narrows the edge to a ninth
+constexpr std::size_t kStretches = 96, kStretchesEach = 6;  // at least, and for each token that is wanted
 
-bool likelier(const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
+bool likelier(const Candidate& a, const Candidate& b) {
+  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
 
 // Tokens of least <= logit < below, by id; where there are more than `most`, more than `most` of them.
 std::vector<Candidate> between(const Kernels& kernels, const float* logits, int padded, float least, float below,
@@ -84,7 +86,7 @@ double sum_of(const std::vector<Candidate>& list) {
 // not with their order.
 void keep_mass(std::vector<Candidate>& list, double enough) {
   auto low = list.begin(), high = list.end();
-  double sum = 0;   // of what lies before `low`
+  double sum = 0;  // of what lies before `low`
   enough = std::max(enough, std::numeric_limits<double>::denorm_min());
   while (low != high && sum < enough) {
     std::iter_swap(low + (high - low) / 2, high - 1);
@@ -127,7 +129,7 @@ std::int32_t Masses::at(double place) const {
   std::size_t s = 0;
   while (s + 1 < sums_.size() && place >= static_cast<double>(sums_[s])) place -= static_cast<double>(sums_[s++]);
   std::int32_t last = -1;
-  for (std::size_t begin = s; last < 0; begin = (begin + 1) % sums_.size()) {   // a later stretch only by rounding
+  for (std::size_t begin = s; last < 0; begin = (begin + 1) % sums_.size()) {  // a later stretch only by rounding
     const int end = std::min(padded_, static_cast<int>(begin + 1) * kExpSegment);
     for (int i = static_cast<int>(begin) * kExpSegment; i < end; ++i) {
       if (logits_[i] < least_) continue;
@@ -139,9 +141,9 @@ std::int32_t Masses::at(double place) const {
   return last;
 }
 
-// A pass over the row sums the weights from each of eight logits on, so that the edge of the nucleus lies between two of
-// them; where too many tokens do, the next pass looks at eight logits between those. The few at the edge are weighed one
-// by one, and the token is one of them, or one of the likelier ones, whose sums the passes have left.
+// A pass over the row sums the weights from each of eight logits on, so that the edge of the nucleus lies between two
+// of them; where too many tokens do, the next pass looks at eight logits between those. The few at the edge are weighed
+// one by one, and the token is one of them, or one of the likelier ones, whose sums the passes have left.
 std::int32_t draw_nucleus(const Kernels& kernels, const float* logits, int padded, float max, float temperature,
                           double share, double u) {
   const float scale = 1 / temperature;
@@ -149,10 +151,10 @@ std::int32_t draw_nucleus(const Kernels& kernels, const float* logits, int padde
   std::array<float, kLevels> levels{kEverything};
   for (std::size_t i = 1; i < kLevels; ++i) levels[i] = max - kLooks[kLevels - 1 - i] * temperature;
   std::vector<float> sums(kLevels * segments(padded));
-  double enough = 0, outside = 0;   // of all tokens from `edge` on
+  double enough = 0, outside = 0;  // of all tokens from `edge` on
   float edge = max - kNothing * temperature;
   Masses inside(logits, padded, max, scale, kNoBound, {});
-  float bound = kNoBound;   // from which on all are inside
+  float bound = kNoBound;  // from which on all are inside
   for (int pass = 0; pass < kPasses; ++pass) {
     kernels.exp_sums_from(logits, padded, max, scale, levels.data(), sums.data());
     const std::size_t each = segments(padded);

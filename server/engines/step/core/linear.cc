@@ -52,7 +52,8 @@ void Linear::pack(const ModelFile& file, const std::string& scope, Place place) 
   std::vector<std::int8_t> rows(kPanel * length);
   for (int first = 0; first < outputs; first += kPanel) {
     const int count = std::min(kPanel, outputs - first);
-    file.int8s(variable, static_cast<std::size_t>(first) * length, static_cast<std::size_t>(count) * length, rows.data());
+    file.int8s(variable, static_cast<std::size_t>(first) * length, static_cast<std::size_t>(count) * length,
+               rows.data());
     for (int o = first; o < first + count; ++o) {
       const int to = place(o);
       if (!pack_row(rows.data() + static_cast<std::size_t>(o - first) * length, to))
@@ -68,7 +69,7 @@ void Linear::pack(const ModelFile& file, const std::string& scope, Place place) 
 
 bool Linear::pack_row(const std::int8_t* row, int output) {
   std::int8_t least = 0;
-  for (int i = 0; i < inputs_; ++i) least = std::min(least, row[i]);   // by itself, so that compilers make vectors of it
+  for (int i = 0; i < inputs_; ++i) least = std::min(least, row[i]);  // by itself, so that compilers make vectors of it
   if (least == -128) return false;
   std::int8_t* to = packed_ + place_of(inputs4_, output, 0);
   // An offset of 128 turns the sign bit. Padded inputs are zeros times whatever weight is there.
@@ -121,8 +122,13 @@ Picked Linear::pick(const std::vector<std::int32_t>& outputs) const {
     p.inverse_scale[i] = inverse_scale_[from];
     if (bias_ != nullptr) p.bias[i] = bias_[from];
   }
-  p.view = {p.packed.data(), p.inverse_scale.data(), bias_ != nullptr ? p.bias.data() : nullptr,
-            inputs4_ * 4 / kScaleInputs, panels, activation_, store_};
+  p.view = {p.packed.data(),
+            p.inverse_scale.data(),
+            bias_ != nullptr ? p.bias.data() : nullptr,
+            inputs4_ * 4 / kScaleInputs,
+            panels,
+            activation_,
+            store_};
   return p;
 }
 

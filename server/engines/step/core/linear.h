@@ -41,7 +41,8 @@ class Linear {
   void row(int output, float factor, float* to) const;
 
  private:
-  Linear(Arena& arena, int outputs, int inputs, bool biased, const Kernels& kernels, Store store, Activation activation);
+  Linear(Arena& arena, int outputs, int inputs, bool biased, const Kernels& kernels, Store store,
+         Activation activation);
   // Packs one matrix: its output o becomes packed output place(o).
   template <typename Place>
   void pack(const ModelFile& file, const std::string& scope, Place place);
@@ -50,7 +51,7 @@ class Linear {
 
   std::int8_t* packed_ = nullptr;
   float* inverse_scale_ = nullptr;
-  float* bias_ = nullptr;        // null: none
+  float* bias_ = nullptr;  // null: none
   int inputs_ = 0, inputs4_ = 0, panels_ = 0, offset_ = 0;
   Store store_ = Store::kWrite;
   Activation activation_ = Activation::kNone;

@@ -12,14 +12,17 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "model files are little endian and read as they are");
 
 constexpr std::uint32_t kVersion = 6;
-constexpr std::uint32_t kMostVariables = 1u << 20;   // real models have some thousands
+constexpr std::uint32_t kMostVariables = 1u << 20;  // real models have some thousands
 constexpr unsigned kMostRank = 8;
 
 std::size_t item_bytes(Type type) {
   switch (type) {
     case Type::kInt8: return 1;
-    case Type::kInt16: case Type::kFloat16: case Type::kBFloat16: return 2;
-    case Type::kFloat32: case Type::kInt32: return 4;
+    case Type::kInt16:
+    case Type::kFloat16:
+    case Type::kBFloat16: return 2;
+    case Type::kFloat32:
+    case Type::kInt32: return 4;
   }
   return 0;
 }
@@ -98,8 +101,8 @@ float widen(Type type, const std::uint8_t* at) {
   if (type == Type::kBFloat16) return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
   const std::uint32_t magnitude = static_cast<std::uint32_t>(half & 0x7FFFu) << 13;
-  const float scaled = std::bit_cast<float>(magnitude) * 0x1p112f;   // moves the exponent's bias
-  std::uint32_t bits = std::bit_cast<std::uint32_t>(scaled);
+  const float scaled = std::bit_cast<float>(magnitude) * 0x1p112f;  // moves the exponent's bias
+  auto bits = std::bit_cast<std::uint32_t>(scaled);
   if ((half & 0x7C00u) == 0x7C00u) bits |= 0x7F800000u;
   return std::bit_cast<float>(bits | sign);
 }
@@ -148,10 +151,23 @@ double ModelFile::scalar(const std::string& name, double otherwise) const {
   read_at(v->offset, raw, v->bytes);
   switch (v->type) {
     case Type::kInt8: return static_cast<std::int8_t>(raw[0]);
-    case Type::kInt16: { std::int16_t n; std::memcpy(&n, raw, sizeof n); return n; }
-    case Type::kInt32: { std::int32_t n; std::memcpy(&n, raw, sizeof n); return n; }
-    case Type::kFloat32: { float n; std::memcpy(&n, raw, sizeof n); return static_cast<double>(n); }
-    case Type::kFloat16: case Type::kBFloat16: return static_cast<double>(widen(v->type, raw));
+    case Type::kInt16: {
+      std::int16_t n;
+      std::memcpy(&n, raw, sizeof n);
+      return n;
+    }
+    case Type::kInt32: {
+      std::int32_t n;
+      std::memcpy(&n, raw, sizeof n);
+      return n;
+    }
+    case Type::kFloat32: {
+      float n;
+      std::memcpy(&n, raw, sizeof n);
+      return static_cast<double>(n);
+    }
+    case Type::kFloat16:
+    case Type::kBFloat16: return static_cast<double>(widen(v->type, raw));
   }
   return otherwise;
 }

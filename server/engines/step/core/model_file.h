@@ -22,8 +22,8 @@ enum class Type : std::uint8_t { kFloat32 = 0, kInt8 = 1, kInt16 = 2, kInt32 = 3
 
 struct Variable {
   Type type;
-  std::vector<std::uint32_t> shape;   // empty for a scalar
-  std::uint64_t offset;               // of the payload in the file
+  std::vector<std::uint32_t> shape;  // empty for a scalar
+  std::uint64_t offset;              // of the payload in the file
   std::uint64_t bytes;
 };
 
@@ -43,7 +43,7 @@ class ModelFile {
   // A scalar of any type as a number.
   double scalar(const std::string& name, double otherwise) const;
 
-  // The payload as floats, with `padding` zeros behind; half types are widened.
+  // The payload as floats, with zeros behind up to `padded_size`; half types are widened.
   Aligned<float> floats(const Variable& variable, std::size_t padded_size) const;
   // Some of an int8 payload; they must be in it.
   void int8s(const Variable& variable, std::size_t first, std::size_t count, std::int8_t* to) const;

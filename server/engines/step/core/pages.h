@@ -24,16 +24,16 @@ inline void* take_pages(std::size_t bytes) {
   constexpr std::size_t kHuge = 2u << 20, kLine = 64;
   const std::size_t boundary = bytes >= 2 * kHuge ? kHuge : kLine;
   const std::size_t size = (bytes / boundary + 1) * boundary;
-  void* memory = size > bytes ? std::aligned_alloc(boundary, size) : nullptr;   // nullptr: the size overflowed
+  void* memory = size > bytes ? std::aligned_alloc(boundary, size) : nullptr;  // nullptr: the size overflowed
   if (memory == nullptr) throw std::bad_alloc();
 #if defined(__linux__)
-  if (boundary == kHuge) madvise(memory, size, MADV_HUGEPAGE);   // a wish; without it all is right and slower
+  if (boundary == kHuge) madvise(memory, size, MADV_HUGEPAGE);  // a wish; without it all is right and slower
 #endif
   return memory;
 }
 
-// Memory for many arrays that live equally long, one behind the other. Most matrices of a small model are smaller than a
-// huge page; each by itself would lie on small ones, and a token would take half as long again (measured on Zen 4).
+// Memory for many arrays that live equally long, one behind the other. Most matrices of a small model are smaller than
+// a huge page; each by itself would lie on small ones, and a token would take half as long again (measured on Zen 4).
 class Arena {
  public:
   // So many zeroed values on a boundary of 64 bytes. Throws std::bad_alloc.
@@ -53,7 +53,7 @@ class Arena {
   }
 
  private:
-  static constexpr std::size_t kChunk = 128u << 20;   // what is never touched of it costs nothing
+  static constexpr std::size_t kChunk = 128u << 20;  // what is never touched of it costs nothing
   std::vector<std::unique_ptr<std::byte[], FreePages>> chunks_;
   std::byte* next_ = nullptr;
   std::size_t left_ = 0;

@@ -11,7 +11,7 @@ namespace hearth::step {
 
 // Sizes beyond these are damage, not models; they also keep every product below within its integer.
 inline constexpr int kMostLayers = 1024;
-inline constexpr int kMostWidth = 1 << 16;      // also keeps int8 dot products within 32 bits
+inline constexpr int kMostWidth = 1 << 16;  // also keeps int8 dot products within 32 bits
 inline constexpr int kMostVocabulary = 1 << 22;
 inline constexpr int kMostHeadDim = 512;
 
@@ -22,6 +22,9 @@ inline std::string shape_text(const Variable& v) {
 }
 
 // Remembers what it was asked for, so that what nobody asked for can be refused.
+// The largest integer that is read from a model's file. The sum of two still fits in an int.
+constexpr int kLargest = 1 << 30;
+
 class Reader {
  public:
   explicit Reader(const ModelFile& file) : file_(file) {}
@@ -32,7 +35,7 @@ class Reader {
   }
   int integer(const std::string& name, int otherwise) {
     const double value = number(name, otherwise);
-    if (!(value >= -1 && value <= 1 << 30)) throw ModelError("model.bin: '" + name + "' is out of range");
+    if (!(value >= -1 && value <= kLargest)) throw ModelError("model.bin: '" + name + "' is out of range");
     return static_cast<int>(value);
   }
   bool has(const std::string& name) {
@@ -87,7 +90,10 @@ inline void check(bool fine, const std::string& why) {
 
 inline Activation read_activation(int code) {
   switch (static_cast<Activation>(code)) {
-    case Activation::kRelu: case Activation::kGeluTanh: case Activation::kSwish: case Activation::kGelu:
+    case Activation::kRelu:
+    case Activation::kGeluTanh:
+    case Activation::kSwish:
+    case Activation::kGelu:
     case Activation::kGeluSigmoid: return static_cast<Activation>(code);
     default: throw Unsupported("its activation function (" + std::to_string(code) + ") is not known to this engine");
   }

@@ -33,11 +33,11 @@ Choice Sampler::choose(const Kernels& kernels, float* logits, int padded, const 
   Choice choice;
   if (scan.has_nan || !std::isfinite(scan.max)) return choice;
   if (options_.temperature == 0.f) {
-    choice.id = at_least(kernels, logits, padded, scan.max).front().id;   // the lowest id of equals
+    choice.id = at_least(kernels, logits, padded, scan.max).front().id;  // the lowest id of equals
   } else {
     choice.id = draw(kernels, logits, padded, scan.max);
   }
-  if (options_.logprobs >= 0) report(kernels, logits, padded, scan.max, choice);
+  if (options_.logprobs) report(kernels, logits, padded, scan.max, choice);
   remember(choice.id);
   return choice;
 }
@@ -54,14 +54,13 @@ void Sampler::adjust(float* logits, int padded, const std::uint32_t* mask, std::
   for (const auto& [id, seen] : seen_) {
     float& x = logits[id];
     x = x > 0.f ? x / options_.repetition_penalty : x * options_.repetition_penalty;
-    if (seen.made > 0)
-      x -= options_.presence_penalty + options_.frequency_penalty * static_cast<float>(seen.made);
+    if (seen.made > 0) x -= options_.presence_penalty + options_.frequency_penalty * static_cast<float>(seen.made);
   }
   if (made_ < static_cast<std::uint64_t>(std::max(0, options_.min_tokens)))
     for (const auto id : options_.stop_ids)
       if (valid(id)) logits[id] = kNever;
   if (mask == nullptr) return;
-  for (int i = 0; i < padded; i += kMaskBits) {   // a row of logits is padded to whole words
+  for (int i = 0; i < padded; i += kMaskBits) {  // a row of logits is padded to whole words
     const auto word = static_cast<std::size_t>(i / kMaskBits);
     const std::uint32_t allowed = word < mask_words ? mask[word] : 0;
     float* x = logits + i;
@@ -86,11 +85,12 @@ void Sampler::report(const Kernels& kernels, const float* logits, int padded, fl
   const auto logprob = [&](float logit) { return static_cast<float>(static_cast<double>(logit - max) - log_sum); };
   choice.reported = true;
   choice.logprob = logprob(logits[choice.id]);
-  if (options_.logprobs == 0) return;
-  const auto wanted = static_cast<std::size_t>(options_.logprobs);
+  const auto wanted = static_cast<std::size_t>(options_.logprobs.value_or(0));
+  if (wanted == 0) return;
   auto all = some_likeliest(kernels, logits, padded, wanted);
   order_first(all, wanted);
-  for (std::size_t i = 0; i < std::min(wanted, all.size()); ++i) choice.top.emplace_back(all[i].id, logprob(all[i].logit));
+  for (std::size_t i = 0; i < std::min(wanted, all.size()); ++i)
+    choice.top.emplace_back(all[i].id, logprob(all[i].logit));
 }
 
 std::int32_t Sampler::draw(const Kernels& kernels, const float* logits, int padded, float max) const {

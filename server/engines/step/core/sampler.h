@@ -4,6 +4,7 @@
 // temperature, top_k, top_p and min_p; then the draw.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -16,16 +17,22 @@ struct SamplingOptions {
   float temperature = 1, top_p = 1, min_p = 0;
   int top_k = 0;
   float repetition_penalty = 1, presence_penalty = 0, frequency_penalty = 0;
-  std::vector<std::pair<std::int32_t, float>> bias;   // -100 and below bans
+  std::vector<std::pair<std::int32_t, float>> bias;  // -100 and below bans
   std::uint64_t seed = 0;
-  std::vector<std::int32_t> stop_ids;                 // banned until min_tokens are made
+  std::vector<std::int32_t> stop_ids;  // banned until min_tokens are made
   int min_tokens = 0;
-  int logprobs = -1;                                  // below 0: none; else the chosen one's and so many likeliest
+  std::optional<int> logprobs;  // none; else the chosen one's and so many likeliest
+};
+
+// Stands in an id's place where a step chose no token for a row.
+enum NoToken : std::int32_t {
+  kNoneAllowed = -1,    // every token is banned, or the logits are not numbers
+  kPromptPending = -2,  // more of the row's prompt has to be computed first
 };
 
 struct Choice {
-  std::int32_t id = -1;                               // -1: nothing may be chosen, or the logits are not numbers
-  bool reported = false;                              // whether the next two were asked for
+  std::int32_t id = kNoneAllowed;
+  bool reported = false;  // whether the next two were asked for
   float logprob = 0;
   std::vector<std::pair<std::int32_t, float>> top;
 };
@@ -43,7 +50,7 @@ class Sampler {
 
  private:
   struct Seen {
-    int made = 0;   // times in the completion
+    int made = 0;  // times in the completion
   };
   void adjust(float* logits, int padded, const std::uint32_t* mask, std::size_t mask_words) const;
   void report(const Kernels& kernels, const float* logits, int padded, float max, Choice& choice) const;
@@ -51,7 +58,7 @@ class Sampler {
 
   SamplingOptions options_;
   bool penalises_;
-  std::unordered_map<std::int32_t, Seen> seen_;       // kept only when a penalty needs it
+  std::unordered_map<std::int32_t, Seen> seen_;  // kept only when a penalty needs it
   std::uint64_t made_ = 0;
 };
 

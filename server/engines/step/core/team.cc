@@ -42,7 +42,7 @@ void Team::run(const std::function<void(int)>& work) {
   work_ = &work;
   for (auto& m : members_) m.phase = phase_.load(std::memory_order_relaxed);
   std::uint32_t round = round_.load() + 1;
-  if (round == 0) round = 1;   // 0 means none
+  if (round == 0) round = 1;  // 0 means none
   open_.store(round);
   round_.store(round);
   round_.notify_all();

@@ -64,8 +64,8 @@ class Team {
  private:
   // A cache line for what a member alone writes, and one for what others may.
   struct Member {
-    alignas(64) std::uint32_t phase = 0;              // the next this member comes to
-    alignas(64) std::atomic<std::uint64_t> claims{0}; // the last phase whose own pieces were taken; below it how many
+    alignas(64) std::uint32_t phase = 0;               // the next this member comes to
+    alignas(64) std::atomic<std::uint64_t> claims{0};  // the last phase whose own pieces were taken; below it how many
   };
   // Spins before sleeping: some 100 microseconds while a step runs, some 20 between steps, when cores may be others'.
   static constexpr int kSpinsInside = 5000, kSpinsBetween = 1000;
@@ -79,11 +79,11 @@ class Team {
   const int size_;
   const std::function<void(int)>* work_ = nullptr;
   std::vector<Member> members_;
-  alignas(64) std::atomic<int> done_{0};                // finished pieces of the phase
-  alignas(64) std::atomic<std::uint32_t> phase_{0};     // the one that is not over
-  alignas(64) std::atomic<std::uint32_t> round_{0};     // counts runs; idle members wait on it
-  std::atomic<std::uint32_t> open_{0};                  // the run that members may still enter; 0: none
-  std::atomic<std::uint32_t> inside_{0};                // members other than 0 that are in it
+  alignas(64) std::atomic<int> done_{0};             // finished pieces of the phase
+  alignas(64) std::atomic<std::uint32_t> phase_{0};  // the one that is not over
+  alignas(64) std::atomic<std::uint32_t> round_{0};  // counts runs; idle members wait on it
+  std::atomic<std::uint32_t> open_{0};               // the run that members may still enter; 0: none
+  std::atomic<std::uint32_t> inside_{0};             // members other than 0 that are in it
   std::atomic<bool> over_{false};
   std::vector<std::thread> threads_;
 };

@@ -57,7 +57,8 @@ int Sentences::open(std::vector<std::int32_t> source, std::vector<std::int32_t> 
   if (!std::is_sorted(shortlist.begin(), shortlist.end()) ||
       (!shortlist.empty() && !std::binary_search(shortlist.begin(), shortlist.end(), decoding.end)))
     throw std::invalid_argument("a shortlist is ascending and has the end token");
-  auto row = std::make_unique<Row>(Row{next_++, std::move(source), std::move(shortlist), {}, nullptr, Beams(decoding)});
+  auto row = std::make_unique<Row>(
+      Row{next_++, std::move(source), std::move(shortlist), {}, nullptr, Beams(std::move(decoding))});
   Beam first;
   if (shape_.recurrent) {
     first.cells.assign(static_cast<std::size_t>(shape_.decoder_layers) * width_, 0.f);
@@ -123,9 +124,10 @@ void Sentences::read(const std::vector<Row*>& fresh) {
     for (auto* row : fresh)
       for (int t = 0; t < static_cast<int>(row->source.size()); ++t, keys += 2 * width_)
         for (int h = 0; h < shape_.heads; ++h)
-          kernels_.store_kv(keys + h * shape_.head_dim, keys + width_ + h * shape_.head_dim, shape_.head_dim,
-                            row->memory->part(index, h) + static_cast<std::size_t>(t / kBlockTokens) * row->memory->stride(),
-                            t % kBlockTokens);
+          kernels_.store_kv(
+              keys + h * shape_.head_dim, keys + width_ + h * shape_.head_dim, shape_.head_dim,
+              row->memory->part(index, h) + static_cast<std::size_t>(t / kBlockTokens) * row->memory->stride(),
+              t % kBlockTokens);
   }
 }
 
@@ -146,11 +148,12 @@ void Sentences::encode(const std::vector<Row*>& fresh, int tokens) {
       KvCache cache(blocks_of(length), 1, shape_.heads, shape_.head_dim);
       const float* qkv = wide_.data() + first * 3 * width_;
       for (int h = 0; h < shape_.heads; ++h) {
-        const auto at = static_cast<std::size_t>(h * shape_.head_dim);
+        const auto at = static_cast<std::size_t>(h) * static_cast<std::size_t>(shape_.head_dim);
         for (int t = 0; t < length; ++t) {
           const float* row_of = qkv + static_cast<std::size_t>(t) * 3 * width_ + at;
           kernels_.store_kv(row_of + width_, row_of + 2 * width_, shape_.head_dim,
-                            cache.part(0, h) + static_cast<std::size_t>(t / kBlockTokens) * cache.stride(), t % kBlockTokens);
+                            cache.part(0, h) + static_cast<std::size_t>(t / kBlockTokens) * cache.stride(),
+                            t % kBlockTokens);
         }
         attend(cache, 0, h, qkv + at, 3 * width_, length, length, context_.data() + first * width_ + at, width_);
       }
@@ -180,7 +183,8 @@ void Sentences::embed_targets() {
 
 void Sentences::recur(const DecoderLayer& layer, int index) {
   const int count = static_cast<int>(live_.size());
-  product(layer.recurrence, {x_.data(), width_, shape_.width, count}, before(layer.self_norm), wide_.data(), 2 * width_);
+  product(layer.recurrence, {x_.data(), width_, shape_.width, count}, before(layer.self_norm), wide_.data(),
+          2 * width_);
   for (std::size_t r = 0; r < live_.size(); ++r) {
     float* cell = live_[r]->cells.data() + static_cast<std::size_t>(index) * width_;
     const float* fresh = wide_.data() + r * 2 * width_;
@@ -241,7 +245,7 @@ void Sentences::attend_source(const DecoderLayer& layer, int index) {
 // Adds one head's attention to that of some hypotheses; the scores are what `attend` left.
 void Sentences::align(Row& row, int first, int count) {
   for (int q = 0; q < count; ++q) {
-    auto& attention = row.beams.live()[static_cast<std::size_t>(first + q)].attention;
+    auto& attention = row.beams.live()[static_cast<std::size_t>(first) + static_cast<std::size_t>(q)].attention;
     const auto length = row.source.size();
     attention.resize(length);
     const float* scores = scores_.data() + static_cast<std::size_t>(q) * scores_stride_;
@@ -327,11 +331,19 @@ void Sentences::feed_forward(const Linear& up, const Linear& down, const Norm& n
   settle(norm, x, count);
 }
 
-void Sentences::attend(const KvCache& cache, int layer, int head, const float* queries, std::size_t query_stride, int count,
-                       int end, float* out, std::size_t out_stride) {
+void Sentences::attend(const KvCache& cache, int layer, int head, const float* queries, std::size_t query_stride,
+                       int count, int end, float* out, std::size_t out_stride) {
   Query tile[16];
-  AttendJob job{tile, 0, blocks_.data(), cache.part(layer, head), cache.stride(), shape_.head_dim,
-                1.f / std::sqrt(static_cast<float>(shape_.head_dim)), 0.f, scores_.data(), scores_stride_};
+  AttendJob job{tile,
+                0,
+                blocks_.data(),
+                cache.part(layer, head),
+                cache.stride(),
+                shape_.head_dim,
+                1.f / std::sqrt(static_cast<float>(shape_.head_dim)),
+                0.f,
+                scores_.data(),
+                scores_stride_};
   for (int q = 0; q < count; ++q) {
     tile[job.count++] = {queries + static_cast<std::size_t>(q) * query_stride,
                          out + static_cast<std::size_t>(q) * out_stride, 0, end};

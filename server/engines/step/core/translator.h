@@ -1,8 +1,8 @@
 // Translates sentences together: each joins at any step and leaves when it ends.
 //
-// One thread drives one `Sentences`; several of them share a `Translator`. What is computed for a sentence is bitwise the
-// same alone and beside any others: every product is a row's own (kernels/kernels.h), each row attends to its own source,
-// and each chooses among its own shortlist.
+// One thread drives one `Sentences`; several of them share a `Translator`. What is computed for a sentence is bitwise
+// the same alone and beside any others: every product is a row's own (kernels/kernels.h), each row attends to its own
+// source, and each chooses among its own shortlist.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -40,11 +40,11 @@ class Sentences {
   // The translator must outlive it.
   explicit Sentences(const Translator& translator);
 
-  // Adds a sentence; its number. `shortlist`, when not empty, has the only tokens that may come, ascending, the end among
-  // them. Throws std::invalid_argument for ids out of the vocabulary and for what exceeds the model's positions.
+  // Adds a sentence; its number. `shortlist`, when not empty, has the only tokens that may come, ascending, the end
+  // among them. Throws std::invalid_argument for ids out of the vocabulary and for what exceeds the model's positions.
   int open(std::vector<std::int32_t> source, std::vector<std::int32_t> shortlist, Decoding decoding);
   // Forgets a sentence.
-  void close(int row);
+  void close(int number);
   // Reads the sources that are new, and makes one token of each sentence. Gives the sentences that ended.
   std::vector<Finished> step();
   int size() const { return static_cast<int>(rows_.size()); }
@@ -53,10 +53,10 @@ class Sentences {
   struct Row {
     int number;
     std::vector<std::int32_t> source, shortlist;
-    Picked picked;                     // of the projection; only with a shortlist
-    std::unique_ptr<KvCache> memory;   // keys and values of the source, a layer of the decoder each; null: not read yet
+    Picked picked;                    // of the projection; only with a shortlist
+    std::unique_ptr<KvCache> memory;  // keys and values of the source, a layer of the decoder each; null: not read yet
     Beams beams;
-    int first = 0;                     // its first hypothesis in this step
+    int first = 0;  // its first hypothesis in this step
   };
   struct Rows {
     const float* x;
@@ -66,8 +66,8 @@ class Sentences {
 
   void read(const std::vector<Row*>& fresh);
   void encode(const std::vector<Row*>& fresh, int tokens);
-  void attend(const KvCache& cache, int layer, int head, const float* queries, std::size_t query_stride, int count, int end,
-              float* out, std::size_t out_stride);
+  void attend(const KvCache& cache, int layer, int head, const float* queries, std::size_t query_stride, int count,
+              int end, float* out, std::size_t out_stride);
   void embed_targets();
   void recur(const DecoderLayer& layer, int index);
   void attend_self(const DecoderLayer& layer, int index);
@@ -88,10 +88,10 @@ class Sentences {
   const TranslatorShape& shape_;
   const Kernels& kernels_;
   std::vector<std::unique_ptr<Row>> rows_;
-  std::vector<Beam*> live_;            // all hypotheses of this step, those of a row together
+  std::vector<Beam*> live_;  // all hypotheses of this step, those of a row together
   int next_ = 0;
   std::size_t width_, logits_stride_ = 0, scores_stride_;
-  std::vector<std::int32_t> blocks_;   // 0, 1, 2, ...: each sentence has a cache of its own
+  std::vector<std::int32_t> blocks_;  // 0, 1, 2, ...: each sentence has a cache of its own
   Aligned<float> x_, wide_, context_, logits_, normed_, scores_;
   Aligned<ActivationBlock> quantised_;
 };

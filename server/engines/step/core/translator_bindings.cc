@@ -52,16 +52,17 @@ void bind_translator(nb::module_& m) {
       .def(nb::init<const Translator&>(), "translator"_a, nb::keep_alive<1, 2>())
       .def(
           "open",
-          [](Sentences& s, std::vector<std::int32_t> source, std::vector<std::int32_t> shortlist, int max_tokens, int end,
-             int start, std::vector<std::int32_t> prefix, std::vector<std::int32_t> banned, int beam, int hypotheses,
-             float repetition_penalty, int no_repeat_ngram, bool alignment) {
+          [](Sentences& s, std::vector<std::int32_t> source, std::vector<std::int32_t> shortlist, int max_tokens,
+             int end, int start, std::vector<std::int32_t> prefix, std::vector<std::int32_t> banned, int beam,
+             int hypotheses, float repetition_penalty, int no_repeat_ngram, bool alignment) {
             return s.open(std::move(source), std::move(shortlist),
                           Decoding{max_tokens, end, start, std::move(prefix), std::move(banned), beam, hypotheses,
                                    repetition_penalty, no_repeat_ngram, alignment});
           },
-          "source"_a, "shortlist"_a = std::vector<std::int32_t>(), nb::kw_only(), "max_tokens"_a, "end"_a, "start"_a = -1,
-          "prefix"_a = std::vector<std::int32_t>(), "banned"_a = std::vector<std::int32_t>(), "beam"_a = 1,
-          "hypotheses"_a = 1, "repetition_penalty"_a = 1.f, "no_repeat_ngram"_a = 0, "alignment"_a = false)
+          "source"_a, "shortlist"_a = std::vector<std::int32_t>(), nb::kw_only(), "max_tokens"_a, "end"_a,
+          "start"_a = -1, "prefix"_a = std::vector<std::int32_t>(), "banned"_a = std::vector<std::int32_t>(),
+          "beam"_a = 1, "hypotheses"_a = 1, "repetition_penalty"_a = 1.f, "no_repeat_ngram"_a = 0,
+          "alignment"_a = false)
       .def("close", &Sentences::close, "row"_a)
       .def("step", &step)
       .def("__len__", &Sentences::size);

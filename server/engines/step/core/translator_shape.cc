@@ -40,7 +40,8 @@ int both(Reader& in, const std::string& name, int otherwise) {
 }
 
 float embedding_scale(Reader& in, const ModelFile& file, const std::string& side, const std::string& table, int width) {
-  const std::string name = in.has(side + "scale_embeddings") ? side + "scale_embeddings" : table + "/multiply_by_sqrt_depth";
+  const std::string name =
+      in.has(side + "scale_embeddings") ? side + "scale_embeddings" : table + "/multiply_by_sqrt_depth";
   in.has(table + "/multiply_by_sqrt_depth");
   const auto* variable = file.find(name);
   const float root = std::sqrt(static_cast<float>(width));
@@ -82,7 +83,8 @@ TranslatorShape read_translator(const ModelFile& file, const Config& config) {
   a.zero_start = in.number("decoder/start_from_zero_embedding", 0) != 0;
   check(in.integer("decoder/alignment_layer", -1) == -1, "its alignment is not the last layer's");
   a.alignment_heads = in.integer("decoder/alignment_heads", 1);
-  if (a.alignment_heads < 0 || a.alignment_heads > a.heads) throw ModelError("model.bin: alignment_heads is out of range");
+  if (a.alignment_heads < 0 || a.alignment_heads > a.heads)
+    throw ModelError("model.bin: alignment_heads is out of range");
   a.epsilon = static_cast<float>(config.epsilon >= 0 ? config.epsilon : 1e-5);
   a.embedding_scale = embedding_scale(in, file, "encoder/", "encoder/embeddings_0", a.width);
   check(embedding_scale(in, file, "decoder/", "decoder/embeddings", a.width) == a.embedding_scale,
@@ -91,10 +93,10 @@ TranslatorShape read_translator(const ModelFile& file, const Config& config) {
   check(in.number("decoder/alibi", 0) == 0 && in.number("encoder/alibi", 0) == 0, "it uses ALiBi positions");
   for (const char* side : {"encoder/", "decoder/"})
     for (const char* ignored : {"alibi", "alibi_use_positive_positions", "scale_alibi", "sliding_window"})
-      in.has(std::string(side) + ignored);   // without ALiBi and windows they say nothing
+      in.has(std::string(side) + ignored);  // without ALiBi and windows they say nothing
   check(in.integer("decoder/sliding_window", 0) == 0 && in.integer("encoder/sliding_window", 0) == 0, "it has windows");
   check(both(in, "multi_query_attention", 0) == 0, "its heads share keys and values");
-  in.has("encoder/embeddings_merge");        // of several inputs; there is one
+  in.has("encoder/embeddings_merge");  // of several inputs; there is one
 
   a.encoder_layers = count_layers(file, "encoder/", "/ffn/linear_0/weight");
   a.decoder_layers = count_layers(file, "decoder/", "/ffn/linear_0/weight");

@@ -30,11 +30,11 @@ TranslatorWeights::TranslatorWeights(const ModelFile& file, const TranslatorShap
   };
   for (int i = 0; i < s.encoder_layers; ++i) {
     const std::string layer = "encoder/layer_" + std::to_string(i) + "/";
-    encoder.push_back({linear(layer + "self_attention/linear_0", Store::kWrite),
-                       linear(layer + "self_attention/linear_1", Store::kAdd),
-                       linear(layer + "ffn/linear_0", Store::kWrite, s.activation),
-                       linear(layer + "ffn/linear_1", Store::kAdd), load_norm(file, layer + "self_attention/layer_norm"),
-                       load_norm(file, layer + "ffn/layer_norm")});
+    encoder.push_back(
+        {linear(layer + "self_attention/linear_0", Store::kWrite),
+         linear(layer + "self_attention/linear_1", Store::kAdd),
+         linear(layer + "ffn/linear_0", Store::kWrite, s.activation), linear(layer + "ffn/linear_1", Store::kAdd),
+         load_norm(file, layer + "self_attention/layer_norm"), load_norm(file, layer + "ffn/layer_norm")});
   }
   for (int i = 0; i < s.decoder_layers; ++i) {
     const std::string layer = "decoder/layer_" + std::to_string(i) + "/";

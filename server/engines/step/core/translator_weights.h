@@ -14,8 +14,8 @@ struct EncoderLayer {
 };
 
 struct DecoderLayer {
-  Linear recurrence;           // of recurrent models: W, then Wf
-  Linear qkv, out;             // of the others: self-attention
+  Linear recurrence;  // of recurrent models: W, then Wf
+  Linear qkv, out;    // of the others: self-attention
   Norm self_norm;
   Linear query, keys_values, context;
   Norm attention_norm;
@@ -29,10 +29,10 @@ struct TranslatorWeights {
   TranslatorShape shape;
   Arena arena;
   Linear projection;
-  Linear source_embeddings, target_embeddings;   // empty where the projection's matrix serves there too
+  Linear source_embeddings, target_embeddings;  // empty where the projection's matrix serves there too
   bool source_tied, target_tied;
-  Aligned<float> source_positions, target_positions;   // [positions][width]
-  Norm encoder_norm, decoder_norm;               // only with pre_norm
+  Aligned<float> source_positions, target_positions;  // [positions][width]
+  Norm encoder_norm, decoder_norm;                    // only with pre_norm
   std::vector<EncoderLayer> encoder;
   std::vector<DecoderLayer> decoder;
 

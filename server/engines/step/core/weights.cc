@@ -26,7 +26,7 @@ std::vector<float> frequencies(const Rotary& r) {
     if (r.llama3) {
       const auto low = static_cast<float>(r.low_freq_factor), high = static_cast<float>(r.high_freq_factor);
       const auto factor = static_cast<float>(r.factor), context = static_cast<float>(r.original_context);
-      const float wavelength = static_cast<float>(2 * 3.14159265358979323846 / static_cast<double>(f));
+      const auto wavelength = static_cast<float>(2 * 3.14159265358979323846 / static_cast<double>(f));
       if (wavelength > context / low) {
         f /= factor;
       } else if (!(wavelength < context / high)) {
@@ -67,7 +67,8 @@ Weights::Weights(const ModelFile& file, const Architecture& a, const Kernels& ke
   const auto norm = [&](const std::string& scope, int size) { return load_norm(file, scope, size, a.norm_plus_one); };
   final_norm = norm("decoder/layer_norm", a.width);
   if (a.positions > 0) {
-    if (context_tokens > a.positions) throw ModelError("the model has only " + std::to_string(a.positions) + " positions");
+    if (context_tokens > a.positions)
+      throw ModelError("the model has only " + std::to_string(a.positions) + " positions");
     positions = file.floats(*file.find("decoder/position_encodings/encodings"), 0);
   }
   for (int i = 0; i < a.layers; ++i) {
@@ -97,7 +98,8 @@ Weights::Weights(const ModelFile& file, const Architecture& a, const Kernels& ke
     const auto& shape = a.layer[static_cast<std::size_t>(i)];
     l.window = shape.window;
     if (shape.rotary.dims > 0) {
-      const auto same = std::find_if(rotary.begin(), rotary.end(), [&](const auto& t) { return t.rotary == shape.rotary; });
+      const auto same =
+          std::find_if(rotary.begin(), rotary.end(), [&](const auto& t) { return t.rotary == shape.rotary; });
       l.rotary_table = static_cast<int>(same - rotary.begin());
       if (same == rotary.end()) rotary.emplace_back(shape.rotary, context_tokens);
     }

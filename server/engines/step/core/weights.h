@@ -13,11 +13,11 @@ struct RotaryTable {
   RotaryTable(const Rotary& rotary, int context_tokens);
   Rotary rotary;
   int half;
-  Aligned<float> cosine, sine;   // [context][half]
+  Aligned<float> cosine, sine;  // [context][half]
 };
 
 struct Norm {
-  Aligned<float> gamma, beta;    // beta empty: root mean square
+  Aligned<float> gamma, beta;  // beta empty: root mean square
   NormView view(int size, float epsilon) const {
     return {gamma.data(), beta.size() != 0 ? beta.data() : nullptr, epsilon, size};
   }
@@ -26,8 +26,8 @@ struct Norm {
 struct Layer {
   Linear qkv, out, up, down;
   Norm attention_norm, ffn_norm;
-  Norm post_attention_norm, post_ffn_norm;   // only with pre_post_norms
-  Norm q_norm, k_norm;                       // only with qk_norm
+  Norm post_attention_norm, post_ffn_norm;  // only with pre_post_norms
+  Norm q_norm, k_norm;                      // only with qk_norm
   int rotary_table = -1;
   int window = 0;
 };
@@ -37,14 +37,14 @@ struct Weights {
 
   // The float row of a token, scaled.
   void embed(int token, float* to) const;
-  std::size_t bytes() const;     // of all int8 matrices: what a step at batch 1 reads
+  std::size_t bytes() const;  // of all int8 matrices: what a step at batch 1 reads
 
   Architecture architecture;
-  Arena arena;                   // of all linear layers
+  Arena arena;  // of all linear layers
   Linear projection;
-  Linear own_embeddings;         // empty when the projection's matrix serves both ends
+  Linear own_embeddings;  // empty when the projection's matrix serves both ends
   bool tied;
-  Aligned<float> positions;      // [positions][width] when learned
+  Aligned<float> positions;  // [positions][width] when learned
   Norm final_norm;
   std::vector<Layer> layers;
   std::vector<RotaryTable> rotary;

@@ -29,7 +29,7 @@ void expect(const std::string& what, const std::vector<float>& got, const std::v
   float largest = 1e-6f, worst = 0.f;
   for (const float x : want) largest = std::max(largest, std::fabs(x));
   for (std::size_t i = 0; i < want.size(); ++i)
-    if (!(std::fabs(got[i] - want[i]) <= worst)) worst = std::fabs(got[i] - want[i]);   // NaN counts as worse
+    if (!(std::fabs(got[i] - want[i]) <= worst)) worst = std::fabs(got[i] - want[i]);  // NaN counts as worse
   const bool good = worst <= tolerance * largest;
   if (!good) ++wrong;
   if (!good) std::printf("WRONG %s: off by %g where the largest is %g\n", what.c_str(), worst, largest);
@@ -66,7 +66,8 @@ std::vector<float> multiply(const Kernels& k, const Product& p, int rows_a_call)
     std::fill(x.begin() + p.inputs, x.end(), 0.f);
     k.quantize(x.data(), padded, quantised.data() + stride * r);
   }
-  const LinearView view{packed.data(), scale.data(), p.biased ? bias.data() : nullptr, inputs4 / 4, panels, p.activation, p.store};
+  const LinearView view{packed.data(), scale.data(), p.biased ? bias.data() : nullptr, inputs4 / 4, panels,
+                        p.activation,  p.store};
   const ActivationView rows{quantised.data(), stride};
   for (int r = 0; r < p.rows; r += rows_a_call)
     k.gemm(view, rows, r, std::min(rows_a_call, p.rows - r), 0, panels, out.data(), out_stride);
@@ -157,7 +158,8 @@ void check_blocks(const Kernels& k) {
       auto changed = x;
       std::fill_n(changed.begin() + kScaleInputs, count, special);
       k.quantize(changed.data(), static_cast<int>(changed.size()), found.data());
-      good &= std::memcmp(&found[0], &usual[0], sizeof usual[0]) == 0 && std::memcmp(&found[2], &usual[2], sizeof usual[2]) == 0;
+      good &= std::memcmp(&found[0], &usual[0], sizeof usual[0]) == 0 &&
+              std::memcmp(&found[2], &usual[2], sizeof usual[2]) == 0;
       int sum = 0;
       for (const int step : found[1].values) sum += step, good &= step >= -127 && step <= 127;
       good &= found[1].start == -k.weight_offset * sum;

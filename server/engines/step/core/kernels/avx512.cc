@@ -1,5 +1,6 @@
 // Built with this instruction set's compiler flags; an empty table elsewhere.
-#if defined(__AVX512F__) && defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && \
+    defined(__AVX512DQ__)
 #include "simd_avx512.h"
 
 #include "kernels_table.h"

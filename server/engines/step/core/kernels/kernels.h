@@ -21,9 +21,9 @@ enum class Activation : int { kRelu = 0, kGeluTanh = 1, kSwish = 2, kGelu = 3, k
 
 // What happens to a product on its way to memory.
 enum class Store : int {
-  kWrite,     // out = act(product)
-  kAdd,       // out += product: the residual stream
-  kGated,     // the panel is 16 gate rows then the 16 up rows beside them: out = act(gate) * up, 16 columns a panel
+  kWrite,  // out = act(product)
+  kAdd,    // out += product: the residual stream
+  kGated,  // the panel is 16 gate rows then the 16 up rows beside them: out = act(gate) * up, 16 columns a panel
 };
 
 // Int8 weights of a linear layer, packed once at load. Outputs go in panels of 32, a panel in two blocks of 16. In
@@ -32,22 +32,22 @@ enum class Store : int {
 // product takes unsigned weights, each has Kernels::weight_offset added.
 struct LinearView {
   const int8_t* packed;
-  const float* inverse_scale;    // an output; 0 where padded
-  const float* bias;             // an output, or null
-  int blocks;                    // of inputs: as many as an ActivationView's rows have
+  const float* inverse_scale;  // an output; 0 where padded
+  const float* bias;           // an output, or null
+  int blocks;                  // of inputs: as many as an ActivationView's rows have
   int panels;
   Activation activation;
   Store store;
 };
 
-// Inputs of a row that share a scale: the largest magnitude among them becomes 127. With one scale a row all inputs would
-// be rounded as coarsely as the largest of them wants, and a trained model has a few very large ones: that was most of
-// what int8 cost.
+// Inputs of a row that share a scale: the largest magnitude among them becomes 127. With one scale a row all inputs
+// would be rounded as coarsely as the largest of them wants, and a trained model has a few very large ones: that was
+// most of what int8 cost.
 inline constexpr int kScaleInputs = kLane;
 struct ActivationBlock {
   int8_t values[kScaleInputs];
-  float scale;       // of one step
-  int32_t start;     // of a dot product: what takes back the offset of the weights
+  float scale;    // of one step
+  int32_t start;  // of a dot product: what takes back the offset of the weights
 };
 
 // Quantised activations. Rows are `stride` blocks apart.
@@ -57,16 +57,16 @@ struct ActivationView {
 };
 
 struct NormView {
-  const float* gamma;   // zero where padded
-  const float* beta;    // null: root mean square norm
+  const float* gamma;  // zero where padded
+  const float* beta;   // null: root mean square norm
   float epsilon;
-  int size;             // true size; rows are padded with zeros to a multiple of 16
+  int size;  // true size; rows are padded with zeros to a multiple of 16
 };
 
 struct Query {
   const float* q;
   float* out;
-  int begin;            // attends to positions begin .. end-1
+  int begin;  // attends to positions begin .. end-1
   int end;
 };
 
@@ -74,15 +74,15 @@ struct Query {
 // (so a vector is one dimension of 16 positions: scores need no horizontal sums) and then values as [16][head_dim].
 struct AttendJob {
   const Query* queries;
-  int count;                   // at most Kernels::query_tile
-  const int32_t* blocks;       // the sequence's block numbers
-  const uint16_t* cache;       // this layer's and head's part of block 0, half precision
-  size_t block_stride;         // halves from a block to the next
-  int head_dim;                // a multiple of 16
+  int count;              // at most Kernels::query_tile
+  const int32_t* blocks;  // the sequence's block numbers
+  const uint16_t* cache;  // this layer's and head's part of block 0, half precision
+  size_t block_stride;    // halves from a block to the next
+  int head_dim;           // a multiple of 16
   float scale;
-  float softcap;               // of the scaled scores; 0: none
-  float* scores;               // scratch: query_tile rows
-  size_t scores_stride;        // at least the longest range rounded up to 16, plus 16
+  float softcap;         // of the scaled scores; 0: none
+  float* scores;         // scratch: query_tile rows
+  size_t scores_stride;  // at least the longest range rounded up to 16, plus 16
 };
 
 struct Scan {
@@ -92,7 +92,7 @@ struct Scan {
 
 struct Kernels {
   const char* name;
-  int weight_offset;           // added to a weight to make it unsigned: 128 or 0
+  int weight_offset;  // added to a weight to make it unsigned: 128 or 0
   int query_tile;
 
   // out[rows row0..row0+rows) of panels panel0..panel0+panels). Columns are padded to 16 and written as zeros there.

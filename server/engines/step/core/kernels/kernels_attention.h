@@ -16,8 +16,7 @@ template <int Q, int B>
 inline void scores_tile(const AttendJob& job, int first_block, int base_block, int last_block) {
   const int dim = job.head_dim;
   const uint16_t* keys[B];
-  for (int b = 0; b < B; ++b)
-    keys[b] = job.cache + static_cast<size_t>(job.blocks[first_block + b]) * job.block_stride;
+  for (int b = 0; b < B; ++b) keys[b] = job.cache + static_cast<size_t>(job.blocks[first_block + b]) * job.block_stride;
   const uint16_t* next[B];
   for (int b = 0; b < B; ++b) {
     const int ahead = first_block + B + b;
@@ -66,13 +65,13 @@ inline float exponentials(float* scores, int begin, int end, int padded) {
 
 template <int Q, int V>
 inline void values_tile(const AttendJob& job, int base, int end, int dim0, const float* inverse) {
-  const size_t dim = static_cast<size_t>(job.head_dim);
+  const auto dim = static_cast<size_t>(job.head_dim);
   vf sums[Q][V];
   for (int q = 0; q < Q; ++q)
     for (int v = 0; v < V; ++v) sums[q][v] = vf_zero();
   for (int t0 = base; t0 < end; t0 += kBlockTokens) {
-    const uint16_t* values = job.cache + static_cast<size_t>(job.blocks[t0 / kBlockTokens]) * job.block_stride +
-                             dim * kBlockTokens + dim0;
+    const uint16_t* values =
+        job.cache + static_cast<size_t>(job.blocks[t0 / kBlockTokens]) * job.block_stride + dim * kBlockTokens + dim0;
     const uint16_t* next = values;
     if (kAhead<Q> && t0 + kBlockTokens < end)
       next = job.cache + static_cast<size_t>(job.blocks[t0 / kBlockTokens + 1]) * job.block_stride +
@@ -84,7 +83,8 @@ inline void values_tile(const AttendJob& job, int base, int end, int dim0, const
       vf x[V];
       for (int v = 0; v < V; ++v) x[v] = vf_load_half(values + static_cast<size_t>(t) * dim + v * kLane);
       for (int q = 0; q < Q; ++q) {
-        const vf p = vf_set(job.scores[static_cast<size_t>(q) * job.scores_stride + static_cast<size_t>(t0 + t - base)]);
+        const vf p =
+            vf_set(job.scores[static_cast<size_t>(q) * job.scores_stride + static_cast<size_t>(t0 + t - base)]);
         for (int v = 0; v < V; ++v) sums[q][v] = vf_fma(p, x[v], sums[q][v]);
       }
     }
@@ -109,11 +109,13 @@ inline void attend_tile(const AttendJob& job) {
   for (; b < last; ++b) scores_tile<Q, 1>(job, b, first, last);
   float inverse[Q];
   for (int q = 0; q < Q; ++q)
-    inverse[q] = 1.f / exponentials(job.scores + static_cast<size_t>(q) * job.scores_stride, job.queries[q].begin - base,
-                                    job.queries[q].end - base, (last - first) * kBlockTokens);
+    inverse[q] =
+        1.f / exponentials(job.scores + static_cast<size_t>(q) * job.scores_stride, job.queries[q].begin - base,
+                           job.queries[q].end - base, (last - first) * kBlockTokens);
   constexpr int kVectors = value_vectors(Q);
   int d = 0;
-  for (; d + kVectors * kLane <= job.head_dim; d += kVectors * kLane) values_tile<Q, kVectors>(job, base, end, d, inverse);
+  for (; d + kVectors * kLane <= job.head_dim; d += kVectors * kLane)
+    values_tile<Q, kVectors>(job, base, end, d, inverse);
   if constexpr (kVectors > 2) {
     if (job.head_dim - d == 3 * kLane) return values_tile<Q, 3>(job, base, end, d, inverse);
     if (job.head_dim - d == 2 * kLane) return values_tile<Q, 2>(job, base, end, d, inverse);

@@ -1,11 +1,11 @@
 // The int8 product: rows of activations against panels of packed weights. Include after one simd_*.h.
 //
-// One tile is R rows by 32 outputs. Over a block of inputs that share a scale its integer sums stay in registers; behind
-// each block they are converted, scaled and added to float totals, which wait in registers or the first-level cache. An
-// output is written once, and what follows a product (scale, bias, activation, gate, residual) is fused into that store.
-// Integer sums are exact in any order and a row's blocks are added in theirs, therefore tiles of any height give the same
-// bits. The caller walks all rows of a panel before the next panel: weights come from memory once and then from the
-// second-level cache.
+// One tile is R rows by 32 outputs. Over a block of inputs that share a scale its integer sums stay in registers;
+// behind each block they are converted, scaled and added to float totals, which wait in registers or the first-level
+// cache. An output is written once, and what follows a product (scale, bias, activation, gate, residual) is fused into
+// that store. Integer sums are exact in any order and a row's blocks are added in theirs, therefore tiles of any height
+// give the same bits. The caller walks all rows of a panel before the next panel: weights come from memory once and
+// then from the second-level cache.
 #pragma once
 
 namespace {
@@ -13,7 +13,7 @@ namespace {
 struct Destination {
   float* out;
   size_t stride;
-  int column;   // in floats, of this panel's first output
+  int column;  // in floats, of this panel's first output
 };
 
 inline vf finish(const LinearView& w, vf total, int output) {
@@ -31,20 +31,18 @@ inline void store_pair(const LinearView& w, float* out, vf low, vf high) {
       vf_store(out, vf_add(vf_load(out), low));
       vf_store(out + kLane, vf_add(vf_load(out + kLane), high));
       return;
-    case Store::kGated:
-      vf_store(out, vf_mul(vf_activate(w.activation, low), high));
-      return;
+    case Store::kGated: vf_store(out, vf_mul(vf_activate(w.activation, low), high)); return;
   }
 }
 
-// Weights are asked for so many bytes before they are wanted: with some rows to multiply by, a block is too long for the
-// processor to see the next loads by itself. Nothing is read by asking, so it may go beyond the last panel.
+// Weights are asked for so many bytes before they are wanted: with some rows to multiply by, a block is too long for
+// the processor to see the next loads by itself. Nothing is read by asking, so it may go beyond the last panel.
 constexpr int kReadAhead = 8 << 10;
 constexpr int kBlockWeights = kScaleInputs * kPanel;
 
-// R rows times one block of inputs, added to totals. With few rows one accumulator a sum would wait for its own latency,
-// so the inputs are dealt to U of them. Two are enough; with four, GCC's code for one row read memory at less than half
-// the speed (measured on Zen 4).
+// R rows times one block of inputs, added to totals. With few rows one accumulator a sum would wait for its own
+// latency, so the inputs are dealt to U of them. Two are enough; with four, GCC's code for one row read memory at less
+// than half the speed (measured on Zen 4).
 template <int R, int U>
 inline void add_block(const int8_t* weights, const ActivationBlock* block, size_t stride, vf (&totals)[R][2]) {
   vi sums[U][R][2];
@@ -88,7 +86,8 @@ inline void tile(const LinearView& w, const ActivationView& a, int row, int pane
   const ActivationBlock* block = a.data + static_cast<size_t>(row) * a.stride;
   vf totals[R][2];
   for (int r = 0; r < R; ++r) totals[r][0] = totals[r][1] = vf_zero();
-  for (int b = 0; b < w.blocks; ++b, ++block, weights += kBlockWeights) add_block<R, U>(weights, block, a.stride, totals);
+  for (int b = 0; b < w.blocks; ++b, ++block, weights += kBlockWeights)
+    add_block<R, U>(weights, block, a.stride, totals);
   const int output = panel * kPanel;
   for (int r = 0; r < R; ++r)
     store_pair(w, to.out + static_cast<size_t>(row + r) * to.stride + to.column, finish(w, totals[r][0], output),
@@ -123,7 +122,7 @@ void quantize(const float* x, int n, ActivationBlock* out) {
   const vf lowest = vf_set(-127.f);
   for (int i = 0; i < n; i += kLane, ++out) {
     const vf values = vf_load(x + i);
-    const float magnitude = vf_hmax(vf_max(vf_abs(values), vf_zero()));   // in this order NaN counts as zero
+    const float magnitude = vf_hmax(vf_max(vf_abs(values), vf_zero()));  // in this order NaN counts as zero
     const vf by = vf_set(magnitude > 0.f ? 127.f / magnitude : 0.f);
     const int32_t sum = va_store(out->values, vf_to_int(vf_max(vf_min(vf_round(vf_mul(values, by)), limit), lowest)));
     out->scale = magnitude * (1.f / 127.f);

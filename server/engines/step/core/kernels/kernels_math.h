@@ -51,12 +51,9 @@ inline vf vf_erf(vf x) {
 
 inline vf vf_activate(Activation kind, vf x) {
   switch (kind) {
-    case Activation::kRelu:
-      return vf_max(x, vf_zero());
-    case Activation::kSwish:
-      return vf_mul(x, vf_sigmoid(x));
-    case Activation::kGeluSigmoid:
-      return vf_mul(x, vf_sigmoid(vf_mul(x, vf_set(1.702f))));
+    case Activation::kRelu: return vf_max(x, vf_zero());
+    case Activation::kSwish: return vf_mul(x, vf_sigmoid(x));
+    case Activation::kGeluSigmoid: return vf_mul(x, vf_sigmoid(vf_mul(x, vf_set(1.702f))));
     case Activation::kGeluTanh: {
       const vf cube = vf_mul(vf_mul(x, x), x);
       const vf inner = vf_mul(vf_set(0.7978845608f), vf_fma(vf_set(0.044715f), cube, x));
@@ -64,8 +61,7 @@ inline vf vf_activate(Activation kind, vf x) {
     }
     case Activation::kGelu:
       return vf_mul(vf_mul(vf_set(0.5f), x), vf_add(vf_set(1.f), vf_erf(vf_mul(x, vf_set(0.7071067812f)))));
-    case Activation::kNone:
-      break;
+    case Activation::kNone: break;
   }
   return x;
 }

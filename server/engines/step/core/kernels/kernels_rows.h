@@ -5,7 +5,7 @@
 namespace {
 
 void norm(const NormView& n, const float* x, float* out) {
-  const float size = static_cast<float>(n.size);
+  const auto size = static_cast<float>(n.size);
   const int whole = n.size / kLane * kLane;
   const int rest = n.size - whole;
   const int padded = rest == 0 ? whole : whole + kLane;
@@ -85,7 +85,7 @@ void exp_sums_from(const float* x, int n, float max, float scale, const float* l
   for (int s = 0; s < segments; ++s) {
     const int end = (s + 1) * kExpSegment < n ? (s + 1) * kExpSegment : n;
     vf sum[kLevels];
-    for (int l = 0; l < kLevels; ++l) sum[l] = vf_zero();
+    for (vf& each : sum) each = vf_zero();
     for (int i = s * kExpSegment; i < end; i += kLane) {
       const vf v = vf_load(x + i);
       const vf weight = vf_exp(vf_mul(vf_sub(v, shift), by));

@@ -3,10 +3,12 @@
 #include "kernels.h"
 
 namespace hearth::step {
+// clang-format off: the others need the first.
 #include "kernels_math.h"
 #include "kernels_gemm.h"
 #include "kernels_attention.h"
 #include "kernels_rows.h"
+// clang-format on
 
 namespace {
 constexpr Kernels table(const char* name) {

@@ -20,24 +20,35 @@ constexpr int kWeightOffset = 128;
 #else
 constexpr int kWeightOffset = 0;
 #endif
-constexpr int kRowTile = 2;      // 8 sums of 16 registers; the totals go to the first-level cache
+constexpr int kRowTile = 2;  // 8 sums of 16 registers; the totals go to the first-level cache
 constexpr int kQueryTile = 3;
 constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 2 : 1; }
 
-struct vf { __m256 a, b; };
-struct vi { __m256i a, b; };
-struct vw { __m256i a, b; };
+struct vf {
+  __m256 a, b;
+};
+struct vi {
+  __m256i a, b;
+};
+struct vw {
+  __m256i a, b;
+};
 #if defined(HEARTH_DPBUSD)
 using va = __m256i;
 #else
-struct va { __m256i magnitude, sign; };
+struct va {
+  __m256i magnitude, sign;
+};
 #endif
 
 inline vf vf_set(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 inline vf vf_zero() { return vf_set(0.f); }
 inline vf vf_load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-inline void vf_store(float* p, vf v) { _mm256_storeu_ps(p, v.a); _mm256_storeu_ps(p + 8, v.b); }
+inline void vf_store(float* p, vf v) {
+  _mm256_storeu_ps(p, v.a);
+  _mm256_storeu_ps(p + 8, v.b);
+}
 inline vf vf_fma(vf x, vf y, vf z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
 inline vf vf_add(vf x, vf y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 inline vf vf_sub(vf x, vf y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }

@@ -7,40 +7,66 @@
 namespace {
 
 constexpr int kWeightOffset = 0;
-constexpr int kRowTile = 3;      // 24 sums of 32 registers; the totals go to the first-level cache
+constexpr int kRowTile = 3;  // 24 sums of 32 registers; the totals go to the first-level cache
 constexpr int kQueryTile = 3;
 constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 2 : 1; }
 
-struct vf { float32x4_t r[4]; };
-struct vi { int32x4_t r[4]; };
-struct vw { int8x16_t r[4]; };
+struct vf {
+  float32x4_t r[4];
+};
+struct vi {
+  int32x4_t r[4];
+};
+struct vw {
+  int8x16_t r[4];
+};
 using va = int8x16_t;
 
 template <typename Function>
-inline vf quarters(Function f) { return {{f(0), f(1), f(2), f(3)}}; }
+inline vf quarters(Function f) {
+  return {{f(0), f(1), f(2), f(3)}};
+}
 
-inline vf vf_set(float x) { return quarters([&](int) { return vdupq_n_f32(x); }); }
+inline vf vf_set(float x) {
+  return quarters([&](int) { return vdupq_n_f32(x); });
+}
 inline vf vf_zero() { return vf_set(0.f); }
-inline vf vf_load(const float* p) { return quarters([&](int i) { return vld1q_f32(p + 4 * i); }); }
+inline vf vf_load(const float* p) {
+  return quarters([&](int i) { return vld1q_f32(p + 4 * i); });
+}
 inline void vf_store(float* p, vf v) {
   for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, v.r[i]);
 }
-inline vf vf_fma(vf a, vf b, vf c) { return quarters([&](int i) { return vfmaq_f32(c.r[i], a.r[i], b.r[i]); }); }
-inline vf vf_add(vf a, vf b) { return quarters([&](int i) { return vaddq_f32(a.r[i], b.r[i]); }); }
-inline vf vf_sub(vf a, vf b) { return quarters([&](int i) { return vsubq_f32(a.r[i], b.r[i]); }); }
-inline vf vf_mul(vf a, vf b) { return quarters([&](int i) { return vmulq_f32(a.r[i], b.r[i]); }); }
-inline vf vf_div(vf a, vf b) { return quarters([&](int i) { return vdivq_f32(a.r[i], b.r[i]); }); }
-inline vf vf_max(vf a, vf b) { return quarters([&](int i) { return vmaxq_f32(a.r[i], b.r[i]); }); }
-inline vf vf_min(vf a, vf b) { return quarters([&](int i) { return vminq_f32(a.r[i], b.r[i]); }); }
-inline vf vf_abs(vf a) { return quarters([&](int i) { return vabsq_f32(a.r[i]); }); }
-inline vf vf_round(vf a) { return quarters([&](int i) { return vrndnq_f32(a.r[i]); }); }
-inline float vf_sum(vf a) {
-  return vaddvq_f32(vaddq_f32(vaddq_f32(a.r[0], a.r[2]), vaddq_f32(a.r[1], a.r[3])));
+inline vf vf_fma(vf a, vf b, vf c) {
+  return quarters([&](int i) { return vfmaq_f32(c.r[i], a.r[i], b.r[i]); });
 }
-inline float vf_hmax(vf a) {
-  return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.r[0], a.r[2]), vmaxq_f32(a.r[1], a.r[3])));
+inline vf vf_add(vf a, vf b) {
+  return quarters([&](int i) { return vaddq_f32(a.r[i], b.r[i]); });
 }
+inline vf vf_sub(vf a, vf b) {
+  return quarters([&](int i) { return vsubq_f32(a.r[i], b.r[i]); });
+}
+inline vf vf_mul(vf a, vf b) {
+  return quarters([&](int i) { return vmulq_f32(a.r[i], b.r[i]); });
+}
+inline vf vf_div(vf a, vf b) {
+  return quarters([&](int i) { return vdivq_f32(a.r[i], b.r[i]); });
+}
+inline vf vf_max(vf a, vf b) {
+  return quarters([&](int i) { return vmaxq_f32(a.r[i], b.r[i]); });
+}
+inline vf vf_min(vf a, vf b) {
+  return quarters([&](int i) { return vminq_f32(a.r[i], b.r[i]); });
+}
+inline vf vf_abs(vf a) {
+  return quarters([&](int i) { return vabsq_f32(a.r[i]); });
+}
+inline vf vf_round(vf a) {
+  return quarters([&](int i) { return vrndnq_f32(a.r[i]); });
+}
+inline float vf_sum(vf a) { return vaddvq_f32(vaddq_f32(vaddq_f32(a.r[0], a.r[2]), vaddq_f32(a.r[1], a.r[3]))); }
+inline float vf_hmax(vf a) { return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.r[0], a.r[2]), vmaxq_f32(a.r[1], a.r[3]))); }
 inline unsigned mask_of(uint32x4_t m, int i) {
   const uint32x4_t bit = {1, 2, 4, 8};
   return vaddvq_u32(vandq_u32(m, bit)) << (4 * i);
@@ -86,7 +112,9 @@ inline vi vi_add(vi a, vi b) {
   return a;
 }
 inline vi vi_set(int32_t x) { return {{vdupq_n_s32(x), vdupq_n_s32(x), vdupq_n_s32(x), vdupq_n_s32(x)}}; }
-inline vf vi_to_float(vi a) { return quarters([&](int i) { return vcvtq_f32_s32(a.r[i]); }); }
+inline vf vi_to_float(vi a) {
+  return quarters([&](int i) { return vcvtq_f32_s32(a.r[i]); });
+}
 inline vi vf_to_int(vf a) {
   return {{vcvtq_s32_f32(a.r[0]), vcvtq_s32_f32(a.r[1]), vcvtq_s32_f32(a.r[2]), vcvtq_s32_f32(a.r[3])}};
 }

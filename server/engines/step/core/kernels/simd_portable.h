@@ -13,10 +13,18 @@ constexpr int kQueryTile = 2;
 constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int) { return 1; }
 
-struct vf { float v[16]; };
-struct vi { int32_t v[16]; };
-struct vw { const int8_t* p; };
-struct va { int8_t v[4]; };
+struct vf {
+  float v[16];
+};
+struct vi {
+  int32_t v[16];
+};
+struct vw {
+  const int8_t* p;
+};
+struct va {
+  int8_t v[4];
+};
 
 template <typename Function>
 inline vf lanes(Function f) {
@@ -31,19 +39,43 @@ inline unsigned bits(Function f) {
   return r;
 }
 
-inline vf vf_set(float x) { return lanes([&](int) { return x; }); }
+inline vf vf_set(float x) {
+  return lanes([&](int) { return x; });
+}
 inline vf vf_zero() { return vf_set(0.f); }
-inline vf vf_load(const float* p) { vf r; memcpy(r.v, p, sizeof r.v); return r; }
+inline vf vf_load(const float* p) {
+  vf r;
+  memcpy(r.v, p, sizeof r.v);
+  return r;
+}
 inline void vf_store(float* p, const vf& x) { memcpy(p, x.v, sizeof x.v); }
-inline vf vf_fma(const vf& x, const vf& y, const vf& z) { return lanes([&](int i) { return x.v[i] * y.v[i] + z.v[i]; }); }
-inline vf vf_add(const vf& x, const vf& y) { return lanes([&](int i) { return x.v[i] + y.v[i]; }); }
-inline vf vf_sub(const vf& x, const vf& y) { return lanes([&](int i) { return x.v[i] - y.v[i]; }); }
-inline vf vf_mul(const vf& x, const vf& y) { return lanes([&](int i) { return x.v[i] * y.v[i]; }); }
-inline vf vf_div(const vf& x, const vf& y) { return lanes([&](int i) { return x.v[i] / y.v[i]; }); }
-inline vf vf_max(const vf& x, const vf& y) { return lanes([&](int i) { return x.v[i] > y.v[i] ? x.v[i] : y.v[i]; }); }
-inline vf vf_min(const vf& x, const vf& y) { return lanes([&](int i) { return x.v[i] < y.v[i] ? x.v[i] : y.v[i]; }); }
-inline vf vf_abs(const vf& x) { return lanes([&](int i) { return fabsf(x.v[i]); }); }
-inline vf vf_round(const vf& x) { return lanes([&](int i) { return nearbyintf(x.v[i]); }); }
+inline vf vf_fma(const vf& x, const vf& y, const vf& z) {
+  return lanes([&](int i) { return x.v[i] * y.v[i] + z.v[i]; });
+}
+inline vf vf_add(const vf& x, const vf& y) {
+  return lanes([&](int i) { return x.v[i] + y.v[i]; });
+}
+inline vf vf_sub(const vf& x, const vf& y) {
+  return lanes([&](int i) { return x.v[i] - y.v[i]; });
+}
+inline vf vf_mul(const vf& x, const vf& y) {
+  return lanes([&](int i) { return x.v[i] * y.v[i]; });
+}
+inline vf vf_div(const vf& x, const vf& y) {
+  return lanes([&](int i) { return x.v[i] / y.v[i]; });
+}
+inline vf vf_max(const vf& x, const vf& y) {
+  return lanes([&](int i) { return x.v[i] > y.v[i] ? x.v[i] : y.v[i]; });
+}
+inline vf vf_min(const vf& x, const vf& y) {
+  return lanes([&](int i) { return x.v[i] < y.v[i] ? x.v[i] : y.v[i]; });
+}
+inline vf vf_abs(const vf& x) {
+  return lanes([&](int i) { return fabsf(x.v[i]); });
+}
+inline vf vf_round(const vf& x) {
+  return lanes([&](int i) { return nearbyintf(x.v[i]); });
+}
 inline float vf_sum(const vf& x) {
   float t[8];
   for (int i = 0; i < 8; ++i) t[i] = x.v[i] + x.v[i + 8];
@@ -54,10 +86,18 @@ inline float vf_hmax(const vf& x) {
   for (int i = 1; i < 16; ++i) most = x.v[i] > most ? x.v[i] : most;
   return most;
 }
-inline vf vf_first(const vf& x, int n) { return lanes([&](int i) { return i < n ? x.v[i] : 0.f; }); }
-inline unsigned vf_below(const vf& x, const vf& y) { return bits([&](int i) { return x.v[i] < y.v[i]; }); }
-inline unsigned vf_at_least(const vf& x, const vf& y) { return bits([&](int i) { return x.v[i] >= y.v[i]; }); }
-inline unsigned vf_nan(const vf& x) { return bits([&](int i) { return x.v[i] != x.v[i]; }); }
+inline vf vf_first(const vf& x, int n) {
+  return lanes([&](int i) { return i < n ? x.v[i] : 0.f; });
+}
+inline unsigned vf_below(const vf& x, const vf& y) {
+  return bits([&](int i) { return x.v[i] < y.v[i]; });
+}
+inline unsigned vf_at_least(const vf& x, const vf& y) {
+  return bits([&](int i) { return x.v[i] >= y.v[i]; });
+}
+inline unsigned vf_nan(const vf& x) {
+  return bits([&](int i) { return x.v[i] != x.v[i]; });
+}
 inline vf vf_pick(unsigned mask, const vf& yes, const vf& no) {
   return lanes([&](int i) { return (mask >> i & 1u) != 0 ? yes.v[i] : no.v[i]; });
 }
@@ -101,19 +141,25 @@ inline float from_half(uint16_t h) {
   memcpy(&x, &u, sizeof x);
   return x;
 }
-inline vf vf_load_half(const uint16_t* p) { return lanes([&](int i) { return from_half(p[i]); }); }
+inline vf vf_load_half(const uint16_t* p) {
+  return lanes([&](int i) { return from_half(p[i]); });
+}
 inline void vf_store_half(uint16_t* p, const vf& x) {
   for (int i = 0; i < 16; ++i) p[i] = to_half(x.v[i]);
 }
 
-inline vi vi_zero() { vi r; memset(r.v, 0, sizeof r.v); return r; }
+inline vi vi_zero() {
+  vi r;
+  memset(r.v, 0, sizeof r.v);
+  return r;
+}
 inline vi vi_add(vi x, const vi& y) {
   for (int i = 0; i < 16; ++i) x.v[i] += y.v[i];
   return x;
 }
 inline vi vi_set(int32_t x) {
   vi r;
-  for (int i = 0; i < 16; ++i) r.v[i] = x;
+  for (auto& lane : r.v) lane = x;
   return r;
 }
 inline vf vi_to_float(const vi& x) {
@@ -125,7 +171,11 @@ inline vi vf_to_int(const vf& x) {
   return r;
 }
 inline vw vw_load(const int8_t* p) { return {p}; }
-inline va va_spread(const int8_t* p) { va r; memcpy(r.v, p, 4); return r; }
+inline va va_spread(const int8_t* p) {
+  va r;
+  memcpy(r.v, p, 4);
+  return r;
+}
 inline vi vi_dot(vi sum, const va& a, vw w) {
   for (int i = 0; i < 16; ++i) {
     const int8_t* q = w.p + 4 * i;
