@@ -14,7 +14,7 @@ import sacrebleu
 
 from models.recipes.classifier.metrics import area_under_curve
 from models.recipes.moderation.written import CATEGORIES, written
-from models.recipes.sentiment_multilingual.sentences import written as customers
+from models.recipes.sentiment.sentences import written as customers
 
 HERE = Path(__file__).parent
 TRANSLATION = [line.split("\t") for line in (HERE / "translation.tsv").read_text("utf-8").splitlines()]

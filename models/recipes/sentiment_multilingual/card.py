@@ -10,8 +10,8 @@ from pathlib import Path
 from models.recipes.classifier.examples import markdown_cell
 from models.recipes.classifier.infer import EngineClassifier
 from models.recipes.classifier.steps import card_command
+from models.recipes.sentiment.sentences import written
 from models.recipes.sentiment_multilingual.recipe import RECIPE
-from models.recipes.sentiment_multilingual.sentences import written
 
 
 def errors(classifier: EngineClassifier) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Step 3, data: `python -m models.recipes.sentiment_multilingual.data --data DIR --work DIR`.
 
-Contract: reads the shared data folder, WORK/parallel.jsonl and WORK/translated.jsonl and the sentences of this folder;
-writes WORK/train.jsonl and WORK/dev.jsonl. Only sources that may be shipped are read. It knows nothing of models.
+Contract: reads the shared data folder, WORK/parallel.jsonl, WORK/translated.jsonl and the sentences of the recipe of
+`sentiment`; writes WORK/train.jsonl and WORK/dev.jsonl. Only sources that may be shipped are read. It knows nothing of
+models.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any
 
 from models.recipes.classifier.rows import Row, one_label, read_rows, write_rows
 from models.recipes.sentiment import data as english
-from models.recipes.sentiment.data import LABELS
-from models.recipes.sentiment_multilingual import sentences
+from models.recipes.sentiment import sentences
+from models.recipes.sentiment.data import EMOJI, LABELS
+from models.recipes.sentiment_multilingual.recipe import FOREIGN
 
-FOREIGN = ("de", "fr", "es")
 SEED = 23
 TEACHER_SHARPNESS = 1.4
 """The teacher's probabilities are taken to this power: they were made for judging, and are too soft to learn from."""
@@ -65,7 +66,7 @@ def training_rows(data: Path, work: Path) -> list[Row]:
     rng = random.Random(SEED)
     rows = [dataclasses.replace(row, share=row.share * ENGLISH_SHARE) for row in english.training_rows(data)]
     rows += parallel_rows(work / "parallel.jsonl", rng)
-    rows += sentences.rows(rng, SENTENCES_SHARE)
+    rows += sentences.rows(rng, SENTENCES_SHARE, EMOJI)
     if (work / "translated.jsonl").exists():
         rows += translated_rows(work / "translated.jsonl")
     return rows
