@@ -6,6 +6,7 @@ values are closed sets: models' ids, routes' templates, small enums; never a key
 """
 
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
+from prometheus_client.samples import Exemplar, Sample
 
 from server.engines.base import State
 from server.machine import energy_joules, resident_bytes
@@ -44,6 +45,10 @@ TABLE: Sequence[Spec] = (
     Spec("num_requests_waiting", "gauge", ("model",), "Requests with at least one row in the queue."),
     Spec("queue_rows", "gauge", ("model",), "Rows in the queue."),
     Spec("queue_tokens", "gauge", ("model",), "Tokens of the rows in the queue."),
+    Spec("kv_cache_usage_perc", "gauge", ("model",), "Share of the cache's blocks that running rows hold, 0 to 1."),
+    Spec("cache_config_info", "gauge", ("model", "block_size", "num_gpu_blocks"), "Always 1; labels tell the cache."),
+    Spec("prefix_cache_queries_total", "counter", ("model",), "Tokens of prompts that were looked up in the cache."),
+    Spec("prefix_cache_hits_total", "counter", ("model",), "Tokens of prompts that were found in the cache."),
     Spec("prompt_tokens_total", "counter", ("model",), "Tokens read, of answered requests."),
     Spec("generation_tokens_total", "counter", ("model",), "Tokens made, of answered requests."),
     Spec("request_success_total", "counter", ("model", "finished_reason"), "Answers, by why each choice ended."),
@@ -88,6 +93,14 @@ class Engine(Protocol):
     def pid(self) -> int | None:
         """Its process."""
 
+    @property
+    def cache_usage(self) -> float:
+        """The share of its cache that running rows hold, 0 to 1."""
+
+    @property
+    def cache_blocks(self) -> tuple[int, int] | None:
+        """Positions a block of its cache, and how many blocks; None while there is no such cache."""
+
 
 class Queue(Protocol):
     """What gauges ask of a batcher."""
@@ -120,11 +133,13 @@ class Gauged(Protocol):
 class _Histogram:
     """Counts of one series. The bound of the last count is infinity."""
 
-    __slots__ = ("counts", "sum")
+    __slots__ = ("counts", "exemplars", "sum")
 
     def __init__(self, buckets: int) -> None:
         self.counts = [0] * (buckets + 1)
         self.sum = 0.0
+        self.exemplars: dict[int, Exemplar] = {}
+        """The last value of a bucket that belongs to a trace, by the bucket's place."""
 
 
 class Metrics(Collector):
@@ -151,8 +166,11 @@ class Metrics(Collector):
             series = self._counters[name]
             series[labels] = series.get(labels, 0.0) + amount
 
-    def observe(self, name: str, value: float, *labels: str, times: int = 1) -> None:
-        """Put a value into a histogram, ``times`` over; label values in the table's order."""
+    def observe(self, name: str, value: float, *labels: str, times: int = 1, trace_id: str | None = None) -> None:
+        """Put a value into a histogram, ``times`` over; label values in the table's order.
+
+        ``trace_id`` becomes the exemplar of the value's bucket. Only OpenMetrics exports exemplars.
+        """
         place = bisect_left(self._buckets[name], value)
         with self._lock:
             series = self._histograms[name]
@@ -160,6 +178,8 @@ class Metrics(Collector):
                 histogram = series[labels] = _Histogram(len(self._buckets[name]))
             histogram.counts[place] += times
             histogram.sum += value * times
+            if trace_id is not None:
+                histogram.exemplars[place] = Exemplar({"trace_id": trace_id}, value, time.time())
 
     def value(self, name: str, *labels: str) -> float:
         """The present value of a counter, or how many values a histogram has taken."""
@@ -224,13 +244,16 @@ class Metrics(Collector):
     def _histogram(self, name: str, spec: Spec) -> Metric:
         family = HistogramMetricFamily(name, spec.help, labels=spec.labels)
         with self._lock:
-            series = {labels: (list(one.counts), one.sum) for labels, one in self._histograms[spec.name].items()}
+            histograms = self._histograms[spec.name].items()
+            series = {labels: (list(one.counts), one.sum, dict(one.exemplars)) for labels, one in histograms}
         bounds = [*(_bound(edge) for edge in self._buckets[spec.name]), "+Inf"]
-        for labels, (counts, total) in series.items():
-            below, buckets = 0, []
-            for bound, count in zip(bounds, counts, strict=True):
+        for labels, (counts, total, exemplars) in series.items():
+            below = 0
+            buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+            for place, (bound, count) in enumerate(zip(bounds, counts, strict=True)):
                 below += count
-                buckets.append((bound, float(below)))
+                exemplar = exemplars.get(place)
+                buckets.append((bound, float(below)) if exemplar is None else (bound, float(below), exemplar))
             family.add_metric(labels, buckets, total)
         return family
 
@@ -248,6 +271,9 @@ class Metrics(Collector):
             }
             for name, value in values.items():
                 gauges.setdefault(name, []).append(((model.id,), float(value)))
+            if (blocks := model.engine.cache_blocks) is not None:
+                gauges.setdefault("kv_cache_usage_perc", []).append(((model.id,), model.engine.cache_usage))
+                gauges.setdefault("cache_config_info", []).append(((model.id, *map(str, blocks)), 1.0))
             for state in get_args(State):
                 is_in = float(model.engine.state == state)
                 gauges.setdefault("model_state", []).append(((model.id, state), is_in))
@@ -292,6 +318,10 @@ SHARED = frozenset(
     {
         "num_requests_running",
         "num_requests_waiting",
+        "kv_cache_usage_perc",
+        "cache_config_info",
+        "prefix_cache_queries",
+        "prefix_cache_hits",
         "prompt_tokens",
         "generation_tokens",
         "request_success",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -186,3 +187,27 @@ def test_a_model_that_comes_while_the_server_runs_is_picked_up(tmp_path: Path) -
             pass
         assert client.post("/v1/sentiment", json=ask).json()["data"][0]["label"] == "positive"
         assert client.get("/ready").status_code == 200
+
+
+def test_the_cache_of_a_running_generator_is_measured(server: Served) -> None:
+    def scraped(name: str) -> float:
+        text = httpx.get(f"{server.url}/metrics", timeout=LIMIT_S).text
+        return float(re.findall(rf'^hearth_{name}{{[^}}]*model="assistant"[^}}]*}} (\S+)', text, re.MULTILINE)[0])
+
+    with server.client() as client:
+        body = {
+            "model": "assistant",
+            "messages": [{"role": "user", "content": "I need a table. " * 20}],
+            "max_tokens": 2,
+        }
+        before = scraped("prefix_cache_hits_total")
+        cached = [client.post("/v1/chat/completions", json=body).json()["usage"] for _ in range(2)][1]
+        found = cached["prompt_tokens_details"]["cached_tokens"]
+        assert found > 0
+        assert scraped("prefix_cache_hits_total") - before >= found
+        assert scraped("prefix_cache_queries_total") >= 2 * cached["prompt_tokens"]
+        assert scraped("cache_config_info") == 1
+        with client.stream("POST", "/v1/chat/completions", json=LONG) as stream:
+            next(events(stream.iter_lines()))
+            with server.frozen("assistant"):
+                assert 0 < scraped("kv_cache_usage_perc") < 1

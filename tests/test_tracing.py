@@ -1,6 +1,7 @@
 """Spans of requests, seen by OpenTelemetry's own in-memory exporter and by a collector's stand-in on loopback."""
 
 import http.server
+import re
 import subprocess
 import sys
 import threading
@@ -107,6 +108,21 @@ async def test_a_callers_trace_goes_on_and_the_log_names_it(
     first, not_sampled, _ = logged()
     assert first["trace_id"] == TRACE
     assert not_sampled["trace_id"] is None
+
+
+async def test_latencies_carry_their_trace_as_an_exemplar_where_openmetrics_is_asked_for(
+    serving: Any, spans: Any
+) -> None:
+    accept = {"accept": "application/openmetrics-text; version=1.0.0"}
+    async with serving(spans=spans) as served:
+        body = {"model": "sentiment", "input": "Good."}
+        await served.http.post("/v1/sentiment", json=body, headers={"traceparent": f"00-{TRACE}-{CALLER}-01"})
+        open_metrics = (await served.http.get("/metrics", headers=accept)).text
+        plain = (await served.http.get("/metrics")).text
+    for name in ("e2e_request_latency_seconds", "request_queue_time_seconds", "http_request_duration_seconds"):
+        [line] = re.findall(rf"^hearth_{name}_bucket.*/v1/sentiment.*# .*$", open_metrics, re.MULTILINE)
+        assert f'# {{trace_id="{TRACE}"}}' in line
+    assert TRACE not in plain
 
 
 async def test_a_failure_says_what_failed(serving: Any, exporter: Any, spans: Any) -> None:

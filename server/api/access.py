@@ -23,11 +23,18 @@ REFUSALS = frozenset({401, 403, 408, 413, 415, 429, 503})
 """Statuses with which a request was turned away whatever it asked for."""
 
 
-def account(metrics: Metrics, record: Record, spent_s: float) -> None:
-    """Count one request that is over; ``spent_s`` is from its first byte in to its last byte out."""
+def account(metrics: Metrics, record: Record, spent_s: float, trace_id: str | None = None) -> None:
+    """Count one request that is over.
+
+    Args:
+        metrics: where it counts.
+        record: of the request.
+        spent_s: from its first byte in to its last byte out.
+        trace_id: of the request's trace, if it is sampled: the exemplar of its latencies.
+    """
     http = (record.endpoint, record.method, str(record.status))
     metrics.count("http_requests_total", 1, *http)
-    metrics.observe("http_request_duration_seconds", spent_s, *http)
+    metrics.observe("http_request_duration_seconds", spent_s, *http, trace_id=trace_id)
     error = record.error
     if isinstance(error, ClientLeft):
         metrics.count("client_disconnected_total", 1, record.endpoint)
@@ -40,7 +47,7 @@ def account(metrics: Metrics, record: Record, spent_s: float) -> None:
     if error is not None:
         metrics.count("request_failure_total", 1, record.model, error.code)
     _tokens(metrics, record)
-    _times(metrics, record, record.model, spent_s)
+    _times(metrics, record, record.model, spent_s, trace_id)
 
 
 def _tokens(metrics: Metrics, record: Record) -> None:
@@ -50,31 +57,34 @@ def _tokens(metrics: Metrics, record: Record) -> None:
         metrics.count("request_success_total", 1, record.model, reason)
     metrics.count("prompt_tokens_total", record.usage.prompt_tokens, record.model)
     metrics.count("generation_tokens_total", record.usage.completion_tokens, record.model)
+    if record.generates:
+        metrics.count("prefix_cache_queries_total", record.usage.prompt_tokens, record.model)
+        metrics.count("prefix_cache_hits_total", record.usage.cached_tokens, record.model)
     metrics.observe("request_prompt_tokens", record.usage.prompt_tokens, record.model)
     metrics.observe("request_generation_tokens", record.usage.completion_tokens, record.model)
     for (source, target), characters in record.translated_characters.items():
         metrics.count("translated_characters_total", characters, source, target)
 
 
-def _times(metrics: Metrics, record: Record, model: str, spent_s: float) -> None:
+def _times(metrics: Metrics, record: Record, model: str, spent_s: float, trace_id: str | None) -> None:
     labels = (model, record.endpoint)
-    metrics.observe("e2e_request_latency_seconds", spent_s, *labels)
+    metrics.observe("e2e_request_latency_seconds", spent_s, *labels, trace_id=trace_id)
     for name, time_s in (
         ("request_queue_time_seconds", record.queue_s),
         ("request_inference_time_seconds", record.inference_s),
         ("request_tokenization_seconds", record.tokenization_s),
     ):
         if time_s is not None:
-            metrics.observe(name, time_s, *labels)
+            metrics.observe(name, time_s, *labels, trace_id=trace_id)
     timing, usage = record.timing, record.usage
     if not record.generates or timing is None or timing.taken_s is None or timing.first_s is None:
         return
-    metrics.observe("time_to_first_token_seconds", timing.first_s - record.received_s, model)
-    metrics.observe("request_prefill_time_seconds", timing.first_s - timing.taken_s, model)
+    metrics.observe("time_to_first_token_seconds", timing.first_s - record.received_s, model, trace_id=trace_id)
+    metrics.observe("request_prefill_time_seconds", timing.first_s - timing.taken_s, model, trace_id=trace_id)
     if timing.ended_s is None:
         return
     decode_s = timing.ended_s - timing.first_s
-    metrics.observe("request_decode_time_seconds", decode_s, model)
+    metrics.observe("request_decode_time_seconds", decode_s, model, trace_id=trace_id)
     for gap_s in record.gaps_s:
         metrics.observe("inter_token_latency_seconds", gap_s, model)
     choices = len(record.finish_reasons)
@@ -145,7 +155,8 @@ class Observe:
             record.endpoint = getattr(route, "path_format", record.endpoint)
         if isinstance(record.error, ClientLeft):
             record.status = record.error.status
-        account(self._metrics, record, spent_s)
+        trace_id = self._spans.tell(record, scope["headers"], spent_s) if self._spans is not None else None
+        account(self._metrics, record, spent_s, trace_id)
         facts = {
             "method": record.method,
             "endpoint": record.endpoint,
@@ -161,7 +172,7 @@ class Observe:
         if record.timing is not None:
             facts["batch_rows"] = record.timing.batch_rows
         if self._spans is not None:
-            facts["trace_id"] = self._spans.tell(record, scope["headers"], spent_s)
+            facts["trace_id"] = trace_id
         if (detail := getattr(record.error, "detail", "")) != "":
             facts["detail"] = detail
         level = logging.WARNING if record.status >= 500 else logging.INFO

@@ -32,6 +32,8 @@ class Room:
 
     rows: int
     tokens: int
+    cache_usage: float = 0.0
+    """The share of the cache's blocks that running rows hold, 0 to 1; always 0 for an engine without such a cache."""
 
 
 NO_ROOM = Room(rows=0, tokens=0)

@@ -104,11 +104,13 @@ class Kind:
     tokens: Callable[[Any], int]
     honours: frozenset[str] = frozenset()
     """Request parameters that it serves exactly."""
+    has_cache: bool = False
+    """Whether it keeps keys and values in blocks, finds prompts' prefixes there, and has ``cache_blocks``."""
 
 
 KINDS: Mapping[str, Kind] = {
     "fake": Kind("server.engines.fake:FakeEngine", kinds.fake, kinds.fake_tokens),
-    "step": Kind("server.engines.step.engine:StepEngine", kinds.step, kinds.generation_tokens, STEP_PARAMETERS),
+    "step": Kind("server.engines.step.engine:StepEngine", kinds.step, kinds.generation_tokens, STEP_PARAMETERS, True),
     "ct2-generator": Kind(
         "server.engines.ct2:GeneratorEngine", kinds.generator, kinds.generation_tokens, GENERATOR_PARAMETERS
     ),

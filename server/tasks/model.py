@@ -27,6 +27,14 @@ class Supervised(Protocol):
         """Its process."""
 
     @property
+    def cache_usage(self) -> float:
+        """The share of its cache that running rows hold, 0 to 1."""
+
+    @property
+    def cache_blocks(self) -> tuple[int, int] | None:
+        """Positions a block of its cache, and how many blocks; None while there is no such cache."""
+
+    @property
     def honours(self) -> frozenset[str]:
         """Request parameters that it serves exactly."""
 

@@ -33,6 +33,8 @@ class Scripted:
     state: State = "ready"
     reason: str = ""
     pid: int | None = None
+    cache_usage: float = 0.0
+    cache_blocks: tuple[int, int] | None = (16, 100)
     gate: threading.Event = field(default_factory=threading.Event)
     """A row is answered only while it is set."""
     began: threading.Event = field(default_factory=threading.Event)

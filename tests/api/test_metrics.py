@@ -61,6 +61,7 @@ def test_histograms_count_into_their_buckets() -> None:
 def test_the_memory_of_an_engine_process_is_read_when_scraped() -> None:
     class Engine:
         state, pid = "ready", os.getpid()
+        cache_usage, cache_blocks = 0.25, (16, 400)
 
     class Line:
         waiting, running = (1, 2, 3), 4
@@ -76,6 +77,8 @@ def test_the_memory_of_an_engine_process_is_read_when_scraped() -> None:
         "models_loaded": 1, "num_requests_waiting": 1, "queue_rows": 2, "queue_tokens": 3, "num_requests_running": 4,
     }.items():  # fmt: skip
         assert f'hearth_{name}{{model="m"}} {value}.0' in text
+    assert 'hearth_kv_cache_usage_perc{model="m"} 0.25' in text
+    assert 'hearth_cache_config_info{block_size="16",model="m",num_gpu_blocks="400"} 1.0' in text
     Engine.state, Engine.pid = "failed", 2**30
     text = metrics.scrape()[0].decode()
     assert 'hearth_models_loaded{model="m"} 0.0' in text

@@ -38,7 +38,7 @@ from models.finite import require_finite
 from models.registry import MANIFEST, WEIGHTS, ManifestError, damaged
 from models.vocabulary import read_vocabulary
 from server.engines.base import NO_ROOM, Engine, Room, Turn
-from server.engines.kinds import EngineSpec
+from server.engines.kinds import KINDS, EngineSpec
 from server.engines.process import wire
 from server.engines.rows import EncoderRow, GenerationRow, Sampling, Token, Translated, TranslationRow
 from server.errors import EngineFailed, ServerError
@@ -252,7 +252,7 @@ def main() -> None:
     spec: EngineSpec = control.recv()
     try:
         require_whole(spec)
-        engine = spec.build()
+        engine: Any = spec.build()
         require_numbers(spec, engine)
     except ManifestError as error:
         control.send(("refused", f"{error.file.name}: {error.problem}"))
@@ -266,7 +266,7 @@ def main() -> None:
     lanes = [threading.Thread(target=Lane(pipe, engine).serve, daemon=True) for pipe in pipes]
     for lane in lanes:
         lane.start()
-    control.send(("ready", ""))
+    control.send(("ready", engine.cache_blocks if KINDS[spec.kind].has_cache else None))
     try:
         control.recv()  # "close", in good order
     except (EOFError, OSError):

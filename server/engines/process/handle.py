@@ -44,6 +44,8 @@ class EngineProcess:
     """Pipes of lanes without a run."""
     all: list[Connection] = field(default_factory=list)
     dead: bool = False
+    cache_blocks: tuple[int, int] | None = None
+    """Positions a block of its cache, and how many blocks; None for an engine without one, and until it has loaded."""
 
     def end(self) -> None:
         """Make sure that it is over and that nobody waits at its pipes."""
@@ -79,12 +81,15 @@ def load(child: EngineProcess, spec: EngineSpec, limit_s: float) -> Problem | No
         child.control.send(spec)
         if not child.control.poll(limit_s):
             return Problem("it did not load in time")
-        word, problem = child.control.recv()
+        word, said = child.control.recv()
     except (EOFError, OSError):
         return Problem(exit_reason(child.process.wait()))
     if word == "refused":
-        return Problem(str(problem), True, "its files are damaged, or not what its manifest says")
-    return None if word == "ready" else Problem(str(problem), False, "its files could not be loaded")
+        return Problem(str(said), True, "its files are damaged, or not what its manifest says")
+    if word == "ready":
+        child.cache_blocks = said
+        return None
+    return Problem(str(said), False, "its files could not be loaded")
 
 
 def hang_up(pipe: Connection) -> None:

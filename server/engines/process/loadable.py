@@ -61,6 +61,18 @@ class LoadableEngine:
         process = self._process
         return None if process is None else process.pid
 
+    @property
+    def cache_usage(self) -> float:
+        """The share of its cache's blocks that running rows hold, 0 to 1."""
+        process = self._process
+        return 0.0 if process is None else process.cache_usage
+
+    @property
+    def cache_blocks(self) -> tuple[int, int] | None:
+        """Positions a block of its cache, and how many blocks; None while no engine with such a cache is loaded."""
+        process = self._process
+        return None if process is None else process.cache_blocks
+
     def load(self, *, for_request: bool) -> None:
         """Start loading; returns at once. It must be unloaded or failed.
 

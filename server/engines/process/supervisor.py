@@ -90,6 +90,8 @@ class ProcessEngine:
         self.spec = spec
         self.state: State = "loading"
         self.reason = "The model is loading."
+        self.cache_usage = 0.0
+        """The share of its cache's blocks that rows held at the last step."""
         self._watcher = watcher
         self._stall_s = stall_s
         self._start_limit_s = start_limit_s
@@ -116,6 +118,12 @@ class ProcessEngine:
         """The process's id while one is loaded."""
         child = self._child
         return child.process.pid if child is not None and not child.dead else None
+
+    @property
+    def cache_blocks(self) -> tuple[int, int] | None:
+        """Positions a block of its cache, and how many blocks; None while no such engine is loaded."""
+        child = self._child
+        return child.cache_blocks if child is not None and not child.dead else None
 
     def close(self) -> None:
         """End the process, in good order when no run is under way; runs under way fail, and so does loading."""
@@ -175,6 +183,7 @@ class ProcessEngine:
 
     def _take_frame(self, trip: "_Trip", pipe: Connection, out: Outbox[Any, Any, Any]) -> None:
         pieces, outcomes, room = wire.receive_step(pipe)
+        self.cache_usage = room.cache_usage
         for number, piece in pieces:
             if (row := trip.rows.get(number)) is not None:
                 trip.begun.add(row)
@@ -259,6 +268,7 @@ class ProcessEngine:
         with self._changed:
             if not child.dead:
                 child.dead = True
+                self.cache_usage = 0.0
                 if not self._closing.is_set():
                     self._set("restarting", f"The model's engine is restarting: {problem}.")
 

@@ -41,7 +41,7 @@ def send_step(pipe: Connection, pieces: Numbered, outcomes: Numbered, room: Room
             tokens.append((number, piece.id, piece.logprob, piece.top))
         else:
             others.append((number, piece))
-    send(pipe, (tokens, others, outcomes, None if room == NO_ROOM else (room.rows, room.tokens)))
+    send(pipe, (tokens, others, outcomes, None if room == NO_ROOM else (room.rows, room.tokens, room.cache_usage)))
 
 
 def receive_step(pipe: Connection) -> tuple[Numbered, Numbered, Room]:

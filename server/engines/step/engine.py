@@ -8,12 +8,13 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from server.engines.base import Outbox
+from server.engines.base import Outbox, Room
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
 from server.engines.step.grammar import Grammars
@@ -76,7 +77,7 @@ class StepEngine:
                 given = len(rows)
                 while live:
                     self._step(live, out)
-                    turn = out.step(room(live, self._core, self._block_tokens, self._max_rows))
+                    turn = out.step(self._room(live))
                     for dropped in [one for one in live if one.index in turn.dropped]:
                         self._end(dropped, live)
                     self._take_on(turn.joined, given, live, out)
@@ -85,9 +86,18 @@ class StepEngine:
                 while live:
                     self._end(live[0], live)
 
+    @property
+    def cache_blocks(self) -> tuple[int, int]:
+        """Positions a block of the cache, and how many blocks there are."""
+        return self._block_tokens, self._core.blocks
+
     def close(self) -> None:
         """Free weights, cache and threads."""
         del self._core
+
+    def _room(self, live: Sequence[Live]) -> Room:
+        free = room(live, self._core, self._block_tokens, self._max_rows)
+        return replace(free, cache_usage=1 - self._core.available_blocks / self._core.blocks)
 
     def _take_on(
         self,

@@ -158,6 +158,8 @@ def test_room_is_offered_while_there_are_seats_and_blocks(engine_of: EngineOf, s
     assert rooms[0].rows == 1
     assert rooms[-1].rows == 3
     assert all(room.tokens > 0 for room in rooms)
+    assert 0 < rooms[0].cache_usage < 1
+    assert rooms[-1].cache_usage == 0
 
 
 def test_a_failing_outbox_leaves_no_row_behind(engine_of: EngineOf, sink: Any) -> None:
