@@ -1,4 +1,4 @@
-"""The multilingual recipe: what it reads out of the encoder's package, and the sentences that teach and that measure."""
+"""The multilingual recipe: what it reads out of the encoder's package, and the sentences that teach and measure."""
 
 import random
 import re
