@@ -5,8 +5,10 @@
 
 DIR holds ``en-XX.dev.tsv.xz`` (English, XX, source). Each library runs in a process of its own, restricted to the
 four languages, on random stretches of 1, 3 and 10 words of the Tatoeba and newstest sentences. Libraries that are
-not installed are left out; only the shipped one is a dependency. ``--unread``: how often a text is told to be in none of the
-four languages, by the server's own ``recognise``; of ``unread.tsv``, which is in none of them, and of sentences that are.
+not installed are left out; only the shipped one is a dependency.
+
+``--unread``: how often is a text told to be in none of the four languages, by the server's own ``recognise``? Asked of
+``unread.tsv``, whose sentences are in none of them, and of sentences that are in one.
 """
 
 import argparse

@@ -63,7 +63,7 @@ LEAST_SHARE = 0.02
 
 LEAST_RATIO, LEAST_RATIO_OF_FEW, FEW_LETTERS = 0.2, 0.001, 8
 """Of the likeliest of all languages: a candidate with less is not the text's; with fewer letters much less is enough,
-for ``lol`` is no Dutch."""
+for ``lol`` is no Dutch (load_tests/language_id.py)."""
 PREFERRED_RATIO = 0.5
 """A preferred candidate is the text's if it is so likely beside the likeliest."""
 
