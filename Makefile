@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 COMPILED := $(shell find server/engines/step/core -type f)
 MODULES := $(sort $(shell find server models -name '*.py'))
 FORMATTED = $(filter %.cc %.h,$(COMPILED)) $(wildcard tests/engines/step/*.cc tests/engines/step/kernels/*.cc)
-RECIPES := translate sentiment moderation embed assistant
+RECIPES := translate sentiment sentiment_multilingual moderation embed assistant
 LOCKS := requirements/build.txt requirements/run.txt requirements/dev.txt
 PIP_FLAGS := --disable-pip-version-check --no-input --quiet
 # --no-deps: a lock is complete, and a package that it lacks must fail here and not come unlocked.
@@ -199,6 +199,7 @@ $(TRAIN_VENV)/.train: requirements/train.txt requirements/torch.txt
 # here they run in order, with the options that all recipes share. A step that needs other options has its own line.
 STEPS_translate := data tokenizer train convert evaluate card
 STEPS_sentiment := data train convert evaluate card
+STEPS_sentiment_multilingual := base foreign data train convert evaluate card
 STEPS_moderation := data train convert evaluate card
 STEPS_embed := convert evaluate card
 STEPS_assistant := data tokenizer train convert evaluate
@@ -206,10 +207,13 @@ STEPS_assistant := data tokenizer train convert evaluate
 OPTIONS_data = --data $(DATA) --work $(WORK)/$(1)
 OPTIONS_tokenizer = --work $(WORK)/$(1)
 OPTIONS_train = --work $(WORK)/$(1) --minutes $(MINUTES)
-OPTIONS_convert = --data $(DATA) --work $(WORK)/$(1) --out models/weights/$(1)
+OPTIONS_convert = --data $(DATA) --work $(WORK)/$(1) --out models/weights/$(subst _,-,$(1))
 OPTIONS_evaluate = $(OPTIONS_convert)
 OPTIONS_card = $(OPTIONS_convert)
 OPTIONS_sentiment.train = $(OPTIONS_train) --init models/weights/embed
+OPTIONS_sentiment_multilingual.base = $(OPTIONS_data)
+OPTIONS_sentiment_multilingual.foreign = $(OPTIONS_data)
+OPTIONS_sentiment_multilingual.train = $(OPTIONS_train) --init $(WORK)/$(1)/base
 OPTIONS_moderation.train = $(OPTIONS_sentiment.train)
 OPTIONS_embed.convert = --out models/weights/embed
 

@@ -150,6 +150,9 @@ class HeadSpec(Table):
     """Sigmoid heads: from which probability on a label counts as true."""
     experimental: tuple[str, ...] = ()
     """Labels whose quality is not good enough to rely on."""
+    languages: tuple[str, ...] = ()
+    """The languages it reads (ISO 639-1): a text in another is given to another model with this head, or flagged. None:
+    every text is taken as it comes."""
 
 
 @dataclass(frozen=True, slots=True)

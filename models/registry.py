@@ -242,6 +242,8 @@ def _head_problems(head: HeadSpec, key: str) -> Iterator[str]:
     for label, threshold in head.thresholds.items():
         if label not in head.labels or not 0 <= threshold <= 1:
             yield f"'{key}.thresholds.{label}' must be a probability of a label in '{key}.labels'"
+    if len(set(head.languages)) != len(head.languages):
+        yield f"'{key}.languages' names one language twice"
     for label in head.experimental:
         if label not in head.labels:
             yield f"'{key}.experimental' names '{label}', which is not in '{key}.labels'"

@@ -19,7 +19,7 @@ from server.api.schemas.translations import (
     TranslationRequest,
     TranslationResponse,
 )
-from server.tasks.results import Scores
+from server.tasks.results import Scores, ScoresFlag
 from server.tasks.translation.progress import TranslationProgress
 
 MOODS = ("negative", "neutral", "positive")
@@ -47,6 +47,12 @@ class SentimentItem(ResponseBody):
     label: str
     score: float = Field(description="The probability of the label.")
     scores: dict[str, float]
+    model: str = Field(description="The model that read it: of those with this head one that reads its language.")
+    language: str | None = Field(description="Its language (ISO 639-1); null: it could not be told.", examples=["en"])
+    flags: list[ScoresFlag] = Field(
+        description="Why the scores say nothing of it: `unsupported_language`, when no model reads its language. "
+        "Mostly empty.", examples=[[]],
+    )  # fmt: skip
     chunks: int = Field(
         description="The number of chunks in which the text was read. A text longer than the model reads has several; "
         "its probabilities are the mean of theirs, weighted by tokens.", examples=[1],
@@ -61,6 +67,9 @@ class SentimentItem(ResponseBody):
             label=_mood(item.label),
             score=item.scores[item.label],
             scores={_mood(label): score for label, score in item.scores.items()},
+            model=item.model,
+            language=item.language,
+            flags=list(item.flags),
             chunks=item.chunks,
         )
 

@@ -18,7 +18,7 @@ from server.serving.folders import Folders, Looks, NoRoom
 from server.serving.memory import LoadedModel, ModelMemory
 from server.serving.served_model import Broken, ModelStatus, ServedModel
 from server.settings import Settings, SettingsError
-from server.tasks.decisions import Decider
+from server.tasks.decisions import ByHead, Decider
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.generation.task import Generation
 from server.tasks.model import Model
@@ -136,16 +136,30 @@ class ModelRegistry:
         return Translators([each.translator for each in self._choice if each.translator is not None])
 
     def classifier(self, name: str | None, head: str | None = None) -> Classification:
-        """The model of this name with this head, or with its first; without a name, the only one there is."""
+        """The model of this name with this head, or with its first; without a name, the only one there is, or the first
+        of several that say which languages they read. Those give one another the texts in their languages.
+        """
         if head is None:
-            return self._pick(name, "classification", lambda offered: offered.classifier)
-        return self._pick(name, head, lambda offered: offered.classifiers.get(head))
+            found = self._pick(name, "classification", lambda offered: offered.classifier)
+        else:
+            if name is None and len(able := self._heads(head)) > 1 and all(task.head.spec.languages for task in able):
+                name = able[0].card.id
+            found = self._pick(name, head, lambda offered: offered.classifiers.get(head))
+        spec = found.head.spec
+        if not spec.languages:
+            return found
+        others = [task for task in self._heads(spec.name) if task.card.id != found.card.id]
+        return found.beside([task for task in others if task.head.spec.labels == spec.labels])
+
+    def _heads(self, name: str) -> list[Classification]:
+        """What of the models to choose from has a head of this name."""
+        return [each.classifiers[name] for each in self._choice if name in each.classifiers]
 
     def scorer(self, name: str | None) -> Classification:
         """The classifier of this name; without one, the only one of sentiment, or the only one there is."""
-        with_head = [each for each in self._choice if _SENTIMENT in each.classifiers]
-        head = _SENTIMENT if name is None and len(with_head) == 1 else None
-        return self.classifier(name, head)
+        able = self._heads(_SENTIMENT)
+        is_clear = len(able) == 1 or (len(able) > 1 and all(task.head.spec.languages for task in able))
+        return self.classifier(name, _SENTIMENT if name is None and is_clear else None)
 
     def embedder(self, name: str | None) -> Embedding:
         """The embedding model of this name; without one, the only one there is."""
@@ -153,7 +167,8 @@ class ModelRegistry:
 
     def decider(self, name: str | None) -> Decider:
         """The model of this name, if it answers questions; without one, the only one there is."""
-        return self._pick(name, "decisions", lambda offered: offered.decider)
+        found = self._pick(name, "decisions", lambda offered: offered.decider)
+        return ByHead(self.classifier(found.card.id)) if isinstance(found, ByHead) else found
 
     def model(self, name: str | None) -> Model:
         """Any model, for what needs only its tokenizer; without a name, the only one there is."""

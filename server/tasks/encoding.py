@@ -7,7 +7,7 @@ never pickled.
 
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from server.errors import InvalidValue
 from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done, Scores, Usage
+from server.tasks.text import language
 from server.tasks.text.sentences import chunk
 
 Floats = npt.NDArray[np.float32]
@@ -109,7 +110,7 @@ CHUNK_TOKENS = 48
 call a chunk as long as the model's context neutral, even if all its sentences are (docs/classification.md)."""
 
 CHUNK_LANGUAGE = "en"
-"""The language whose rules find the ends of sentences in long texts: the shipped encoders read English."""
+"""The language whose rules find the ends of sentences in long texts of which no language is known."""
 
 Row = list[int]
 
@@ -127,11 +128,18 @@ class Truncation:
 
 
 class Classification:
-    """Scores for texts from one head of a classifier."""
+    """Scores for texts from one head of a classifier.
 
-    def __init__(self, model: Model, head: Head) -> None:
+    Args:
+        others: classifiers with the same labels, for texts in languages that they read and this one does not.
+    """
+
+    def __init__(self, model: Model, head: Head, others: "Sequence[Classification]" = ()) -> None:
         self._model = model
         self._head = head
+        self._readers = {code: task for task in (*others, self) for code in task.head.spec.languages}
+        if self._readers:
+            language.prepare()
         # Without the tokens that the model adds to every row.
         self._chunk_tokens = min(CHUNK_TOKENS, model.card.context_length_tokens) - len(model.tokenizer.encode_row(""))
 
@@ -144,6 +152,10 @@ class Classification:
     def head(self) -> Head:
         """The head that scores."""
         return self._head
+
+    def beside(self, others: "Sequence[Classification]") -> "Classification":
+        """The same, with others for texts in the languages that it does not read."""
+        return Classification(self._model, self._head, others)
 
     async def classify(self, texts: Sequence[str], truncation: Truncation | None = None) -> Done[Scores]:
         """Classify texts independently.
@@ -161,14 +173,37 @@ class Classification:
                 costs the engine nothing.
             Unavailable, Overloaded, TooLarge: not now, or not so much at once.
         """
-        chunks: list[list[Row]] = []
+        mine = self._head.spec.languages
+        languages = await language.recognise_all(texts, self._readers, mine) if mine else [None] * len(texts)
+        groups: dict[Classification, list[int]] = {}
+        for index, code in enumerate(languages):
+            groups.setdefault(self._readers.get(code or "", self), []).append(index)
 
-        def prepare() -> list[Row]:
-            cut = None if truncation is None else _Cut(self._model, truncation)
-            chunks.extend(self._rows(text, index, cut) for index, text in enumerate(texts))
-            return [row for rows in chunks for row in rows]
+        def prepare() -> dict[int, list[Row]]:
+            cuts = {task: None if truncation is None else _Cut(task._model, truncation) for task in groups}
+            return {
+                index: task._rows(texts[index], index, cuts[task], languages[index])
+                for task, places in groups.items()
+                for index in places
+            }
 
-        done = await _encode(self._model, prepare, size_of(texts), self._head.spec.pooling)
+        chunks = await offload(prepare, size_of(texts))
+        found: dict[int, Scores] = {}
+        parts = []
+        for task, places in groups.items():
+            parts.append(await task._scores([chunks[index] for index in places]))
+            found |= zip(places, parts[-1].items, strict=True)
+        served = (None, *self._readers)
+        items = [
+            replace(found[index], language=code, flags=() if code in served else ("unsupported_language",))
+            for index, code in enumerate(languages)
+        ]
+        timing = replace(parts[0].timing, ended_s=parts[-1].timing.ended_s)
+        return Done(items, Usage(sum(part.usage.prompt_tokens for part in parts)), timing)
+
+    async def _scores(self, chunks: Sequence[Sequence[Row]]) -> Done[Scores]:
+        """The scores of texts, each of which is some rows."""
+        done = await _encode(self._model, lambda: [row for rows in chunks for row in rows], 0, self._head.spec.pooling)
         vectors = np.stack(list(done.items))
         products = len(vectors) * self._head.products
         probabilities = await offload(lambda: self._head.probabilities(vectors), products, SMALL_PRODUCTS)
@@ -178,19 +213,20 @@ class Classification:
         ]
         return Done(items, done.usage, done.timing)
 
-    def _rows(self, text: str, index: int, cut: "_Cut | None") -> list[Row]:
+    def _rows(self, text: str, index: int, cut: "_Cut | None", code: str | None) -> list[Row]:
         """The text's row, or those of its chunks."""
         row, limit = _row(self._model, text, index, cut), self._model.card.context_length_tokens
         if len(row) <= limit:
             return [row]
         self._model.batcher.require_room(len(row) // CHUNK_TOKENS)  # so many chunks at least
         tokenizer = self._model.tokenizer
-        parts = chunk(text, CHUNK_LANGUAGE, lambda part: len(tokenizer.encode(part)), self._chunk_tokens)
+        rules = code if code in self._head.spec.languages else CHUNK_LANGUAGE
+        parts = chunk(text, rules, lambda part: len(tokenizer.encode(part)), self._chunk_tokens)
         return [tokenizer.encode_row(part) for part in parts]
 
     def _score(self, probabilities: Floats, rows: Sequence[Row]) -> Scores:
         pooled = self._head.pool(probabilities, [len(row) for row in rows])
-        return Scores(dict(zip(self._head.spec.labels, map(float, pooled), strict=True)), len(rows))
+        return Scores(dict(zip(self._head.spec.labels, map(float, pooled), strict=True)), len(rows), self.card.id)
 
 
 class Embedding:

@@ -74,6 +74,8 @@ Flag = Literal[
     "repetition", "length", "untranslated", "wrong_language", "altered", "unsupported_language", "low_confidence"
 ]
 
+ScoresFlag = Literal["unsupported_language"]
+
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
@@ -151,6 +153,12 @@ class Scores:
     scores: Mapping[str, float]
     chunks: int = 1
     """In how many chunks it was read: more than one for a text longer than the model's context."""
+    model: str = ""
+    """The id of the model that read it."""
+    language: str | None = None
+    """Its language; None where that could not be told, or did not matter."""
+    flags: Sequence[ScoresFlag] = ()
+    """Why the scores say nothing of it."""
 
     @property
     def label(self) -> str:

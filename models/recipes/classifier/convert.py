@@ -59,7 +59,7 @@ def write_folder(trained: Trained, work: Path, folder: Path, head: str, quantiza
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = load_tokenizer(work / "tokenizer.json")
     write_ctranslate2(trained.encoder, vocabulary_in_order(tokenizer), folder, quantization)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     trained.head.save(folder / f"{head}.npz")
 
 
@@ -99,7 +99,7 @@ def write_recipe_manifest(
     top: Table = {
         "id": recipe.id,
         "task": "classification",
-        "family": "hearth-minilm",
+        "family": recipe.family,
         "summary": recipe.summary,
         "license": recipe.license,
         "created": recipe.created_s,
@@ -115,6 +115,8 @@ def write_recipe_manifest(
         "file": f"{recipe.head}.npz",
         "temperature": round(calibration.temperature, 3),
     }
+    if recipe.languages:
+        head["languages"] = list(recipe.languages)
     if recipe.kind == "sigmoid":
         head["thresholds"] = {name: round(value, 3) for name, value in calibration.thresholds.items()}
         head["experimental"] = list(recipe.experimental)

@@ -45,6 +45,8 @@ class Recipe:
     calibrate: Callable[[EngineClassifier, Path], Calibration]
     experimental: tuple[str, ...] = ()
     context_tokens: int = 256
+    family: str = "hearth-minilm"
+    languages: tuple[str, ...] = ()
 
     def classifier(self, folder: Path, temperature: float) -> EngineClassifier:
         """The converted model of a folder."""

@@ -23,7 +23,7 @@ class Row:
     """One text and what is known of its labels."""
 
     text: str
-    labels: Mapping[str, int]
+    labels: Mapping[str, float]
     source: str = ""
     share: float = 1.0
     """The chance that an epoch takes the row."""

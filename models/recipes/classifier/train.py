@@ -45,6 +45,8 @@ class Settings:
     limit_tokens: int = 256
     learning_rate: float = 1e-4
     layer_decay: float = 0.85
+    frozen_layers: int | None = None
+    """So many lower layers, and the embeddings, stay as they are; None: everything learns."""
     warmup_share: float = 0.06
     weight_decay: float = 0.01
     smoothing: float = 0.05
@@ -94,6 +96,7 @@ class ClassifierRun:
         self.device = torch.device(device)
         self.encoder = encoder.to(self.device)
         self.head = Head(encoder.shape.width, len(settings.labels)).to(self.device)
+        _freeze(self.encoder, settings.frozen_layers)
         self.optimizer = torch.optim.AdamW(_parameter_groups(self.encoder, self.head, settings), fused=True)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.progress = Progress()
@@ -246,6 +249,14 @@ class _Report:
         return f"loss {self.loss / self.batches:.4f} tokens/s {rate:.0f}"
 
 
+def _freeze(encoder: SentenceEncoder, layers: int | None) -> None:
+    """Leave the embeddings and so many lower layers as they are."""
+    if layers is None:
+        return
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad = name.startswith("layers.") and int(name.split(".")[1]) >= layers
+
+
 def _parameter_groups(encoder: SentenceEncoder, head: Head, settings: Settings) -> list[dict[str, object]]:
     """A lower rate for lower layers: what they know of the language should change least."""
     depth = encoder.shape.layers
@@ -260,6 +271,7 @@ def _parameter_groups(encoder: SentenceEncoder, head: Head, settings: Settings) 
             "weight_decay": settings.weight_decay if parameter.ndim > 1 else 0.0,
         }
         for name, parameter in encoder.named_parameters()
+        if parameter.requires_grad
     ]
     groups.append({"params": list(head.parameters()), "lr": settings.learning_rate * 5, "weight_decay": 0.0})
     return groups

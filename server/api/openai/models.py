@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
+from models.registry import ModelCard
 from server.api.deps import RecordDep, RegistryDep
 from server.api.request import JsonRoute
 from server.api.schemas.base import RequestBody, ResponseBody
@@ -32,7 +33,7 @@ class ModelInfo(ResponseBody):
     quantization: str
     parameters: int
     license: str
-    languages: list[str] = Field(description="Translators: the languages they read and write.")
+    languages: list[str] = Field(description="Translators: those they read and write. Classifiers: those they read.")
     labels: dict[str, list[str]] = Field(description="Classifiers: the labels of each head.")
     dimensions: int | None = Field(description="Embedding models: the length of a vector.")
     sampling: dict[str, float] = Field(
@@ -62,7 +63,7 @@ class ModelInfo(ResponseBody):
             quantization=card.quantization,
             parameters=card.parameters,
             license=card.license,
-            languages=list(card.translation.languages) if card.translation is not None else [],
+            languages=_languages(card),
             labels={head.name: list(head.labels) for head in card.heads},
             sampling=_sampling(served),
             engine=served.engine,
@@ -76,6 +77,12 @@ class ModelInfo(ResponseBody):
 def _sampling(served: ModelStatus) -> dict[str, float]:
     section, kind = served.card.generation, KINDS.get(served.engine)
     return recommendations(section.sampling, kind.honours) if section is not None and kind is not None else {}
+
+
+def _languages(card: ModelCard) -> list[str]:
+    if card.translation is not None:
+        return list(card.translation.languages)
+    return list(dict.fromkeys(language for head in card.heads for language in head.languages))
 
 
 class ModelList(ResponseBody):

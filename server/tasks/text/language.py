@@ -66,6 +66,13 @@ LEAST_SHARE = 0.02
 """Of all languages that py3langid knows: with less for the candidates together, the text is in none of them."""
 
 
+LEAST_RATIO, LEAST_RATIO_OF_FEW, FEW_LETTERS = 0.2, 0.001, 8
+"""Of the likeliest of all languages: a candidate with less is not the text's; with fewer letters much less is enough,
+for ``lol`` is no Dutch (load_tests/language_id.py)."""
+PREFERRED_RATIO = 0.5
+"""A preferred candidate is the text's if it is so likely beside the likeliest."""
+
+
 class Library(Protocol):
     """One of the libraries, loaded."""
 
@@ -86,7 +93,7 @@ class Eldc:
     is_quick = True
 
     def __init__(self) -> None:
-        import eldc  # 23 MB of tables: only for a server that translates
+        import eldc  # 23 MB of tables: only for a server that translates or has classifiers that say their languages
 
         eldc.init()
         self._library = eldc.instance()
@@ -165,6 +172,41 @@ def detect(text: str, candidates: Collection[str]) -> tuple[str, float] | None:
         return None
     best = max(known, key=lambda code: weights[code])
     return named[best], weights[best] / sum(weights.values())
+
+
+def recognise(text: str, candidates: Collection[str], preferred: Collection[str] = ()) -> str | None:
+    """The language of a text that may be in none of the candidates.
+
+    Args:
+        text: see `detect`.
+        candidates: see `detect`.
+        preferred: those of them that need not be the likeliest, only nearly so.
+
+    Returns:
+        The likeliest of the candidates; another language where the text is hardly in any of them; None when nothing in
+        the text tells, or no library is installed.
+    """
+    try:
+        library_ = library()
+    except ImportError:
+        return None
+    weights = library_.weights(text, sorted(library_.languages))
+    named = {_base(code): code for code in sorted(candidates, reverse=True)}
+    known = named.keys() & weights.keys()
+    if not known:
+        return None
+    liking = {code: weights[code] * (1.0 if named[code] not in preferred else 1 / PREFERRED_RATIO) for code in known}
+    best, mine = (max(sorted(by), key=lambda code: by[code]) for by in (weights, liking))
+    has_many = sum(map(str.isalpha, text[:MOST_CHARACTERS])) >= FEW_LETTERS
+    least = LEAST_RATIO if has_many else LEAST_RATIO_OF_FEW
+    return named[mine] if weights[mine] >= least * weights[best] else best
+
+
+async def recognise_all(
+    texts: Sequence[str], candidates: Collection[str], preferred: Collection[str]
+) -> list[str | None]:
+    """What `recognise` says of each text; off the event loop where that takes long."""
+    return await offload(lambda: [recognise(text, candidates, preferred) for text in texts], effort(texts))
 
 
 async def tell(texts: Sequence[str], candidates: Collection[str]) -> list[tuple[str, float] | None]:
