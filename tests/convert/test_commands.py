@@ -55,6 +55,14 @@ def structure(folder: Path) -> tuple[str, ...]:
     return ("--check", "structure", "--models-dir", str(folder / "models"))
 
 
+def test_a_model_that_is_there_is_left_where_that_is_asked_for(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    where = ("--models-dir", str(folder))
+    left = hearth(hub, tmp_path, "pull", "owner/mine", "--if-missing", *where)
+    assert (left.returncode, "mine is there already" in left.stderr) == (0, True), left.stderr
+    assert hub.requests == []
+    assert hearth(hub, tmp_path, "pull", "owner/mine", *where).returncode == 1
+
+
 @WITH_TORCH
 def test_a_model_is_pulled_converted_served_and_answers(hub: Hub, tmp_path: Path) -> None:
     from tests.convert.decoder_repositories import write
