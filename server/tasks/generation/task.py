@@ -207,7 +207,7 @@ class Generation:
             said: the conversation that the one prompt was made of.
 
         Raises:
-            Unavailable: the model is not loaded or does not work.
+            Unavailable: the model has failed or is no longer served.
             Overloaded: the queue is full.
             UnsupportedParameter: the model's engine cannot honour a parameter exactly.
             ContextLengthExceeded: a prompt leaves no room in the context.

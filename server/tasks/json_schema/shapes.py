@@ -140,7 +140,7 @@ class Shapes:
         return [*yes, *no]
 
     def _dependent(self, place: str, schema: Mapping[str, Any], parts: Sequence[Part]) -> Sequence[Part]:
-        """Split objects by a property that requires others: objects without it, and objects with all that it requires."""
+        """Split objects by a property that requires others: objects without it, and objects with all of them."""
         for keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
             for name, wanted in schema.get(keyword, {}).items():
                 is_list = isinstance(wanted, list)
@@ -154,7 +154,7 @@ class Shapes:
         return parts
 
     def _values(self, place: str, values: Sequence[Any]) -> list[Part]:
-        """The parts of the values of ``enum``: all texts in one part and all numbers in one, as there may be thousands."""
+        """The parts of the values of ``enum``. All texts share one part, and all numbers, as there may be thousands."""
         parts = [self._value(place, "enum", [i], value) for i, value in enumerate(values)]
         texts = dict.fromkeys(text for part in parts if isinstance(part, Text) for text in part.values or ())
         numbers = dict.fromkeys(number for part in parts if isinstance(part, Number) for number in part.values or ())
