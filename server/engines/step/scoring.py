@@ -9,11 +9,11 @@ import numpy.typing as npt
 from server.engines.rows import Token, write_top
 
 CHUNK_TOKENS = 64
-"""The most positions, of one row or several, whose logits are computed at once. Each has the vocabulary's size."""
+"""The most positions whose logits are computed at once, of one or several rows. Each has one logit for each id."""
 
 
 class Scoring:
-    """The scores of one prompt's tokens from index ``start`` on. A preempted row is scored again, with equal results."""
+"""The most positions, of one or several rows, whose logits are computed at once. Each has a logit for each id."""
 
     def __init__(self, prompt: Sequence[int], start: int, top: int) -> None:
         self._prompt = prompt
