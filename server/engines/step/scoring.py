@@ -13,7 +13,7 @@ CHUNK_TOKENS = 64
 
 
 class Scoring:
-"""The most positions, of one or several rows, whose logits are computed at once. Each has a logit for each id."""
+    """The scores of a prompt's tokens from index ``start`` on. A preempted row is scored again, with equal results."""
 
     def __init__(self, prompt: Sequence[int], start: int, top: int) -> None:
         self._prompt = prompt
