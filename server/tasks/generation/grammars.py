@@ -93,7 +93,7 @@ def checked(grammar: str, where: str, specials: Sequence[str | int] = ()) -> str
     )
     names = tuple(f"<|{special}|>" if isinstance(special, int) else special for special in specials)
     if not (_kept_begins if len(grammar) <= KEPT_CHARACTERS else _begins)(tried, names):
-        raise InvalidValue("The schema cannot be used: what it takes to enforce it is too large.", where)
+        raise InvalidValue("The schema cannot be used: its grammar is too large to enforce.", where)
     return grammar
 
 

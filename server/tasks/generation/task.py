@@ -279,18 +279,18 @@ class Generation:
             raise ContextLengthExceeded(prompt_tokens, least, context, field)
         most = room if asked is None else min(asked, room)
         if at_least > most:
-            raise InvalidValue(f"At least {at_least} tokens are asked for, but {most} at most.", "min_tokens")
+            raise InvalidValue(f"'min_tokens' is {at_least}, but the answer has {most} tokens at most.", "min_tokens")
         return most
 
     def _require_honoured(self, options: GenerationOptions) -> None:
         for name in sorted(options.asked() - self._model.engine.honours):
             raise UnsupportedParameter(
                 ON_THE_WIRE.get(name, name),
-                f"the model '{self.card.id}' runs on an engine that cannot do it exactly for one request.",
+                f"the model '{self.card.id}' runs on an engine that cannot apply it exactly to a single request.",
             )
         if options.logprobs and "top_logprobs" not in self._model.engine.honours:
             raise UnsupportedParameter(
-                "top_logprobs", f"the model '{self.card.id}' runs on an engine that gives the chosen token's only."
+                "top_logprobs", f"the model '{self.card.id}' runs on an engine that returns only the chosen token's."
             )
 
     def _encode(self, encode: Any, field: str) -> list[int]:

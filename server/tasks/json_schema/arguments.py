@@ -33,7 +33,7 @@ def signature(name: str, writing: Writing, root: State, field: str, *, strict: b
     if root == ANY:
         objects = [Object(rest=ANY)]
     if not objects:
-        raise InvalidValue("The schema cannot be used: arguments are an object, 'type' at the root says no.", field)
+        raise InvalidValue("The schema cannot be used: arguments are an object, but 'type' at the root is not.", field)
     # A family's grammar writes listed arguments only, so prefer objects whose required arguments reach minProperties.
     listed = [part for part in objects if part.least <= len(part.required)]
     ways = [_way(part, writing) for part in (listed if listed or strict else objects)[:MOST_WAYS]]

@@ -185,7 +185,7 @@ class Document:
             return ""
         if not reference.startswith("#"):
             where = f"'$ref' at {told(place)} leads out of the schema"
-            self.refuse(f"{where}, to '{reference[:80]}'; bring that along in '$defs'")
+            self.refuse(f"{where}, to '{reference[:80]}'; include that schema in '$defs'")
         pointer = unquote(reference[1:])
         if not pointer.startswith("/"):
             return self._anchor(place, pointer)

@@ -200,7 +200,7 @@ class Shapes:
 
     def _require_few(self, parts: Sequence[Part]) -> None:
         if len(parts) > MOST_PARTS:
-            self.document.refuse("its alternatives multiply to too many")
+            self.document.refuse("its alternatives have too many combinations")
 
     def _never_both(self, one: State, other: State) -> bool:
         """Whether it is certain that no value is valid under both states."""

@@ -172,7 +172,7 @@ class Writing:
 
     def _refuse_size(self, state: tuple[str, ...]) -> NoReturn:
         document = self._shapes.document
-        document.refuse(f"what it takes to hold to {', '.join(document.said(state))} is too large")
+        document.refuse(f"the grammar that enforces {', '.join(document.said(state))} is too large")
 
     def _reach(self, root: State) -> None:
         waiting = [root]

@@ -312,7 +312,7 @@ class Translators:
         """
         following = self._next(first, target)
         if following is None:
-            raise InvalidValue(f"No model here goes on from '{first.card.id}' to '{target}'.", "messages")
+            raise InvalidValue(f"No model here translates on from '{first.card.id}' to '{target}'.", "messages")
         return first.together_with([following])
 
     def _next(self, first: TranslationTask, target: str) -> TranslationTask | None:
