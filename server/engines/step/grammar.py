@@ -142,7 +142,7 @@ class Matcher:
 
 
 class ThoughtMatcher:
-    """The state of one completion in its thought and in its answer. It has a budget, a grammar of the answer, or both.
+    """The state of one completion in its thought and its answer, under a budget, a grammar of the answer, or both.
 
     A thought may have any tokens. If the answer has a grammar, the completion cannot end inside the thought. When the
     budget is spent, the matcher forces the tokens that close the thought. If the answer has a grammar, it also forces

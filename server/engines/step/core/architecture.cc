@@ -88,7 +88,7 @@ Rotary read_rotary(Reader& in, const std::string& scope, int head_dim) {
   return r;
 }
 
-// A norm's weights; true when it is stored minus one.
+// Checks a norm's weights. Returns true if they are stored minus one.
 bool read_norm(Reader& in, const std::string& scope, int size, bool layer_norm) {
   in.vector(scope + "/gamma", size);
   if (layer_norm) in.vector(scope + "/beta", size);

@@ -21,7 +21,7 @@ namespace hearth::step {
 struct Work {
   int row;
   int count;
-  const std::uint32_t* mask = nullptr;  // allowed tokens, a bit each; null: all
+  const std::uint32_t* mask = nullptr;  // one bit for each allowed token; null: all
   std::size_t mask_words = 0;
 };
 

@@ -33,7 +33,7 @@ Choice Sampler::choose(const Kernels& kernels, float* logits, int padded, const 
   Choice choice;
   if (scan.has_nan || !std::isfinite(scan.max)) return choice;
   if (options_.temperature == 0.f) {
-    choice.id = at_least(kernels, logits, padded, scan.max).front().id;  // the lowest id of equals
+    choice.id = at_least(kernels, logits, padded, scan.max).front().id;  // the lowest id of equal logits
   } else {
     choice.id = draw(kernels, logits, padded, scan.max);
   }

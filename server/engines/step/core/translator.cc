@@ -296,7 +296,7 @@ std::vector<Finished> Sentences::choose() {
   return finished;
 }
 
-// --- what layers are made of --------------------------------------------------------------------------------------
+// --- the parts of layers ------------------------------------------------------------------------------------------
 
 void Sentences::quantise(const Rows& rows, const Norm* norm) {
   const auto stride = scales_of(rows.size);

@@ -13,9 +13,9 @@
 
 namespace hearth::step {
 
-inline constexpr int kLane = 16;          // floats a vector, and outputs a weight block
-inline constexpr int kPanel = 2 * kLane;  // outputs a weight panel
-inline constexpr int kBlockTokens = 16;   // positions a cache block
+inline constexpr int kLane = 16;          // floats in a vector, and outputs in a weight block
+inline constexpr int kPanel = 2 * kLane;  // outputs in a weight panel
+inline constexpr int kBlockTokens = 16;   // positions in a cache block
 
 enum class Activation : int { kRelu = 0, kGeluTanh = 1, kSwish = 2, kGelu = 3, kGeluSigmoid = 4, kNone = -1 };
 
