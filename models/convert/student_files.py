@@ -43,7 +43,7 @@ def source_of_student(
 
     Args:
         folder: the folder of the files.
-        repository: the model's name; None: named by its direction.
+        repository: the model's name; empty: named by its direction.
         revision: the version, if it is known.
         pair: the languages, if they are known; None: those in the files.
 
