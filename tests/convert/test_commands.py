@@ -1,4 +1,4 @@
-"""``hearth pull``, ``convert`` and ``rm``, as they are typed: whole ways, refusals, nothing left behind."""
+"""``hearth pull``, ``convert`` and ``rm``, as users type them: whole runs, refusals, no files left behind."""
 
 import importlib.util
 import json

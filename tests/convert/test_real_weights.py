@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct, out of a package: what random weights cannot show."""
+"""SmolLM2-135M-Instruct from a package, for facts that random weights cannot show."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every example of the README and of the pages below does what it shows, on a server with `make serve`'s models."""
+"""Every example of the README and of the pages below works as shown, on a server with the models of `make serve`."""
 
 import json
 import re
