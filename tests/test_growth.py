@@ -32,6 +32,7 @@ MADE_IN_FUNCTIONS = {
     "server/tasks/generation/chat_template.py",  # of a model's special tokens, once for a model; tried below
     "models/families/call_bodies.py",  # of the texts of a model's form of calls; tried below
     "models/tokenizer_json.py",  # of a model's added tokens; tried below
+    "models/convert/architectures/rotating.py",  # of its own pages' patterns
     "models/convert/hub.py",  # the command line: names of a repository's files, and the tag that a person typed
     "models/convert/kinds.py",
     "models/recipes/assistant/swapping.py",  # training tools: of names in their own data

@@ -71,7 +71,7 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
         model["quantization"],
         str(model["context_length"]),
         model["engine"] or "-",
-        _short(" ".join(model["languages"] or [label for head in model["labels"].values() for label in head]) or "-"),
+        _short(" ".join([label for head in model["labels"].values() for label in head] or model["languages"]) or "-"),
         model["license"],
     )
 

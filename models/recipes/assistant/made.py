@@ -51,6 +51,7 @@ from models.recipes.assistant.values import SAID, Value, identifier, name, value
 
 _STRANGE_SHARE = 0.25  # of the arguments' names: a word that no service has
 _MOST_TOOLS = 4
+_PLACE = re.compile(r"{(\d)}")
 
 
 @dataclass(slots=True)
@@ -179,7 +180,7 @@ class MadeDialogue:
         """A request that names values, and their arguments; nothing where one of them is not the user's to say."""
         request = self._rng.choice(task.errand.direct)
         keys = {task.errand.slots.index(slot): key for key, slot in task.keys.items()}
-        named = [keys.get(int(place), "") for place in re.findall(r"{(\d)}", request)]
+        named = [keys.get(int(place), "") for place in _PLACE.findall(request)]
         if any(key not in task.values or key in self._facts for key in named):
             return "", []
         values = [

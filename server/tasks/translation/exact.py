@@ -31,6 +31,7 @@ _ITEM = re.compile(
 _UNIT_AFTER = re.compile(rf"[ \u00a0\u202f]?(?P<unit>{_UNITS})(?![\w²³])")
 _GLUED = re.compile(rf"(\d[\d.,]*)({_UNITS})")
 _NUMBER = re.compile(r"\d+(?:[.,\u00a0\u202f ’']\d+)*")
+_SEPARATOR = re.compile(r"\D")
 _TIME = re.compile(r"(\d{1,2})(?:[:h](\d\d))?")
 _HALF_OF_DAY = re.compile(r"[ \u00a0\u202f]?([aApP])\.?[mM]\b\.?")
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th|er|re|ère|e|ème|è|o|a|os|as|s|ern?|te[nrs]?)")
@@ -128,7 +129,7 @@ def _value(raw: str, language: str) -> str:
     last = separators[-1] if separators else ""
     decimal = "." if language.partition("-")[0] in _DECIMAL_POINT else ","
     is_decimal = last in (".", ",") and separators.count(last) == 1 and (len(set(separators)) > 1 or last == decimal)
-    if last and not is_decimal and any(len(group) != 3 for group in re.split(r"\D", raw)[1:]):
+    if last and not is_decimal and any(len(group) != 3 for group in _SEPARATOR.split(raw)[1:]):
         if last not in ".," or len(separators) > 1:
             return ""  # only groups of three digits make one number
         is_decimal = True
