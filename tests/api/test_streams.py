@@ -43,6 +43,8 @@ async def test_a_failure_after_the_first_event_is_an_error_event_and_done(served
         ("/v1/chat/completions", CHAT, "assistant"),
         ("/v1/chat/completions", {**CHAT, "stream": True}, "assistant"),
         ("/v1/completions", {"model": "assistant", "prompt": "Hi"}, "assistant"),
+        ("/v1/messages", {**CHAT, "max_tokens": 9}, "assistant"),
+        ("/v1/messages", {**CHAT, "max_tokens": 9, "stream": True}, "assistant"),
         ("/v1/sentiment", {"input": "Hi"}, "sentiment"),
         ("/v1/embeddings", {"input": "Hi"}, "embed"),
         ("/v1/translations", {"input": "Hello.", "source": "en", "target": "de"}, "translate"),

@@ -149,6 +149,9 @@ class TranslationStream:
         """When things happened so far."""
         return self._run.timing
 
+    def stopped_by(self, index: int) -> None:
+        """Nothing: a translator takes no stop strings."""
+
     def cancel(self) -> None:
         """Nobody wants the rest."""
         self._run.cancel()
