@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from server.api import errors, ops, pages
 from server.api.access import Observe, Spans
 from server.api.auth import Hosts, Keys
-from server.api.compat import anthropic, classifiers, deepl, libretranslate, tokens
+from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
 from server.api.hearth import sentiment, translations
 from server.api.keys import Clock, Keyring
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
@@ -23,6 +23,7 @@ ROUTERS: Sequence[APIRouter] = (
     completions.router,
     responses.router,
     anthropic.router,
+    ollama.router,
     embeddings.router,
     moderations.router,
     decisions.router,

@@ -108,13 +108,14 @@ PEERS: Sequence[Peer] = (
         {"error": TEXT, "error_type": TEXT},
         {400: 422},
     ),
+    Peer(re.compile(r"/api/.*"), lambda error: {"error": error.message}, {"error": TEXT}),
     Peer(
         re.compile(r"/v1/messages(/.*)?"),
         _anthropic,
         {"type": TEXT, "error": {"type": "object", "properties": {"type": TEXT, "message": TEXT}}},
     ),
 )
-"""LibreTranslate, DeepL, text-embeddings-inference, Anthropic; vLLM's errors are OpenAI's."""
+"""LibreTranslate, DeepL, text-embeddings-inference, Ollama, Anthropic; vLLM's errors are OpenAI's."""
 
 
 def peer_of(path: str) -> Peer:

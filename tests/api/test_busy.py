@@ -37,6 +37,11 @@ ROUTES: dict[str, tuple[int, Any]] = {
         {"role": "user", "content": t}]}),
     "/v1/messages/count_tokens": (LARGE, lambda t: {"model": "assistant", "messages": [
         {"role": "user", "content": t}]}),
+    "/api/chat": (LARGE, lambda t: {"model": "assistant", "messages": [{"role": "user", "content": t}]}),
+    "/api/generate": (LARGE, lambda t: {"model": "assistant", "prompt": t, "raw": True}),
+    "/api/embed": (LARGE, lambda t: {"input": t, "truncate": False}),
+    "/api/embed?": (LARGE, lambda t: {"input": t}),
+    "/api/embeddings": (LARGE, lambda t: {"prompt": t}),
     "/v1/embeddings": (LARGEST, lambda t: {"input": t}),
     "/v1/moderations": (LARGE, lambda t: {"input": t}),
     "/v1/sentiment": (LARGE, lambda t: {"input": t}),
@@ -64,6 +69,11 @@ MANY: dict[str, tuple[str, Any]] = {
         {"role": "user", "content": [{"type": "text", "text": "a"}] * 50_000}]}),
     "turns": ("/v1/messages/count_tokens", {"model": "assistant", "messages": [
         {"role": "user", "content": "a"}] * 10_000}),
+    "options": ("/api/chat", {"model": "assistant", "messages": [{"role": "user", "content": "a"}],
+        "options": {f"o{id}": 1 for id in range(100_000)}}),
+    "results": ("/api/chat", {"model": "assistant", "messages": [
+        {"role": "assistant", "tool_calls": [{"function": {"name": "a"}}] * 5000},
+        *[{"role": "tool", "content": "a", "tool_name": "a"}] * 5000]}),
     "biases": ("/v1/chat/completions", {"model": "assistant", "messages": [{"role": "user", "content": "a"}],
         "logit_bias": {str(id): 1 for id in range(100_000)}}),
     "terms": ("/v1/translations", {"input": "Hi there.", "source": "en", "target": "de",

@@ -18,7 +18,7 @@ from server.api.openai.decisions import TextPart as DecisionPart
 from server.api.openai.embeddings import EmbeddingRequest
 from server.api.openai.models import ModelNamed
 from server.api.openai.moderations import ModerationRequest
-from server.api.schemas import anthropic, response_items
+from server.api.schemas import anthropic, ollama, response_items
 from server.api.schemas.base import RequestBody
 from server.api.schemas.chat import ChatRequest
 from server.api.schemas.inert import ANYTHING, PART, Table
@@ -88,6 +88,15 @@ ANTHROPIC: dict[str, Any] = {
     "tool_choice": {"type": "auto"},
     "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
 }  # fmt: skip
+OLLAMA: dict[str, Any] = {
+    "model": "assistant",
+    "messages": [
+        {"role": "user", "content": "Weather in Bern?"},
+        {"role": "assistant", "tool_calls": [{"function": {"name": "weather", "arguments": {"city": "Bern"}}}]},
+        {"role": "tool", "content": "Sun."},
+    ],
+    "tools": CHAT["tools"],
+}
 COUNTED = {name: value for name, value in ANTHROPIC.items() if name != "max_tokens"}
 COMPLETION: dict[str, Any] = {"model": "assistant", "prompt": "Hi"}
 DECISION: dict[str, Any] = {
@@ -165,6 +174,15 @@ PLACES = [
     Place("/v1/messages", ANTHROPIC, "output_config", {"effort": ()}),
     Place("/v1/messages", ANTHROPIC, "output_config.format", {}),
     place("/v1/messages/count_tokens", COUNTED, "", anthropic.Conversation),
+    place("/api/chat", OLLAMA, "", ollama.ChatAsked),
+    place("/api/chat", OLLAMA, "messages.0", ollama.Said),
+    place("/api/chat", OLLAMA, "messages.1.tool_calls.0", ollama.Called),
+    place("/api/chat", OLLAMA, "messages.1.tool_calls.0.function", ollama.FunctionCalled),
+    place("/api/chat", OLLAMA, "tools.0", Tool),
+    place("/api/generate", {"model": "assistant", "prompt": "Hi"}, "", ollama.GenerateAsked),
+    place("/api/embed", {"model": "embed", "input": "Hi"}, "", ollama.EmbedAsked),
+    place("/api/embeddings", {"model": "embed", "prompt": "Hi"}, "", ollama.EmbeddingsAsked),
+    place("/api/show", {"model": "embed"}, "", ollama.ShowAsked),
     place("/v1/embeddings", {"model": "embed", "input": "Hi"}, "", EmbeddingRequest),
     place("/v1/moderations", {"input": "Hi"}, "", ModerationRequest),
     Place("/v1/moderations", {"input": [{"type": "text", "text": "Hi"}]}, "input.0", PART),
