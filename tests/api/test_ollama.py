@@ -148,6 +148,20 @@ async def test_models_are_listed_and_described(serving: Any) -> None:
         assert (await ask(served, model="mine:7b"))["model"] == "mine:7b"
 
 
+async def test_the_tag_makes_no_name_unknown(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown name has folders searched, which can take a second."""
+    sought = []
+
+    async def look_for(name: str) -> None:
+        sought.append(name)
+
+    async with serving(aliases={"mine:latest": "assistant"}) as served:
+        monkeypatch.setattr(served.registry, "look_for", look_for)
+        for name in ("assistant:latest", "assistant", "mine:latest"):
+            assert (await ask(served, model=name))["model"] == name
+    assert sought == ["assistant", "assistant", "mine:latest"]
+
+
 async def test_a_key_sees_and_uses_its_own_models_only(serving: Any, tmp_path: Any) -> None:
     import hashlib
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
 from pydantic_core import to_json
 
 from models.cards import ModelCard
@@ -22,15 +21,22 @@ from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, require
 from server.api.errors import peer_of, renamed
 from server.api.openai.streaming import Deltas, Pace
 from server.api.record import Record
-from server.api.request import JsonRoute
-from server.api.schemas.base import ResponseBody, as_list, chosen_logprobs
+from server.api.request import JsonRequest, JsonRoute
+from server.api.schemas.base import as_list, chosen_logprobs
 from server.api.schemas.ollama import (
     Asking,
     ChatAsked,
+    ChatEnding,
     EmbedAsked,
+    Embedded,
+    EmbeddedOne,
     EmbeddingsAsked,
     GenerateAsked,
+    GenerateEnding,
+    ModelEntries,
     ShowAsked,
+    ShownModel,
+    Version,
 )
 from server.batching.job import Timing
 from server.errors import UnsupportedParameter
@@ -54,77 +60,6 @@ NAMES |= {
     for name in ("temperature", "top_p", "top_k", "min_p", "stop", "seed", "presence_penalty", "frequency_penalty")
 }
 """What tasks call by the names of chat."""
-
-
-class Ending(ResponseBody):
-    """An answer, or the last line of one: other lines have neither reason nor costs. Durations are in nanoseconds."""
-
-    model: str
-    created_at: str
-    done: bool
-    done_reason: str = Field(description="`stop`, `length`, or `load` and `unload` where nothing was said.")
-    total_duration: int = Field(description="From the request to the end of the answer.")
-    load_duration: int = Field(description="Of it, the time until an engine took the request.")
-    prompt_eval_count: int = Field(description="Tokens read.")
-    prompt_eval_duration: int = Field(description="From then to the first token.")
-    eval_count: int = Field(description="Tokens made.")
-    eval_duration: int = Field(description="From the first token to the last.")
-
-    logprobs: list[dict[str, Any]] | None = None
-    warning: str | None = Field(None, description="Names the options that are not honoured.")
-
-
-class ChatEnding(Ending):
-    """Of a chat."""
-
-    message: dict[str, Any] = Field(description="`role`, `content` and `tool_calls`.")
-
-
-class GenerateEnding(Ending):
-    """Of a generation."""
-
-    response: str
-
-
-class Embedded(ResponseBody):
-    """The vectors, in the order of the inputs."""
-
-    model: str
-    embeddings: list[list[float]]
-    total_duration: int
-    load_duration: int
-    prompt_eval_count: int
-    warning: str | None = None
-
-
-class EmbeddedOne(ResponseBody):
-    """The vector."""
-
-    embedding: list[float]
-    warning: str | None = None
-
-
-class ModelEntries(ResponseBody):
-    """Models, with Ollama's facts of each."""
-
-    models: list[dict[str, Any]]
-
-
-class ShownModel(ResponseBody):
-    """A model's facts."""
-
-    license: str
-    template: str
-    details: dict[str, Any]
-    model_info: dict[str, Any]
-    capabilities: list[str]
-    modified_at: str
-
-
-class Version(ResponseBody):
-    """Hearth's own version: it follows no release of Ollama."""
-
-    version: str
 
 
 def _ns(from_s: float | None, to_s: float | None) -> int:
@@ -217,12 +152,28 @@ LINES = sse.Framing(
     lambda error: to_json(peer_of("/api/chat").write(error)) + b"\n", ping=b"", media_type="application/x-ndjson"
 )
 
-router = APIRouter(route_class=JsonRoute, tags=["Ollama"])
-
 
 def _named(name: str | None, registry: ModelRegistry) -> str | None:
     """A model's name as the registry has it."""
     return name if name is None or registry.knows(name) else name.removesuffix(LATEST)
+
+
+class TaggedRequest(JsonRequest):
+    """A request whose model may have the tag; folders are searched for the model without it."""
+
+    @property
+    def named_model(self) -> str | None:
+        """As the registry has it."""
+        return _named(super().named_model, self.app.state.registry)
+
+
+class TaggedRoute(JsonRoute):
+    """A route that takes such requests."""
+
+    request_class = TaggedRequest
+
+
+router = APIRouter(route_class=TaggedRoute, tags=["Ollama"])
 
 
 def _keep(body: Asking, registry: ModelRegistry, record: Record) -> Response:

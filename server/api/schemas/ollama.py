@@ -1,4 +1,4 @@
-"""What Ollama's routes are asked: its shapes, read as the messages, tools and options of a chat."""
+"""Ollama's shapes: what its routes are asked, read as the messages, tools and options of a chat, and what they answer."""
 
 import json
 from collections import defaultdict, deque
@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from server.api.schemas import base
-from server.api.schemas.base import ModelName, RequestBody, Texts, asking, invalid
+from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, asking, invalid
 from server.api.schemas.inert import CALL, SAID, SAMPLERS, THINKING
 from server.api.schemas.messages import FunctionName, Tool
 from server.api.schemas.sampling import Stop
@@ -301,3 +301,74 @@ class ShowAsked(RequestBody):
         if (self.model is None) == (self.name is None):
             raise invalid("model", "is missing" if self.model is None else "goes without 'name'")
         return self
+
+
+class Ending(ResponseBody):
+    """An answer, or the last line of one: other lines have neither reason nor costs. Durations are in nanoseconds."""
+
+    model: str
+    created_at: str
+    done: bool
+    done_reason: str = Field(description="`stop`, `length`, or `load` and `unload` where nothing was said.")
+    total_duration: int = Field(description="From the request to the end of the answer.")
+    load_duration: int = Field(description="Of it, the time until an engine took the request.")
+    prompt_eval_count: int = Field(description="Tokens read.")
+    prompt_eval_duration: int = Field(description="From then to the first token.")
+    eval_count: int = Field(description="Tokens made.")
+    eval_duration: int = Field(description="From the first token to the last.")
+
+    logprobs: list[dict[str, Any]] | None = None
+    warning: str | None = Field(None, description="Names the options that are not honoured.")
+
+
+class ChatEnding(Ending):
+    """Of a chat."""
+
+    message: dict[str, Any] = Field(description="`role`, `content` and `tool_calls`.")
+
+
+class GenerateEnding(Ending):
+    """Of a generation."""
+
+    response: str
+
+
+class Embedded(ResponseBody):
+    """The vectors, in the order of the inputs."""
+
+    model: str
+    embeddings: list[list[float]]
+    total_duration: int
+    load_duration: int
+    prompt_eval_count: int
+    warning: str | None = None
+
+
+class EmbeddedOne(ResponseBody):
+    """The vector."""
+
+    embedding: list[float]
+    warning: str | None = None
+
+
+class ModelEntries(ResponseBody):
+    """Models, with Ollama's facts of each."""
+
+    models: list[dict[str, Any]]
+
+
+class ShownModel(ResponseBody):
+    """A model's facts."""
+
+    license: str
+    template: str
+    details: dict[str, Any]
+    model_info: dict[str, Any]
+    capabilities: list[str]
+    modified_at: str
+
+
+class Version(ResponseBody):
+    """Hearth's own version: it follows no release of Ollama."""
+
+    version: str
