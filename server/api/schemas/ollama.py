@@ -1,4 +1,4 @@
-"""Ollama's shapes: what its routes are asked, read as the messages, tools and options of a chat, and what they answer."""
+"""Ollama's shapes: what its routes are asked, read as the messages, tools and options of a chat, and their answers."""
 
 import json
 from collections import defaultdict, deque
