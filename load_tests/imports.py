@@ -3,7 +3,8 @@
     python -m load_tests.imports FILE.gguf               # or a folder as a hub keeps it
     python -m load_tests.imports --qwen3-shape           # random weights in the shape of Qwen3-0.6B, bfloat16, 1.2 GB
 
-Prints the seconds, the most memory the process held, and the figures that the conversion wrote into the manifest.
+Prints the seconds, the processor's seconds, the most memory the process held, and the figures that the conversion wrote
+into the manifest. A file named is also served: how long after the beginning did its first token come?
 """
 
 import argparse
@@ -16,8 +17,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from load_tests.served import server
 
 QWEN3 = {
     "architectures": ["Qwen3ForCausalLM"],
@@ -96,9 +100,24 @@ def measure(source: Path, check: str) -> None:
         took_s = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode == 0:
-            print(f"{took_s:.1f} s, at most {used.ru_maxrss / 1000:.0f} MB, {_size(Path(root)) / 1e6:.0f} MB on disk")
+            cpu_s = used.ru_utime + used.ru_stime
+            memory = f"at most {used.ru_maxrss / 1000:.0f} MB, {_size(Path(root)) / 1e6:.0f} MB on disk"
+            print(f"{took_s:.1f} s, {cpu_s:.1f} s of the processor, {memory}")
             for figure in json.loads(said)["self_check"]:
                 print(f"  {figure['metric']}: {figure['value']:g} ({figure['rows']} tokens)")
+            if check == "passage":
+                token_s, in_all_s = first_token(Path(root)), time.monotonic() - began
+                print(f"first token after {in_all_s:.1f} s in all, {token_s:.2f} s after asking")
+
+
+def first_token(models_dir: Path) -> float:
+    """Serve the model and ask it for a token: the seconds from asking to the token."""
+    body = {"model": "measured", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+    with server(["measured"], "--models-dir", str(models_dir)) as served:
+        began = time.monotonic()
+        url = f"http://127.0.0.1:{served.port}/v1/chat/completions"
+        httpx.post(url, json=body, timeout=60).raise_for_status()
+        return time.monotonic() - began
 
 
 def _size(folder: Path) -> int:
@@ -106,7 +125,7 @@ def _size(folder: Path) -> int:
 
 
 def main() -> None:
-    """See the module."""
+    """Convert the files that are named, and print time and memory of each."""
     parser = argparse.ArgumentParser(description="How long importing a model takes, and how much memory.")
     parser.add_argument("source", type=Path, nargs="?")
     parser.add_argument("--qwen3-shape", action="store_true")

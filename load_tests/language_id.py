@@ -1,10 +1,14 @@
 """How often is the language of a short text told right, and what does it cost? Prints LANGUAGE_ID.md's table.
 
     python load_tests/language_id.py --data DIR [py3langid lingua eldc ...]
+    python -m load_tests.language_id --data DIR --unread
 
 DIR holds ``en-XX.dev.tsv.xz`` (English, XX, source). Each library runs in a process of its own, restricted to the
 four languages, on random stretches of 1, 3 and 10 words of the Tatoeba and newstest sentences. Libraries that are
 not installed are left out; only the shipped one is a dependency.
+
+``--unread``: how often is a text told to be in none of the four languages, by the server's own ``recognise``? Asked of
+``unread.tsv``, whose sentences are in none of them, and of sentences that are in one.
 """
 
 import argparse
@@ -25,9 +29,15 @@ Detect = Callable[[str], str | None]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument(
+        "--unread", action="store_true", help="how often is a text told to be in none of the languages?"
+    )
     parser.add_argument("--one", help="measure one library and print its line")
     parser.add_argument("libraries", nargs="*", default=list(LIBRARIES))
     arguments = parser.parse_args()
+    if arguments.unread:
+        unread(arguments.data)
+        return
     if arguments.one:
         print(line(arguments.one, arguments.data), flush=True)
         return
@@ -114,6 +124,21 @@ def _py3langid() -> Detect:
     identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE)
     identifier.set_languages(list(LANGUAGES))
     return lambda text: identifier.classify(text)[0]
+
+
+def unread(data: Path) -> None:
+    """Print the shares."""
+    from server.tasks.text.language import recognise
+
+    rows = Path(__file__).with_name("unread.tsv").read_text(encoding="utf-8").splitlines()
+    sets = {"unread.tsv": [row.split("\t")[1] for row in rows if not row.startswith("#")]}
+    for n in LENGTHS:
+        for language, text in sample(data, SETS[0], n):
+            sets.setdefault(f"{SETS[0]}, {language}, words: {n}", []).append(text)
+    for name, texts in sets.items():
+        found = [recognise(text, LANGUAGES) for text in texts]
+        told = sum(code is not None and code not in LANGUAGES for code in found)
+        print(f"{name}: {told} of {len(texts)}, {told / len(texts):.4f}")
 
 
 def _lingua(low: bool = False) -> Detect:

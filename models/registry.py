@@ -1,6 +1,7 @@
 """Model folders on disk: reads and checks manifests, verifies files, finds all models.
 
-A folder with a ``model.toml`` is a model; the folder is the registration. Loads no weights and knows no engine.
+A folder with a ``model.toml`` is a model; no other registration exists. This module loads no weights and knows no
+engine.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
-from models.cards import EmbeddingSpec, GenerationSpec, HeadSpec, Manifest, ModelCard, TranslationSpec
+from models.cards import SAMPLING, EmbeddingSpec, GenerationSpec, HeadSpec, Manifest, ModelCard, TranslationSpec
 from models.tables import ManifestError, read_table
 
 __all__ = [
@@ -34,12 +35,13 @@ MANIFEST = "model.toml"
 WEIGHTS = "model.bin"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _FAMILY = re.compile(r"[a-z][a-z0-9-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The checked manifest of one model folder. Reads the manifest only, see `verify` for the files.
+    """The checked manifest of one model folder. Reads the manifest only; `verify` checks the files.
 
     Raises:
         ManifestError: the manifest is missing or wrong; the message names the file and the key.
@@ -62,7 +64,7 @@ def verify(card: ModelCard, *, weights: bool = True) -> None:
 
     Args:
         card: the model's card.
-        weights: read the weights too; without, their content is left to whoever loads them.
+        weights: check the weights too; otherwise the loader of the weights has to check them.
 
     Raises:
         ManifestError: names every file that is missing, not listed, or differs.
@@ -87,7 +89,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def damaged(folder: Path, files: Mapping[str, str]) -> list[str]:
-    """Which of these files, SHA-256 by name, are not what they should be: a sentence each, in order of name."""
+    """A sentence for each file that differs from its SHA-256 in this table, in order of name."""
     problems = []
     for name in sorted(files):
         try:
@@ -106,7 +108,7 @@ def model_files(roots: Sequence[Path]) -> list[Path]:
 
 
 def find_models(*roots: Path) -> list[ModelCard]:
-    """Every model directly below the roots, sorted by id. Folders without a manifest are no models.
+    """Every model directly below the roots, sorted by id. Folders without a manifest are not models.
 
     A model of an earlier root takes the place of one of a later root that has the same id.
 
@@ -123,12 +125,14 @@ def find_models(*roots: Path) -> list[ModelCard]:
 
 
 def load_family(card: ModelCard) -> ModuleType:
-    """The module that knows how to talk to this model's family.
+    """The module that formats rows and prompts for this model's family.
 
     Raises:
-        ManifestError: there is no such family.
+        ManifestError: the family is unknown.
     """
-    name = f"models.families.{card.family.replace('-', '_')}"
+    # Older manifests name the form of tool calls here, as `hub-hermes`; now the template states it.
+    family = "hub" if card.family.startswith("hub-") else card.family
+    name = f"models.families.{family.replace('-', '_')}"
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -152,6 +156,9 @@ def _problems(card: Manifest, folder: Path) -> Iterator[str]:
     for key in ("created", "context_length_tokens", "parameters"):
         if getattr(card, key) <= 0:
             yield f"'{key}' is {getattr(card, key)}; it must be above 0"
+    for alias in card.aliases:
+        if not _ALIAS.fullmatch(alias) or alias == card.id:
+            yield f"'aliases' has {alias!r}; an alias is another name, of letters, digits, '.', '_', ':', '/', '-'"
     yield from _file_problems(card, folder)
     for section in ("generation", "translation", "embedding"):
         if (getattr(card, section) is not None) != (card.task == section):
@@ -198,6 +205,10 @@ def _generation_problems(section: GenerationSpec) -> Iterator[str]:
         yield "'generation.stop_tokens' is empty; completions would never end"
     if section.max_target_tokens is not None and section.max_target_tokens < 1:
         yield f"'generation.max_target_tokens' is {section.max_target_tokens}; it must be at least 1"
+    for name, value in section.sampling.items():
+        least, most = SAMPLING.get(name, (1, 0))
+        if not least <= value <= most or (name == "top_p" and value == 0):
+            yield f"'generation.sampling.{name}' is {value}; known there: {', '.join(SAMPLING)}, each in its range"
 
 
 def _translation_problems(section: TranslationSpec) -> Iterator[str]:
@@ -232,6 +243,8 @@ def _head_problems(head: HeadSpec, key: str) -> Iterator[str]:
     for label, threshold in head.thresholds.items():
         if label not in head.labels or not 0 <= threshold <= 1:
             yield f"'{key}.thresholds.{label}' must be a probability of a label in '{key}.labels'"
+    if len(set(head.languages)) != len(head.languages):
+        yield f"'{key}.languages' names one language twice"
     for label in head.experimental:
         if label not in head.labels:
             yield f"'{key}.experimental' names '{label}', which is not in '{key}.labels'"

@@ -1,5 +1,6 @@
 """Tokenizers that a ``tokenizer.json`` describes."""
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,40 +11,61 @@ from models.pieces import piece_bytes
 from models.tokenizer_base import Common, Segment, Special, require_unicode
 
 _LONG_CHARACTERS = 10_000
+_LOOKS_LIKE_CONTROL = re.compile(r"<[|｜][^<>]+[|｜]>")
 _FIRST = re.compile(r'("prepend_scheme"\s*:\s*)"first"')
 
 
 class HuggingFaceTokenizer(Common):
-    """A ``tokenizer.json``. Its control tokens are the added tokens marked as special."""
+    """A ``tokenizer.json``. Its control tokens are the added tokens marked as special.
 
-    def __init__(self, file: Path) -> None:
+    Other added tokens are marks if the chat template writes them or if they look like control tokens: makers do not
+    always mark ``<tool_call>``, ``<think>`` or ``<|fim_prefix|>`` as special. The remaining added tokens belong to
+    texts: runs of spaces, HTML tags.
+    """
+
+    def __init__(self, file: Path, template: str = "") -> None:
+        """Read the file.
+
+        Args:
+            file: the ``tokenizer.json``.
+            template: the model's chat template; without a template the tokenizer has no marks.
+        """
         text = file.read_text(encoding="utf-8")
-        self._model = model = _opened(text)
+        marks = _marks(text, template) if template else {}
+        # The library does not look for special tokens in texts, so marks are special for the library too.
+        opened = _with_special(text, marks.values()) if marks else text
+        self._model = model = _opened(opened)
         added = model.get_added_tokens_decoder()
-        special = {token.content: id for id, token in sorted(added.items()) if token.special}
+        control = {id: token for id, token in sorted(added.items()) if token.special}
+        special = {token.content: id for id, token in control.items() if token.content not in marks}
         super().__init__(max(model.get_vocab().values()) + 1, special, piece_bytes(text))
-        self._lstrips = {token.content for token in added.values() if token.special and token.lstrip}
-        self._rstrips = {token.content for token in added.values() if token.special and token.rstrip}
-        self._later = _without_first_space(text) or model
+        self.marks = marks
+        self._written = re.compile("(" + "|".join(map(re.escape, sorted(marks, key=len, reverse=True))) + ")")
+        self._lstrips = {token.content for token in control.values() if token.lstrip}
+        self._rstrips = {token.content for token in control.values() if token.rstrip}
+        self._later = _without_first_space(opened) or model
         self.adds_leading_space = self.token_bytes(self.encode("a")[0]).startswith(b" ")
 
     def encode(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
-        return self._encode(text, around=False)
+        """The ids of a text. Marks in it become their tokens, as models write them."""
+        if not self.marks or len(parts := self._written.split(text)) == 1:
+            return self._encode(text, around=False)
+        return self.encode_with_specials([Special(part) if part in self.marks else part for part in parts if part])
 
     def encode_row(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """The ids of a text with the control tokens that the tokenizer's file puts around it."""
         return self._encode(text, around=True)
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
-        """See `Tokenizer`. The ids are those that the library gives for the whole: a text after a control token is
-        not the first one, and a control token may take the space beside it.
+        """The ids of special tokens and plain text, equal to the library's ids for the whole row: a text after a
+        control token is not the first text, and a control token may take the space beside it.
         """
         ids: list[int] = []
         texts = list(segments)
         for i, segment in enumerate(texts):
             if isinstance(segment, Special):
-                ids.append(self.special_tokens[segment.token])
+                id = self.marks.get(segment.token)
+                ids.append(self.special_tokens[segment.token] if id is None else id)
                 continue
             if i and isinstance(before := texts[i - 1], Special) and before.token in self._rstrips:
                 segment = segment.lstrip()
@@ -54,14 +76,14 @@ class HuggingFaceTokenizer(Common):
         return ids
 
     def id(self, token: str) -> int:
-        """See `Tokenizer`."""
+        """The id of a token's string."""
         id: int | None = self._model.token_to_id(token)
         if id is None:
             raise KeyError(token)
         return id
 
     def token(self, id: int) -> str:
-        """See `Tokenizer`."""
+        """The string of a token, as in the model's vocabulary file."""
         token: str | None = self._model.id_to_token(id)
         if token is None:
             raise IndexError(id)
@@ -70,12 +92,32 @@ class HuggingFaceTokenizer(Common):
     def _encode(self, text: str, around: bool, first: bool = True) -> list[int]:
         require_unicode(text)
         model = self._model if first else self._later
-        if len(text) > _LONG_CHARACTERS:  # for one text the library holds the interpreter until it is done
+        if len(text) > _LONG_CHARACTERS:  # the library holds the interpreter for a whole text
             [encoding] = model.encode_batch([text], add_special_tokens=around)
         else:
             encoding = model.encode(text, add_special_tokens=around)
         ids: list[int] = encoding.ids
         return ids
+
+
+def _marks(text: str, template: str) -> dict[str, int]:
+    """The added tokens of a file that are marks, in the order of their ids."""
+    found = {}
+    for token in json.loads(text).get("added_tokens") or ():
+        content = token["content"]
+        if token["special"] or not content.strip() or len(content) < 2:
+            continue
+        if _LOOKS_LIKE_CONTROL.fullmatch(content) or (content in template and not content[0].isalnum()):
+            found[content] = token["id"]
+    return found
+
+
+def _with_special(text: str, ids: Iterable[int]) -> str:
+    """The file with these added tokens marked as special."""
+    table, wanted = json.loads(text), set(ids)
+    for token in table["added_tokens"]:
+        token["special"] = token["special"] or token["id"] in wanted
+    return json.dumps(table, ensure_ascii=False)
 
 
 def _opened(text: str) -> tokenizers.Tokenizer:
@@ -87,8 +129,8 @@ def _opened(text: str) -> tokenizers.Tokenizer:
 
 
 def _without_first_space(text: str) -> tokenizers.Tokenizer | None:
-    """The tokenizer for texts in the middle, where that is another: some put a space before the first text of a row
-    and before no other.
+    """The tokenizer for texts in the middle of a row, if it differs: some tokenizers put a space before the first text
+    of a row and before no other.
     """
     if not _FIRST.search(text):
         return None

@@ -3,8 +3,8 @@
 import os
 import sys
 
-# `-m` puts the working directory first among the places that modules come from: a models.py there would be taken for
-# ours. A server.py there Python runs before it comes here; `python -P -m server` and `hearth` do not.
+# `-m` puts the working directory first in the search path: Python would import a models.py there in place of ours.
+# Python runs a server.py there before it reaches this line; `python -P -m server` and `hearth` do not.
 if not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
     del sys.path[0]
 

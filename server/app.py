@@ -18,10 +18,10 @@ from server.settings import Settings
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-"""How often idle models and waits for memory are looked at."""
+"""Seconds between two checks for idle models and for requests that wait for memory."""
 
 LOOK_TICKS = 10
-"""Every so many ticks the model folders are looked at."""
+"""The model folders are read again every so many ticks."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def _tend(registry: ModelRegistry) -> None:
-    """Do what is to be done now and then, for as long as the server runs."""
+    """Run the periodic checks for as long as the server runs."""
     for turn in itertools.count(1):
         await asyncio.sleep(TICK_S)
         try:

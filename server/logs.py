@@ -1,6 +1,6 @@
-"""Structured logs: one line an event, with the id of the request it belongs to.
+"""Structured logs: one line an event, with the id of its request.
 
-Knows nothing of requests' contents: user text, keys and addresses are never logged. Facts go in
+Logs hold nothing of the contents of requests: user text, keys and addresses are never logged. Facts go in
 ``extra={"facts": {...}}``; as JSON they are fields of the line, as text they follow the message.
 """
 
@@ -15,13 +15,13 @@ from typing import Any, Literal, TextIO
 LogFormat = Literal["text", "json"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that the running task works for."""
+"""The id of the request that the current task works for."""
 
 
 ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     code: f"\\u{code:04x}" for code in (0x2028, 0x2029)
 }
-"""What would end a line or steer a terminal: whatever gets into a line, it stays one."""
+"""Characters that would end a line or control a terminal. They are replaced, so an event stays one line."""
 
 
 class JsonLines(logging.Formatter):

@@ -1,4 +1,4 @@
-"""Facts of the machine: the memory of processes, the energy of processors, and what it lacks for a server."""
+"""Facts of the machine: the memory of processes, the energy of processors, and features that a server misses here."""
 
 import importlib.util
 import os
@@ -23,13 +23,13 @@ def why_not_served() -> str | None:
 
 
 def lacks() -> Iterator[str]:
-    """What a server does without on this machine, a sentence each; on Linux nothing."""
+    """The features that a server does without on this machine, a sentence each; on Linux there are none."""
     if not hasattr(os, "sched_getaffinity"):
-        yield "This process's affinity is not known: every core of the machine counts, unless cores says less."
+        yield "This process's affinity is not known: every core of the machine counts, unless `cores` is set."
     if importlib.util.find_spec("resource") is None:
-        yield "The limit on open files is neither known nor raised: max_connections is taken as it stands."
+        yield "The limit on open files is neither known nor raised: `max_connections` is used as it is set."
     if not hasattr(signal, "SIGHUP"):
-        yield "There is no SIGHUP: keys in api_keys_file that change are read at the next start."
+        yield "There is no SIGHUP: changed keys in `api_keys_file` are read at the next start."
 
 
 def resident_bytes(pid: int | None) -> int:
@@ -52,7 +52,7 @@ def resident_bytes(pid: int | None) -> int:
 
 
 def energy_joules(root: Path = POWERCAP) -> Iterator[tuple[str, float]]:
-    """Each processor package's energy counter, where the kernel shows it and we may read it."""
+    """The energy counters of the processor packages, if the kernel shows them and this process may read them."""
     for zone in sorted(root.glob("intel-rapl:[0-9]*")):
         if zone.name.count(":") > 1:  # a part of a package, counted there already
             continue

@@ -1,7 +1,7 @@
 """Every metric of the server in one table, and the registry that keeps and exports them.
 
-Knows nothing of HTTP and of what the numbers mean: whoever has a number calls ``count`` or ``observe`` by
-the metric's name. Gauges are read at scrape time from the models themselves, so they cannot drift. Label
+Knows nothing of HTTP and of the numbers' meaning: other modules call ``count`` or ``observe`` with a metric's name
+and a number. Gauges are read at scrape time from the models themselves, so they cannot drift. Label
 values are closed sets: models' ids, routes' templates, small enums; never a key, an address or text.
 """
 
@@ -83,7 +83,7 @@ TABLE: Sequence[Spec] = (
 
 
 class Engine(Protocol):
-    """What gauges ask of an engine."""
+    """The attributes of an engine that gauges read."""
 
     @property
     def state(self) -> str:
@@ -103,7 +103,7 @@ class Engine(Protocol):
 
 
 class Queue(Protocol):
-    """What gauges ask of a batcher."""
+    """The attributes of a batcher that gauges read."""
 
     @property
     def waiting(self) -> tuple[int, int, int]:
@@ -182,7 +182,7 @@ class Metrics(Collector):
                 histogram.exemplars[place] = Exemplar({"trace_id": trace_id}, value, time.time())
 
     def value(self, name: str, *labels: str) -> float:
-        """The present value of a counter, or how many values a histogram has taken."""
+        """The present value of a counter, or the number of values in a histogram."""
         with self._lock:
             if name in self._counters:
                 return self._counters[name].get(labels, 0.0)
@@ -195,7 +195,7 @@ class Metrics(Collector):
             return sum(self._counters[name].values())
 
     def of(self, model: str) -> "ModelMetrics":
-        """The view of one model; its series exist from now on, at zero, so that rates have a beginning."""
+        """The metrics of one model. Its series exist from now on, at zero, so that rates have a beginning."""
         with self._lock:
             for spec in TABLE:
                 if spec.labels == ("model",) and spec.kind == "counter":
@@ -211,17 +211,17 @@ class Metrics(Collector):
     def scrape(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics as text and its content type: OpenMetrics for those who accept it, else Prometheus.
 
-        Any thread may ask; what it reads of the models is under their locks or a single attribute.
+        Any thread may call it: it reads the models under their locks, or one attribute at a time.
         """
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing at registration: the names are in the table."""
+        """Return no names at registration: the table has them."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """All families of the table, those without a value yet included."""
+        """All families of the table, including those without a value yet."""
         gauges = self._gauges()
         energy: dict[tuple[str, ...], float] = {(zone,): joules for zone, joules in energy_joules()}
         for spec in TABLE:
@@ -282,7 +282,7 @@ class Metrics(Collector):
 
 @dataclass(frozen=True, slots=True)
 class ModelMetrics:
-    """What one model's batcher and supervisor tell: the batcher's ``Observer``, the engine's ``Watcher``."""
+    """Counts the events of one model: the ``Observer`` of its batcher and the ``Watcher`` of its engine."""
 
     metrics: Metrics
     model: str
@@ -346,7 +346,7 @@ class VllmNames(Collector):
         self._ours = ours
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing at registration: the names are in the table above."""
+        """Return no names at registration: the table above has them."""
         return ()
 
     def collect(self) -> Iterator[Metric]:

@@ -1,6 +1,6 @@
 """Spans of each request for OpenTelemetry: the request, its wait in the queue, its time in the engine.
 
-They are made when a request is over, of the times in its record: nothing is measured twice, no context travels
+They are made at the end of a request, from the times in its record: nothing is measured twice, no context travels
 through threads, and a server that does not trace pays nothing. Attributes are those of the GenAI and HTTP conventions;
 never text, a key or an address. OpenTelemetry's SDK is the extra ``tracing`` and is imported by ``start`` only.
 """
@@ -25,7 +25,7 @@ OPERATIONS = {
     "/v1/completions": "text_completion",
     "/v1/embeddings": "embeddings",
 }
-"""What the conventions call an endpoint's work; others are called by their route."""
+"""The conventions' names of endpoints' work. Spans of other endpoints are named by their route."""
 
 
 def start(endpoint: str, version: str) -> "Tracer":
@@ -33,7 +33,7 @@ def start(endpoint: str, version: str) -> "Tracer":
 
     Args:
         endpoint: URL that takes OTLP over HTTP, such as ``http://localhost:4318/v1/traces``. Headers, sampling,
-            limits and the service's name are read by OpenTelemetry from its own ``OTEL_*`` environment.
+            limits and the service's name come from OpenTelemetry's own ``OTEL_*`` variables.
         version: of this server.
 
     Raises:
@@ -69,7 +69,7 @@ class Tracer:
         self._parents = TraceContextTextMapPropagator()
 
     def tell(self, record: Record, headers: Iterable[tuple[bytes, bytes]], spent_s: float) -> str | None:
-        """Make the spans of a request that is over; its trace's id, None where it is not sampled.
+        """Make the spans of an ended request. Returns the id of its trace, None if it is not sampled.
 
         Args:
             record: of the request.
@@ -101,7 +101,7 @@ class Tracer:
         return f"{span.get_span_context().trace_id:032x}"
 
     def close(self) -> None:
-        """Send what is left. Blocks, for seconds where the collector does not answer."""
+        """Send the spans that are left. Blocks, for seconds if the collector does not answer."""
         self._provider.shutdown()
 
 
@@ -135,7 +135,7 @@ def _attributes(record: Record) -> "Attributes":
 
 
 def _stages(record: Record) -> Iterator[tuple[str, float, float]]:
-    """Name, begin and end of what happened inside, as far as it came."""
+    """Name, beginning and end of each part of the request that it reached."""
     timing = record.timing
     if timing is None:
         return

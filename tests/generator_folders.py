@@ -13,6 +13,7 @@ from models.convert import read_source
 from models.convert.fill import fill_spec
 from models.convert.tokens import Tokens
 from models.writing import digests, write_manifest
+from tests.call_templates import HERMES
 from tests.engines.step import tiny
 
 LETTERS = "▁abcdefghijklmnopqrstuvwxyz():=\n"
@@ -52,8 +53,24 @@ def write_generator(folder: Path, *added: str, family: tiny.Family = tiny.FAMILI
     write_manifest(folder, manifest)
 
 
-def write_speaker(folder: Path, texts: Sequence[str], *, size: int = 2000) -> None:
-    """A model of random numbers that calls tools as Qwen does, with a vocabulary learnt from texts, all bytes in it."""
+THINKER = """{%- for message in messages %}<|im_start|>{{ message.role + '\\n' }}
+{%- if message.reasoning_content %}{{ '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' }}{% endif %}
+{{- message.content }}
+{%- for call in message.tool_calls or [] %}{{ '\\n<tool_call>\\n{"name": "' + call.function.name }}
+{{- '", "arguments": ' }}
+{{- call.function.arguments | tojson }}{{ '}\\n</tool_call>' }}{% endfor %}{{ '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}
+{%- if enable_thinking is defined and enable_thinking is false %}{{ '<think>\\n\\n</think>\\n\\n' }}
+{%- elif enable_thinking is defined %}{{ '<think>\\n' }}{% endif %}{% endif %}"""
+"""As of Qwen 3 and its kin: thinks if it likes, opens a thought if told to, and is over it if told not to."""
+
+
+def write_speaker(
+    folder: Path, texts: Sequence[str], *added: str, size: int = 2000, template: str = HERMES, **generation: Any
+) -> None:
+    """A model of random numbers that calls tools as Qwen does: a vocabulary learnt from texts, all bytes in it, and
+    tokens added that are no control tokens."""
     folder.mkdir(parents=True, exist_ok=True)
     made = tokenizers.Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -64,15 +81,16 @@ def write_speaker(folder: Path, texts: Sequence[str], *, size: int = 2000) -> No
         vocab_size=size, special_tokens=control, initial_alphabet=alphabet, show_progress=False
     )
     made.train_from_iterator(texts, trainer)
+    made.add_tokens([tokenizers.AddedToken(token, normalized=False) for token in added])
     made.save(str(folder / "tokenizer.json"))
     vocabulary = [made.id_to_token(id) for id in range(made.get_vocab_size())]
     tiny.write(folder, tiny.FAMILIES["qwen2"], vocabulary=len(vocabulary))
     (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
-    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    (folder / "chat_template.jinja").write_text(template)
     manifest = Manifest(
-        *(folder.name, "generation", "hub-hermes", "Random numbers.", "CC0-1.0", 1, 1024, "int8_float32", 1),
+        *(folder.name, "generation", "hub", "Random numbers.", "CC0-1.0", 1, 1024, "int8_float32", 1),
         tokenizer=TokenizerSpec("huggingface", "tokenizer.json"),
         files=digests(folder),
-        generation=GenerationSpec(("<|im_end|>",), "chat_template.jinja"),
+        generation=GenerationSpec(("<|im_end|>",), "chat_template.jinja", **generation),
     )
     write_manifest(folder, manifest)

@@ -10,12 +10,17 @@ from types import ModuleType
 from typing import Any, TypeGuard
 
 import pytest
+import tokenizers
 
 import models
 import server
 from models.registry import find_models, load_family
-from models.tokenizers import load_tokenizer
+from models.tokenizers import HuggingFaceTokenizer, load_tokenizer
 from server.tasks.generation.chat_template import ChatTemplate
+from server.tasks.generation.grammars import tool_signature
+from server.tasks.generation.stop_strings import ThoughtMarks
+from tests.call_templates import HERMES, LLAMA, PYTHON, XML, form_of
+from tests.convert.decoder_repositories import byte_level
 from tests.hostile import ENDS, UNITS, digits, growth, shape
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +30,8 @@ READERS = {"sub": "finditer", "subn": "finditer", "findall": "finditer", "split"
 """Methods that read a text as another one does."""
 MADE_IN_FUNCTIONS = {
     "server/tasks/generation/chat_template.py",  # of a model's special tokens, once for a model; tried below
+    "models/families/call_bodies.py",  # of the texts of a model's form of calls; tried below
+    "models/tokenizer_json.py",  # of a model's added tokens; tried below
     "models/convert/hub.py",  # the command line: names of a repository's files, and the tag that a person typed
     "models/convert/kinds.py",
     "models/recipes/assistant/swapping.py",  # training tools: of names in their own data
@@ -113,6 +120,31 @@ def test_so_does_what_keeps_a_models_special_tokens_out_of_texts(name: str) -> N
     template = ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}", tokenizer.special_tokens)
     assert load_family(card)
     assert worst(lambda text: template.render([{"role": "user", "content": text}]), CHARACTERS) == []
+
+
+@pytest.mark.parametrize("template", [HERMES, LLAMA, XML, PYTHON], ids=["hermes", "llama", "xml", "python"])
+def test_so_does_what_reads_a_models_calls(template: str) -> None:
+    form = form_of(template)
+    tool = tool_signature("get", {"properties": {"a": {"type": "string"}}}, "tools", strict=False)
+    one = form.begin + ("{" if "name" in form.texts else "get><parameter=a>\n")
+    for begin in ("", form.begin, one):
+        assert worst(lambda text, begin=begin: form.parse(begin + text, [tool], cut=True), CHARACTERS) == []  # type: ignore[misc]
+
+
+def test_so_does_what_finds_marks_and_thoughts(tmp_path: Path) -> None:
+    made = byte_level()
+    made.add_tokens([tokenizers.AddedToken(token, normalized=False) for token in ("<think>", "</think>")])
+    made.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = HuggingFaceTokenizer(tmp_path / "tokenizer.json", "<think></think>")
+    assert worst(tokenizer.encode, CHARACTERS) == []
+
+    def streamed(text: str) -> None:
+        marks = ThoughtMarks("<think>", "</think>", inside=True)
+        for i in range(0, len(text), 4):
+            marks.push(text[i : i + 4])
+        marks.finish()
+
+    assert worst(streamed, CHARACTERS) == []
 
 
 def test_no_pattern_is_made_of_what_a_client_sends() -> None:

@@ -1,4 +1,4 @@
-"""Settings: their values, and what a person is told about one that is wrong."""
+"""Settings: their values, and the messages about wrong ones."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from server.configuration import load_settings
-from server.settings import SHIPPED_MODELS, USER_MODELS, Settings, SettingsError, table
+from server.settings import SHIPPED_MODELS, USER_MODELS, Settings, SettingsError, load_settings, table
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 NUMBERS = [name for name, about in Settings.model_fields.items() if about.annotation in (int, float)]
@@ -100,7 +99,7 @@ def test_everything_that_is_wrong_is_said_at_once(file: Path) -> None:
     said = says({"drain_s": "soon"}, {"HEARTH_QUEUE_ROWS": "many"}, file=file).splitlines()
     assert said == [
         f"{file}, line 3: aliases is {{'a': 'assistant', 'b': 5}}; it must be a list of NAME=ID.",
-        f"{file}, line 1: prot is no setting. Did you mean port?",
+        f"{file}, line 1: prot is not a setting. Did you mean port?",
         "HEARTH_QUEUE_ROWS in the environment is 'many'; it must be a whole number of at least 1.",
         "--drain-s is 'soon'; it must be a number of seconds of at least 0.",
     ]
@@ -111,7 +110,7 @@ def test_a_wrong_value_is_refused_although_another_wins_over_it() -> None:
 
 
 def test_an_unknown_flag_is_refused_with_the_nearest_one() -> None:
-    assert says({"queue_row": "1"}) == "--queue-row is no setting. Did you mean --queue-rows?"
+    assert says({"queue_row": "1"}) == "--queue-row is not a setting. Did you mean --queue-rows?"
 
 
 def test_what_may_be_a_key_is_never_shown() -> None:
@@ -125,9 +124,9 @@ def test_an_unknown_name_in_the_environment_is_warned_of_with_the_nearest_one() 
     environment = {"HEARTH_QUEUE_ROW": "5", "HEARTH_WEATHER": "sk-secret", "HEARTHSTONE": "1", "HEARTH_Port": "9"}
     assert load({}, environment, warn=said.append) == Settings()
     assert said == [
-        "HEARTH_Port in the environment is no setting; it is passed over. Did you mean HEARTH_PORT?",
-        "HEARTH_QUEUE_ROW in the environment is no setting; it is passed over. Did you mean HEARTH_QUEUE_ROWS?",
-        "HEARTH_WEATHER in the environment is no setting; it is passed over.",
+        "HEARTH_Port in the environment is not a setting; it is ignored. Did you mean HEARTH_PORT?",
+        "HEARTH_QUEUE_ROW in the environment is not a setting; it is ignored. Did you mean HEARTH_QUEUE_ROWS?",
+        "HEARTH_WEATHER in the environment is not a setting; it is ignored.",
     ]
 
 

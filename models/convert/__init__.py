@@ -5,10 +5,10 @@
     Converter                      (source, folder, request) -> Converted          contract.py
     convert(source, models_dir, …) the whole way, all or nothing                   make.py
 
-A decoder's way: a source gives named tensors and facts (``tensors/``, ``gguf_names.py``), a family's page says what
+The way of all: a source gives named tensors and facts (``tensors/``, ``gguf_names.py``), a family's page says what
 they mean (``architectures/``), a writer streams them (``model_bin.py``), and checks hold the result to what needs no
-original (``likeliness.py``). Neither torch nor transformers takes part. Encoders and translators are read by
-transformers still.
+original (``likeliness.py``, ``encoders.py``, ``translated.py``). Neither torch nor transformers takes part, but in the
+comparison with an original for who asks for it (``--check original``).
 
 A converter writes ``model.bin``, ``config.json``, the vocabulary and whatever files the model needs (tokenizer,
 template, head) into the empty folder it is given, checks what it wrote, and returns what goes into ``model.toml``. It

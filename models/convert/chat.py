@@ -1,6 +1,7 @@
-"""What a decoder's repository says of conversations: its template, the tokens that end a turn, how it calls tools."""
+"""The chat facts of a decoder's repository: its template, the tokens that end a turn, the recommended sampling."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from models.cards import GenerationSpec
+from models.cards import SAMPLING, GenerationSpec
 from models.convert.contract import CannotConvert
 from models.convert.fill import fill_spec
 from models.convert.source import Source
@@ -17,21 +18,20 @@ from models.convert.tokens import Tokens
 FILE = "chat_template.jinja"
 
 _ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>")
-"""Tokens that end a turn wherever a template writes them; repositories do not always list them as ends."""
+"""Tokens that end a turn in any template that writes them; repositories do not always list them."""
 _GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
 
 
 def chat_template(source: Source) -> str | None:
-    """The template, as one text that needs nothing but Jinja2; None where there is none.
+    """The template as one text for plain Jinja2; None if the repository has no template.
 
     Raises:
-        CannotConvert: it is no Jinja2 template.
+        CannotConvert: the text is not a Jinja2 template.
     """
     found = _found(source)
     if found is None:
         return None
-    # A tag of transformers' own that marks what to train on: it writes nothing.
-    text = _GENERATION.sub(lambda m: "{%" + m[1] + (" endif " if m[2] else " if true ") + m[3] + "%}", found)
+    text = readable(found)
     try:
         ImmutableSandboxedEnvironment(extensions=[loopcontrols]).parse(text)
     except jinja2.TemplateSyntaxError as error:
@@ -39,22 +39,16 @@ def chat_template(source: Source) -> str | None:
     return text
 
 
-def family_of(template: str | None) -> str:
-    """The family that knows how a model with this template writes tool calls; ``hub`` where none does."""
-    if template is None:
-        return "hub"
-    if "<tool_call>" in template and "<function=" not in template and "arguments" in template:
-        return "hub-hermes"
-    if "ipython" in template and '"parameters"' in template:
-        return "hub-llama3"
-    return "hub"
+def readable(template: str) -> str:
+    """A template without transformers' own tag that marks the text to train on; the tag writes nothing."""
+    return _GENERATION.sub(lambda m: "{%" + m[1] + (" endif " if m[2] else " if true ") + m[3] + "%}", template)
 
 
 def generation_spec(source: Source, tokens: Tokens, template: str | None, folder: Path) -> GenerationSpec:
-    """How prompts are written and what ends a completion; writes the template's file.
+    """The manifest's section on prompts and completions; writes the template's file.
 
     Raises:
-        CannotConvert: nothing ends a completion.
+        CannotConvert: no token ends a completion.
     """
     stops = stop_tokens(source, tokens, template)
     if not stops:
@@ -67,7 +61,22 @@ def generation_spec(source: Source, tokens: Tokens, template: str | None, folder
         bos_token=tokens.begins_with,
         variables=dict(tokens.specials),
         fill=fill_spec(tokens),
+        sampling=recommended(source.generation_config),
     )
+
+
+def recommended(config: Mapping[str, Any]) -> dict[str, float]:
+    """The sampling that a ``generation_config.json`` recommends, without values that make no sense."""
+    if config.get("do_sample") is False:  # transformers wrote the other values by default
+        return {}
+    found = {}
+    for name, (least, most) in SAMPLING.items():
+        value = config.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
+            found[name] = int(value) if name == "top_k" else value
+    if found.get("top_p") == 0:
+        del found["top_p"]
+    return found
 
 
 def stop_tokens(source: Source, tokens: Tokens, template: str | None) -> tuple[str, ...]:
@@ -89,7 +98,7 @@ def _found(source: Source) -> str | None:
         stated = table.get("chat_template")
         if isinstance(stated, str):
             return stated
-        if isinstance(stated, list):  # several, by name; transformers takes `tool_use` for requests with tools
+        if isinstance(stated, list):  # several templates by name; transformers takes `tool_use` for requests with tools
             named = {str(entry.get("name")): str(entry.get("template")) for entry in stated}
             default = named.get("default")
             with_tools = named.get("tool_use")

@@ -1,25 +1,29 @@
-"""Sequence classifiers: an encoder's body, and the head that CTranslate2's converter leaves behind.
+"""Converts sequence classifiers: an encoder's body, and the head, which CTranslate2's converter drops.
 
-What the head is differs: BERT's is its pooler (dense, tanh) and a layer for the labels; RoBERTa's and XLM-R's the same
-under other names; DistilBERT's has relu. All read the first token's hidden state.
+Heads differ: BERT's has the pooler (dense, tanh) and a layer for the labels; RoBERTa's and XLM-R's have the same parts
+under other names; DistilBERT's has relu, ELECTRA's gelu. All heads read the first token's hidden state.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from models.cards import Activation, Figure, HeadSpec
+from models.convert.architectures.bert import Encoder, EncoderPage
+from models.convert.architectures.page import Weights
 from models.convert.contract import CannotConvert, Converted, Mismatch, Request
-from models.convert.encoders import Floats, load, pooled, write_body
+from models.convert.encoders import Body, Floats, page_of_encoder, pooled, write_body
 from models.convert.selfcheck import NAME, require_exact, rounded
 from models.convert.source import Source
-from models.probabilities import sigmoid, softmax
+from models.convert.tensors.base import whole
+from models.probabilities import ACTIVATIONS, sigmoid, softmax
 
+Kind = Literal["softmax", "sigmoid"]
 FILE = "head.npz"
 ALLOWED_DIFFERENCE = 0.1
-"""The most by which a probability, as served, may differ from the original's: int8 costs a hundredth or two."""
+"""The largest difference between a served probability and the original's; int8 costs a hundredth or two."""
 
 MOODS = {"negative", "neutral", "positive"}
 CATEGORIES = {
@@ -31,26 +35,41 @@ HARMLESS = {"ok", "safe", "none"}
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     labels, kind = labels_of(source, request.labels), kind_of(source)
-    request.report(f"reading {source.repository}")
-    model = load("AutoModelForSequenceClassification", source)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    arrays, activation = head_of(model)
-    body = write_body(model, source, folder, request)
-    np.savez(folder / FILE, **arrays)  # type: ignore[arg-type]
-    wanted = np.stack([each.logits for each in body.wanted if each.logits is not None])
-    require_exact(wanted, logits_of(arrays, activation, pooled(body.exact, "cls")))
-    served = logits_of(arrays, activation, pooled(body.served, "cls"))
+    activation = page_of_encoder(source).activation
+
+    def read_head(page: EncoderPage, encoder: Encoder, take: Weights) -> Mapping[str, Floats]:
+        return head_of(page, encoder.width, len(labels), take)
+
+    body = write_body(source, folder, request, "AutoModelForSequenceClassification", read_head=read_head)
+    np.savez(folder / FILE, **body.head)  # type: ignore[arg-type]
     return Converted(
         task="classification",
         family="encoder",
         context_length_tokens=body.context_tokens,
-        parameters=parameters,
+        parameters=body.parameters,
         tokenizer=body.tokenizer,
-        figures=(*body.figures, _require_served(wanted, served, kind)),
+        figures=(*body.figures, *_checked(body, activation, kind)),
         heads=(HeadSpec(head_name(labels), labels, kind, "cls", FILE, activation),),
     )
+
+
+def _checked(body: Body, activation: Activation, kind: Kind) -> tuple[Figure, ...]:
+    """The largest difference between served probabilities and those in float32, or the original's.
+
+    Raises:
+        Mismatch: the difference is too large.
+    """
+    if body.exact is None:
+        return ()
+    wanted = logits_of(body.head, activation, pooled(body.exact, "cls"))
+    if body.original is not None:
+        original = np.stack([each.logits for each in body.original if each.logits is not None])
+        require_exact(original, wanted)
+        wanted = original
+    served = logits_of(body.head, activation, pooled(body.served, "cls"))
+    return (_require_served(wanted, served, kind),)
 
 
 def labels_of(source: Source, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -58,10 +77,10 @@ def labels_of(source: Source, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
 
     Args:
         source: the repository.
-        wanted: what to call them instead; none: as it does.
+        wanted: other names for the labels; empty: the repository's names.
 
     Raises:
-        CannotConvert: ``config.json`` names none, or one is named twice; or it has not as many as are wanted.
+        CannotConvert: ``config.json`` names no labels or repeats one, or their number differs from that of ``wanted``.
     """
     stated = source.config.get("id2label")
     if not isinstance(stated, Mapping) or sorted(stated, key=_place) != [str(i) for i in range(len(stated))]:
@@ -75,11 +94,11 @@ def labels_of(source: Source, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
     return named
 
 
-def kind_of(source: Source) -> Literal["softmax", "sigmoid"]:
-    """Whether labels exclude each other.
+def kind_of(source: Source) -> Kind:
+    """Tells whether labels exclude each other.
 
     Raises:
-        CannotConvert: the model gives a number, no labels.
+        CannotConvert: the model returns a number, not labels.
     """
     stated = source.config.get("problem_type") or "single_label_classification"
     if stated == "multi_label_classification":
@@ -92,7 +111,7 @@ def kind_of(source: Source) -> Literal["softmax", "sigmoid"]:
 
 
 def head_name(labels: Sequence[str]) -> str:
-    """What the head is for, told by its labels: the endpoints find heads by name."""
+    """The head's name, chosen by its labels; the endpoints find heads by name."""
     folded = {label.casefold() for label in labels}
     if {"negative", "positive"} <= folded <= MOODS:
         return "sentiment"
@@ -101,37 +120,33 @@ def head_name(labels: Sequence[str]) -> str:
     return "labels"
 
 
-def head_of(model: Any) -> tuple[Mapping[str, Floats], Activation]:
-    """The head's arrays, by the names of `server.tasks.encoding`, and what follows its dense layer."""
-    kind = model.config.model_type
-    if kind == "bert":
-        return _arrays(model.bert.pooler.dense, model.classifier), "tanh"
-    if kind == "distilbert":
-        return _arrays(model.pre_classifier, model.classifier), "relu"
-    return _arrays(model.classifier.dense, model.classifier.out_proj), "tanh"
+def head_of(page: EncoderPage, width: int, labels: int, take: Weights) -> Mapping[str, Floats]:
+    """The head's arrays, by the names of `server.tasks.encoding`."""
+    dense, out = page.head
+    return {
+        "dense_weight": whole(take.take(f"{dense}.weight", width, width)),
+        "dense_bias": whole(take.take(f"{dense}.bias", width)),
+        "weight": whole(take.take(f"{out}.weight", labels, width)),
+        "bias": whole(take.take(f"{out}.bias", labels)),
+    }
 
 
 def logits_of(arrays: Mapping[str, Floats], activation: Activation, vectors: Floats) -> Floats:
     """Logits of shape (texts, labels) for vectors of shape (texts, d): the head in numpy."""
     hidden = vectors @ arrays["dense_weight"].T + arrays["dense_bias"]
-    hidden = np.tanh(hidden) if activation == "tanh" else np.maximum(hidden, 0)
+    hidden = ACTIVATIONS[activation](hidden)
     logits: Floats = hidden @ arrays["weight"].T + arrays["bias"]
     return logits
 
 
-def _arrays(dense: Any, labels: Any) -> Mapping[str, Floats]:
-    layers = {"dense_weight": dense.weight, "dense_bias": dense.bias, "weight": labels.weight, "bias": labels.bias}
-    return {name: layer.detach().float().numpy().copy() for name, layer in layers.items()}
-
-
-def _require_served(wanted: Floats, served: Floats, kind: Literal["softmax", "sigmoid"]) -> Figure:
+def _require_served(wanted: Floats, served: Floats, kind: Kind) -> Figure:
     difference = float(np.abs(_probabilities(wanted, kind) - _probabilities(served, kind)).max())
     if not difference <= ALLOWED_DIFFERENCE:
         raise Mismatch("the largest difference of a probability as served", difference, ALLOWED_DIFFERENCE)
     return Figure(NAME, "largest difference of a probability as served", rounded(difference), len(wanted))
 
 
-def _probabilities(logits: Floats, kind: Literal["softmax", "sigmoid"]) -> Floats:
+def _probabilities(logits: Floats, kind: Kind) -> Floats:
     return sigmoid(logits) if kind == "sigmoid" else softmax(logits)
 
 

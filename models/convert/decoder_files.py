@@ -8,17 +8,27 @@ from typing import Any
 from models.convert.architectures import page_of
 from models.convert.architectures.page import Weights
 from models.convert.contract import Quantization
+from models.convert.equalize import equalized
 from models.convert.model_bin import Variables, write_model
-from models.convert.network import REVISION, SPECIFICATION, Decoder, scalars
+from models.convert.network import Decoder, scalars, vectors
 from models.convert.opened import open_weights
 from models.convert.source import Source
 
 
-def write_decoder(source: Source, decoder: Decoder, folder: Path, quantization: Quantization) -> int:
-    """Write ``model.bin``; how many parameters it has.
+def write_decoder(
+    source: Source, decoder: Decoder, folder: Path, quantization: Quantization, *, equalize: bool | None = None
+) -> int:
+    """Write ``model.bin``, and return the number of its parameters.
+
+    Args:
+        source: the repository.
+        decoder: the model's facts.
+        folder: the destination.
+        quantization: the type of the matrices.
+        equalize: even out columns first (`models.convert.equalize`); None: only if matrices become int8.
 
     Raises:
-        CannotConvert: a tensor is missing, is left over, or is of another shape than the facts say.
+        CannotConvert: a tensor is missing, left over, or differs in shape from the facts.
         BadWeights: a file cannot be read.
     """
     page = page_of(source.architecture)
@@ -26,8 +36,10 @@ def write_decoder(source: Source, decoder: Decoder, folder: Path, quantization: 
         weights = Weights(tensors, decoder.factors)
         variables = {f"decoder/{name}": tensor for name, tensor in page.weights(decoder, weights)}
         weights.require_all_taken(page.ignored)
-        every: Variables = {**scalars(decoder), **variables}
-        write_model(folder / "model.bin", SPECIFICATION, REVISION, every, quantization)
+        every: Variables = {**scalars(decoder), **vectors(decoder), **variables}
+        if equalize if equalize is not None else quantization != "float32":
+            every = equalized(decoder, every)
+        write_model(folder / "model.bin", *decoder.specification, every, quantization)
     return weights.parameters
 
 
@@ -40,7 +52,7 @@ def write_facts(decoder: Decoder, specials: Mapping[str, str], vocabulary: list[
         "multi_query_attention": True,
         "unk_token": specials.get("unk_token", ""),
     }
-    if decoder.norms_around and not decoder.qk_norm:  # Gemma 2: the step engine wants both stated
+    if decoder.norms == "around" and not decoder.qk_norm:  # Gemma 2: the step engine needs both
         config["final_logit_softcap"] = float(decoder.final_softcap or 0)
         config["attention_logit_softcap"] = float(decoder.attention_softcap or 0)
     _write_json(folder / "config.json", config)

@@ -1,6 +1,6 @@
-"""Decoders, from a repository or a GGUF to a model folder: tensors by a family's page, written a few rows at a time.
+"""Converts decoders from a repository or a GGUF: a family's page names the tensors, written a few rows at a time.
 
-Neither torch nor transformers is needed, but for the check against the original (`models.convert.against_original`).
+Only the comparison with the original needs torch and transformers (`models.convert.against_original`).
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ from pathlib import Path
 from models.cards import Figure, TokenizerSpec
 from models.convert import tokens as tokenizer_file
 from models.convert.architectures import page_of
-from models.convert.chat import chat_template, family_of, generation_spec
+from models.convert.chat import chat_template, generation_spec
 from models.convert.contract import CannotConvert, Converted, Request
 from models.convert.decoder_files import write_decoder, write_facts
 from models.convert.likeliness import require_likely_and_agreed, require_text
@@ -20,12 +20,16 @@ from models.convert.tokens import Tokens
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     if request.check == "original" and (source.weights or find_spec("torch") is None):
         why = "a GGUF has none" if source.weights else "torch is not installed"
         raise CannotConvert(f"{source.repository} cannot be compared with the original: {why}.")
     template = chat_template(source)
     decoder = page_of(source.architecture).decoder(source.config)
+    if decoder.is_own and request.quantization == "float32":
+        raise CannotConvert(
+            f"{source.repository} is computed by our decode engine alone, which serves int8: leave out --quantization."
+        )
     tokens = Tokens(source, decoder.vocabulary)
     tokens.write(folder)
     require_text(tokens, folder)
@@ -36,7 +40,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     request.report("checking what will be served")
     return Converted(
         task="generation",
-        family=family_of(template),
+        family="hub",
         context_length_tokens=request.context_of(decoder.context_tokens),
         parameters=parameters,
         tokenizer=TokenizerSpec("huggingface", tokenizer_file.FILE),

@@ -1,7 +1,7 @@
-"""Sentence embedders: an encoder's body, pooled as the repository's sentence-transformers files say."""
+"""Converts sentence embedders: an encoder's body, with the pooling of the repository's sentence-transformers files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,18 @@ import numpy as np
 
 from models.cards import EmbeddingSpec, Figure, Pooling
 from models.convert.contract import CannotConvert, Converted, Mismatch, Request
-from models.convert.encoders import Floats, load, pooled, write_body
+from models.convert.encoders import Body, Floats, pooled, write_body
+from models.convert.purpose import MODULES
 from models.convert.selfcheck import NAME
 from models.convert.source import Source, SourceError
 
-MODULES = "modules.json"
 LEAST_COSINE = 0.97
-"""Between a vector as served and the original's; int8 costs a hundredth at most."""
+"""The largest distance between a served vector and the original's; int8 costs a hundredth at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """How hidden states become a vector."""
+    """The pooling of hidden states into a vector."""
 
     pooling: Pooling
     normalize: bool
@@ -30,37 +30,48 @@ class Pipeline:
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     pipeline = pipeline_of(source)
-    request.report(f"reading {source.repository}")
-    model = load("AutoModel", source, dispensable=("pooler",))  # it is not used
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    body = write_body(model, source, folder, request, pipeline.most_tokens)
-    wanted = pooled([each.hidden for each in body.wanted], pipeline.pooling)
-    cosine = float(_cosines(wanted, pooled(body.served, pipeline.pooling)).min())
-    if not cosine >= LEAST_COSINE:
-        raise Mismatch(
-            "1 less the smallest cosine between a vector as served and its own", 1 - cosine, 1 - LEAST_COSINE
-        )
-    figure = Figure(
-        NAME, "smallest cosine between a vector as served and the original's", round(cosine, 4), len(wanted)
-    )
+    body = write_body(source, folder, request, "AutoModel", pipeline.most_tokens)
     return Converted(
         task="embedding",
         family="encoder",
         context_length_tokens=body.context_tokens,
-        parameters=parameters,
+        parameters=body.parameters,
         tokenizer=body.tokenizer,
-        figures=(*body.figures, figure),
-        embedding=EmbeddingSpec(wanted.shape[1], pipeline.pooling, pipeline.normalize, pipeline.prompts),
+        figures=(*body.figures, *_checked(body, pipeline)),
+        embedding=EmbeddingSpec(body.encoder.width, pipeline.pooling, pipeline.normalize, pipeline.prompts),
     )
 
 
-def pipeline_of(source: Source) -> Pipeline:
-    """What ``modules.json`` says; without one, what sentence-transformers does then: the mean, of any length.
+def _checked(body: Body, pipeline: Pipeline) -> tuple[Figure, ...]:
+    if body.exact is None:
+        return ()
+    if body.original is None:
+        return (require_near(body.exact, body.served, pipeline.pooling, "in float32"),)
+    wanted = [each.hidden for each in body.original]
+    return (require_near(wanted, body.served, pipeline.pooling, "of the original"),)
+
+
+def require_near(wanted: Sequence[Floats], served: Sequence[Floats], pooling: Pooling, whose: str) -> Figure:
+    """Refuse served vectors that are not near those in float32, or those of the original.
 
     Raises:
-        CannotConvert: it has modules that are not served here, or there is none for a model of words.
+        Mismatch: a vector is not near enough.
+    """
+    cosine = float(_cosines(pooled(wanted, pooling), pooled(served, pooling)).min())
+    if not cosine >= LEAST_COSINE:
+        raise Mismatch(
+            "1 less the smallest cosine between a vector as served and its own", 1 - cosine, 1 - LEAST_COSINE
+        )
+    return Figure(NAME, f"smallest cosine between a vector as served and one {whose}", round(cosine, 4), len(wanted))
+
+
+def pipeline_of(source: Source) -> Pipeline:
+    """The pooling in ``modules.json``. Without the file it is sentence-transformers' default: the mean, of any length.
+
+    Raises:
+        CannotConvert: ``modules.json`` has unsupported modules, or a masked language model lacks the file.
     """
     if not source.has(MODULES):
         if source.architecture.endswith("ForMaskedLM"):
@@ -74,7 +85,7 @@ def pipeline_of(source: Source) -> Pipeline:
         raise CannotConvert(
             f"{MODULES} has the modules {', '.join(kinds)}; served here: Transformer, Pooling and perhaps Normalize."
         )
-    # The file is named for the body in older repositories: sentence_roberta_config.json.
+    # In older repositories the file's name has the body's type: sentence_roberta_config.json.
     named = sorted(file.name for file in source.folder.glob("sentence_*_config.json"))
     bounds = source.json(named[0]) if named else {}
     if bounds.get("do_lower_case"):
@@ -95,16 +106,18 @@ def _modules(source: Source) -> list[tuple[str, str]]:
 
 
 def _pooling(source: Source, path: str) -> Pooling:
-    """The one way of pooling that a module's configuration turns on."""
+    """The single pooling mode that a module's configuration turns on."""
     config: Mapping[str, Any] = source.json(f"{path}/config.json")
-    known: Mapping[str, Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    names: Mapping[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+    flags = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "lasttoken"}
     chosen = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
     stated = config.get("pooling_mode")
-    if stated in ("mean", "cls"):
-        return "mean" if stated == "mean" else "cls"
-    if len(chosen) != 1 or chosen[0] not in known:
-        raise CannotConvert(f"{path}/config.json pools by {stated or ', '.join(chosen) or 'nothing'}; here: mean, cls.")
-    return known[chosen[0]]
+    name = stated if isinstance(stated, str) else flags.get(chosen[0], "") if len(chosen) == 1 else ""
+    if name not in names:
+        raise CannotConvert(
+            f"{path}/config.json pools by {stated or ', '.join(chosen) or 'nothing'}; here: {', '.join(names)}."
+        )
+    return names[name]
 
 
 def _cosines(a: Floats, b: Floats) -> Floats:

@@ -1,196 +1,245 @@
-"""The body of an encoder (BERT, DistilBERT, RoBERTa, XLM-R, CamemBERT) in CTranslate2's format, checked.
+"""Writes the body of an encoder (BERT and similar) in CTranslate2's format, and checks it.
 
-What comes after the body, a head or a pooling, is the affair of `classifiers` and `embedders`.
-
-Only hidden states are converted. CTranslate2's own converter would write a pooler too, which for RoBERTa is made of
-random numbers; a head that begins with a pooler keeps it among its own arrays instead.
+The written model returns hidden states; `classifiers` and `embedders` add the head or the pooling. Only the comparison
+with the original needs torch and transformers.
 """
 
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from models.cards import Figure, Pooling, TokenizerSpec
-from models.convert import original
 from models.convert import tokens as tokenizer_file
-from models.convert.contract import CannotConvert, Mismatch, Request
+from models.convert.architectures.bert import (
+    ENCODERS,
+    HEADS_OF_OTHERS,
+    REVISION,
+    SPECIFICATION,
+    Encoder,
+    EncoderPage,
+    scalars,
+)
+from models.convert.architectures.page import Weights
+from models.convert.architectures.rotating import GTE, NOMIC
+from models.convert.contract import CannotConvert, Mismatch, Quantization, Request
+from models.convert.model_bin import Variables, write_model
+from models.convert.opened import open_weights
 from models.convert.passage import PASSAGE
 from models.convert.selfcheck import ALLOWED_NOISE, NAME, noise_of, require_exact, rounded
 from models.convert.source import Source
 from models.convert.tokens import Tokens
 
+FAMILIES: Mapping[str, EncoderPage] = {**ENCODERS, "gte": GTE, "new": GTE, "nomic_bert": NOMIC}
+"""The page of each ``model_type``."""
 Floats = npt.NDArray[np.float32]
-
-TYPES = ("bert", "camembert", "distilbert", "roberta", "xlm-roberta")
-CUT_BEYOND_PADDING = ("camembert", "roberta", "xlm-roberta")
-"""Their positions are counted from the padding's id on: the first places of the table are never used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """What was written, and what it was compared on."""
-
-    tokenizer: TokenizerSpec
-    context_tokens: int
-    wanted: tuple["States", ...]
-    """What the original computes for each text of the check, one of them as long as the model reads."""
-    exact: tuple[Floats, ...]
-    """The hidden states of each text through CTranslate2, in float32."""
-    served: tuple[Floats, ...]
-    """The same as they will be served."""
-    figures: tuple[Figure, ...]
+Arrays = Mapping[str, Floats]
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """What the original computes for one text."""
+    """The original's outputs for one text."""
 
     hidden: Floats
     """The body's hidden states, of shape (tokens, d)."""
     logits: Floats | None
-    """The head's logits, of shape (labels,), where there is a head."""
+    """The head's logits, of shape (labels,), if the model has a head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The written body, and the texts of its check."""
+
+    tokenizer: TokenizerSpec
+    tokens: Tokens
+    encoder: Encoder
+    context_tokens: int
+    parameters: int
+    head: Arrays
+    """The weights that `read_head` took."""
+    served: tuple[Floats, ...]
+    """The served hidden states of each text of the check, one of which is as long as the context; empty without a
+    comparison."""
+    exact: tuple[Floats, ...] | None
+    """The same in float32; None without a comparison."""
+    original: tuple[States, ...] | None
+    """The same by transformers, if the request asked for it."""
+    figures: tuple[Figure, ...]
 
 
 def pooled(hidden: Sequence[Floats], pooling: Pooling) -> Floats:
-    """One vector a text, as the engine pools."""
-    return np.stack([each[0] if pooling == "cls" else each.mean(0) for each in hidden])
+    """One vector for each text, pooled as the engine does."""
+    ways: Mapping[Pooling, Callable[[Floats], Floats]] = {
+        "cls": lambda states: states[0],
+        "last": lambda states: states[-1],
+        "mean": lambda states: states.mean(0),
+    }
+    return np.stack([ways[pooling](each) for each in hidden])
 
 
-def load(kind: str, source: Source, dispensable: Sequence[str] = ()) -> Any:
-    """The original; see `models.convert.original`.
+def page_of_encoder(source: Source) -> EncoderPage:
+    """The page of a repository's family.
 
     Raises:
-        CannotConvert: it is of no type known here, too.
+        CannotConvert: the family is unknown.
     """
-    if source.model_type not in TYPES:
-        known = ", ".join(TYPES)
+    page = FAMILIES.get(source.model_type)
+    if page is None:
+        known = ", ".join(FAMILIES)
         raise CannotConvert(
             f"{source.repository} is an encoder of the type {source.model_type!r}; known here: {known}."
         )
-    if source.config.get("position_embedding_type", "absolute") != "absolute":
-        raise CannotConvert("config.json has relative positions, which no engine here computes.")
-    return original.load(kind, source, dispensable)
+    return page
 
 
-def write_body(model: Any, source: Source, folder: Path, request: Request, most_tokens: int | None = None) -> Body:
-    """Convert the body, compare it with the original and write it with its tokenizer.
+def write_body(
+    source: Source,
+    folder: Path,
+    request: Request,
+    kind: str,
+    most_tokens: int | None = None,
+    read_head: Callable[[EncoderPage, Encoder, Weights], Arrays] = lambda page, encoder, take: {},
+) -> Body:
+    """Convert the body, compare its outputs with the reference, and write it with its tokenizer.
 
     Args:
-        model: the original, a body or a body with a head. Its weights are not to be used afterwards.
         source: the repository.
-        folder: where to.
-        request: how.
-        most_tokens: the repository reads no longer texts than this.
+        folder: the destination.
+        request: the options.
+        kind: the automatic class of transformers that reads the original, for ``--check original``.
+        most_tokens: the length of the longest text that the repository reads.
+        read_head: takes the weights after the body.
 
     Raises:
-        CannotConvert: see `models.convert.contract`.
-        Mismatch: its hidden states differ.
+        CannotConvert: the repository lacks a part, or has a part that no engine here computes.
+        Mismatch: the hidden states differ.
     """
-    tokens = Tokens(source, model.get_input_embeddings().num_embeddings)
-    positions = _positions(model)
-    context = request.context_of(min(positions, most_tokens or positions, _stated(source)))
-    rows = _rows(tokens, context)
-    _require_tokenizer(source, tokens, rows)
-    request.report(f"asking the original for {sum(map(len, rows))} tokens")
-    wanted = tuple(_original(model, row) for row in rows)  # now, since quantizing overwrites the original's weights
-    hidden = np.concatenate([each.hidden for each in wanted])
-    request.report("converting")
-    spec = _specification(model.base_model, tokens)
-    spec.validate()
-    with tempfile.TemporaryDirectory(prefix="hearth-convert-") as beside:
-        spec.save(beside)
-        exact = _encode(Path(beside), rows)
-    figure = require_exact(hidden, np.concatenate(exact))
-    spec.optimize(quantization=request.quantization)
-    spec.save(str(folder))
+    page = page_of_encoder(source)
+    encoder = page.facts(source.config)
+    tokens = Tokens(source, encoder.vocabulary)
     tokens.write(folder)
-    request.report("comparing what will be served with the original")
-    served = _encode(folder, rows)
-    noise = noise_of(hidden, np.concatenate(served))
-    if not noise <= ALLOWED_NOISE[request.quantization]:
-        raise Mismatch(
-            f"the noise of the hidden states as served ({request.quantization})",
-            noise,
-            ALLOWED_NOISE[request.quantization],
-        )
-    figures = (
-        Figure(NAME, "largest difference of a hidden state in float32", figure.value, figure.rows),
-        Figure(NAME, f"noise of the hidden states as served, {request.quantization}", rounded(noise), figure.rows),
+    context = request.context_of(
+        min(encoder.context_tokens, most_tokens or encoder.context_tokens, stated_tokens(source))
     )
+    rows = rows_of_check(tokens, context)
+    request.report(f"converting {source.repository}")
+    exact: tuple[Floats, ...] | None = None
+    served: tuple[Floats, ...] = ()
+    with open_weights(source) as tensors:
+        take = Weights(page.named(tensors), {})
+        variables: Variables = {
+            **scalars(encoder),
+            **{f"encoder/{name}": tensor for name, tensor in page.variables(encoder, take)},
+        }
+        head = read_head(page, encoder, take)
+        take.require_all_taken(HEADS_OF_OTHERS)
+        _write(encoder, tokens, variables, folder, request.quantization)
+        if request.check != "structure":
+            request.report("checking what will be served")
+            with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+                _write(encoder, tokens, variables, Path(beside), "float32")
+                exact = _encode(Path(beside), encoder, rows)
+            served = _encode(folder, encoder, rows)
+    figures: tuple[Figure, ...] = ()
+    original = None
+    if request.check == "original" and exact is not None:
+        original = _original(source, kind, tokens, rows)
+        figure = require_exact(np.concatenate([each.hidden for each in original]), np.concatenate(exact))
+        figures = (Figure(NAME, "largest difference of a hidden state in float32", figure.value, figure.rows),)
+    if exact is not None:
+        figures += (_require_served(exact, served, request.quantization),)
     tokenizer = TokenizerSpec("huggingface", tokenizer_file.FILE)
-    return Body(tokenizer, context, wanted, tuple(exact), tuple(served), figures)
+    return Body(tokenizer, tokens, encoder, context, take.parameters, head, served, exact, original, figures)
 
 
-def _specification(model: Any, tokens: Tokens) -> Any:
-    """CTranslate2's specification of the body."""
-    from ctranslate2.converters.transformers import _MODEL_LOADERS  # its converter would load everything once more
-    from ctranslate2.specs.transformer_spec import TransformerEncoderModelSpec
-
-    config = model.config
-    # Transformers 5 has no such key any longer, and the converter asks for it.
-    config.position_embedding_type = "absolute"
-    loader = _MODEL_LOADERS[type(config).__name__]
-    source = SimpleNamespace(config=config, roberta=model) if config.model_type == "xlm-roberta" else model
-    spec = TransformerEncoderModelSpec(loader.get_model_spec(source).encoder)
-    spec.config.layer_norm_epsilon = getattr(config, "layer_norm_eps", 1e-12)
-    spec.config.unk_token = tokens.specials.get("unk_token", tokens.vocabulary[0])
-    spec.register_vocabulary(tokens.vocabulary)
-    return spec
+def _require_served(exact: Sequence[Floats], served: Sequence[Floats], quantization: Quantization) -> Figure:
+    wanted, found = np.concatenate(exact), np.concatenate(served)
+    noise, allowed = noise_of(wanted, found), ALLOWED_NOISE[quantization]
+    if not noise <= allowed:
+        raise Mismatch(f"the noise of the hidden states as served ({quantization})", noise, allowed)
+    return Figure(NAME, f"noise of the hidden states as served, {quantization}", rounded(noise), len(wanted))
 
 
-def _positions(model: Any) -> int:
-    config = model.config
-    unused = config.pad_token_id + 1 if config.model_type in CUT_BEYOND_PADDING else 0
-    return int(config.max_position_embeddings) - unused
+def _write(encoder: Encoder, tokens: Tokens, variables: Variables, folder: Path, quantization: Quantization) -> None:
+    """The files that CTranslate2 reads, and for some families a setting for the engine."""
+    write_model(folder / "model.bin", SPECIFICATION, REVISION, variables, quantization)
+    config: dict[str, Any] = {
+        "bos_token": tokens.specials.get("bos_token", "<s>"),
+        "eos_token": tokens.specials.get("eos_token", "</s>"),
+        "layer_norm_epsilon": encoder.epsilon,
+        "multi_query_attention": False,
+        "unk_token": tokens.specials.get("unk_token", tokens.vocabulary[0]),
+    }
+    if encoder.positions_as_types:
+        config["positions_as_types"] = True
+    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    (folder / "vocabulary.json").write_text(json.dumps(tokens.vocabulary, indent=2), encoding="utf-8")
 
 
-def _stated(source: Source) -> int:
-    """What the tokenizer's configuration says; a number beyond all measure means nothing."""
+def stated_tokens(source: Source) -> int:
+    """The tokenizer's own limit; some configurations have an enormous number, which means no limit."""
     stated = source.tokenizer_config.get("model_max_length")
     return int(stated) if isinstance(stated, int | float) and 0 < stated < 10**9 else 10**9
 
 
-def _rows(tokens: Tokens, context: int) -> tuple[tuple[int, ...], ...]:
-    """The passage's paragraphs, and all of it again and again up to what the model reads."""
+def text_length(tokens: Tokens) -> int:
+    """The number of tokens of the whole passage."""
+    return len(tokens.model.encode(PASSAGE).ids)
+
+
+def rows_of_check(tokens: Tokens, context: int) -> tuple[tuple[int, ...], ...]:
+    """The passage's paragraphs, and the whole passage repeated up to the model's context."""
     texts = [*PASSAGE.split("\n\n"), PASSAGE]
     rows = [tuple(tokens.model.encode(text).ids) for text in texts]
     inner, end = rows[-1][:-1], rows[-1][-1:]
+    if not inner:
+        raise CannotConvert(f"{tokenizer_file.FILE} reads nothing of a plain text.")
     while len(inner) < context:
         inner += inner
-    return (*(row for row in rows[:-1] if len(row) <= context), inner[: context - 1] + end)
+    return (*(row for row in rows[:-1] if 0 < len(row) <= context), inner[: context - 1] + end)
 
 
-def _require_tokenizer(source: Source, tokens: Tokens, rows: Sequence[Sequence[int]]) -> None:
-    """Refuse a ``tokenizer.json`` that is not what transformers reads."""
+def _original(source: Source, kind: str, tokens: Tokens, rows: Sequence[Sequence[int]]) -> tuple[States, ...]:
+    """transformers' outputs for the rows.
+
+    Raises:
+        CannotConvert: transformers makes other rows, or cannot read the repository.
+    """
+    import torch
     from transformers import AutoTokenizer
+
+    from models.convert.original import load
 
     theirs = AutoTokenizer.from_pretrained(str(source.folder), local_files_only=True, trust_remote_code=False)
     for text in PASSAGE.split("\n\n"):
         if list(theirs(text).input_ids) != tokens.model.encode(text).ids:
             raise CannotConvert(f"{tokenizer_file.FILE} gives other ids than transformers does for {text[:40]!r}.")
-
-
-def _original(model: Any, row: Sequence[int]) -> States:
-    import torch
-
+    model = load(kind, source, dispensable=("pooler",) if kind == "AutoModel" else ())
+    found = []
     with torch.inference_mode():
-        found = model(torch.tensor([list(row)]), output_hidden_states=True)
-    logits = found.get("logits")
-    return States(found.hidden_states[-1][0].numpy().copy(), None if logits is None else logits[0].numpy().copy())
+        for row in rows:
+            made = model(torch.tensor([list(row)]), output_hidden_states=True)
+            logits = made.get("logits")
+            hidden = made.hidden_states[-1][0].numpy().copy()
+            found.append(States(hidden, None if logits is None else logits[0].numpy().copy()))
+    return tuple(found)
 
 
-def _encode(folder: Path, rows: Sequence[Sequence[int]]) -> list[Floats]:
+def _encode(folder: Path, encoder: Encoder, rows: Sequence[Sequence[int]]) -> tuple[Floats, ...]:
     """The hidden states of a written body, each row alone."""
     import ctranslate2
 
-    encoder = ctranslate2.Encoder(str(folder), device="cpu", compute_type="default", inter_threads=1)
+    loaded = ctranslate2.Encoder(str(folder), device="cpu", compute_type="default", inter_threads=1)
     try:
-        return [np.array(encoder.forward_batch([list(row)]).last_hidden_state)[0] for row in rows]
+        found = []
+        for row in rows:
+            types = [list(range(len(row)))] if encoder.positions_as_types else None
+            found.append(np.array(loaded.forward_batch([list(row)], token_type_ids=types).last_hidden_state)[0])
+        return tuple(found)
     finally:
-        del encoder
+        del loaded

@@ -1,7 +1,7 @@
-"""A GGUF's facts and tensors under the names that the model's repository on a hub has them by.
+"""A GGUF's facts and tensors under the names in the model's hub repository.
 
-What llama.cpp's converter changed is undone: rows of queries and keys that were reordered, norms that were stored plus
-one, matrices that were turned. So a family's page reads both.
+This module undoes the changes of llama.cpp's converter: reordered rows of queries and keys, norms stored plus one,
+transposed matrices. So a family's page reads both sources.
 """
 
 import re
@@ -40,6 +40,33 @@ _AROUND = {
     "post_attention_norm": "post_attention_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
+_AFTER = {
+    **{name: hub for name, hub in _LAYER.items() if name not in ("attn_norm", "ffn_norm")},
+    "post_attention_norm": "post_attention_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
+_HUNYUAN = {**_LAYER, "attn_q_norm": "self_attn.query_layernorm", "attn_k_norm": "self_attn.key_layernorm"}
+_PHI2 = {**_LAYER, "attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
+_PHI2_ENDS = {
+    **_ENDS,
+    "output_norm.weight": "model.final_layernorm.weight",
+    "output_norm.bias": "model.final_layernorm.bias",
+    "output.bias": "lm_head.bias",
+}
+_GPT_NEOX = {
+    "attn_norm": "input_layernorm",
+    "attn_qkv": "attention.query_key_value",
+    "attn_output": "attention.dense",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_up": "mlp.dense_h_to_4h",
+    "ffn_down": "mlp.dense_4h_to_h",
+}
+_GPT_NEOX_ENDS = {
+    "token_embd.weight": "gpt_neox.embed_in.weight",
+    "output_norm.weight": "gpt_neox.final_layer_norm.weight",
+    "output_norm.bias": "gpt_neox.final_layer_norm.bias",
+    "output.weight": "embed_out.weight",
+}
 _GPT2 = {
     "attn_norm": "ln_1",
     "attn_qkv": "attn.c_attn",
@@ -76,8 +103,10 @@ _KEYS = {
     "attention.scale": "attention_multiplier",
     "logit_scale": "logits_scaling",
     "expert_shared_feed_forward_length": "shared_intermediate_size",
+    "use_parallel_residual": "use_parallel_residual",
 }
-_COMPUTED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+_LONG = "rope_factors_long.weight"
+_COMPUTED = ("rope_freqs.weight", _LONG, "rope_factors_short.weight")
 """Tensors that are facts: `config_of` reads them."""
 _LLAMA3_FACTORS = (8.0, 32.0, 16.0, 4.0)
 _LLAMA3_ORIGINAL_TOKENS = 8192
@@ -85,25 +114,27 @@ _LLAMA3_ORIGINAL_TOKENS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How llama.cpp writes one family."""
+    """llama.cpp's form of one family."""
 
     architecture: str
     layer: Mapping[str, str] = field(default_factory=lambda: _LAYER)
     ends: Mapping[str, str] = field(default_factory=lambda: _ENDS)
     prefix: str = "model.layers."
     permuted: bool = False
-    """Whether the rows of queries and keys were reordered so that neighbours rotate together."""
+    """True if the converter reordered the rows of queries and keys so that neighbours rotate together."""
     norm_less: float = 0.0
-    """What was added to the norms."""
+    """The number that the converter added to the norms."""
+    by_head: bool = False
+    """True if the hub's files have a head's queries, keys and values side by side, not all queries first."""
     turned: bool = False
-    """Whether the hub has the layers' matrices the other way round."""
+    """True if the hub's files have the layers' matrices transposed."""
     facts: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda config: {}
-    """What else the hub's configuration would say."""
+    """Further values in the hub's configuration."""
 
 
 def _gemma_scale(layers_of_27b: int) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
     def facts(config: dict[str, Any]) -> Mapping[str, Any]:
-        """The largest models scale queries by the width a head, all others by the head's own size."""
+        """The largest models scale queries by the width divided by the heads, all others by the head's own size."""
         is_27b = config.get("num_hidden_layers") == layers_of_27b
         return {"query_pre_attn_scalar": _head_dim({**config, "head_dim": None} if is_27b else config)}
 
@@ -121,10 +152,10 @@ def _starcoder2(config: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def _head_dim(config: Mapping[str, Any]) -> int:
-    """The size of a head, stated or the width a head.
+    """The size of a head: stated, or the width divided by the heads.
 
     Raises:
-        CannotConvert: the file says no sizes from which it would follow.
+        CannotConvert: the file does not state the sizes for it.
     """
     sizes = [config.get(name) for name in ("head_dim", "hidden_size", "num_attention_heads")]
     stated, width, heads = (size if type(size) is int and size > 0 else 0 for size in sizes)
@@ -144,6 +175,19 @@ def _minicpm(config: dict[str, Any]) -> Mapping[str, Any]:
     return {"attention_multiplier": _head_dim(config) ** -0.5}
 
 
+def _layer_norm(config: dict[str, Any]) -> Mapping[str, Any]:
+    return {"layer_norm_eps": config.get("layer_norm_epsilon"), "attention_bias": True}
+
+
+def _olmo(config: dict[str, Any]) -> Mapping[str, Any]:
+    """GGUF files call OLMo 3 OLMo 2; it has windows."""
+    return {"architectures": ["Olmo3ForCausalLM"]} if "sliding_window" in config else {}
+
+
+def _exaone4(config: dict[str, Any]) -> Mapping[str, Any]:
+    return {"sliding_window": config.get("sliding_window")}
+
+
 def _window_off(config: dict[str, Any]) -> Mapping[str, Any]:
     return {"sliding_window": None}
 
@@ -158,6 +202,13 @@ DIALECTS: Mapping[str, Dialect] = {
     "granite": Dialect("GraniteForCausalLM", permuted=True, facts=_granite4),
     "granitehybrid": Dialect("GraniteForCausalLM", permuted=True, facts=_granite4),
     "minicpm": Dialect("GraniteForCausalLM", permuted=True, facts=_minicpm),
+    "olmo2": Dialect("Olmo2ForCausalLM", _AFTER, facts=_olmo),
+    "exaone4": Dialect("Exaone4ForCausalLM", _AFTER, facts=_exaone4),
+    "hunyuan-dense": Dialect("HunYuanDenseV1ForCausalLM", _HUNYUAN),
+    "phi2": Dialect("PhiForCausalLM", _PHI2, _PHI2_ENDS, facts=_layer_norm),
+    "gptneox": Dialect(
+        "GPTNeoXForCausalLM", _GPT_NEOX, _GPT_NEOX_ENDS, "gpt_neox.layers.", by_head=True, facts=_layer_norm
+    ),
     "smollm3": Dialect("SmolLM3ForCausalLM", permuted=True),
     "ernie4_5": Dialect("Ernie4_5ForCausalLM"),
     "starcoder2": Dialect("Starcoder2ForCausalLM", _STARCODER2, facts=_starcoder2),
@@ -168,10 +219,10 @@ DIALECTS: Mapping[str, Dialect] = {
 
 
 def dialect_of(facts: Mapping[str, Any]) -> Dialect:
-    """How the file's family is written.
+    """llama.cpp's form of the file's family.
 
     Raises:
-        CannotConvert: it is none that is known here.
+        CannotConvert: the family is unknown.
     """
     name = facts.get("general.architecture")
     found = DIALECTS.get(name) if isinstance(name, str) else None
@@ -182,10 +233,10 @@ def dialect_of(facts: Mapping[str, Any]) -> Dialect:
 
 
 def config_of(facts: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
-    """The configuration that the hub would have.
+    """The configuration that the hub's repository would have.
 
     Raises:
-        CannotConvert: the file says or holds something that no engine here computes.
+        CannotConvert: the file has a fact or a part that no engine here computes.
     """
     dialect, name = dialect_of(facts), facts["general.architecture"]
     if facts.get(f"{name}.expert_count"):
@@ -193,7 +244,7 @@ def config_of(facts: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
     config: dict[str, Any] = {"architectures": [dialect.architecture], "model_type": name}
     for key, named in _KEYS.items():
         value = facts.get(f"{name}.{key}")
-        if isinstance(value, list):  # one a layer
+        if isinstance(value, list):  # one for each layer
             if len(set(value)) != 1:
                 raise CannotConvert(f"The GGUF's layers differ in their {key}, which no engine here computes.")
             value = value[0]
@@ -204,6 +255,9 @@ def config_of(facts: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
     config["vocab_size"] = tensors["token_embd.weight"].shape[0]
     config["tie_word_embeddings"] = "output.weight" not in tensors
     config["attention_bias"] = "blk.0.attn_q.bias" in tensors
+    pattern = facts.get(f"{name}.attention.sliding_window_pattern")
+    if isinstance(pattern, list):
+        config["layer_types"] = ["sliding_attention" if windowed else "full_attention" for windowed in pattern]
     config |= dialect.facts(config)
     scaling = _scaling(facts, name, tensors)
     if scaling:
@@ -215,7 +269,7 @@ def config_of(facts: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
 
 
 def hub_tensors(facts: Mapping[str, Any], tensors: Tensors, config: Mapping[str, Any]) -> Tensors:
-    """The tensors by the hub's names; what has none keeps its own, for the page to refuse."""
+    """The tensors by the hub's names; an unknown tensor keeps its own name, and the page refuses it."""
     dialect = dialect_of(facts)
     layer, ends = dialect.layer, dialect.ends
     found: dict[str, Tensor] = {}
@@ -239,18 +293,28 @@ def _undone(tensor: Tensor, name: str, dialect: Dialect, config: Mapping[str, An
         return _unpermuted(tensor, config.get("num_attention_heads"))
     if dialect.permuted and ".attn_k." in name:
         return _unpermuted(tensor, config.get("num_key_value_heads", config.get("num_attention_heads")))
+    if dialect.by_head and ".attn_qkv." in name:
+        return _by_head(tensor, config.get("num_attention_heads"))
     if dialect.turned and name.startswith("blk.") and len(tensor.shape) == 2:
         return Transposed(tensor)
     return tensor
 
 
 def _unpermuted(tensor: Tensor, heads: Any) -> Tensor:
-    """Rows of each head as halves that rotate together, rather than neighbours."""
+    """Reorder each head's rows so that halves rotate together instead of neighbours."""
     rows = tensor.shape[0]
     if type(heads) is not int or heads < 1 or rows % (2 * heads):
         raise CannotConvert("The GGUF is damaged: its queries or keys are no whole heads.")
     order = np.arange(rows).reshape(heads, rows // heads // 2, 2).swapaxes(1, 2).reshape(rows)
     return Picked(tensor, order)
+
+
+def _by_head(tensor: Tensor, heads: Any) -> Tensor:
+    """Regroup the rows of all queries, keys and values by head."""
+    rows = tensor.shape[0]
+    if type(heads) is not int or heads < 1 or rows % (3 * heads):
+        raise CannotConvert("The GGUF is damaged: its queries or keys are no whole heads.")
+    return Picked(tensor, np.arange(rows).reshape(3, heads, -1).swapaxes(0, 1).reshape(rows))
 
 
 def _scaling(facts: Mapping[str, Any], name: str, tensors: Tensors) -> dict[str, Any]:
@@ -259,6 +323,7 @@ def _scaling(facts: Mapping[str, Any], name: str, tensors: Tensors) -> dict[str,
         return {
             "rope_type": "longrope",
             "short_factor": whole(tensors["rope_factors_short.weight"]).reshape(-1).tolist(),
+            "long_factor": whole(tensors[_LONG]).reshape(-1).tolist() if _LONG in tensors else None,
             "attention_factor": facts.get(f"{name}.rope.scaling.attn_factor"),
             "original_max_position_embeddings": facts.get(f"{name}.rope.scaling.original_context_length"),
         }
@@ -269,11 +334,19 @@ def _scaling(facts: Mapping[str, Any], name: str, tensors: Tensors) -> dict[str,
         return _llama3(whole(tensors["rope_freqs.weight"]).reshape(-1), base)
     if kind in (None, "none"):
         return {}
-    return {"rope_type": str(kind), "factor": facts.get(f"{name}.rope.scaling.factor")}
+    found = {
+        "rope_type": str(kind),
+        "factor": facts.get(f"{name}.rope.scaling.factor"),
+        "original_max_position_embeddings": facts.get(f"{name}.rope.scaling.original_context_length"),
+    }
+    if kind == "yarn":
+        names = {"attn_factor": "attention_factor", "yarn_beta_fast": "beta_fast", "yarn_beta_slow": "beta_slow"}
+        found |= {hub: facts.get(f"{name}.rope.scaling.{theirs}") for theirs, hub in names.items()}
+    return found
 
 
 def _llama3(found: Floats, base: float) -> dict[str, Any]:
-    """Llama 3.1's scaling, told by the factors of all frequencies that it comes to."""
+    """Llama 3.1's scaling, recognised by its factors for all frequencies."""
     for factor in _LLAMA3_FACTORS:
         scaling = {
             "rope_type": "llama3",
@@ -290,7 +363,7 @@ def _llama3(found: Floats, base: float) -> dict[str, Any]:
 
 
 def llama3_factors(count: int, base: float, factor: float) -> Floats:
-    """What Llama 3.1 divides each frequency by, slowly turning ones most."""
+    """Llama 3.1's divisor of each frequency; slow frequencies have the largest."""
     lengths = 2 * np.pi * base ** (np.arange(count) / count)
     low, high = float(_LLAMA3_ORIGINAL_TOKENS), _LLAMA3_ORIGINAL_TOKENS / 4.0
     smooth = (_LLAMA3_ORIGINAL_TOKENS / lengths - 1) / 3

@@ -1,8 +1,8 @@
 """CTranslate2's ``model.bin``, written a few rows at a time.
 
-The form is CTranslate2's own, version 6: variables in the order of their names, then names that stand for others. So
-are the numbers: a matrix is int8 with a scale a row, 127 over the row's largest, or what the source says where its
-rows are int8 already; and variables that hold the same are written once. No tensor is ever in memory as a whole.
+The form is CTranslate2's own, version 6: variables in the order of their names, then aliases. The numbers have
+CTranslate2's form too: a matrix is int8 with one scale for each row, 127 over the row's largest value, or the source's
+own scale if its rows are int8 already. Equal variables are written once. No tensor is ever in memory as a whole.
 """
 
 import struct
@@ -20,7 +20,8 @@ Variables = Mapping[str, Tensor | Scalar]
 
 BINARY_VERSION = 6
 _TYPES = {"float32": 0, "int8": 1, "int16": 2, "int32": 3}
-_CHUNK_NUMBERS = 1 << 22
+_CHUNK_NUMBERS = 1 << 18
+"""A megabyte of floats, so that reading, scaling and rounding stay in the caches."""
 _MOST_BYTES = (1 << 32) - 1
 _WEIGHT, _SCALE = "/weight", "_scale"
 
@@ -29,18 +30,21 @@ def write_model(file: Path, name: str, revision: int, variables: Variables, quan
     """Write a model.
 
     Args:
-        file: where to.
-        name, revision: of CTranslate2's specification.
-        variables: by their names in it. Those that end in ``/weight`` are matrices, and quantized.
-        quantization: of these; everything else is written as float32.
+        file: the destination.
+        name, revision: those of CTranslate2's specification.
+        variables: the tensors by their names in the specification. Names that end in ``/weight`` are matrices, and
+            quantized.
+        quantization: the type of the matrices; everything else is written as float32.
 
     Raises:
-        CannotConvert: a variable is larger than the form can say.
+        CannotConvert: a variable is too large for the form.
         BadWeights: a tensor cannot be read.
     """
     aliases = same_variables({key: value for key, value in variables.items() if not isinstance(value, np.generic)})
     stored = {key: value for key, value in sorted(variables.items()) if key not in aliases}
     quantized = {key for key in stored if key.endswith(_WEIGHT) and quantization != "float32"}
+    # glibc returns freed blocks above an adaptive size to the kernel: without this setting, each chunk faults in anew.
+    np.empty(16 * _CHUNK_NUMBERS, np.float32)
     with file.open("wb") as out:
         out.write(struct.pack("<I", BINARY_VERSION))
         _string(out, name)
@@ -48,7 +52,7 @@ def write_model(file: Path, name: str, revision: int, variables: Variables, quan
         for key in sorted([*stored, *(f"{each}{_SCALE}" for each in quantized)]):
             if key in stored and key not in quantized:
                 _plain(out, key, stored[key])
-            elif key in quantized:  # its scales come next in the order of names
+            elif key in quantized:  # the scales are next in the order of names
                 _matrix(out, key, stored[key])  # type: ignore[arg-type]
         out.write(struct.pack("<I", len(aliases)))
         for alias, other in sorted(aliases.items()):
@@ -57,7 +61,7 @@ def write_model(file: Path, name: str, revision: int, variables: Variables, quan
 
 
 def same_variables(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Variables that hold what an earlier one holds, each with the first such."""
+    """Variables that equal an earlier one, each with the first equal variable."""
     seen: dict[tuple[object, ...], list[str]] = {}
     found: dict[str, str] = {}
     for name in sorted(tensors):
@@ -74,10 +78,11 @@ def same_variables(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 def _equal(a: Tensor, b: Tensor) -> bool:
     if a is b:
         return True
-    return all(np.array_equal(a.rows(*chunk), b.rows(*chunk)) for chunk in _chunks(a.shape))
+    return all(np.array_equal(a.rows(*chunk), b.rows(*chunk)) for chunk in chunks(a.shape))
 
 
-def _chunks(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def chunks(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Ranges of rows for a tensor of this shape, each small enough for memory."""
     step = max(1, _CHUNK_NUMBERS // int(np.prod(shape[1:], dtype=np.int64)))
     for begin in range(0, shape[0], step):
         yield begin, min(begin + step, shape[0])
@@ -89,7 +94,7 @@ def _plain(out: BinaryIO, name: str, value: Tensor | Scalar) -> None:
         out.write(value.tobytes())
         return
     _header(out, name, value.shape, "float32", int(np.prod(value.shape)) * 4)
-    for chunk in _chunks(value.shape):
+    for chunk in chunks(value.shape):
         out.write(value.rows(*chunk).astype("<f4", copy=False).tobytes())
 
 
@@ -97,7 +102,7 @@ def _matrix(out: BinaryIO, name: str, matrix: Tensor) -> None:
     """A matrix in int8, and its scales."""
     scales = []
     _header(out, name, matrix.shape, "int8", int(np.prod(matrix.shape)))
-    for chunk in _chunks(matrix.shape):
+    for chunk in chunks(matrix.shape):
         quantized, scale = _quantized(matrix, *chunk)
         out.write(quantized.tobytes())
         scales.append(scale)
@@ -111,16 +116,16 @@ def _quantized(matrix: Tensor, begin: int, end: int) -> tuple[Bytes, Floats]:
 
 
 def quantize(rows: Floats) -> tuple[Bytes, Floats]:
-    """Rows in int8 and what each was multiplied with. The rows are overwritten.
+    """Rows in int8 and the multiplier of each. Overwrites the given rows.
 
     Raises:
-        CannotConvert: one is infinite, or no number.
+        CannotConvert: a value is infinite or NaN.
     """
     largest = np.abs(rows).max(axis=1)
     if not np.isfinite(largest).all():
         raise CannotConvert("The weights hold numbers that are infinite, or none.")
     largest[largest == 0] = 127.0
-    largest = np.maximum(largest, np.float32(127) / np.finfo(np.float32).max)  # tiny rows: a scale that float32 can say
+    largest = np.maximum(largest, np.float32(127) / np.finfo(np.float32).max)  # tiny rows: a finite scale
     scale = np.float32(127.0) / largest
     rows *= scale[:, None]
     return np.rint(rows, out=rows).astype(np.int8), scale

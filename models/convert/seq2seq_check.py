@@ -1,8 +1,9 @@
-"""Whether a converted encoder-decoder computes what the original does: what it reads, log-probabilities, greedy text.
+"""Checks a converted encoder-decoder: its input rows, log-probabilities and greedy text.
 
-The original answers or translates some texts greedily. In float32, through CTranslate2, each token of these must
-have the original's log-probability almost exactly; as served, up to the noise of its quantization. Both are asked
-through the rows that the server makes, so a language that is named wrongly shows as well.
+The weights in float32, through CTranslate2, or the original, if requested, answer or translate some texts greedily. In
+float32 each token of these outputs must have the original's log-probability almost exactly; the served model may differ
+by the noise of its quantization. All comparisons use the rows that the server makes, so a wrong language name shows as
+well.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import ctranslate2
 import numpy as np
 
-from models.cards import Figure, ModelCard, TokenizerSpec, TranslationSpec
+from models.cards import Figure, ModelCard, TranslationSpec
 from models.convert.contract import CannotConvert, Mismatch, Quantization
 from models.convert.selfcheck import EXACT, NAME, finite, rounded
 from models.registry import load_family
@@ -29,37 +30,32 @@ TEXTS = (
     "Доброе утро, как дела?",
 )
 MOST_TOKENS = 24
-"""Of each translation."""
+"""The most tokens of each translation."""
 MOST_PAIRS = 2
 ALLOWED_NOISE: dict[Quantization, float] = {"float32": EXACT, "int8_float32": 0.5, "int8": 0.5}
-"""The root mean square by which log-probabilities of tokens, as served, may differ from the original's, in nats."""
+"""The largest root mean square of the difference between served log-probabilities and the original's, in nats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the original makes of one text."""
+    """The original's output for one text."""
 
     text: str
     row: tuple[str, ...]
-    """The tokens it reads."""
+    """The input tokens."""
     made: tuple[str, ...]
-    """The tokens it makes, greedily, the name of the language among them."""
+    """The greedy output tokens, with the name of the language."""
     logprobs: tuple[float, ...]
     source: str = ""
     target: str = ""
-    """Codes of the languages, where it is a translator that is asked."""
-
-
-def references(model: Any, tokenizer: Any, section: TranslationSpec) -> list[Reference]:
-    """The original's translations, in some of the directions."""
-    return [_reference(model, tokenizer, section, text, *pair) for pair in _pairs(section) for text in TEXTS]
+    """The codes of the languages, if the model is a translator."""
 
 
 def require_exact(folder: Path, wanted: Sequence[Reference]) -> tuple[Figure, ...]:
-    """Refuse float32 log-probabilities that are not the original's.
+    """Refuse float32 log-probabilities that differ from the original's.
 
     Raises:
-        Mismatch: one differs by more than rounding.
+        Mismatch: a log-probability differs by more than rounding errors.
     """
     difference = finite(float(np.abs(_differences(folder, wanted)).max()))
     if not difference <= EXACT:
@@ -67,45 +63,39 @@ def require_exact(folder: Path, wanted: Sequence[Reference]) -> tuple[Figure, ..
     return (Figure(NAME, "largest difference of a log-probability in float32", rounded(difference), _tokens(wanted)),)
 
 
-def require_served(
-    folder: Path,
-    family: str,
-    section: TranslationSpec,
-    tokenizer_spec: TokenizerSpec,
-    wanted: Sequence[Reference],
-    quantization: Quantization,
-) -> tuple[Figure, ...]:
-    """Refuse what is served when it is not the original up to quantization.
+def own_references(folder: Path, card: ModelCard) -> list[Reference]:
+    """The outputs of a float32 folder for the sentences, in some of the card's directions."""
+    tokenizer, family, section = load_tokenizer(card), load_family(card), card.translation
+    assert section is not None  # noqa: S101
+    asked = []
+    for source, target in pairs_to_ask(section):
+        for text in TEXTS:
+            row = family.source_row(section, tokenizer.tokens(tokenizer.encode(text)), source, target)
+            prefix = family.target_prefix(section, target)
+            asked.append((Reference(text, tuple(row), (), (), source, target), prefix))
+    return answered(folder, [each for each, _ in asked], [prefix for _, prefix in asked])
 
-    Raises:
-        CannotConvert: it reads texts in other tokens.
-        Mismatch: its log-probabilities differ by more than the quantization's noise.
-    """
-    card = ModelCard(
-        id="check",
-        task="translation",
-        family=family,
-        summary="",
-        license="",
-        created=1,
-        context_length_tokens=1,
-        quantization=quantization,
-        parameters=1,
-        tokenizer=tokenizer_spec,
-        files={},
-        translation=section,
-        folder=folder,
-    )
-    return require_close(folder, wanted, _prefixes(card, wanted), quantization)
+
+def answered(folder: Path, asked: Sequence[Reference], prefixes: list[list[str]]) -> list[Reference]:
+    """The same texts with a folder's greedy outputs and their log-probabilities."""
+    greedy = _greedy(folder, asked, prefixes)
+    made = [replace(each, made=tuple(tokens)) for each, tokens in zip(asked, greedy, strict=True)]
+    kept = [each for each in made if each.made]
+    logprobs = iter(_logprobs(folder, kept))
+    return [replace(each, logprobs=tuple(next(logprobs))) if each.made else each for each in made]
 
 
 def require_close(
-    folder: Path, wanted: Sequence[Reference], prefixes: list[list[str]], quantization: Quantization
+    folder: Path,
+    wanted: Sequence[Reference],
+    prefixes: list[list[str]],
+    quantization: Quantization,
+    whose: str = "the original's",
 ) -> tuple[Figure, ...]:
-    """Refuse log-probabilities that are not the original's up to quantization.
+    """Refuse log-probabilities that differ from the original's by more than quantization.
 
     Raises:
-        Mismatch: they differ by more than the quantization's noise.
+        Mismatch: the difference is larger than the quantization's noise.
     """
     noise = finite(float(np.sqrt(np.square(_differences(folder, wanted)).mean())))
     allowed = ALLOWED_NOISE[quantization]
@@ -115,78 +105,38 @@ def require_close(
     same = sum(made == list(each.made) for made, each in zip(greedy, wanted, strict=True))
     return (
         Figure(NAME, f"noise of the log-probabilities as served, {quantization}", rounded(noise), _tokens(wanted)),
-        Figure(NAME, "greedy texts that are the original's", rounded(same / len(wanted)), len(wanted)),
+        Figure(NAME, f"greedy texts as {whose}", rounded(same / len(wanted)), len(wanted)),
     )
 
 
-def _pairs(section: TranslationSpec) -> list[tuple[str, str]]:
-    """Some directions, those that users of the sentences would ask for first."""
+def pairs_to_ask(section: TranslationSpec) -> list[tuple[str, str]]:
+    """Some directions, beginning with the most usual ones."""
     preferred = [code for code in ("en", "de", "es", "ru") if code in section.languages]
     order = [*preferred, *(code for code in section.languages if code not in preferred)]
     every = [(a, b) for a in order for b in order if section.covers(a, b)]
     return every[:MOST_PAIRS]
 
 
-def _reference(model: Any, tokenizer: Any, section: TranslationSpec, text: str, source: str, target: str) -> Reference:
-    options: dict[str, Any] = {}
-    if hasattr(tokenizer, "src_lang"):  # M2M100 and NLLB
-        tokenizer.src_lang = section.codes.get(source, source)
-        options["forced_bos_token_id"] = tokenizer.convert_tokens_to_ids(section.token(target))
-        written = text
-    else:
-        written = f"{section.token(target)} {text}" if section.target_token else text
-    # Marian's padding is never made, and CTranslate2 has no such token.
-    banned = [model.config.pad_token_id] if model.config.model_type == "marian" else []
-    made = observe(model, tokenizer, written, banned, **options)
-    return replace(made, text=text, source=source, target=target)
-
-
-def observe(model: Any, tokenizer: Any, text: str, banned: Sequence[int] = (), **options: Any) -> Reference:
-    """What the original makes of a text as it is.
-
-    Args:
-        model, tokenizer: the original's, as transformers has them.
-        text: with whatever is to stand before it.
-        banned: ids that are never made.
-        **options: for transformers' ``generate``.
-    """
-    import torch
-
-    row = tokenizer(text, return_tensors="pt").input_ids
-    limits = {"min_new_tokens": 0, "max_new_tokens": MOST_TOKENS, "max_length": None, "forced_eos_token_id": None}
-    with torch.inference_mode():
-        made = model.generate(
-            row, num_beams=1, do_sample=False, suppress_tokens=list(banned) or None, **limits, **options
-        )
-        logits = model(input_ids=row, decoder_input_ids=made[:, :-1]).logits[0]
-        logits[:, list(banned)] = -torch.inf
-        logprobs = logits.log_softmax(-1).gather(1, made[0, 1:, None])[:, 0]
-    ids, end = made[0, 1:].tolist(), tokenizer.eos_token_id
-    if end in ids:
-        ids = ids[: ids.index(end)]
-    return Reference(
-        text,
-        tuple(tokenizer.convert_ids_to_tokens(row[0].tolist())),
-        tuple(tokenizer.convert_ids_to_tokens(ids)),
-        tuple(logprobs[: len(ids)].tolist()),
-    )
-
-
 def _differences(folder: Path, wanted: Sequence[Reference]) -> Any:
-    """Log-probability of each token less the original's; the forced names of languages too."""
-    translator = ctranslate2.Translator(str(folder), device="cpu", compute_type="default", inter_threads=1)
+    """The log-probability of each token less the original's, also for forced language names."""
     kept = [each for each in wanted if each.made]
+    found = [np.array(each) - want.logprobs for each, want in zip(_logprobs(folder, kept), kept, strict=True)]
+    return np.concatenate(found) if found else np.zeros(1)
+
+
+def _logprobs(folder: Path, wanted: Sequence[Reference]) -> list[list[float]]:
+    """A folder's log-probability of each output token."""
+    translator = ctranslate2.Translator(str(folder), device="cpu", compute_type="default", inter_threads=1)
+    rows, made = [list(each.row) for each in wanted], [list(each.made) for each in wanted]
     try:
-        scored = translator.score_batch([list(e.row) for e in kept], [list(e.made) for e in kept], max_input_length=0)
+        scored = translator.score_batch(rows, made, max_input_length=0) if rows else []
     finally:
         del translator
-    found = [
-        np.array(each.log_probs[: len(want.made)]) - want.logprobs for each, want in zip(scored, kept, strict=True)
-    ]
-    return np.concatenate(found)
+    return [list(each.log_probs[: len(tokens)]) for each, tokens in zip(scored, made, strict=True)]
 
 
 def _greedy(folder: Path, wanted: Sequence[Reference], prefixes: list[list[str]]) -> list[list[str]]:
+    """A folder's output tokens, beginning with the prefix."""
     translator = ctranslate2.Translator(str(folder), device="cpu", compute_type="default", inter_threads=1)
     try:
         results = translator.translate_batch(
@@ -196,13 +146,13 @@ def _greedy(folder: Path, wanted: Sequence[Reference], prefixes: list[list[str]]
             max_decoding_length=MOST_TOKENS,
             max_input_length=0,
         )
-        return [result.hypotheses[0] for result in results]
     finally:
         del translator
+    return [result.hypotheses[0] for result in results]
 
 
-def _prefixes(card: ModelCard, wanted: Sequence[Reference]) -> list[list[str]]:
-    """What translations are made to begin with; refuses rows of the server's that are not the original's."""
+def rows_and_prefixes(card: ModelCard, wanted: Sequence[Reference]) -> list[list[str]]:
+    """The prefix of translations; refuses a server's row that differs from the original's."""
     tokenizer, family, section = load_tokenizer(card), load_family(card), card.translation
     prefixes = []
     for each in wanted:

@@ -1,17 +1,17 @@
-"""``config.json`` of a hub's repository, read with what its family's class assumes where it says nothing."""
+"""Reads ``config.json`` of a hub's repository, with the defaults of its family's class for missing values."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from models.convert.contract import CannotConvert
-from models.convert.network import ACTIVATIONS, Rope
+from models.convert.network import ACTIVATIONS
 
 MOST = 1 << 30
 MOST_LAYERS = 1024
 
 
 class Stated:
-    """A configuration and its family's defaults. What is null counts as not stated."""
+    """A configuration and its family's defaults. A null value counts as not stated."""
 
     def __init__(self, table: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         self._table = {**defaults, **{key: value for key, value in table.items() if value is not None}}
@@ -19,19 +19,19 @@ class Stated:
 
     @property
     def table(self) -> Mapping[str, Any]:
-        """Everything that is stated, or assumed."""
+        """All stated values, and the defaults."""
         return self._table
 
     def has(self, name: str) -> bool:
-        """Whether it is stated, or assumed."""
+        """Tells whether the value is stated or has a default."""
         return self._table.get(name) is not None
 
     def is_null(self, name: str) -> bool:
-        """Whether the configuration says that there is none."""
+        """Tells whether the configuration states null."""
         return name in self._null
 
     def get(self, name: str) -> Any:
-        """Whatever stands there; None where nothing does."""
+        """The value of any type; None if it is missing."""
         return self._table.get(name)
 
     def integer(self, name: str, otherwise: int | None = None, most: int = MOST) -> int:
@@ -42,14 +42,14 @@ class Stated:
         """
         value = self._table.get(name, otherwise)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
-            raise CannotConvert(f"config.json: {name} is {_short(value)}, and must be a whole number from 1 to {most}.")
+            raise CannotConvert(f"config.json: {name} is {short(value)}, and must be a whole number from 1 to {most}.")
         return value
 
     def window(self, name: str = "sliding_window") -> int:
-        """How many tokens a layer sees; 0 where it is not stated, null or 0: all.
+        """The number of tokens that a layer sees; 0 (all tokens) if the value is missing, null or 0.
 
         Raises:
-            CannotConvert: it is no number of tokens.
+            CannotConvert: the value is not a number of tokens.
         """
         return self.integer(name) if self.get(name) and not self.is_null(name) else 0
 
@@ -61,29 +61,29 @@ class Stated:
         """
         value = self._table.get(name, otherwise)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise CannotConvert(f"config.json: {name} is {_short(value)}, and must be a number above 0.")
+            raise CannotConvert(f"config.json: {name} is {short(value)}, and must be a number above 0.")
         return float(value)
 
     def flag(self, name: str) -> bool:
-        """Whether something is so; false where nothing is said."""
+        """A true or false value; false if it is missing."""
         return bool(self._table.get(name))
 
     def require(self, **wanted: Any) -> None:
-        """Refuse a configuration that wants something else than the one thing that is computed.
+        """Refuse a configuration with a value other than the only supported one.
 
         Raises:
-            CannotConvert: it does.
+            CannotConvert: the value differs.
         """
         for name, value in wanted.items():
             found = self._table.get(name, value)
             if found != value:
-                raise CannotConvert(f"config.json has {name} = {_short(found)}, which no engine here computes.")
+                raise CannotConvert(f"config.json has {name} = {short(found)}, which no engine here computes.")
 
     def layers(self, name: str = "num_hidden_layers") -> int:
-        """How many layers there are.
+        """The number of layers.
 
         Raises:
-            CannotConvert: not so many.
+            CannotConvert: the number is out of range.
         """
         return self.integer(name, most=MOST_LAYERS)
 
@@ -91,15 +91,15 @@ class Stated:
         """The activation of the inner layer.
 
         Raises:
-            CannotConvert: it is not known here.
+            CannotConvert: the activation is unknown.
         """
         value = self._table.get(name)
-        if value not in ACTIVATIONS:
-            raise CannotConvert(f"config.json: {name} is {_short(value)}; known here: {', '.join(ACTIVATIONS)}.")
-        return str(value)
+        if not isinstance(value, str) or value not in ACTIVATIONS:
+            raise CannotConvert(f"config.json: {name} is {short(value)}; known here: {', '.join(ACTIVATIONS)}.")
+        return value
 
     def layer_types(self, otherwise: list[str]) -> list[str]:
-        """How much each layer sees: ``full_attention`` or ``sliding_attention``.
+        """The attention of each layer: ``full_attention`` or ``sliding_attention``.
 
         Raises:
             CannotConvert: a layer is of another kind.
@@ -109,39 +109,10 @@ class Stated:
             raise CannotConvert("config.json: layer_types does not name a kind for each layer.")
         for kind in types:
             if kind not in ("full_attention", "sliding_attention"):
-                raise CannotConvert(f"config.json has layers of the type {_short(kind)}, which is not computed here.")
+                raise CannotConvert(f"config.json has layers of the type {short(kind)}, which is not computed here.")
         return types
 
-    def rope(self, kind: str = "full_attention") -> Rope:
-        """The positions of a layer of this kind, from ``rope_parameters`` or from the older keys.
 
-        Raises:
-            CannotConvert: they are scaled in a way that no engine here computes.
-        """
-        written = self._table.get("rope_parameters") or self._table.get("rope_scaling") or {}
-        chosen = written.get(kind, written) if isinstance(written, Mapping) else None
-        if not isinstance(chosen, Mapping):
-            raise CannotConvert("config.json: rope_parameters is no object.")
-        table = Stated({"rope_theta": self._table.get("rope_theta"), **chosen}, {})
-        scaling = table.get("rope_type") or table.get("type") or "default"
-        if {self._table.get("partial_rotary_factor"), table.get("partial_rotary_factor")} - {None, 1.0}:
-            raise CannotConvert("config.json rotates a part of each head only, which this family does not do here.")
-        base = table.number("rope_theta")
-        if scaling == "default":
-            return Rope(base)
-        if scaling == "linear":
-            return Rope(base, "linear", table.number("factor"))
-        if scaling != "llama3":
-            raise CannotConvert(f"Positions are scaled by {_short(scaling)}; computed here: linear, llama3.")
-        return Rope(
-            base,
-            "llama3",
-            table.number("factor"),
-            table.number("low_freq_factor"),
-            table.number("high_freq_factor"),
-            table.integer("original_max_position_embeddings"),
-        )
-
-
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value in the form for a message."""
     return repr(value)[:60]

@@ -1,7 +1,8 @@
-"""What a Firefox student computes, and its tensors by the names of CTranslate2's specification.
+"""The facts of a Firefox student's network, and its tensors by the names of CTranslate2's specification.
 
-The network: post-norm encoder layers, decoder layers with a recurrence (SSRU) in the place of self-attention, one table
-of embeddings for both languages and the output, sinusoidal positions, and a decoder that starts from a zero embedding.
+The network has post-norm encoder layers, decoder layers with a recurrence (SSRU) in place of self-attention, and
+sinusoidal positions. It has one table of embeddings for both languages and the output, or one for the source and one
+for target and output. The decoder starts from a zero embedding.
 """
 
 from collections.abc import Sequence
@@ -15,16 +16,18 @@ from models.convert.tensors.base import Floats, Joined, Tensor
 from models.convert.tensors.marian import EMBEDDINGS, Int8Joined, Int8Matrix, Student
 
 MOST_LAYERS = 64
+SOURCE_EMBEDDINGS, TARGET_EMBEDDINGS = f"encoder_{EMBEDDINGS}", f"decoder_{EMBEDDINGS}"
+"""The names if the model has two tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """A vector of zeros: the bias that a matrix has not, beside one that has. Satisfies `Tensor`."""
+    """A vector of zeros, in place of a missing bias beside a matrix that has one. Satisfies `Tensor`."""
 
     shape: tuple[int, ...]
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return np.zeros((end - begin, *self.shape[1:]), np.float32)
 
 
@@ -36,7 +39,7 @@ class Sinusoids:
     """Positions, width."""
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         half = self.shape[1] // 2
         turns = np.exp(-np.log(10000.0) / (half - 1) * np.arange(half))
         angles = np.arange(begin, end)[:, None] * turns
@@ -45,48 +48,54 @@ class Sinusoids:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What a student's settings and shapes say."""
+    """The sizes of a student, from its settings and shapes."""
 
     width: int
     heads: int
     encoder_layers: int
     decoder_layers: int
+    tables: tuple[str, str]
+    """The matrices of embeddings, the source's and the target's; often the same."""
 
 
 def sizes_of(student: Student) -> Sizes:
     """Read and check them.
 
     Raises:
-        CannotConvert: it is a network of another kind than the students'.
+        CannotConvert: the network is not of the students' kind.
     """
     lines = (line.partition(":") for line in student.settings.splitlines())
     settings = {name: value.strip() for name, colon, value in lines if colon and name == name.strip()}
     wanted = {
         "type": "transformer", "dec-cell": "ssru", "transformer-postprocess": "dan", "transformer-preprocess": '""',
         "transformer-ffn-activation": "relu", "transformer-ffn-depth": "2", "transformer-decoder-autoreg": "rnn",
-        "tied-embeddings-all": "true", "transformer-train-position-embeddings": "false",
+        "transformer-train-position-embeddings": "false",
     }  # fmt: skip
+    is_one = EMBEDDINGS in student.matrices
+    if is_one:
+        wanted["tied-embeddings-all"] = "true"
     for name, value in wanted.items():
         if settings.get(name, value) != value:
             raise CannotConvert(f"Its settings say {name}: {settings[name]}; only students with {value} are read.")
-    if EMBEDDINGS not in student.matrices:
-        raise CannotConvert("It has no embeddings in int8 for both languages (Wemb).")
+    tables = (EMBEDDINGS, EMBEDDINGS) if is_one else (SOURCE_EMBEDDINGS, TARGET_EMBEDDINGS)
+    if not all(table in student.matrices for table in tables):
+        raise CannotConvert(f"It has no embeddings in int8, {EMBEDDINGS} or {' and '.join(tables)}.")
     try:
         heads = int(settings.get("transformer-heads", "8"))
         layers = int(settings["enc-depth"]), int(settings["dec-depth"])
     except (KeyError, ValueError):
         raise CannotConvert("Its settings do not say how many layers and heads it has.") from None
-    width = student.matrices[EMBEDDINGS].shape[1]
+    width = student.matrices[tables[0]].shape[1]
     if heads < 1 or width % heads or not all(0 < count <= MOST_LAYERS for count in layers):
         raise CannotConvert(f"Its settings say {heads} heads and {layers} layers for {width} numbers a token.")
-    return Sizes(width, heads, *layers)
+    return Sizes(width, heads, *layers, tables)
 
 
 def variables_of(student: Student, sizes: Sizes, position_count: int) -> Variables:
     """The model's variables by CTranslate2's names; each tensor of the file is used exactly once.
 
     Raises:
-        CannotConvert: a tensor is missing, of another shape than the sizes say, or left over.
+        CannotConvert: a tensor is missing, left over, or differs in shape from the sizes.
     """
     used: set[str] = set()
 
@@ -136,18 +145,17 @@ def variables_of(student: Student, sizes: Sizes, position_count: int) -> Variabl
         linear(f"{place}/linear_1", [f"{name}_W2"], [f"{name}_b2"], sizes.width, inner)
         norm(f"{place}/layer_norm", f"{name}_ffn")
 
-    pieces = student.matrices[EMBEDDINGS].shape[0]
-    embeddings = matrix(EMBEDDINGS, pieces, sizes.width)
+    source, target = (matrix(table, student.matrices[table].shape[0], sizes.width) for table in sizes.tables)
     positions = Sinusoids((position_count, sizes.width))
-    for side, table in (("encoder", "embeddings_0"), ("decoder", "embeddings")):
+    for side, table, embeddings in (("encoder", "embeddings_0", source), ("decoder", "embeddings", target)):
         made[f"{side}/{table}/weight"] = embeddings
         made[f"{side}/position_encodings/encodings"] = positions
         made |= {
             f"{side}/num_heads": np.int16(sizes.heads), f"{side}/pre_norm": np.int8(0),
             f"{side}/activation": np.int8(0), f"{side}/scale_embeddings": np.int8(1),
         }  # fmt: skip
-    made["decoder/projection/weight"] = embeddings
-    made["decoder/projection/bias"] = vector("decoder_ff_logit_out_b", pieces)
+    made["decoder/projection/weight"] = target
+    made["decoder/projection/bias"] = vector("decoder_ff_logit_out_b", target.shape[0])
     made["decoder/start_from_zero_embedding"] = np.int8(1)
     made["decoder/alignment_heads"] = np.int16(1)  # guided alignment trained the first head of the last layer
     for i in range(sizes.encoder_layers):

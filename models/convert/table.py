@@ -1,18 +1,18 @@
-"""Which function converts which architecture: one line each, by ``architectures[0]`` of ``config.json``.
+"""The table of converters: one line for each architecture, by ``architectures[0]`` of ``config.json``.
 
-A decoder is in the table of `models.convert.architectures`; everything else is here.
+`models.convert.architectures` has the table of decoders; this module has all other architectures.
 
-The modules behind are loaded only when one is needed.
+A converter's module is loaded only when it is needed.
 """
 
 from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
-from models.convert.architectures import PAGES
+from models.convert.architectures import PAGES, page_of
 from models.convert.contract import CannotConvert, Check, Converter
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
-from models.convert.purpose import refuse_other_purpose
+from models.convert.purpose import MODULES, causal_architecture, refuse_other_purpose, refuse_unserved
 from models.convert.source import Source
 from models.convert.student_files import ARCHITECTURE
 
@@ -20,8 +20,15 @@ CONVERTERS: Mapping[str, str] = {
     "BertForMaskedLM": "models.convert.embedders:convert",
     "BertModel": "models.convert.embedders:convert",
     "CamembertModel": "models.convert.embedders:convert",
+    "CamembertForMaskedLM": "models.convert.embedders:convert",
     "DistilBertForMaskedLM": "models.convert.embedders:convert",
     "DistilBertModel": "models.convert.embedders:convert",
+    "ElectraModel": "models.convert.embedders:convert",
+    "GteModel": "models.convert.embedders:convert",
+    "MPNetForMaskedLM": "models.convert.embedders:convert",
+    "MPNetModel": "models.convert.embedders:convert",
+    "NewModel": "models.convert.embedders:convert",
+    "NomicBertModel": "models.convert.embedders:convert",
     "RobertaForMaskedLM": "models.convert.embedders:convert",
     "RobertaModel": "models.convert.embedders:convert",
     "XLMRobertaForMaskedLM": "models.convert.embedders:convert",
@@ -29,43 +36,49 @@ CONVERTERS: Mapping[str, str] = {
     "BertForSequenceClassification": "models.convert.classifiers:convert",
     "CamembertForSequenceClassification": "models.convert.classifiers:convert",
     "DistilBertForSequenceClassification": "models.convert.classifiers:convert",
+    "ElectraForSequenceClassification": "models.convert.classifiers:convert",
+    "MPNetForSequenceClassification": "models.convert.classifiers:convert",
     "RobertaForSequenceClassification": "models.convert.classifiers:convert",
     "XLMRobertaForSequenceClassification": "models.convert.classifiers:convert",
     "M2M100ForConditionalGeneration": "models.convert.seq2seq:convert_m2m100",
     "MarianMTModel": "models.convert.seq2seq:convert_marian",
+    "StaticModel": "models.convert.static:convert",
     ARCHITECTURE: "models.convert.students:convert",
     "MT5ForConditionalGeneration": "models.convert.t5:convert",
     "T5ForConditionalGeneration": "models.convert.t5:convert",
 }
 """Architecture to ``module:function``, the function being a `Converter`."""
 _DECODERS = "models.convert.decoders:convert"
+_EMBEDDERS = "models.convert.decoder_embedders:convert"
 _OF_CTRANSLATE2 = "models.convert.ctranslate2_folder:convert"
 
 
 TORCH = ("safetensors", "torch", "transformers")
-"""What a comparison with the original needs, and so the converters that always make one."""
+"""The packages that a comparison with the original needs."""
 
 
 def needed(source: Source, check: Check) -> tuple[str, ...]:
-    """The packages that converting this repository needs, beside a server's own."""
-    if source.architecture == ARCHITECTURE:
-        return ()
-    alone = source.architecture in PAGES or is_folder_of_ctranslate2(source)
-    return () if alone and check != "original" else TORCH
+    """The packages beyond a server's that the conversion of this repository needs."""
+    return TORCH if check == "original" and source.architecture != ARCHITECTURE else ()
 
 
 def converter_for(source: Source) -> Converter:
     """The function that converts this repository.
 
     Raises:
-        CannotConvert: its architecture is not known here, and the message lists those that are; or the repository is
-            for something else than its architecture says.
+        CannotConvert: the architecture is unknown (the message lists the known ones), the repository has another
+            purpose than its architecture suggests, or no engine here computes its configuration.
     """
     refuse_other_purpose(source)
+    if source.architecture in PAGES:
+        page_of(source.architecture).decoder(source.config)
     where = _DECODERS if source.architecture in PAGES else CONVERTERS.get(source.architecture)
+    if where in (None, _DECODERS) and source.has(MODULES) and causal_architecture(source) is not None:
+        where = _EMBEDDERS
     if is_folder_of_ctranslate2(source):
         where = _OF_CTRANSLATE2
     if where is None:
+        refuse_unserved(source)
         raise CannotConvert(
             f"{source.repository} is a {source.architecture or source.model_type or 'model of no named architecture'}; "
             f"known here: {', '.join(sorted({*CONVERTERS, *PAGES}))}."

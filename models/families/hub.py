@@ -1,70 +1,32 @@
-"""Decoders from a hub whose way of calling tools is not known here: they chat by their own template.
+"""Decoders from a hub: each chats with its own template, which also shows its forms of thoughts and tool calls.
 
-Messages are written as templates of transformers expect them: one text each, arguments of calls decoded, nothing that
-is null. Knows text only.
+Messages have the form that templates of transformers expect: one text each, decoded arguments of calls, no null values.
+This module knows text only.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-from models.signatures import Signature
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a tool."""
-
-    name: str
-    arguments: Mapping[str, Any]
 
 
 def chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """OpenAI chat messages as templates know them.
+    """OpenAI chat messages in the form that templates expect.
 
     Raises:
-        ValueError: the arguments of a call are no JSON object.
+        ValueError: the arguments of a call are not a JSON object.
     """
     return [_message(message) for message in messages]
 
 
 def template_messages(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Messages as the template reads them: they are so already."""
+    """Messages in the template's form, which they have already."""
     return messages
-
-
-def json_call(value: Any, arguments_key: str = "arguments") -> Call | None:
-    """The call that a JSON value stands for; None where it is none."""
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        return None
-    arguments = value.get(arguments_key)
-    if isinstance(arguments, str):  # some models write their arguments as a text
-        try:
-            arguments = json.loads(arguments)
-        except ValueError:
-            return None
-    return Call(value["name"], arguments) if isinstance(arguments, dict) else None
-
-
-def call_schema(tool: Signature, arguments_key: str = "arguments") -> str:
-    """A grammar's rule for a call of the tool as JSON."""
-    parameters = {key: value for key, value in tool.schema.items() if key not in ("$defs", "x-guidance")}
-    schema = {
-        "x-guidance": tool.schema["x-guidance"],
-        "type": "object",
-        "properties": {"name": {"const": tool.name}, arguments_key: parameters},
-        "required": ["name", arguments_key],
-        "additionalProperties": False,
-        "$defs": tool.schema["$defs"],
-    }
-    return f"%json {json.dumps(schema)}"
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     role = "system" if message["role"] == "developer" else message["role"]
     written: dict[str, Any] = {"role": role, "content": _text(message.get("content"))}
-    for key in ("name", "tool_call_id"):
+    for key in ("name", "tool_call_id", "reasoning_content"):
         if message.get(key) is not None:
             written[key] = message[key]
     if message.get("tool_calls"):

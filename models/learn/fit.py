@@ -1,6 +1,6 @@
 """A linear head on frozen vectors, fitted and judged by cross-validation. Knows vectors and labels, no texts.
 
-scikit-learn is imported when it is needed: a server does without.
+scikit-learn is imported only here: a server does not need it.
 """
 
 from collections import Counter
@@ -18,22 +18,23 @@ from models.probabilities import softmax
 Floats = npt.NDArray[np.float32]
 
 STRENGTHS = (1.0, 10.0)
-"""Inverse regularisation, the better by log loss is taken. More is not better below some thousand rows."""
+"""Values of the inverse regularisation; the one with the better log loss is taken. Larger ones do not help below some
+thousand rows."""
 TEMPERATURES = tuple(np.geomspace(0.4, 2.5, 60))
 BINS = 10
 
 
 class CannotFit(Exception):
-    """The rows do not allow it, or the library is missing; the message is for the person at the terminal."""
+    """No head can be fitted: the rows do not allow it, or the library is missing. The message is for the terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A head and what cross-validation says of it."""
+    """A head, and its figures from cross-validation."""
 
     labels: tuple[str, ...]
     weight: Floats
-    """Shape (labels, d), for vectors as they are."""
+    """Shape (labels, d), for vectors that are not normalised."""
     bias: Floats
     temperature: float
     predictions: tuple[int, ...]
@@ -44,15 +45,15 @@ class Fitted:
     said_chance: tuple[float, ...]
     """For each row the probability of the label that it got."""
     groups: int
-    """So many of the rows are no near copies of each other, which is what an interval depends on."""
+    """The number of groups of near copies, on which an interval depends."""
     alike: tuple[str, ...]
-    """Labels whose rows are all near copies of each other: what other wording gets is unknown."""
+    """Labels whose rows are all near copies of each other: the head's accuracy on other wording is unknown."""
     calibration_error: float
     """Expected calibration error of those predictions, after the temperature."""
 
     @property
     def accuracy(self) -> float:
-        """The part of the rows that got their own label."""
+        """The share of rows that got their own label."""
         return float(np.mean(np.array(self.predictions) == np.array(self.truth)))
 
     @property
@@ -64,7 +65,7 @@ class Fitted:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the accuracy lies in 95 of 100 cases (Wilson), counting near copies as one row."""
+        """The 95 % interval of the accuracy (Wilson), where near copies count as one row."""
         share, n, z = self.accuracy, self.groups, 1.96
         middle, reach = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
         return (middle - reach) / (1 + z * z / n), (middle + reach) / (1 + z * z / n)
@@ -83,7 +84,7 @@ def fit(vectors: Floats, labels: Sequence[str], groups: Sequence[int] | None = N
         vectors: shape (n, d), pooled hidden states as the server makes them.
         labels: n labels.
         groups: n numbers; rows of the same number are near copies, of which none is judged by a head that has seen
-            another. Left out: every row is alone.
+            another. If left out, no row is a copy of another.
 
     Raises:
         CannotFit: fewer than two labels, a label with one row only, or no scikit-learn.
@@ -121,7 +122,7 @@ def fit(vectors: Floats, labels: Sequence[str], groups: Sequence[int] | None = N
 
 
 def require_library() -> None:
-    """Refuse before any work is done.
+    """Refuse before any work if the library is missing.
 
     Raises:
         CannotFit: scikit-learn is not installed.

@@ -1,6 +1,6 @@
 """A fitted head as a model folder: the encoder's files, the head, a manifest and a card.
 
-The folder appears whole or not at all: it is written where no server looks, and then renamed.
+The folder appears whole or not at all: it is written at a place where no server looks, and then renamed.
 """
 
 import os
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def require_free(models_dir: Path, name: str) -> None:
-    """Refuse a name that is none, or taken.
+    """Refuse a name that is malformed or taken.
 
     Raises:
         CannotFit: says which.
@@ -46,10 +46,10 @@ def write_folder(
         encoder: the model whose vectors the head was fitted on.
         fitted: the head.
         data: the name of the file it was fitted on.
-        warnings: what the card says of single labels.
+        warnings: sentences of the card about single labels.
 
     Raises:
-        CannotFit: the name is taken by now.
+        CannotFit: another model has taken the name meanwhile.
     """
     made = models_dir / name
     # A server looks for manifests one level down; this is two.

@@ -1,4 +1,4 @@
-"""Which rows are judged together in cross-validation. Knows labels and groups of rows, no vectors."""
+"""The folds of a cross-validation. Knows labels and groups of rows, no vectors."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class Folds:
 
     of_row: npt.NDArray[np.int64]
     groups: int
-    """So many groups of rows are judged independently of each other."""
+    """The number of groups of rows that are judged independently of each other."""
     alike: tuple[int, ...]
     """Labels all of whose rows are in one group: these rows were judged one by one, so their figure flatters."""
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 NEAR = 0.5
-"""From this weight of shared words over the weight of all words on, two texts are near copies."""
+"""Two texts are near copies if their shared words have at least this share of the weight of all their words."""
 _WORD = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d+")
 
@@ -14,10 +14,10 @@ _DIGITS = re.compile(r"\d+")
 def near_copies(texts: Sequence[str]) -> list[int]:
     """For each text the number of its group: the place of the group's first text, of which the others are near copies.
 
-    A word weighs as much as it is rare (one and the logarithm of texts over texts with it): a sentence of a template is
-    told from the next by the words that differ. Numbers are all alike. A text that is near to several firsts is in the
-    nearest one's group. Near copies of near copies do not count: by way of them every short question is near to every
-    other once there are some thousand.
+    Rare words weigh more (one plus the logarithm of texts over texts with the word), so the words that differ tell two
+    sentences of one template apart. All numbers count as one word. A text that is near to several first texts is in the
+    group of the nearest. Near copies of near copies do not count: among some thousand short questions they would
+    connect every one with every other.
     """
     sets = [_words(text) for text in texts]
     frequency = Counter(word for words in sets for word in words)

@@ -1,4 +1,4 @@
-"""What a person should know of a fitted head before relying on it. Knows rows and figures, no vectors."""
+"""The report on a fitted head for the person who will rely on it. Knows rows and figures, no vectors."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from models.learn.fit import Fitted
 FEW = 10
 """With fewer different rows than this, a label is poorly learnt and its figure says little."""
 WEAK = 0.5
-"""A label of whose rows fewer than this part is found is either hard or labelled inconsistently."""
+"""A label is hard or labelled inconsistently if a smaller share of its rows is found."""
 SHOWN = 5
 WARNINGS = 10
 
@@ -36,7 +36,7 @@ def label_warnings(fitted: Fitted, groups: Sequence[int]) -> Iterator[str]:
     for i, name in enumerate(fitted.labels):
         rows = int((truth == i).sum())
         if name in fitted.alike:
-            yield f"{name}: its {rows} rows are near copies of each other; what other wording gets is not known."
+            yield f"{name}: its {rows} rows are near copies of each other; its accuracy on other wording is unknown."
         elif len(different[i]) < FEW:
             yield f"{name}: {rows} rows, {len(different[i])} without near copies; take {FEW} or more different ones."
         found = int((right & (truth == i)).sum())
@@ -68,7 +68,7 @@ def report(texts: Sequence[str], labels: Sequence[str], groups: Sequence[int], f
         yield f"{len(pairs)} near copies have different labels:"
         for one, other in pairs[:SHOWN]:
             yield f"  {labels[one]}: {_short(texts[one])!r}; {labels[other]}: {_short(texts[other])!r}"
-    yield "Least sure of these rows; look whether their labels are right:"
+    yield "The head is least sure of these rows; check whether their labels are right:"
     for place in np.argsort(fitted.own_chance, kind="stable")[:SHOWN]:
         said = fitted.labels[fitted.predictions[place]]
         own, chance = fitted.own_chance[place], fitted.said_chance[place]

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import errors, ops, pages
+from server.api import errors, hearth, ops, pages
 from server.api.access import Observe, Spans
 from server.api.auth import Hosts, Keys
 from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
-from server.api.hearth import sentiment, translations
 from server.api.keys import Clock, Keyring
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.openai.logprobs import TokenJson
@@ -28,8 +27,7 @@ ROUTERS: Sequence[APIRouter] = (
     moderations.router,
     decisions.router,
     models.router,
-    translations.router,
-    sentiment.router,
+    hearth.router,
     tokens.router,
     libretranslate.router,
     deepl.router,

@@ -20,16 +20,16 @@ from server.errors import ClientLeft, ServerError
 from server.metrics import Metrics
 
 REFUSALS = frozenset({401, 403, 408, 413, 415, 429, 503})
-"""Statuses with which a request was turned away whatever it asked for."""
+"""Statuses of refusals that do not depend on the work that a request asks for."""
 
 
 def account(metrics: Metrics, record: Record, spent_s: float, trace_id: str | None = None) -> None:
-    """Count one request that is over.
+    """Count one ended request.
 
     Args:
-        metrics: where it counts.
+        metrics: the counters.
         record: of the request.
-        spent_s: from its first byte in to its last byte out.
+        spent_s: the time from its first byte received to its last byte sent.
         trace_id: of the request's trace, if it is sampled: the exemplar of its latencies.
     """
     http = (record.endpoint, record.method, str(record.status))
@@ -89,7 +89,7 @@ def _times(metrics: Metrics, record: Record, model: str, spent_s: float, trace_i
         metrics.observe("inter_token_latency_seconds", gap_s, model)
     choices = len(record.finish_reasons)
     if not record.gaps_s and usage is not None and choices:
-        # A whole answer was not watched token by token: its mean stands for each.
+        # Tokens of an answer sent whole have no times of their own: each counts with their mean.
         gaps = usage.completion_tokens // choices - 1
         if gaps > 0:
             metrics.observe("inter_token_latency_seconds", decode_s / gaps, model, times=gaps * choices)
@@ -101,21 +101,21 @@ problem_log = logging.getLogger(__name__)
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9._-]")
 MOST_NAMES, MOST_CHARACTERS = 32, 64
-"""Of ``x-ignored-fields``."""
+"""The most characters of ``x-ignored-fields``."""
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 OPENAI_VERSION = b"2020-10-01"
-"""The version of OpenAI's API whose shapes these are: its only one."""
+"""The version of OpenAI's API that the answers follow; there is only one."""
 
 
 class Spans(Protocol):
-    """Who is told of each request for a trace."""
+    """Records a trace of each request."""
 
     def tell(self, record: Record, headers: Iterable[tuple[bytes, bytes]], spent_s: float) -> str | None:
-        """A request is over; the id of its trace, if it has one."""
+        """Record an ended request. Returns the id of its trace, if it has one."""
 
 
 class Observe:
-    """See the module."""
+    """The middleware that gives requests their ids and records, and accounts for them."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, spans: Spans | None = None) -> None:
         self._app = app
@@ -143,7 +143,7 @@ class Observe:
             problem_log.exception("a request failed")
             record.error = ServerError()
             if record.status:
-                raise  # the answer has begun: the server underneath must break the connection off
+                raise  # the answer has begun: the exception makes uvicorn close the connection
             await errors.response_of(record.error, scope["path"])(scope, receive, answer)
         finally:
             self._close(scope, record)
@@ -180,7 +180,7 @@ class Observe:
 
 
 def _id(scope: Scope) -> str:
-    """The caller's id of the request if it sent a sane one, else a fresh one."""
+    """The id that the caller sent with the request if it is well formed, else a fresh one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and SANE_ID.fullmatch(text := value.decode("latin-1")):
             return str(text)
@@ -188,7 +188,7 @@ def _id(scope: Scope) -> str:
 
 
 def _names(fields: Iterable[str]) -> bytes:
-    """Names of a client's own making as a header: without what a header cannot hold, and not without end."""
+    """A header's value that lists names made up by a client: cut, and without characters that a header cannot hold."""
     names = sorted({UNNAMEABLE.sub("?", field[:MOST_CHARACTERS]) for field in fields})
     return ", ".join(names[:MOST_NAMES]).encode("ascii")
 

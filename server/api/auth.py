@@ -24,10 +24,10 @@ from server.api.record import KEY, Record
 from server.errors import HostNotAllowed, NotAuthenticated, ServerError
 
 OPEN = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json", "/languages", "/frontend/settings"})
-"""Paths that need no key: they say nothing of users, and probes, browsers and LibreTranslate's clients send none."""
+"""Paths that need no key: they tell nothing of users, and probes, browsers and LibreTranslate's clients send none."""
 
 OPEN_FOLDER = "/static/"
-"""The files of the pages, which a browser fetches without one."""
+"""The folder of the pages' files, which a browser fetches without a key."""
 
 SCHEMES = frozenset({"bearer", "deepl-auth-key"})
 
@@ -73,7 +73,7 @@ def require_key(request: Request, keyring: Keyring | None, key: str) -> None:
 
     Raises:
         NotAuthenticated: keys are needed, and neither the header nor the body has a known one.
-        RateLimited: it has used up its rate.
+        RateLimited: the key has used up its rate.
     """
     record: Record = request.scope[KEY]
     if keyring is None or record.key_user is not None:
@@ -86,7 +86,7 @@ def require_key(request: Request, keyring: Keyring | None, key: str) -> None:
 
 def _enter(record: Record, key_user: KeyUser) -> None:
     record.key_user = key_user
-    if record.method == "POST":  # what only looks costs nothing
+    if record.method == "POST":  # requests that only read are not counted
         key_user.admit()
 
 
@@ -97,7 +97,7 @@ def _sent(headers: Headers) -> str:
 
 
 def _headers(key_user: KeyUser) -> list[tuple[bytes, bytes]]:
-    """What is left of the rates, under OpenAI's names."""
+    """Headers under OpenAI's names that say how much of the key's rates is left."""
     headers = []
     for unit, bucket in key_user.buckets.items():
         facts = {"limit": str(bucket.per_minute), "remaining": str(bucket.remaining), "reset": _time(bucket.full_s)}
@@ -116,18 +116,18 @@ def _time(seconds: float) -> str:
 PRIVATE = (".localhost", ".local", ".internal")
 """Ends of names that nobody can register."""
 ANY = "*"
-"""Among the allowed names: the operator's word that every name is."""
+"""Among the allowed names, it means that the operator allows every name."""
 
 
 class Hosts:
-    """Refuses names that could be a web page's own; for an application that asks for no key."""
+    """Refuses host names that a web page could have; for an application that asks for no key."""
 
     def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:
         self._app = app
         self._allowed = {name.lower().removesuffix(".") for name in (*allowed, socket.gethostname())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Look at one request's Host."""
+        """Check the Host of one request."""
         if scope["type"] == "http" and not self._is_ours(Headers(scope=scope).get("host", "")):
             error = HostNotAllowed()
             scope[KEY].fail(error)

@@ -1,4 +1,4 @@
-"""What routes are given: the registry, the settings, the record of their request."""
+"""The dependencies of routes: the registry, the settings, the record of their request."""
 
 import time
 import uuid
@@ -15,7 +15,7 @@ from server.settings import Settings
 
 
 async def registry_of(request: Request) -> ModelRegistry:
-    """The registry as the key_user of the request's key may use them; they have looked for the model that is named."""
+    """The registry, limited to the models that the request's key may use. It has looked for the model that is named."""
     registry: ModelRegistry = request.app.state.registry
     name = request.named_model if isinstance(request, JsonRequest) else request.query_params.get("model")
     if name is not None:
@@ -56,5 +56,5 @@ def new_id(prefix: str) -> str:
 
 
 def now() -> int:
-    """The time an answer was made, in Unix seconds."""
+    """The present time in Unix seconds, as the time of an answer."""
     return int(time.time())

@@ -1,7 +1,8 @@
-"""Errors as answers: every exception in OpenAI's shape or in the shape of the server whose path was asked.
+"""Errors as answers: every exception in OpenAI's shape, or in the shape of the peer whose path was asked.
 
-`shape` tables say which peer's shape a path has. Whatever refuses a request asks here: routes, the framework (404,
-405), keys, hosts, limits. `describe` writes the same errors into ``/openapi.json``. This module knows no routes.
+The table `PEERS` says which peer's shape a path has. All refusals of requests are written here: those of routes, the
+framework (404, 405), keys, hosts and limits. `describe` writes the same errors into ``/openapi.json``. This module
+knows no routes.
 """
 
 import difflib
@@ -36,13 +37,13 @@ class Peer:
     """A server whose clients find its own errors here."""
 
     paths: re.Pattern[str]
-    """Its paths, those that are not served included: a client reads a 404 in its own shape too."""
+    """Its paths, including those that are not served: a client reads a 404 in its own shape too."""
     write: Callable[[ServerError], dict[str, Any]]
     """The body of an error."""
     properties: Mapping[str, Mapping[str, Any]]
-    """JSON Schemas of what is in such a body."""
+    """JSON Schemas of the fields of such a body."""
     statuses: Mapping[int, int] = field(default_factory=dict)
-    """Our status to the peer's, where they differ."""
+    """The peer's status for each of ours, where they differ."""
     body_keyed: frozenset[str] = frozenset()
     """Paths whose clients may send the key in the body: their routes call ``require_key``."""
 
@@ -119,7 +120,7 @@ PEERS: Sequence[Peer] = (
 
 
 def peer_of(path: str) -> Peer:
-    """The server whose path this is; OpenAI where it is no other's."""
+    """The peer that has this path; OpenAI if no other has."""
     return next((peer for peer in PEERS if peer.paths.fullmatch(path)), OPENAI)
 
 
@@ -149,18 +150,18 @@ TYPES: Mapping[str, str] = {
     "model_type": "an object",
     "string_type": "a string",
 }
-"""Pydantic's errors that say of which type a value is not."""
+"""Pydantic's types of errors for a value of the wrong type."""
 
 
 def headers_of(error: ServerError) -> dict[str, str]:
-    """What tells a client whether and when to come back."""
+    """Headers that tell a client whether and when to try again."""
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.status == 504:
-        headers["x-should-retry"] = "false"  # the official client would send the same again, three times
+        headers["x-should-retry"] = "false"  # else the official client sends the same request three more times
     if error.status == 408:
-        headers["connection"] = "close"  # the rest of the request is not waited for
+        headers["connection"] = "close"  # the server does not wait for the rest of the request
     if isinstance(error, NotAuthenticated):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed):
@@ -169,7 +170,7 @@ def headers_of(error: ServerError) -> dict[str, str]:
 
 
 def response_of(error: ServerError, path: str = "") -> JSONResponse:
-    """The whole answer on a path; before a path is known, OpenAI's."""
+    """The whole answer on a path; in OpenAI's shape before the path is known."""
     peer = peer_of(path)
     return JSONResponse(peer.write(error), peer.status(error), headers_of(error))
 
@@ -235,10 +236,10 @@ def from_validation(errors: Sequence[Any], body: Any) -> ServerError:
 
 
 def _clearest(errors: Sequence[Any], body: Any) -> Any:
-    """The first error; where a field may have several types, that of the type it came closest to.
+    """The first error. If a field may have several types, it is the error of the type that the value comes closest to.
 
-    This is the one that is furthest within the value; as far as another, the one that blames no type, for it is of the
-    type that was sent. Where all blame the type, they are one error that names each.
+    That error lies furthest within the value. Of equally far ones it is one that does not blame the type, since the
+    value has the right type there. If all blame the type, they become one error that names each type.
     """
     field = errors[0]["loc"][:2]
     same = [error for error in errors if error["loc"][:2] == field]
@@ -251,7 +252,7 @@ def _clearest(errors: Sequence[Any], body: Any) -> Any:
 
 
 def _field(where: Sequence[int | str], body: Any, kind: str, context: Mapping[str, Any]) -> str | None:
-    """The dotted name of a field. The location also names branches of unions, which are no fields."""
+    """The dotted name of a field. The location also names branches of unions, which are not fields."""
     names: list[str] = []
     at: Any = body
     for place, part in enumerate(where):
@@ -275,21 +276,21 @@ def _hint(field: str | None, context: Mapping[str, Any]) -> str:
 NEVER_SENT = ("HTTPValidationError", "ValidationError")
 STATUSES: Mapping[str, str] = {
     "400": "A field is wrong or cannot be honoured; `param` names it.",
-    "401": "No API key, or an unknown one; only where the server wants keys.",
+    "401": "No API key, or an unknown one, on a server that needs keys.",
     "403": "The API key may not use this model.",
-    "404": "No such model; the message lists those there are.",
+    "404": "No such model; the message lists the models.",
     "408": "The body did not arrive in time.",
     "413": "The body or a list is too large.",
     "415": "The body is not JSON.",
-    "429": "The queue is full, or the API key has used up its rate; `retry-after` says when to come back.",
+    "429": "The queue is full, or the API key has used up its rate; `retry-after` says when to try again.",
     "500": "A defect of the server, or its engine failed.",
-    "503": "Not now: loading, restarting or shutting down; `retry-after` says when to come back.",
+    "503": "Not now: loading, restarting or shutting down; `retry-after` says when to try again.",
     "504": "The request took longer than the server allows.",
 }
 
 
 class Problem(BaseModel):
-    """What is wrong."""
+    """The error."""
 
     message: str = Field(description="What is wrong and what would be right.", examples=["'input' is missing."])
     type: str = Field(description="The kind of error.", examples=["invalid_request_error"])
@@ -298,7 +299,7 @@ class Problem(BaseModel):
 
 
 def describe(app: FastAPI) -> None:
-    """Have the application describe itself so; made at the first request for it."""
+    """Write our errors into the OpenAPI description, when it is first asked for."""
     made = app.openapi
 
     def describe() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""API keys: which there are, what each may use, and how much of it. Read from a file that can be read again.
+"""API keys: the models that each may use, and its rates. Read from a file that can be read again.
 
 Keys are known by their SHA-256 only: they are random and long (``hearth key`` makes them), so nothing slower is needed.
 Knows nothing of HTTP requests.
@@ -25,8 +25,9 @@ Clock = Callable[[], float]
 class Bucket:
     """Holds up to ``per_minute`` and fills at that rate; full at first.
 
-    More can be taken than is there (a completion's length is known when it ends): then it is below zero, and stays shut
-    until the debt is paid. So over time no more is used than the rate, whatever runs at once.
+    A request can take more than it holds, since a completion's length is known only at its end. The bucket is then
+    below zero and refuses requests until it has filled again. So over time no key uses more than its rate, however many
+    requests run at once.
     """
 
     def __init__(self, per_minute: int, clock: Clock = time.monotonic) -> None:
@@ -36,19 +37,19 @@ class Bucket:
         self._filled_s = clock()
 
     def take(self, amount: float) -> None:
-        """Take so much, whether it is there or not."""
+        """Take so much, even if it holds less."""
         self._fill()
         self._level -= amount
 
     @property
     def wait_s(self) -> float:
-        """Until there is at least one; 0 when there is."""
+        """Seconds until it holds at least one unit; 0 if it does."""
         self._fill()
         return max(0.0, 1.0 - self._level) * 60.0 / self.per_minute
 
     @property
     def remaining(self) -> int:
-        """What is there, in whole units; 0 while there is a debt."""
+        """Whole units that it holds; 0 while it is below zero."""
         self._fill()
         return max(0, int(self._level))
 
@@ -70,12 +71,12 @@ log = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 UNITS = {"requests": "rate_rpm", "tokens": "tokens_per_minute"}
-"""What a key can have a rate of, as headers name it, and the field that sets it."""
+"""The units that a key can have a rate of, as headers name them, and the fields that set them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One key as the operator wrote it down. Rates are a minute's, 0 for none; no models named: all."""
+    """One key as the operator wrote it down. Rates are per minute, 0 means no limit; no models means all."""
 
     name: str
     sha256: str
@@ -85,7 +86,7 @@ class Key:
 
 
 class KeyUser:
-    """Who holds a key: what it may use, and how much it has used. Lives on the event loop."""
+    """The owner of a key: the models that it may use, and how much it has used. Used only on the event loop."""
 
     def __init__(self, key: Key, clock: Clock) -> None:
         self.key = key
@@ -106,19 +107,19 @@ class KeyUser:
             self.buckets["requests"].take(1)
 
     def charge(self, tokens: int) -> None:
-        """A request has ended that read and made so many tokens."""
+        """Charge an ended request that read and made so many tokens."""
         if "tokens" in self.buckets:
             self.buckets["tokens"].take(tokens)
 
     def allows(self, model: str) -> bool:
-        """Whether it may use the model of this id."""
+        """Whether the key may use the model of this id."""
         return not self.key.models or model in self.key.models
 
     def require(self, model: str) -> None:
         """Refuse a model that is not for this key.
 
         Raises:
-            ModelNotAllowed: it names the model and those that are.
+            ModelNotAllowed: names the model, and the models that the key may use.
         """
         if not self.allows(model):
             raise ModelNotAllowed(model, self.key.models)
@@ -136,7 +137,7 @@ class Keyring:
             clock: for the rates.
 
         Raises:
-            SettingsError: the file cannot be read, or says something that cannot be.
+            SettingsError: the file cannot be read, or has a wrong value.
         """
         self._hashes = tuple(hashes)
         self._file = file
@@ -145,10 +146,10 @@ class Keyring:
         self.reload()
 
     def reload(self) -> None:
-        """Read the file again; a key that is as it was keeps what it has used.
+        """Read the file again. An unchanged key keeps the state of its rates.
 
         Raises:
-            SettingsError: as at the start; the keys are then those there were.
+            SettingsError: as at the start; the old keys then stay.
         """
         keys = [Key(name="", sha256=each) for each in self._hashes]
         keys += read_keys(Path(self._file)) if self._file else []
@@ -157,7 +158,7 @@ class Keyring:
         log.info("there are %d API keys", len(keys))
 
     def find(self, secret: str) -> KeyUser | None:
-        """Whose key it is, if anybody's. Every hash is compared, so that the time taken says nothing of which."""
+        """The owner of this key, None if it is unknown. Every hash is compared, so the time taken tells nothing."""
         digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
         matches = [hmac.compare_digest(digest, key_user.key.sha256) for key_user in self._holders]
         return next((key_user for key_user, matched in zip(self._holders, matches, strict=True) if matched), None)
@@ -186,7 +187,7 @@ def read_keys(file: Path) -> list[Key]:
 
 
 def _problem(entry: Any, before: Sequence[Key]) -> str:
-    """What is wrong with one table; empty when nothing is."""
+    """The fault of one table; empty if there is none."""
     known = {field.name for field in fields(Key)}
     if not isinstance(entry, dict):
         return "it is no table"

@@ -36,6 +36,7 @@ async def ready(registry: RegistryDep) -> JSONResponse:
         models[served.id] = {"state": served.state}
         if served.reason:
             models[served.id]["reason"] = served.reason
+        if served.reason and not served.is_file:
             reasons.append(f"{served.id}: {served.reason}")
     if not models:
         reasons.append("There are no models.")

@@ -1,7 +1,7 @@
-"""What one HTTP request has come to so far: filled in by routes, read once it is over.
+"""The record of one HTTP request: filled in by routes, read when the request has ended.
 
-Routes state facts here (which model, what usage, when); headers, log and metrics are made of them in one
-place, so no endpoint has an accounting of its own that could drift.
+Routes state facts here: the model, the usage, times. Headers, log and metrics are made of them in one place, so no
+endpoint has an accounting of its own that could drift.
 """
 
 import time
@@ -16,7 +16,7 @@ from server.errors import ModelNotFound, ServerError
 from server.tasks.results import Done, Translation, Usage
 
 KEY = "hearth.record"
-"""Where a record lies in an ASGI scope."""
+"""The key of a record in an ASGI scope."""
 
 
 @dataclass(slots=True)
@@ -30,11 +30,11 @@ class Record:
     """The route's path template: a closed set, unlike paths."""
     status: int = 0
     parsed_s: float | None = None
-    """When the body had been read and checked: from then on the task worked on it."""
+    """The time when the body was read and checked; the task began then."""
     model: str | None = None
     """The id of the model that serves it; never an alias."""
     generates: bool = False
-    """Whether it makes tokens one by one, so that first and next tokens have times."""
+    """Whether the model makes tokens one by one, so that first and next tokens have times."""
     usage: Usage | None = None
     timing: Timing | None = None
     finish_reasons: list[str] = field(default_factory=list)
@@ -43,12 +43,12 @@ class Record:
     translated_characters: dict[tuple[str, str], int] = field(default_factory=dict)
     """Characters read for each pair of source and target."""
     ignored: set[str] | None = None
-    """Names of fields that were ignored, in the client's own words; None where unknown fields are refused."""
+    """Names of ignored fields, as the client wrote them; None if unknown fields are refused."""
     body_bytes: int = 0
-    """Of its body, unpacked."""
+    """Bytes of its body, unpacked."""
     error: ServerError | None = None
     key_user: KeyUser | None = None
-    """Who holds the key it came with; None where keys are not needed."""
+    """The owner of the request's API key; None if keys are not needed."""
 
     def serve(self, *models: str, generates: bool = False) -> None:
         """A model has been found for the request, or several that work together; the last gives the answer.
@@ -64,7 +64,7 @@ class Record:
         self.parsed_s = time.perf_counter()
 
     def fail(self, error: ServerError) -> None:
-        """There is no answer but this. A key is told of no models but its own."""
+        """The request ends with this error. A list of models in it is limited to those that the key may use."""
         if isinstance(error, ModelNotFound) and self.key_user is not None:
             error.known = [name for name in error.known if self.key_user.allows(name)]
         self.error = error

@@ -31,17 +31,17 @@ except ModuleNotFoundError:  # the extra `zstd`
     zstandard = None  # type: ignore[assignment]
 
 WINDOW_BYTES = 8 * 1024 * 1024
-"""The most memory a zstd frame may ask for, as the standard recommends for what comes from anybody."""
+"""The most memory that a zstd frame may ask for: the standard's limit for data from unknown senders."""
 
 MEMBER = re.compile(rb'"\s*:')
-"""Between the name and the value of a member of an object; a text may look like it too."""
+"""The characters between the name and the value of an object's member. A text may contain them too."""
 
 
 def unpack(raw: bytes, encoding: str, limit_bytes: int) -> bytes:
     """Undo the content encoding, and stop as soon as the limit is passed.
 
     Raises:
-        UnsupportedMediaType: it is an encoding not read here.
+        UnsupportedMediaType: the encoding is not supported.
         TooLarge: more than ``limit_bytes`` come out.
         BadRequest: it is damaged.
     """
@@ -72,7 +72,7 @@ def parse(raw: bytes) -> Any:
 
 
 def _has_members(value: Any, count: int) -> bool:
-    """Whether all objects in a value have so many members together. Of a name given twice only one is left."""
+    """Whether all objects in a value have so many members together. A name given twice leaves only one member."""
     inner = [value]
     for each in inner:  # it grows meanwhile
         if count == 0:
@@ -111,7 +111,7 @@ def _gunzip(raw: bytes, most: int) -> bytes:
 
 
 def _unzstd(raw: bytes, most: int) -> bytes:
-    """What is cut off shows as JSON that is: the library does not say."""
+    """Unpack zstd. The library reports no frame that is cut off; the JSON in it is then incomplete, and refused."""
     source = io.BytesIO(raw)
     try:
         with zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(source) as reader:
@@ -123,8 +123,8 @@ def _unzstd(raw: bytes, most: int) -> bytes:
 T = TypeVar("T")
 
 DRAINED = 8
-"""A body over the limit is read on and thrown away up to so many times the limit: a connection closed on a
-client that is still sending would hide the answer from it."""
+"""A body over the limit is read and thrown away, up to so many times the limit: if the connection were closed while the
+client still sends, the client would not see the answer."""
 
 
 class JsonRequest(Request):
@@ -134,7 +134,7 @@ class JsonRequest(Request):
         super().__init__(scope, receive)
         self._limit_bytes = limit_bytes
         self._json: Any = None
-        """The body as JSON, or as the model that it has been checked against."""
+        """The body as JSON, or as the pydantic model that it was checked against."""
 
     @property
     def named_model(self) -> str | None:
@@ -170,7 +170,8 @@ class JsonRequest(Request):
             raise json.JSONDecodeError(str(error), "", 0) from None
 
     async def check(self, field: Any) -> None:
-        """Parse a large body and check it, in a thread. FastAPI, which would do so on the event loop, finds it done.
+        """Parse a large body and check it, in a thread. FastAPI, which would do both on the event loop, uses the
+        result.
 
         Raises:
             RequestValidationError: as FastAPI would.
@@ -178,7 +179,7 @@ class JsonRequest(Request):
         size = self.scope[KEY].body_bytes = len(await self.body())
         if size <= SMALL_BYTES:
             return
-        with suppress(json.JSONDecodeError):  # FastAPI comes to it again
+        with suppress(json.JSONDecodeError):  # FastAPI reads the body again
             plain = await self.json()
             checked, errors = await offload(lambda: field.validate(plain, loc=("body",)), size, SMALL_BYTES)
             if errors:
@@ -208,7 +209,7 @@ class JsonRequest(Request):
 
 
 class JsonRoute(APIRoute):
-    """See the module."""
+    """A route whose work stops when the client leaves or the deadline passes."""
 
     request_class: ClassVar[type[JsonRequest]] = JsonRequest
 
@@ -217,7 +218,7 @@ class JsonRoute(APIRoute):
         original = super().get_route_handler()
         field = self.body_field
         if field is None:
-            return original  # such a route has no work that would take time
+            return original  # such a route does no work that takes time
 
         async def answer(request: JsonRequest) -> Response:
             await request.check(field)
@@ -244,11 +245,11 @@ class JsonRoute(APIRoute):
 
 
 async def attended(work: Coroutine[Any, Any, T], receive: Receive, limit_s: float) -> T:
-    """Do the work unless the client leaves or the deadline passes first; it has stopped when this returns.
+    """Do the work unless the client leaves or the deadline passes first. The work has stopped when this returns.
 
     Raises:
         ClientLeft: the client closed the connection.
-        DeadlinePassed: it took longer than ``limit_s``.
+        DeadlinePassed: the work took longer than ``limit_s``.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(left(receive))
@@ -268,7 +269,7 @@ async def left(receive: Receive) -> None:
 
 
 async def stop(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel what still runs and wait until it has cleaned up."""
+    """Cancel running tasks, and wait until they have cleaned up."""
     running = {task for task in tasks if not task.done()}
     for task in running:
         task.cancel()

@@ -1,8 +1,8 @@
-"""Server-sent events: a stream that says how it ended, whatever happens.
+"""Server-sent events: a stream that always says how it ended.
 
-A stream begins once its first event is there, so that what an engine refuses is an HTTP error; only where
-that takes long does it begin with a ping. It ends with ``[DONE]`` (or what its route ends with), after an error event
-if it failed, and stops its work when the client leaves.
+A stream begins when its first event is ready, so that a refusal by an engine is an HTTP error. If the first event takes
+long, the stream begins with a ping. It ends with ``[DONE]`` (or the ending of its route), after an error event if it
+failed, and stops its work when the client leaves.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
 PING_S = 10.0
-"""A stream that says nothing for so long gets a comment, so that proxies keep it open."""
+"""A stream without an event for so long gets a comment, so that proxies keep it open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,5 +155,5 @@ class EventStream(Response):
 async def _close(events: AsyncIterator[bytes]) -> None:
     """Run the clean-up of an async generator now, not when it is collected."""
     if (close := getattr(events, "aclose", None)) is not None:
-        with suppress(RuntimeError):  # it is running: the task that runs it was stopped and closes it
+        with suppress(RuntimeError):  # the generator is running: its task was stopped and closes it
             await close()

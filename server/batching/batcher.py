@@ -1,7 +1,7 @@
-"""The batcher: a queue of waiting rows and the lanes that work it off.
+"""The batcher: a queue of waiting rows, and the lanes that run them.
 
-Work-conserving: no timer waits for a batch to fill. A free lane takes what is there, and batches form by
-themselves while it is busy. Admission is atomic: all rows of a request or none, before its first byte.
+Work-conserving: no timer waits for a batch to fill. A free lane takes the rows that wait, and batches form by
+themselves while it is busy. Admission is atomic: the queue takes all rows of a request or none, before its first byte.
 
 The event loop calls ``submit`` and owns the jobs; a lane is a thread that takes batches and runs the
 engine. They share the queue under one lock, held for microseconds.
@@ -27,7 +27,7 @@ from server.errors import EngineFailed, Overloaded, ServerError, TooLarge, Unava
 
 
 class Observer(Protocol):
-    """Who is told of batches; called on lane threads, must not block."""
+    """Counts batches. Lane threads call it, so it must not block."""
 
     def batch(self, rows: int, tokens: int, padding_ratio: float) -> None:
         """A batch begins; ``padding_ratio`` is the share of its tokens that only fill rows up."""
@@ -40,14 +40,14 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
     """The queue before one engine.
 
     Args:
-        engine: started already; ``close`` is the owner's business.
-        kind: how to cost and tell apart this engine's rows.
+        engine: started already; its owner closes it.
+        kind: the costs and the keys of this engine's rows.
         limits: how large one batch may grow.
         lanes: how many batches run at once, each in a thread.
         cores: the machine's budget; a batch holds ``lane_cores`` of it while it runs.
         waiting_rows, waiting_tokens: how much may wait.
 
-    ``on_work`` and ``on_idle`` are called on the event loop: rows have come into the queue; nothing is left to do.
+    ``on_work`` is called on the event loop when rows have come into the queue, ``on_idle`` when no work is left.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         job: Job[RowT, PieceT, ResultT] = Job(seats, time.perf_counter(), lambda: self._left(job))
         with self._changed:
             if self._refusal is not None:
-                raise replace(self._refusal)  # one raised again and again would collect a traceback of all of them
+                raise replace(self._refusal)  # one raised again and again would keep the tracebacks of all
             if self._rows + len(seats) > self._most_rows or self._tokens + tokens > self._most_tokens:
                 raise Overloaded(max(1.0, self._tokens / self._tokens_per_s))
             if seats:
@@ -127,7 +127,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         return job
 
     def require_room(self, rows: int) -> None:
-        """Raise ``TooLarge`` for more rows than the queue ever holds; to be asked before they are made."""
+        """Raise ``TooLarge`` for more rows than the queue ever holds. Called before the rows are made."""
         if rows > self._most_rows:
             raise TooLarge("The request", rows, self._most_rows, "rows")
 
@@ -145,12 +145,12 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
 
     @property
     def idle(self) -> bool:
-        """Whether no request waits or runs and no batch is at work, be it on rows that nobody wants any longer."""
+        """Whether no request waits or runs and no batch is at work, not even on rows that were cancelled."""
         with self._changed:
             return not self._jobs and not self._batches
 
     def hold(self) -> None:
-        """Let rows wait in the queue, though lanes are free: the engine is not there. ``release`` ends it."""
+        """Pause the queue, since the engine is not in memory: rows wait. ``release`` ends the pause."""
         with self._changed:
             self._held = True
 
@@ -161,7 +161,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._changed.notify_all()
 
     def fail_waiting(self, error: ServerError) -> None:
-        """End every request in the queue with this error. Rows of theirs that are at work stop at their next step."""
+        """End every request in the queue with this error. Their rows that are at work stop at the next step."""
         with self._changed:
             jobs = [job for job, _ in self._queue]
             self._queue.clear()
@@ -196,7 +196,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
                 await asyncio.to_thread(thread.join)
 
     def _left(self, job: Job[RowT, PieceT, ResultT]) -> None:
-        """Some of the job's rows are unwanted: those in the queue leave it at once."""
+        """Take the job's cancelled rows out of the queue."""
         with self._changed:
             for i, (other, seats) in enumerate(self._queue):
                 if other is job:
@@ -213,7 +213,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             self._jobs.discard(job)
 
     def _gone(self, seats: Iterable[Seat[RowT]]) -> None:
-        """These seats are no longer in the queue. Called under the lock."""
+        """Subtract seats that have left the queue from its counts. Called under the lock."""
         for seat in seats:
             self._rows -= 1
             self._tokens -= seat.tokens
@@ -226,7 +226,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
                 self._changed.wait_for(lambda: (self._queue and not self._held) or self._stopping)
                 if self._stopping:
                     return
-            # Cores first, rows second: whatever arrives while this lane waits for cores joins its batch.
+            # Cores first, rows second: rows that arrive while this lane waits for cores join its batch.
             with self._cores.grant(self._lane_cores) as grant:
                 taken = self._take(self._choose)
                 if taken:
@@ -270,7 +270,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
     def _take(
         self, choose: Callable[[Sequence[Sequence[Seat[RowT]]]], Sequence[policy.Pick]]
     ) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
-        """Take the chosen rows from the queue. Returns nothing if the queue was held after this lane woke up."""
+        """Take the chosen rows from the queue. Returns nothing if the queue was paused after this lane woke up."""
         now_s = time.perf_counter()
         with self._changed:
             if self._held:
@@ -292,11 +292,11 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         self._tell(lambda: self._hand_over(events))
 
     def _tell(self, news: Callable[[], None]) -> None:
-        """Have it called on the event loop."""
+        """Call a function on the event loop."""
         loop = self._loop
         if loop is None or loop.is_closed():
             return
-        with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+        with suppress(RuntimeError):  # the loop is closed: no request is left
             loop.call_soon_threadsafe(news)
 
     def _hand_over(self, events: Sequence[tuple[Job[RowT, PieceT, ResultT], Any]]) -> None:

@@ -1,4 +1,4 @@
-"""One core budget for the machine: who may compute now, and in which order.
+"""The core budget of the machine: which batches may compute now, and in which order.
 
 Engines of several models share the cores. A batch asks for the cores it computes with and gets them in
 the order of asking, so the oldest batch goes next and a wide one is not overtaken for ever by narrow
@@ -14,9 +14,9 @@ from types import TracebackType
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """How many cores this process may really use: the least of affinity and cgroup quota, at least 1.
+    """The number of cores that this process may really use: the least of affinity and cgroup quota, at least 1.
 
-    ``os.cpu_count()`` knows neither, and so oversubscribes in every container. Reads cgroup v2's
+    ``os.cpu_count()`` knows neither, so with it every container would be oversubscribed. Reads cgroup v2's
     ``cpu.max`` and v1's ``cpu.cfs_quota_us``; a quota of 1.5 cores counts as 1.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
@@ -45,10 +45,10 @@ class CoreBudget:
         self._free = cores
         self._lock = threading.Lock()
         self.queue: deque[tuple[int, threading.Event]] = deque()
-        """Who waits, oldest first: how many cores, and the event that says they are there."""
+        """Batches that wait, oldest first: the number of cores that each wants, and the event that it waits for."""
 
     def grant(self, cores: int) -> "Grant":
-        """A context in which ``cores`` cores are held; more than the machine has counts as all of it."""
+        """A context in which ``cores`` cores are held; a number above the machine's counts as all of its cores."""
         return Grant(self, min(cores, self.cores))
 
     @property
@@ -67,7 +67,7 @@ class CoreBudget:
         turn.wait()
 
     def release(self, cores: int) -> None:
-        """Give cores back and let those in the queue whose turn it is go on."""
+        """Give cores back, and wake the batches whose turn it is."""
         with self._lock:
             self._free += cores
             while self.queue and self._free >= self.queue[0][0]:
@@ -96,6 +96,6 @@ class Grant:
         return self._budget.contended
 
     def give_way(self) -> None:
-        """Let those who wait go first, then get the cores back."""
+        """Let waiting batches go first, then take the cores again."""
         self._budget.release(self._cores)
         self._budget.acquire(self._cores)

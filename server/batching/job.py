@@ -1,7 +1,7 @@
-"""A job: the rows of one request in the queue, and the stream of what becomes of them.
+"""A job: the rows of one request, and the stream of their pieces and outcomes.
 
-A job belongs to the event loop: every method here is called on it. What the lanes know of a job are its
-``Seat``s, which they mark and never read text from.
+A job belongs to the event loop: every method here is called on it. Lanes know only a job's ``Seat``s, which they mark
+and never read text from.
 """
 
 import asyncio
@@ -46,14 +46,14 @@ class Outcome(Generic[ResultT]):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When things happened to a job, on the clock of ``time.perf_counter``; None: not yet."""
+    """The times of a job's events, on the clock of ``time.perf_counter``; None for an event that has not happened."""
 
     queued_s: float
     taken_s: float | None
     first_s: float | None
     ended_s: float | None
     batch_rows: int
-    """The most rows that any of its rows shared a batch with, itself included."""
+    """Rows of the largest batch that one of the job's rows was in."""
 
 
 class Job(Generic[RowT, PieceT, ResultT]):
@@ -73,7 +73,7 @@ class Job(Generic[RowT, PieceT, ResultT]):
 
     @property
     def timing(self) -> Timing:
-        """What is known so far."""
+        """The times so far."""
         taken = [s.taken_s for s in self.seats if s.taken_s is not None]
         return Timing(
             queued_s=self._queued_s,
@@ -117,14 +117,14 @@ class Job(Generic[RowT, PieceT, ResultT]):
         return [results[i] for i in range(len(self.seats))]
 
     async def ended(self) -> None:
-        """Wait until every row has ended or is unwanted, whoever reads the events."""
+        """Wait until every row has ended or is cancelled. Reads no events, so another reader gets all of them."""
         if not self.over:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
 
     def fail(self, error: ServerError, now_s: float) -> None:
-        """End every open row with this error: nobody wants it any longer."""
+        """End every open row with this error, and cancel it."""
         for seat in self.seats:
             if seat.index not in self._ended:
                 seat.wanted = False
@@ -132,7 +132,7 @@ class Job(Generic[RowT, PieceT, ResultT]):
         self._left()
 
     def drop(self, index: int) -> None:
-        """Nobody wants this row any longer: it is taken out of the queue, or stopped at its next step."""
+        """Cancel a row: it leaves the queue, or stops at its next step."""
         if self.seats[index].wanted and index not in self._ended:
             self.seats[index].wanted = False
             self._events = deque(event for event in self._events if event.index != index)
@@ -140,7 +140,7 @@ class Job(Generic[RowT, PieceT, ResultT]):
             self._left()
 
     def cancel(self) -> None:
-        """Nobody wants any of it."""
+        """Cancel all rows."""
         dropped = [s for s in self.seats if s.wanted and s.index not in self._ended]
         for seat in dropped:
             seat.wanted = False
@@ -150,7 +150,7 @@ class Job(Generic[RowT, PieceT, ResultT]):
         self._events.clear()
 
     def deliver(self, event: Piece[PieceT] | Outcome[ResultT], now_s: float) -> None:
-        """Take in one event from a lane; events of a row that has ended or is unwanted are dropped."""
+        """Take one event from a lane. Events of a row that has ended or is cancelled are dropped."""
         if event.index in self._ended:
             return
         if self._first_s is None:

@@ -1,7 +1,7 @@
-"""One batch at work: the outbox an engine puts its pieces and outcomes into.
+"""One batch at work: the outbox that an engine puts its pieces and outcomes into.
 
-It keeps an engine's mistakes to the rows they belong to: words about a row that has ended, was dropped or
-never was are ignored, and a row without an outcome at the end fails alone.
+An engine's mistake stays with the row that it concerns: events of a row that has ended, was dropped or never existed
+are ignored, and a row without an outcome at the end fails alone.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -36,7 +36,7 @@ class BatchOutbox(Generic[RowT, PieceT, ResultT]):
         stopping: Callable[[], bool],
     ) -> None:
         self.tokens = sum(seat.tokens for _, seat in seats)
-        """Of all rows it has had."""
+        """Tokens of all rows that the batch has had."""
         self._seats = dict(enumerate(seats))
         """Rows without an outcome: a run that rows keep joining never ends, and must not grow."""
         self._known = len(seats)
@@ -83,9 +83,9 @@ class BatchOutbox(Generic[RowT, PieceT, ResultT]):
         return Turn(joined=[seat.row for _, seat in joined], dropped=dropped)
 
     def end(self, forgotten: ServerError) -> None:
-        """The engine is back: rows without an outcome end with this error."""
+        """Called when the engine has returned: rows without an outcome end with this error."""
         for row in sorted(self._seats):
-            self.done(row, replace(forgotten))  # each is raised where its row is read
+            self.done(row, replace(forgotten))  # one object a row, since each is raised where its row is read
         self._flush()
 
     def _flush(self) -> None:

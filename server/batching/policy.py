@@ -4,8 +4,8 @@ The queue is a list of jobs in the order of their turns, each with its waiting r
 
 1. The first row of the job whose turn it is always goes, and its key is the batch's key. Jobs that got a
    row then go to the back (``turns``). So no key, no length and no long list can starve anyone.
-2. Who else goes is dealt in rounds, one row a job a round: a list of two thousand texts does not make a
-   single text behind it wait for all of them.
+2. The other rows are dealt in rounds, one row a job a round: a single text behind a list of two thousand
+   texts does not wait for all of them.
 3. Of the first few dealt, those nearest in length to the first row go: a batch costs its longest row times
    its rows.
 4. A row that does not fit (key, length, tokens) is passed over, not waited for: the engine is free now.
@@ -21,7 +21,7 @@ from typing import Protocol
 from server.engines.base import Room
 
 CHOICE = 4
-"""The nearest in length are chosen among so many times the rows of a batch."""
+"""Rows near in length are chosen among so many times the rows of a batch."""
 
 
 class Waiting(Protocol):
@@ -33,16 +33,16 @@ class Waiting(Protocol):
 
     @property
     def tokens(self) -> int:
-        """What the row costs."""
+        """The cost of the row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a batch may grow."""
+    """The size that a batch may grow to."""
 
     rows: int
     tokens: int
-    """Longest row × rows: what a padded batch costs. A single longer row still goes, alone."""
+    """The most of longest row × rows, the cost of a padded batch. A single longer row still goes, alone."""
     length_tolerance: int | None = None
     """Rows of one batch differ by at most so many tokens; None: any lengths mix well."""
 
@@ -82,7 +82,7 @@ def take(queue: Queue, limits: Limits) -> list[Pick]:
 def shared(limits: Limits, waiting: int, lanes: int) -> Limits:
     """The limits of a batch that leaves each of so many free lanes its share of the waiting rows.
 
-    A list that one batch could hold is sooner done by all free lanes at once.
+    All free lanes together finish a list sooner than one, even if one batch could hold it.
     """
     return replace(limits, rows=max(1, min(limits.rows, -(-waiting // lanes))))
 
@@ -96,7 +96,7 @@ def refill(queue: Queue, key: Hashable, room: Room) -> list[Pick]:
     Args:
         queue: as for ``take``.
         key: the running batch's.
-        room: what the engine can take on; tokens are counted as a sum, joined rows are not padded.
+        room: the rows and tokens that the engine can take. Tokens count as a sum, since joined rows are not padded.
     """
     picks: list[Pick] = []
     tokens_left = room.tokens
@@ -110,7 +110,7 @@ def refill(queue: Queue, key: Hashable, room: Room) -> list[Pick]:
 
 
 def turns(queue: Queue, picks: Sequence[Pick]) -> list[int]:
-    """The jobs that still have rows once the picks are gone, in the order of their next turns."""
+    """The jobs that still have rows after the picks, in the order of their next turns."""
     gone = [0] * len(queue)
     for j, _ in picks:
         gone[j] += 1

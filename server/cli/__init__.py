@@ -1,4 +1,4 @@
-"""The command ``hearth``: its arguments and exit codes. What a command does is in the modules beside this one.
+"""The command ``hearth``: its arguments and exit codes. The modules beside this one have the commands themselves.
 
 Exit codes: 0 good, 1 failed, 2 wrong usage.
 """
@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from server import logs, machine
-from server.configuration import flag, load_settings, suggestion
-from server.settings import Settings, SettingsError, table
+from server.settings import Settings, SettingsError, flag, load_settings, suggestion, table
 
 EXAMPLES = """examples:
   hearth serve --port 9000
@@ -36,7 +35,7 @@ CLASSIFIER = "Labels of your own on an embedding model's vectors, within a minut
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command. Returns the exit code."""
     parser = _parser()
     known, unknown = parser.parse_known_args(arguments)
     options = vars(known)
@@ -47,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {words}.{near}" if near else f"unrecognized arguments: {words}")
     try:
         code = _run(command, options)
-        sys.stdout.flush()  # a reader that has left (`hearth list | head -1`) is to be noticed here
+        sys.stdout.flush()  # here a reader that has left (`hearth list | head -1`) is noticed
         return code
     except SettingsError as error:
         print(f"hearth: {error}", file=sys.stderr)
@@ -79,7 +78,7 @@ def _run(command: str, options: dict[str, Any]) -> int:
         from server.cli import train
 
         return train.classifier(**options)
-    from server.cli import bench, bulk, client, inspect, key, models, run  # loaded late: a server needs none of them
+    from server.cli import bench, bulk, client, inspect, models, run  # loaded late: a server needs none of them
 
     commands: dict[str, Callable[..., int]] = {
         "translate": bulk.translate,
@@ -89,7 +88,7 @@ def _run(command: str, options: dict[str, Any]) -> int:
         "list": inspect.list_models,
         "show": inspect.show_model,
         "doctor": inspect.doctor,
-        "key": key.make_key,
+        "key": inspect.make_key,
         "pull": models.pull,
         "convert": models.convert_model,
         "rm": models.remove,
@@ -125,13 +124,13 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--model", default="assistant", metavar="NAME")
     chat.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
     _server_arguments(chat)
-    run = command("run", "talk to a model: pull it if it is not here, serve it if nobody does")
+    run = command("run", "talk to a model; pull it first if it is not here, and serve it if no server does")
     run.add_argument("name_of", metavar="NAME", help="a model that is here, a name as smollm2:135m, or owner/name")
     run.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
     run.add_argument("--models-dir", type=Path, default=None, metavar="FOLDER", help="the folder of all models")
     _server_arguments(run)
     listing = command("list", "list the models of a running server")
-    show = command("show", "show all that is known of one model of a running server")
+    show = command("show", "show all facts of one model of a running server")
     show.add_argument("name", metavar="NAME")
     for each in (listing, show):
         each.add_argument("--json", dest="as_json", action="store_true", help="as JSON, for scripts")
@@ -142,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     completion = command("completion", 'print a script that completes these commands: eval "$(hearth completion bash)"')
     completion.add_argument("shell", choices=("bash", "zsh", "fish", "tcsh", "powershell"))
     _model_arguments(command)
-    doctor = command("doctor", "say what this machine and these model folders can do, and why not more")
+    doctor = command("doctor", "say which engines and models work on this machine, and why others do not")
     _folder_argument(doctor)
     key = command("key", "make an API key, and print it with its hash")
     key.add_argument("--name", default="", metavar="NAME", help="print a table for api_keys_file, with this name")
@@ -167,8 +166,11 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
     pull = command("pull", "download a model from a hub and convert it")
     pull.add_argument("name_of", metavar="ID", help="owner/name[:Q4_K_M], a name as qwen3:0.6b, or mozilla:en-de,fr")
     pull.add_argument("--revision", metavar="REVISION", help="a branch, a tag or a commit (default: the main branch)")
-    pull.add_argument("--offline", action="store_true", help="ask nobody: take what was downloaded before")
-    pull.add_argument("--token-file", type=Path, metavar="FILE", help="with a token, for repositories that want one")
+    pull.add_argument(
+        "--offline", action="store_true", help="use only files that were downloaded before, without the network"
+    )
+    pull.add_argument("--if-missing", action="store_true", help="do nothing if the model is there already")
+    pull.add_argument("--token-file", type=Path, metavar="FILE", help="send a token, for repositories that need one")
     convert = command("convert", "convert a model: a GGUF file, a folder as a hub keeps it, or a hub's id")
     convert.add_argument("source", metavar="FILE|FOLDER|ID")
     for each in (pull, convert):
@@ -189,7 +191,7 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
             "--check",
             choices=("passage", "original", "structure"),
             default="passage",
-            help="what a decoder is held against: a text that must be likely, transformers (needs torch), neither",
+            help="check the model by likely texts and its float32, against transformers (needs torch), or not at all",
         )
         each.add_argument(
             "--labels",
@@ -214,7 +216,9 @@ def _classifier_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--text-column", default="text", metavar="NAME", help="the text's column (default: text)")
     command.add_argument("--label-column", default="label", metavar="NAME", help="the label's column (default: label)")
     _folder_argument(command)
-    command.add_argument("--encoder", default="embed", metavar="NAME", help="whose vectors are used (default: embed)")
+    command.add_argument(
+        "--encoder", default="embed", metavar="NAME", help="the embedding model whose vectors are used (default: embed)"
+    )
 
 
 def _bench_arguments(command: argparse.ArgumentParser) -> None:
@@ -243,7 +247,7 @@ def _folder_argument(command: argparse.ArgumentParser) -> None:
 def _labels(text: str) -> tuple[str, ...]:
     labels = tuple(label.strip() for label in text.split(","))
     if not all(labels) or len(set(labels)) != len(labels):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of different labels")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different labels")
     return labels
 
 
@@ -264,7 +268,7 @@ def _settings(models_dir: Path | None) -> Settings:
     Raises:
         SettingsError: the environment or the file is wrong.
     """
-    # Such a command listens nowhere, so whom a server there would answer is not asked.
+    # Such a command does not listen, so the settings about who may call a server are not checked.
     return load_settings({"models_dir": models_dir, "host": Settings().host}, warn=_remark)
 
 

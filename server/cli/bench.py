@@ -1,10 +1,10 @@
 """``hearth bench``: how fast a running server answers, by number of clients.
 
 Each client sends its next request when it has the answer to the last (a closed loop), over a connection of its own.
-A generator is asked for exactly so many tokens, streamed, with a prompt that begins differently each time, so that its
-prefix cache has nothing of it; other models get sentences. The client runs in Python beside the server and costs about
-a millisecond of processor time a request; for a server that answers faster than that, and for arrivals that do not
-wait for answers, there is ``load_tests/``.
+A generator is asked for an exact number of tokens, streamed, with a prompt that begins differently each time, so that
+the prefix cache holds no part of it; other models get sentences. The client runs in Python beside the server and costs
+about a millisecond of processor time a request; for a server that answers faster than that, and for arrivals that do
+not wait for answers, there is ``load_tests/``.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ SENTENCES = (
     "The soup was cold and the waiter forgot our drinks.",
 )
 WARMUP_ROUNDS = 1
-"""How many requests each client sends before the clock starts: connections, caches and code are warm then."""
+"""Requests that each client sends before the clock starts, so that connections, caches and code are warm."""
 
 HEADINGS = (
     "clients",
@@ -55,13 +55,13 @@ class Sample:
 
     @property
     def per_token_s(self) -> float | None:
-        """Mean seconds between two of its tokens. The single gaps are not told: a busy client reads several at once."""
+        """Mean seconds between two tokens. Single gaps would mislead: a busy client reads several tokens at once."""
         return (self.total_s - self.first_s) / (self.tokens - 1) if self.first_s and self.tokens > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is asked: the path, and the body of request number n."""
+    """The requests to send: the path, and the body of request number n."""
 
     model: str
     task: str
@@ -81,7 +81,7 @@ class Workload:
             return {"model": self.model, "input": f"{number}. {sentence}", "source": "en", "target": target}
         if not self.is_streamed:
             return {"model": self.model, "input": f"{number}. {sentence}"}
-        # Its number, written in tokens, comes first: no prompt begins as another one does.
+        # The request's number, written in tokens, comes first, so no two prompts begin alike.
         digits = sorted(set(self.prompt))
         head = [digits[number // len(digits) ** place % len(digits)] for place in range(3)]
         return {

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from server.cli.client import CallFailed, Client
 
 SURPLUS = "\0surplus"
-"""Where the library puts fields beyond the columns; no column has this name."""
+"""The key under which the library puts fields beyond the columns; no column has this name."""
 
 FORMATS = (".txt", ".csv", ".jsonl")
 
@@ -58,7 +58,7 @@ def read(file: Path, field: str) -> Iterator[Line]:
                 for number, line in enumerate(lines, 1):
                     yield _read_line(number, line.rstrip("\n"), kind, field)
     except UnicodeDecodeError as error:
-        raise FileProblem(f"{file}: byte {error.start} is no UTF-8.") from None
+        raise FileProblem(f"{file}: byte {error.start} is not UTF-8.") from None
 
 
 def _read_csv(lines: Any, field: str, file: Path) -> Iterator[Line]:
@@ -93,15 +93,15 @@ def _read_line(number: int, line: str, kind: str, field: str) -> Line:
     if not isinstance(record, dict):
         return Line(number, {"line": line}, problem="no JSON object")
     if "\\ud" in line.lower() and not _is_unicode(record):
-        return Line(number, {"line": line}, problem="half of a surrogate pair, which is no Unicode text")
+        return Line(number, {"line": line}, problem="half of a surrogate pair, which is not Unicode text")
     text = record.get(field)
     if not isinstance(text, str) or not text.strip():
-        return Line(number, record, problem=f"'{field}' is missing, empty or no text")
+        return Line(number, record, problem=f"'{field}' is missing, empty or not text")
     return Line(number, record, text)
 
 
 def _is_unicode(record: Mapping[str, Any]) -> bool:
-    """Whether the record can be written again: escapes in JSON can say what UTF-8 cannot."""
+    """Whether the record can be written again: escapes in JSON can stand for characters that UTF-8 has not."""
     try:
         json.dumps(record, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -144,7 +144,7 @@ IN_FLIGHT = 4
 """Calls at once: enough to keep the server's batches full."""
 
 Work = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
-"""Texts to the fields that each gets."""
+"""A function from texts to the new fields of each."""
 
 
 def translate(
@@ -187,12 +187,12 @@ def _run(given: str, output: Path | None, field: str, key: str, work: Work) -> i
         print(f"hearth: {error}", file=sys.stderr)
         return 1
     if rejected:
-        print(f"hearth: {rejected} lines were kept aside in {output}.rejected.jsonl", file=sys.stderr)
+        print(f"hearth: {rejected} lines were rejected; they are in {output}.rejected.jsonl", file=sys.stderr)
     return 0
 
 
 class _File:
-    """One file on its way. Beside the output lie, until it is whole, ``.part`` and ``.state``."""
+    """One file at work. Until the output is whole, ``.part`` and ``.state`` lie beside it."""
 
     def __init__(self, file: Path, output: Path, field: str, key: str) -> None:
         self._file = file
@@ -204,7 +204,7 @@ class _File:
         self._aside = output.with_name(output.name + ".rejected.jsonl")
 
     def work_off(self, work: Work) -> int:
-        """Work the file off from where it was left; how many lines were kept aside."""
+        """Work through the file from where the last run stopped. Returns the number of rejected lines."""
         state = self._resume()
         total = sum(1 for _ in read(self._file, self._field))
         lines = islice(read(self._file, self._field), state["lines"], None)
@@ -241,7 +241,7 @@ class _File:
         return int(state["rejected"])
 
     def _resume(self) -> dict[str, Any]:
-        """Where an earlier run stopped: what it wrote after its last note is cut off."""
+        """Continue after an earlier run: cut off the output that it wrote after its last note."""
         fresh = {"size": self._file.stat().st_size, "lines": 0, "rejected": 0, "begun": None}
         try:
             state: dict[str, Any] = json.loads(self._state.read_text())
@@ -272,7 +272,7 @@ def _in_order(
 
 
 def _work_off(batch: Sequence[Line], work: Work) -> list[Mapping[str, Any] | str]:
-    """The result of each line, or why it has none. A call that is refused is tried again line by line."""
+    """The result of each line, or the reason why it has none. A refused call is tried again line by line."""
     results: list[Mapping[str, Any] | str] = [line.problem for line in batch]
     good = [i for i, line in enumerate(batch) if not line.problem]
     empty = [i for i in good if not batch[i].text.strip()]

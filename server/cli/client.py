@@ -13,7 +13,10 @@ from typing import Any
 import httpx
 
 TRIES = 5
-"""How often a call is sent when the server says that it is busy or restarting."""
+"""A call is sent at most so many times while the server is busy or restarting."""
+
+FAINT, PLAIN = "\x1b[2m", "\x1b[0m"
+"""How a terminal is told to write a thought, and what comes after it."""
 
 
 class CallFailed(Exception):
@@ -25,12 +28,12 @@ class CallFailed(Exception):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether this very request is wrong: another one may be good."""
+        """Whether the fault is in this request, so that another one may succeed."""
         return self.status in (400, 413, 422)
 
 
 def event(line: str) -> Any:
-    """The JSON of one line of a stream of server-sent events; None for a line without an event of ours.
+    """The JSON of one line of a stream of server-sent events; None for a line without data.
 
     Raises:
         CallFailed: the event is an error.
@@ -52,7 +55,7 @@ def message(answer: httpx.Response) -> str:
 
 
 class Client:
-    """Calls a server; waits as long as it is told to when the server is busy."""
+    """Calls a server. When the server is busy, it waits for as long as the answer says."""
 
     def __init__(self, url: str, api_key: str = "") -> None:
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
@@ -83,7 +86,7 @@ class Client:
 
     @contextmanager
     def stream(self, path: str, body: Any) -> Iterator[Iterator[Any]]:
-        """Call and give the events of a stream as they come; an error among them is a ``CallFailed``."""
+        """Call, and yield the events of a stream as they come. An error among them raises ``CallFailed``."""
         with self._problems(), self._http.stream("POST", path, json=body) as answer:
             if answer.status_code != 200:
                 answer.read()
@@ -106,9 +109,9 @@ class Client:
 
 
 def chat(model: str, system: str, url: str, api_key: str) -> int:
-    """Talk until the end of input; an empty line is passed over, ``/new`` begins anew."""
+    """Talk until the end of input. Empty lines are ignored; ``/new`` begins a new conversation."""
     with Client(url, api_key) as client:
-        client.call("GET", f"/v1/models/{model}")  # says at once when there is no server or no such model
+        client.call("GET", f"/v1/models/{model}")  # fails at once if there is no server or no such model
         return _talk(client, model, [{"role": "system", "content": system}] if system else [])
 
 
@@ -131,12 +134,19 @@ def _talk(client: Client, model: str, beginning: list[dict[str, Any]]) -> int:
 
 
 def _answer(client: Client, model: str, messages: list[dict[str, Any]]) -> str:
-    said = ""
+    """The answer, printed as it comes; on a terminal the thought before it, too, in a faint colour."""
+    said, thinks = "", False
     with client.stream("/v1/chat/completions", {"model": model, "messages": messages, "stream": True}) as events:
         for event in events:
             for choice in event["choices"]:
                 text = choice["delta"].get("content") or ""
+                if sys.stdout.isatty() and (thought := choice["delta"].get("reasoning_content")):
+                    print(f"{'' if thinks else FAINT}{thought}", end="", flush=True)
+                    thinks = True
+                if thinks and text:
+                    print(f"{PLAIN}\n", flush=True)
+                    thinks = False
                 said += text
                 print(text, end="", flush=True)
-    print()
+    print(PLAIN if thinks else "")
     return said

@@ -1,7 +1,9 @@
-"""``hearth list``, ``show`` and ``doctor``: what is served, and what could be."""
+"""``hearth list``, ``show`` and ``doctor`` say which models are served and could be; ``hearth key`` makes a key."""
 
+import hashlib
 import json
 import platform
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from server.settings import Settings
 
 COLUMNS = ("id", "task", "state", "memory", "quantization", "context", "engine", "knows", "license")
 KNOWS_CHARACTERS = 32
+KEY_PREFIX = "sk-hearth-"
+KEY_BYTES = 32
+"""Random bytes of a key: so many that nobody guesses them, and a plain SHA-256 keeps them."""
 
 
 def list_models(as_json: bool, url: str, api_key: str) -> int:
@@ -124,3 +129,15 @@ def doctor(settings: Settings) -> int:
         print(f"{name:<12}  ok")
         print(f"              engine {spec.kind}, {spec.lanes} lanes of {spec.lane_threads} threads: {why}")
     return 0 if good else 1
+
+
+def make_key(name: str) -> int:
+    """Print a new API key, which is kept nowhere, and the setting by which the server knows its hash."""
+    key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    print(f"# for the client, shown only now: {key}")
+    if name:
+        print(f'[[keys]]\nname = {json.dumps(name)}\nsha256 = "{digest}"')
+    else:
+        print(f"sha256 {digest}")
+    return 0

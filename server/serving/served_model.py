@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from models.registry import ModelCard, load_family
 from server.engines.base import State
@@ -14,13 +15,19 @@ from server.tasks.model import Model
 from server.tasks.translation.chat import ChatTranslation
 from server.tasks.translation.task import TranslationTask
 
+ListedState = State | Literal["importing"]
+"""``importing``: a GGUF file that is no model folder yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A model folder that cannot be served, and why, in words for clients."""
+    """A model folder or a dropped file that is not served, and why, in words for clients."""
 
     card: ModelCard
     reason: str
+    state: ListedState = "failed"
+    is_file: bool = False
+    """Whether it is a dropped file: nobody counts on it yet, so the server is ready without it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,20 +93,22 @@ class ModelStatus:
     root: str
     """The id of the model behind it."""
     task: str
-    state: State
+    state: ListedState
     reason: str
     """Why it does not answer though it should; empty while it does, or would load for a request."""
     card: ModelCard
     engine: str = ""
     pid: int | None = None
     """Its engine process."""
+    is_file: bool = False
+    """Whether it is a file that is not imported, and not a model's folder."""
 
     @classmethod
     def of(cls, entry: "ServedModel | Broken") -> "ModelStatus":
         """What there is to say of a model under its own name."""
         card = entry.card
         if isinstance(entry, Broken):
-            return cls(card.id, card.id, card.task, "failed", entry.reason, card)
+            return cls(card.id, card.id, card.task, entry.state, entry.reason, card, is_file=entry.is_file)
         engine = entry.model.engine
         return cls(card.id, card.id, card.task, engine.state, engine.reason, card, entry.model.engine_kind, engine.pid)
 
@@ -117,5 +126,6 @@ def _generator(model: Model) -> Generation | None:
     if section.template is not None:
         source = model.card.path(section.template).read_text("utf-8")
         variables = {"bos_token": section.bos_token or "", **section.variables}
-        template = ChatTemplate(source, model.tokenizer.special_tokens.keys(), variables)
+        control = [*model.tokenizer.special_tokens, *model.tokenizer.marks]
+        template = ChatTemplate(source, control, variables)
     return Generation(model, template, load_family(model.card))

@@ -1,46 +1,41 @@
-"""Tasks of encoders: classification by a head, and embeddings. Rows are batched with everyone else's.
+"""Tasks of encoders: classification by a head, and embeddings. Rows of all requests are batched together.
 
-A text that is longer than the model reads is an error to embeddings; to a classifier it is several rows, whose
-probabilities are pooled. Heads turn a pooled vector into probabilities, in numpy; they are kept beside the model,
-never pickled.
+Embeddings refuse a text that is longer than the model reads. A classifier reads such a text as several rows and pools
+their probabilities. A head turns a pooled vector into probabilities, in numpy. Its arrays are a file beside the model,
+and are never pickled.
 """
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from models.cards import Activation, HeadSpec
-from models.probabilities import sigmoid, softmax
+from models.cards import HeadSpec, Pooling
+from models.probabilities import ACTIVATIONS, sigmoid, softmax
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
 from server.errors import InvalidValue
 from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done, Scores, Usage
+from server.tasks.text import language
 from server.tasks.text.sentences import chunk
 
 Floats = npt.NDArray[np.float32]
 
-ACTIVATIONS: Mapping[Activation, Callable[[Floats], Floats]] = {
-    "tanh": np.tanh,
-    "relu": lambda hidden: np.maximum(hidden, np.float32(0)),
-}
-
 
 class Head:
-    """A linear layer on the pooled vector, with a dense layer before it where the file has one."""
+    """A linear layer on the pooled vector, with a dense layer before it if the file has one."""
 
     def __init__(self, spec: HeadSpec, folder: Path) -> None:
         """Load the head's arrays.
 
         Raises:
-            ValueError: the file is no archive of arrays, or they are missing, of wrong shapes, or not finite.
+            ValueError: the file is no archive of arrays, or an array is missing, not finite or of the wrong shape.
         """
         self.spec = spec
         try:
@@ -60,11 +55,11 @@ class Head:
             )
         arrays = [each for each in (self._weight, self._bias, self._dense, self._dense_bias) if each is not None]
         if not all(np.isfinite(each).all() for each in arrays):
-            raise ValueError(f"the head '{spec.name}' has weights that are no numbers")
+            raise ValueError(f"the head '{spec.name}' has weights that are not numbers")
 
     @property
     def products(self) -> int:
-        """How many products of two numbers one vector costs."""
+        """The number of multiplications that one vector costs."""
         return self._weight.size + (0 if self._dense is None else self._dense.size)
 
     def probabilities(self, vectors: Floats) -> Floats:
@@ -85,15 +80,15 @@ class Head:
         return softmax(logits)
 
     def pool(self, probabilities: Floats, tokens: Sequence[int]) -> Floats:
-        """One text's probabilities from those of its chunks (docs/classification.md has the comparison of rules).
+        """Combine the probabilities of a text's chunks (docs/classification.md compares the rules).
 
         Args:
             probabilities: shape (chunks, labels).
-            tokens: how many each chunk has.
+            tokens: the number of tokens of each chunk.
 
         Returns:
-            shape (labels,). Labels that exclude each other (softmax): the mean, weighted by tokens. Independent
-            ones (sigmoid): the largest of each, for a text has what any part of it has.
+            shape (labels,). For labels that exclude each other (softmax) the mean, weighted by tokens. For independent
+            labels (sigmoid) the largest of each, because a label of any part is a label of the text.
         """
         if self.spec.kind == "sigmoid":
             return np.asarray(probabilities.max(axis=0), np.float32)
@@ -103,42 +98,50 @@ class Head:
 def _product(vectors: Floats, weight: Floats) -> Floats:
     """``vectors @ weight.T`` on one thread.
 
-    BLAS would share so small a product among threads that then spin on the cores engines compute with:
-    ten times the processor time. It would also round a row differently in different company.
+    BLAS would divide even this small product among threads, which then spin on the engines' cores and take ten times
+    the processor time. It would also round a row differently depending on the other rows.
     """
     product: Floats = np.einsum("nd,hd->nh", vectors, weight)
     return product
 
 
 CHUNK_TOKENS = 48
-"""Tokens of a chunk, about two sentences. Classifiers are trained on sentences and judge these best: chunks as long as
-the model's context are hardly ever found neutral, though all their sentences are (docs/classification.md)."""
+"""The most tokens of a chunk, about two sentences. Classifiers are trained on sentences and classify these best. They
+hardly ever call a chunk as long as the model's context neutral, even if all its sentences are neutral
+(docs/classification.md)."""
 
 CHUNK_LANGUAGE = "en"
-"""Whose rules find the ends of sentences in long texts: the shipped encoders read English."""
+"""The language whose rules find the ends of sentences in a long text of unknown language."""
 
 Row = list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """How much of each input is read, where it is longer."""
+    """The part of a long input that is read."""
 
     tokens: int | None = None
-    """At most so many, the tokens around a text included; None: as many as the model reads."""
+    """The most tokens, including those that the model adds; None means as many as the model reads."""
     keeps_end: bool = False
-    """What is cut off is the beginning."""
+    """Whether the beginning is cut off, not the end."""
     field: str = "truncate_prompt_tokens"
-    """What the request calls it."""
+    """The name of the field in the request."""
 
 
 class Classification:
-    """Scores for texts from one head of a classifier."""
+    """Scores for texts from one head of a classifier.
 
-    def __init__(self, model: Model, head: Head) -> None:
+    Args:
+        others: classifiers with the same labels, for texts in languages that they read and this one does not.
+    """
+
+    def __init__(self, model: Model, head: Head, others: "Sequence[Classification]" = ()) -> None:
         self._model = model
         self._head = head
-        # Less the tokens that stand around every row.
+        self._readers = {code: task for task in (*others, self) for code in task.head.spec.languages}
+        if self._readers:
+            language.prepare()
+        # The tokenizer adds tokens to every row, which a chunk must leave room for.
         self._chunk_tokens = min(CHUNK_TOKENS, model.card.context_length_tokens) - len(model.tokenizer.encode_row(""))
 
     @property
@@ -148,33 +151,62 @@ class Classification:
 
     @property
     def head(self) -> Head:
-        """The head that scores."""
+        """The head that computes the scores."""
         return self._head
+
+    def beside(self, others: "Sequence[Classification]") -> "Classification":
+        """This task, with other classifiers for texts in languages that it does not read."""
+        return Classification(self._model, self._head, others)
 
     async def classify(self, texts: Sequence[str], truncation: Truncation | None = None) -> Done[Scores]:
         """Classify texts independently.
 
         Args:
-            texts: n texts, each non-empty. One with more tokens than the model's context is read in chunks,
-                whose probabilities become one by ``Head.pool``.
-            truncation: read no more of each text than this, and never in chunks.
+            texts: n texts, each non-empty. A text with more tokens than the model's context is read in chunks, and
+                ``Head.pool`` combines the chunks' probabilities.
+            truncation: cut each text to this length, so that none is read in chunks.
 
         Returns:
             Scores in the order of ``texts``, labels as in the manifest.
 
         Raises:
-            InvalidValue: a text is empty. Checked for all texts before any is queued, so a refused request
-                costs the engine nothing.
-            Unavailable, Overloaded, TooLarge: not now, or not so much at once.
+            InvalidValue: a text is empty. All texts are checked before any is queued, so a refused request costs the
+                engine nothing.
+            Unavailable: the model has failed or is no longer served.
+            Overloaded: the queue is full.
+            TooLarge: the texts have more rows than the queue holds.
         """
-        chunks: list[list[Row]] = []
+        mine = self._head.spec.languages
+        languages = await language.recognise_all(texts, self._readers, mine) if mine else [None] * len(texts)
+        groups: dict[Classification, list[int]] = {}
+        for index, code in enumerate(languages):
+            groups.setdefault(self._readers.get(code or "", self), []).append(index)
 
-        def prepare() -> list[Row]:
-            cut = None if truncation is None else _Cut(self._model, truncation)
-            chunks.extend(self._rows(text, index, cut) for index, text in enumerate(texts))
-            return [row for rows in chunks for row in rows]
+        def prepare() -> dict[int, list[Row]]:
+            cuts = {task: None if truncation is None else _Cut(task._model, truncation) for task in groups}
+            return {
+                index: task._rows(texts[index], index, cuts[task], languages[index])
+                for task, places in groups.items()
+                for index in places
+            }
 
-        done = await _encode(self._model, prepare, size_of(texts), self._head.spec.pooling)
+        chunks = await offload(prepare, size_of(texts))
+        found: dict[int, Scores] = {}
+        parts = []
+        for task, places in groups.items():
+            parts.append(await task._scores([chunks[index] for index in places]))
+            found |= zip(places, parts[-1].items, strict=True)
+        served = (None, *self._readers)
+        items = [
+            replace(found[index], language=code, flags=() if code in served else ("unsupported_language",))
+            for index, code in enumerate(languages)
+        ]
+        timing = replace(parts[0].timing, ended_s=parts[-1].timing.ended_s)
+        return Done(items, Usage(sum(part.usage.prompt_tokens for part in parts)), timing)
+
+    async def _scores(self, chunks: Sequence[Sequence[Row]]) -> Done[Scores]:
+        """The scores of texts that are given as the rows of their chunks."""
+        done = await _encode(self._model, lambda: [row for rows in chunks for row in rows], 0, self._head.spec.pooling)
         vectors = np.stack(list(done.items))
         products = len(vectors) * self._head.products
         probabilities = await offload(lambda: self._head.probabilities(vectors), products, SMALL_PRODUCTS)
@@ -184,25 +216,26 @@ class Classification:
         ]
         return Done(items, done.usage, done.timing)
 
-    def _rows(self, text: str, index: int, cut: "_Cut | None") -> list[Row]:
-        """The text's row, or those of its chunks."""
+    def _rows(self, text: str, index: int, cut: "_Cut | None", code: str | None) -> list[Row]:
+        """The text's row, or the rows of its chunks if the text is longer than the model's context."""
         row, limit = _row(self._model, text, index, cut), self._model.card.context_length_tokens
         if len(row) <= limit:
             return [row]
-        self._model.batcher.require_room(len(row) // CHUNK_TOKENS)  # so many chunks at least
+        self._model.batcher.require_room(len(row) // CHUNK_TOKENS)  # the text has at least this many chunks
         tokenizer = self._model.tokenizer
-        parts = chunk(text, CHUNK_LANGUAGE, lambda part: len(tokenizer.encode(part)), self._chunk_tokens)
+        rules = code if code in self._head.spec.languages else CHUNK_LANGUAGE
+        parts = chunk(text, rules, lambda part: len(tokenizer.encode(part)), self._chunk_tokens)
         return [tokenizer.encode_row(part) for part in parts]
 
     def _score(self, probabilities: Floats, rows: Sequence[Row]) -> Scores:
         pooled = self._head.pool(probabilities, [len(row) for row in rows])
-        return Scores(dict(zip(self._head.spec.labels, map(float, pooled), strict=True)), len(rows))
+        return Scores(dict(zip(self._head.spec.labels, map(float, pooled), strict=True)), len(rows), self.card.id)
 
 
 class Embedding:
-    """Vectors for texts."""
+    """Vectors of texts by one embedding model."""
 
-    def __init__(self, model: Model, pooling: Literal["mean", "cls"], normalize: bool) -> None:
+    def __init__(self, model: Model, pooling: Pooling, normalize: bool) -> None:
         self._model = model
         self._pooling = pooling
         self._normalize = normalize
@@ -216,12 +249,16 @@ class Embedding:
         """Embed texts or token ids independently.
 
         Args:
-            inputs: n texts, or the ids of n rows.
-            truncation: read no more of each than this.
+            inputs: n texts, or the token ids of n rows.
+            truncation: the part of each input that is read.
+
+        Returns:
+            n vectors of shape (d,), in the order of ``inputs``.
 
         Raises:
-            InputTooLong: an input has more tokens than the model's context. Otherwise as
-                ``Classification.classify``.
+            InputTooLong: an input has more tokens than the model's context.
+            InvalidValue: an input is empty or has ids outside the vocabulary.
+            Unavailable, Overloaded, TooLarge: as ``Classification.classify``.
         """
 
         def prepare() -> list[Row]:
@@ -237,15 +274,13 @@ class Embedding:
 
 
 def unit(vector: Floats) -> Floats:
-    """The vector at length 1; the null vector stays."""
+    """The vector scaled to length 1; the null vector stays unchanged."""
     length = float(np.linalg.norm(vector))
     return vector / np.float32(length) if length else vector
 
 
-async def _encode(
-    model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Literal["mean", "cls"]
-) -> Done[Floats]:
-    """Pooled vectors of shape (d,) for the rows that ``prepare`` makes of so many characters."""
+async def _encode(model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Pooling) -> Done[Floats]:
+    """Pooled vectors of shape (d,) of the rows that ``prepare`` makes. ``characters`` is its size for ``offload``."""
     model.require_ready()
     rows = await offload(prepare, characters)
     job = model.batcher.submit([EncoderRow(row, pooling) for row in rows])
@@ -258,10 +293,10 @@ async def _encode(
 
 
 class _Cut:
-    """Cuts the rows of one model.
+    """Truncates the rows of one model.
 
     Raises:
-        InvalidValue: the model never reads that much, or nothing of a text would be left.
+        InvalidValue: the length is over the model's context, or leaves no token of a text.
     """
 
     def __init__(self, model: Model, truncation: Truncation) -> None:
@@ -277,7 +312,7 @@ class _Cut:
             )
 
     def text(self, row: Row, text: str) -> Row:
-        """The row of a text, cut within the tokens that stand around it."""
+        """The row of a text, with the text's tokens truncated and the tokens around them kept."""
         if len(row) <= self._limit:
             return row
         plain = self._tokenizer.encode(text)
@@ -287,7 +322,7 @@ class _Cut:
         return [*row[:begin], *kept, *row[begin + len(plain) :]]
 
     def ids(self, row: Row) -> Row:
-        """A row that came as ids."""
+        """A row that the client gave as ids, truncated."""
         return self._kept(row, self._limit)
 
     def _kept(self, ids: Row, most: int) -> Row:

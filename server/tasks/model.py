@@ -12,31 +12,31 @@ from server.errors import InputTooLong, InvalidValue, Unavailable
 
 
 class Supervised(Protocol):
-    """What is asked of an engine besides running it."""
+    """The properties of a supervised engine that tasks and routes read."""
 
     @property
     def state(self) -> State:
-        """Whether it can run."""
+        """The engine's state."""
 
     @property
     def reason(self) -> str:
-        """Why it cannot though it should, in a sentence; empty while it can, or would at the next request."""
+        """The reason, in a sentence, why the engine cannot run. Empty if it can run or would load for a request."""
 
     @property
     def pid(self) -> int | None:
-        """Its process."""
+        """The id of the engine's process; None without a process."""
 
     @property
     def cache_usage(self) -> float:
-        """The share of its cache that running rows hold, 0 to 1."""
+        """The share of the engine's cache that running rows hold, 0 to 1."""
 
     @property
     def cache_blocks(self) -> tuple[int, int] | None:
-        """Positions a block of its cache, and how many blocks; None while there is no such cache."""
+        """The positions of a cache block and the number of blocks; None while the engine has no such cache."""
 
     @property
     def honours(self) -> frozenset[str]:
-        """Request parameters that it serves exactly."""
+        """The request parameters that the engine honours exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Model:
     engine: Supervised
     batcher: Batcher[Any, Any, Any]
     engine_kind: str = ""
-    """What its engine is, for people to read."""
+    """The name of the engine's kind, for people to read."""
 
     @property
     def id(self) -> str:
@@ -56,21 +56,21 @@ class Model:
         return self.card.id
 
     def require_ready(self) -> None:
-        """Refuse work for a model that will not be there.
+        """Refuse work for a model that will not be loaded.
 
-        One that loads, restarts or is unloaded takes work: rows wait in the queue until it is there.
+        A model that loads, restarts or is unloaded takes work: rows wait in the queue until it is ready.
 
         Raises:
-            Unavailable: it has failed or is not served any longer.
+            Unavailable: the model has failed or is not served any longer.
         """
         if self.engine.state in ("failed", "closed"):
             raise Unavailable(self.engine.reason, 10.0)
 
     def require_fits(self, rows: Sequence[Sequence[Any]], field: str = "input") -> None:
-        """Refuse inputs that are longer than the model reads: all are checked before any is queued.
+        """Refuse inputs that are longer than the model reads. Callers check all inputs before they queue any.
 
         Raises:
-            InputTooLong: names the first such input.
+            InputTooLong: an input is too long; the error names the first.
         """
         limit = self.card.context_length_tokens
         for index, row in enumerate(rows):
@@ -78,10 +78,10 @@ class Model:
                 raise InputTooLong(len(row), limit, index, field)
 
     def require_ids(self, rows: Sequence[Sequence[int]], field: str) -> None:
-        """Refuse ids an engine must never see: outside the vocabulary, they can kill its process.
+        """Refuse ids outside the vocabulary, because they can kill an engine's process.
 
         Raises:
-            InvalidValue: names the first such id.
+            InvalidValue: an id is outside the vocabulary; the error names the first.
         """
         size = self.tokenizer.vocab_size
         for row in rows:

@@ -1,9 +1,12 @@
-"""A model answers under every name it has, and the answer bears the name it was asked by."""
+"""A model answers under each of its names, and the answer has the name from the request."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from server.serving.served_model import Broken
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +79,10 @@ async def test_an_unloaded_model_is_no_reason_not_to_be_ready(serving: Any) -> N
         text = (await served.http.get("/metrics")).text
         assert 'hearth_model_state{model="sentiment",state="unloaded"} 1.0' in text
         assert 'hearth_model_state{model="sentiment",state="ready"} 0.0' in text
+
+
+async def test_a_model_brings_names_of_its_own_and_the_operators_go_first(serving: Any, shipped: Any) -> None:
+    card = replace(shipped["embed"][0], id="other", aliases=("mood", "other:1b", "assistant"))
+    async with serving(aliases=ALIASES, broken=[Broken(card, "It has a cold.")]) as served:
+        models = {model["id"]: model["root"] for model in (await served.http.get("/v1/models")).json()["data"]}
+        assert (models["other:1b"], models["mood"], models["assistant"]) == ("other", "sentiment", "assistant")

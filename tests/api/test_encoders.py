@@ -1,4 +1,4 @@
-"""Embeddings, sentiment and moderations: shapes, order, and what is refused."""
+"""Embeddings, sentiment and moderations: shapes, order and refusals."""
 
 import base64
 from dataclasses import replace
@@ -95,6 +95,13 @@ async def test_sentiment_scores_every_text_in_order(served: Any) -> None:
     assert answer["data"][0]["scores"] == answer["data"][2]["scores"]
     usage = answer["usage"]
     assert usage["total_tokens"] == usage["prompt_tokens"] > 0
+
+
+async def test_a_text_in_a_language_that_no_model_reads_is_flagged(served: Any) -> None:
+    answer = (await served.post("/v1/sentiment", input=["I love it.", "La mia cena era fredda.", "42"])).json()
+    assert [item["language"] for item in answer["data"]] == ["en", "it", None]
+    assert [item["flags"] for item in answer["data"]] == [[], ["unsupported_language"], []]
+    assert {item["model"] for item in answer["data"]} == {"sentiment"}
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""What asks for nothing is taken, what asks for something is refused by its name: every field of every table, on every
-route and in every object that a body holds."""
+"""The server accepts fields that ask for nothing and refuses others by name. The tests send every field of every table,
+on every route and in every object of a body.
+"""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ import pytest
 from server.api.compat.classifiers import ClassifyBody, PredictBody
 from server.api.compat.deepl import DeeplBody
 from server.api.compat.tokens import DetokenizeRequest, TokenizeRequest
-from server.api.hearth.sentiment import SentimentRequest
+from server.api.hearth import SentimentRequest
 from server.api.openai.completions import CompletionRequest
 from server.api.openai.decisions import DecisionRequest
 from server.api.openai.decisions import Message as DecisionMessage
@@ -290,6 +291,14 @@ async def test_what_an_answer_is_about_is_refused_even_where_unknown_fields_are_
         taken = await served.post("/v1/responses", **ask, reasoning={"effort": "high"}, max_output_tokens=5)
         assert taken.status_code == 200
         assert taken.headers["x-ignored-fields"] == "reasoning"
+        for field, value in (
+            ("enable_thinking", True),
+            ("thinking_budget", 5),
+            ("chat_template_kwargs", {"think": True}),
+        ):
+            said = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5, field: value}
+            taken = await served.post("/v1/chat/completions", model="assistant", **said)
+            assert taken.headers["x-ignored-fields"] == field
         wrong = await served.post("/v1/responses", **ask, temperature=9)
         assert wrong.json()["error"]["param"] == "temperature"
 

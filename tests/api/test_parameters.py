@@ -1,5 +1,6 @@
-"""Parameters are honoured or refused by name; nothing is ignored."""
+"""The server honours each parameter or refuses it by name; it ignores none."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -170,12 +171,22 @@ async def test_completions_refuse_what_they_cannot_do(served: Any, fields: dict[
     assert error_of(await served.post("/v1/completions", **COMPLETION, **fields))["param"] == param
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("seed", -1), ("top_k", -1), ("max_tokens", -1), ("stop", []), ("logit_bias", [])]
-)
+@pytest.mark.parametrize(("field", "value"), [("seed", -1), ("max_tokens", -1), ("stop", []), ("logit_bias", [])])
 async def test_a_value_that_stands_for_not_given_is_none(served: Any, field: str, value: Any) -> None:
     given, plain = (ChatRequest.model_validate(body) for body in ({**CHAT, field: value}, CHAT))
     assert given.options() == plain.options()
+
+
+@pytest.mark.parametrize("off", [{"top_k": -1}, {"top_k": 0}, {"repeat_penalty": 1}, {"repetition_penalty": 1}])
+async def test_a_sampler_that_is_off_is_said_and_not_left_to_the_model(off: dict[str, Any]) -> None:
+    said, plain = (ChatRequest.model_validate(body).options() for body in ({**CHAT, **off}, CHAT))
+    assert replace(said, left=plain.left) == plain
+    assert plain.left - said.left == {"repetition_penalty" if "repeat_penalty" in off else next(iter(off))}
+
+
+async def test_two_names_of_a_penalty_say_one_thing(served: Any) -> None:
+    fields = {"repeat_penalty": 1.2, "repetition_penalty": 1.1}
+    assert error_of(await served.post("/v1/completions", **COMPLETION, **fields))["param"] == "repeat_penalty"
 
 
 async def test_an_empty_name_of_a_model_is_no_name(served: Any) -> None:

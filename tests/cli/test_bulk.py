@@ -59,7 +59,7 @@ def test_bad_lines_are_kept_aside_and_none_is_lost(server: Served, tmp_path: Pat
     lines = [good, "{broken", json.dumps({"id": 2}), json.dumps({"text": " "}), json.dumps([1]), good]
     (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
     assert run(server, "translate", "--to", "en", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl") == 0
-    assert "4 lines were kept aside" in capsys.readouterr().err
+    assert "4 lines were rejected" in capsys.readouterr().err
     assert [record["source_language"] for record in jsonl(tmp_path / "out.jsonl")] == ["de", "de"]
     aside = jsonl(tmp_path / "out.jsonl.rejected.jsonl")
     assert [row["line"] for row in aside] == [2, 3, 4, 5]

@@ -1,4 +1,4 @@
-"""Where the commands read their settings, and what they say about wrong ones."""
+"""The places from which commands read their settings, and their messages about wrong ones."""
 
 import logging
 import re
@@ -112,7 +112,7 @@ def test_a_foreign_name_in_the_environment_is_said_and_passed_over(
     said = capsys.readouterr().err
     assert "enableServiceLinks: false" in said
     assert (
-        "HEARTH_MODEL_DIR in the environment is no setting; it is passed over. Did you mean HEARTH_MODELS_DIR?" in said
+        "HEARTH_MODEL_DIR in the environment is not a setting; it is ignored. Did you mean HEARTH_MODELS_DIR?" in said
     )
 
 

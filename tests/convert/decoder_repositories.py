@@ -29,7 +29,7 @@ Return calls as <tool_call>{"name": ..., "arguments": ...}</tool_call><|im_end|>
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 
-_SIZES = {
+SIZES = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -49,7 +49,24 @@ _LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
+_YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "original_max_position_embeddings": 64,
+}
+_PHI3_LONG = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0 + i / 8 for i in range(8)],
+    "long_factor": [1.0 + i for i in range(8)],
+    "original_max_position_embeddings": 2048,
+}
+_IN_TURN = ["sliding_attention", "full_attention"]
 _GEMMA = {"head_dim": 16, "query_pre_attn_scalar": 30, "sliding_window": WINDOW}
+
+OUT = object()
+"""A size that a family does not have by this name."""
 
 KINDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "llama": ("Llama", {}),
@@ -102,21 +119,72 @@ KINDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "head_dim": 32,
             "hidden_size": 128,
             "max_position_embeddings": 4096,
-            "original_max_position_embeddings": POSITIONS,
+            "original_max_position_embeddings": 2048,
             "rope_parameters": {
                 "rope_type": "longrope",
                 "rope_theta": 10000.0,
                 "partial_rotary_factor": 0.75,
                 "short_factor": [1.0] * 12,
                 "long_factor": [1.0 + i for i in range(12)],
-                "original_max_position_embeddings": POSITIONS,
+                "original_max_position_embeddings": 2048,
             },
         },
     ),
+    "phi3.5": (
+        "Phi3",
+        {
+            "pad_token_id": 0,
+            "max_position_embeddings": 4096,
+            "original_max_position_embeddings": 2048,
+            "rope_parameters": _PHI3_LONG,
+        },
+    ),
+    "qwen3 with yarn": ("Qwen3", {"head_dim": 16, "rope_parameters": _YARN}),
+    "olmo2": ("Olmo2", {"pad_token_id": 0}),
+    "olmo3": (
+        "Olmo3",
+        {
+            "pad_token_id": 0,
+            "sliding_window": WINDOW,
+            "layer_types": _IN_TURN,
+            "rope_parameters": {
+                "full_attention": _YARN,
+                "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+            },
+        },
+    ),
+    "exaone4": ("Exaone4", {"head_dim": 16, "sliding_window": WINDOW, "layer_types": _IN_TURN}),
+    "exaone4, small": ("Exaone4", {"head_dim": 16, "sliding_window": None, "layer_types": ["full_attention"] * 2}),
+    "hunyuan": (
+        "HunYuanDenseV1",
+        {
+            "head_dim": 16,
+            "rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "alpha": 50.0, "factor": 1.0},
+        },
+    ),
+    "gpt-neox": ("GPTNeoX", {"rotary_pct": 0.25, "num_key_value_heads": OUT}),
+    "gpt-neox, one half after the other": (
+        "GPTNeoX",
+        {"rotary_pct": 1.0, "use_parallel_residual": False, "num_key_value_heads": OUT},
+    ),
+    "phi2": ("Phi", {"partial_rotary_factor": 0.5}),
+    "gptj": (
+        "GPTJ",
+        {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": POSITIONS, "rotary_dim": 8}
+        | dict.fromkeys(("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"), OUT)
+        | dict.fromkeys(("num_key_value_heads", "max_position_embeddings"), OUT),
+    ),
+    "opt": ("OPT", {"ffn_dim": 96, "init_std": 0.2, "intermediate_size": OUT, "num_key_value_heads": OUT}),
 }
 """Architecture and what its configuration has beside the sizes. Windows and caps are small, so that they matter."""
 
-WINDOWED = {"mistral with a window": WINDOW, "qwen2 with a window": WINDOW, "gemma2": 0, "gemma3": WINDOW}
+OWN = ("qwen3 with yarn", "olmo2", "olmo3", "exaone4", "exaone4, small", "hunyuan")
+"""What CTranslate2 does not compute."""
+REACH = {
+    **{"mistral with a window": WINDOW, "qwen2 with a window": WINDOW, "gemma2": 0, "gemma3": WINDOW},
+    **{"phi4": 2048, "phi3.5": 2048},
+    **dict.fromkeys(OWN, 0),
+}
 """How far CTranslate2's own loop is right."""
 
 
@@ -153,7 +221,7 @@ def write(folder: Path, kind: str = "llama", template: str | None = CHAT_ML, **c
 
     name, more = KINDS[kind]
     torch.manual_seed(0)
-    settings = {**_SIZES, **more, **config}
+    settings = {key: value for key, value in {**SIZES, **more, **config}.items() if value is not OUT}
     if name == "GPT2":
         settings = {"vocab_size": VOCABULARY, "n_positions": 256, "n_embd": 64, "n_layer": 2, "n_head": 4} | {
             key: settings[key] for key in ("initializer_range", "bos_token_id", "eos_token_id")

@@ -60,6 +60,7 @@ def unigram() -> tokenizers.Tokenizer:
 
 
 _BERT = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+_ROTATING = {**_BERT, "layer_norm_eps": 1e-5}
 _DISTIL = {"dim": 48, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
 _ROBERTA = {**_BERT, "type_vocab_size": 1, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
@@ -67,7 +68,12 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("Bert", word_piece, "BertTokenizer", _BERT),
+        Kind("Camembert", unigram, "CamembertTokenizer", _ROBERTA, unused_positions=2),
         Kind("DistilBert", word_piece, "DistilBertTokenizer", _DISTIL),
+        Kind("Electra", word_piece, "ElectraTokenizer", {**_BERT, "embedding_size": 48}),
+        Kind("MPNet", word_piece, "BertTokenizer", {**_BERT, "pad_token_id": 1}, unused_positions=2),
+        Kind("Gte", word_piece, "BertTokenizer", _ROTATING),
+        Kind("NomicBert", word_piece, "BertTokenizer", _ROTATING),
         Kind("Roberta", byte_level, "RobertaTokenizer", _ROBERTA, unused_positions=2),
         Kind("XLMRoberta", unigram, "XLMRobertaTokenizer", _ROBERTA, unused_positions=2),
     )
@@ -133,7 +139,7 @@ def write_pipeline(folder: Path, *, mode: str = "mean_tokens", normalize: bool =
     ]
     (folder / "modules.json").write_text(json.dumps(listed))
     (folder / "1_Pooling").mkdir()
-    modes = {f"pooling_mode_{each}": each == mode for each in ("cls_token", "mean_tokens", "max_tokens")}
+    modes = {f"pooling_mode_{each}": each == mode for each in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 48, **modes}))
     (folder / "sentence_bert_config.json").write_text(
         json.dumps({"max_seq_length": most_tokens, "do_lower_case": False})

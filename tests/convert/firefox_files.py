@@ -2,7 +2,7 @@
 
 import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,10 @@ TEXTS = (
     "A entrega será adiada até quinta-feira por causa da greve.",
     "Where is the nearest pharmacy? Onde fica a farmácia mais próxima?",
     "I would like a glass of water, please. Eu gostaria de um copo de água, por favor.",
+)
+TARGET_TEXTS = (
+    "Vlak odjíždí v půl desáté, a zítra jedeme k moři.",
+    "Kde je nejbližší lékárna? Chtěl bych sklenici vody, prosím.",
 )
 SETTINGS = f"""\
 dec-cell: ssru
@@ -36,25 +40,31 @@ Item = np.ndarray | str
 _FLOAT32, _CHARS, _INT8 = 0x404, 0x101, 0x4101
 
 
-def write_student(folder: Path, direction: str = "enpt", *, shortlist: bool = True, seed: int = 0) -> Path:
-    """A folder as Firefox has it."""
+def write_student(
+    folder: Path, direction: str = "enpt", *, shortlist: bool = True, two: bool = False, seed: int = 0
+) -> Path:
+    """A folder as Firefox has it; ``two``: with a vocabulary for each language, as English to Chinese."""
     folder.mkdir(parents=True)
-    vocabulary = vocabulary_file()
-    (folder / f"vocab.{direction}.spm").write_bytes(vocabulary)
-    pieces = sentencepiece.SentencePieceProcessor(model_proto=vocabulary).get_piece_size()
-    write_marian(folder / f"model.{direction}.intgemm.alphas.bin", student_items(pieces, seed))
+    names = ("srcvocab", "trgvocab") if two else ("vocab",)
+    sizes = []
+    for name in names:
+        vocabulary = vocabulary_file(TEXTS if name != "trgvocab" else TARGET_TEXTS, 96 if name != "trgvocab" else 72)
+        (folder / f"{name}.{direction}.spm").write_bytes(vocabulary)
+        sizes.append(sentencepiece.SentencePieceProcessor(model_proto=vocabulary).get_piece_size())
+    items = student_items(sizes[0], seed, target_pieces=sizes[1] if two else None)
+    write_marian(folder / f"model.{direction}.intgemm.alphas.bin", items)
     if shortlist:
-        write_shortlist(folder / f"lex.50.50.{direction}.s2t.bin", pieces)
+        write_shortlist(folder / f"lex.50.50.{direction}.s2t.bin", sizes[0], sizes[-1])
     return folder
 
 
-def vocabulary_file() -> bytes:
-    """A sentencepiece model for both languages, its end token first."""
+def vocabulary_file(texts: Sequence[str] = TEXTS, size: int = 96) -> bytes:
+    """A sentencepiece model, its end token first."""
     made = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(TEXTS * 4),
+        sentence_iterator=iter([*texts] * 4),
         model_writer=made,
-        vocab_size=96,
+        vocab_size=size,
         hard_vocab_limit=False,
         eos_id=0,
         unk_id=1,
@@ -65,8 +75,11 @@ def vocabulary_file() -> bytes:
     return made.getvalue()
 
 
-def student_items(pieces: int, seed: int = 0) -> dict[str, Item]:
-    """The tensors by Marian's names; matrices are given by inputs and outputs, as Marian has them."""
+def student_items(pieces: int, seed: int = 0, target_pieces: int | None = None) -> dict[str, Item]:
+    """The tensors by Marian's names; matrices are given by inputs and outputs, as Marian has them.
+
+    With ``target_pieces`` each language has a table of its own.
+    """
     random = np.random.default_rng(seed)
     items: dict[str, Item] = {}
 
@@ -94,9 +107,14 @@ def student_items(pieces: int, seed: int = 0) -> dict[str, Item]:
         vector(f"{name}_b2")
         norm(f"{name}_ffn")
 
-    matrix("Wemb", pieces, WIDTH)
-    vector("decoder_ff_logit_out_b", pieces)
-    items["none_QuantMultA"] = np.array([[1.0]], np.float32)
+    if target_pieces is None:
+        matrix("Wemb", pieces, WIDTH)
+        items["none_QuantMultA"] = np.array([[1.0]], np.float32)
+    else:
+        matrix("encoder_Wemb", pieces, WIDTH)
+        matrix("decoder_Wemb", target_pieces, WIDTH)
+        items["decoder_Wemb_QuantMultA"] = np.array([[127]], np.int8)  # so it is in Mozilla's files
+    vector("decoder_ff_logit_out_b", pieces if target_pieces is None else target_pieces)
     for i in range(1, ENCODER_LAYERS + 1):
         attention(f"encoder_l{i}_self")
         feed_forward(f"encoder_l{i}_ffn")
@@ -107,7 +125,7 @@ def student_items(pieces: int, seed: int = 0) -> dict[str, Item]:
         norm(f"decoder_l{i}_rnn_ffn")
         attention(f"decoder_l{i}_context")
         feed_forward(f"decoder_l{i}_ffn")
-    items["special:model.yml"] = SETTINGS
+    items["special:model.yml"] = SETTINGS if target_pieces is None else SETTINGS.replace("all: true", "all: false")
     return items
 
 
@@ -116,8 +134,8 @@ def multiplier(name: str) -> float:
     return 600.0 + sum(name.encode()) % 97
 
 
-def write_marian(file: Path, items: Mapping[str, Item]) -> Path:
-    """Marian's binary form; an int8 array is a matrix of intgemm's."""
+def write_marian(file: Path, items: Mapping[str, Item], multipliers: Mapping[str, float] | None = None) -> Path:
+    """Marian's binary form; an int8 array is a matrix of intgemm's. ``multipliers``: where they are not made up."""
     kinds, shapes, data = [], [], []
     for name, item in items.items():
         if isinstance(item, str):
@@ -125,8 +143,10 @@ def write_marian(file: Path, items: Mapping[str, Item]) -> Path:
             kinds.append(_CHARS)
             shapes.append((len(raw),))
         elif item.dtype == np.int8:
-            laid = item if name == "Wemb" else item.T
-            raw = np.ascontiguousarray(laid).tobytes() + struct.pack("<f", multiplier(name))
+            laid = item if name.endswith("Wemb") else item.T
+            raw = np.ascontiguousarray(laid).tobytes() + struct.pack(
+                "<f", multiplier(name) if multipliers is None else multipliers[name]
+            )
             raw += bytes(-len(raw) % 256)
             kinds.append(_INT8)
             shapes.append(item.shape)
@@ -146,9 +166,9 @@ def write_marian(file: Path, items: Mapping[str, Item]) -> Path:
     return file
 
 
-def write_shortlist(file: Path, pieces: int, always: int = 40, seed: int = 0) -> Path:
-    """A lexical shortlist: each piece brings three others."""
-    tokens = np.random.default_rng(seed).integers(0, pieces, 3 * pieces).astype("<u4")
+def write_shortlist(file: Path, pieces: int, target_pieces: int, always: int = 40, seed: int = 0) -> Path:
+    """A lexical shortlist: each piece of the source brings three of the target."""
+    tokens = np.random.default_rng(seed).integers(0, target_pieces, 3 * pieces).astype("<u4")
     offsets = np.arange(pieces + 1, dtype="<u8") * 3
     head = HEADER.pack(MAGIC, 0, always, 50, len(offsets), len(tokens))
     file.write_bytes(head + offsets.tobytes() + tokens.tobytes())

@@ -1,6 +1,5 @@
 """Tool calls of models from a hub: found in a stream, read, enforced; never mistaken for text, nor text for them."""
 
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -8,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
-from models.convert.chat import family_of
-from models.families import hub, hub_hermes, hub_llama3
+from models.families import hub
+from models.families.call_forms import CallForm
 from models.tokenizers import HuggingFaceTokenizer
 from server.engines.rows import Generated, Token
 from server.tasks.generation.calling import CallReader
@@ -17,7 +16,10 @@ from server.tasks.generation.completion import Completion, TokenTexts
 from server.tasks.generation.grammars import tool_signature
 from server.tasks.generation.stop_strings import CallMarks
 from server.tasks.results import Delta
-from tests.convert.decoder_repositories import CHAT_ML, byte_level
+from tests.call_templates import HERMES as HERMES_TEMPLATE
+from tests.call_templates import LLAMA as LLAMA_TEMPLATE
+from tests.call_templates import form_of
+from tests.convert.decoder_repositories import byte_level
 
 WEATHER = {
     "type": "object",
@@ -29,35 +31,37 @@ SIGNATURES = [
     tool_signature("weather", WEATHER, "tools", strict=True),
     tool_signature("now", {}, "tools", strict=False),
 ]
+HERMES_FORM, LLAMA_FORM = form_of(HERMES_TEMPLATE), form_of(LLAMA_TEMPLATE)
 HERMES = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome", "days": 3}}\n</tool_call>'
 LLAMA = '{"name": "weather", "parameters": {"city": "Rome", "days": 3}}'
 
 
 def test_calls_of_hermes_are_read() -> None:
-    calls = hub_hermes.parse_calls(f'{HERMES}\n<tool_call>{{"name": "now", "arguments": "{{}}"}}</tool_call>', ())
+    calls = HERMES_FORM.parse(f'{HERMES}\n<tool_call>{{"name": "now", "arguments": "{{}}"}}</tool_call>')
+    assert calls is not None
     assert [(call.name, call.arguments) for call in calls] == [("weather", {"city": "Rome", "days": 3}), ("now", {})]
 
 
 @pytest.mark.parametrize("text", ["<tool_call>{", f"{HERMES} and so on", "<tool_call>[1]</tool_call>"])
 def test_what_is_no_call_of_hermes_stays_text(text: str) -> None:
-    assert hub_hermes.parse_calls(text, ()) is None
+    assert HERMES_FORM.parse(text) is None
 
 
 def test_a_call_of_llama_is_read() -> None:
     for text in (LLAMA, f"<|python_tag|>{LLAMA}"):
-        (call,) = hub_llama3.parse_calls(text, {"weather"})
+        (call,) = LLAMA_FORM.parse(text, SIGNATURES) or ()
         assert (call.name, call.arguments) == ("weather", {"city": "Rome", "days": 3})
 
 
 @pytest.mark.parametrize("text", ['{"name": "Ann", "parameters": {}}', '{"a": 1}', "{", "[]"])
 def test_other_json_of_llama_stays_text(text: str) -> None:
-    assert hub_llama3.parse_calls(text, {"weather"}) is None
+    assert LLAMA_FORM.parse(text, SIGNATURES) is None
 
 
-@pytest.mark.parametrize(("family", "call"), [(hub_hermes, HERMES), (hub_llama3, LLAMA)])
+@pytest.mark.parametrize(("form", "call"), [(HERMES_FORM, HERMES), (LLAMA_FORM, LLAMA)])
 @pytest.mark.parametrize("required", [True, False])
-def test_calls_are_enforced(family: ModuleType, call: str, required: bool) -> None:
-    grammar = family.call_grammar(SIGNATURES, required=required, several=True)
+def test_calls_are_enforced(form: CallForm, call: str, required: bool) -> None:
+    grammar = form.grammar(SIGNATURES, {}, required=required, several=True)
     assert accepts(grammar, call)
     assert accepts(grammar, call.replace("weather", "now"))
     assert not accepts(grammar, call.replace("3", "true")), "strict arguments are of their type"
@@ -66,9 +70,9 @@ def test_calls_are_enforced(family: ModuleType, call: str, required: bool) -> No
 
 
 def test_hermes_may_speak_before_it_calls_and_call_several_times_where_that_is_allowed() -> None:
-    free = hub_hermes.call_grammar(SIGNATURES, required=False, several=True)
+    free = HERMES_FORM.grammar(SIGNATURES, {}, required=False, several=True)
     assert accepts(free, f"Let me see.\n{HERMES}\n{HERMES}")
-    one = hub_hermes.call_grammar(SIGNATURES, required=False, several=False)
+    one = HERMES_FORM.grammar(SIGNATURES, {}, required=False, several=False)
     assert accepts(one, HERMES)
     assert not accepts(one, f"{HERMES}\n{HERMES}")
 
@@ -101,10 +105,10 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceTokenizer:
 
 
 def completed(
-    tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str, tools: Any = SIGNATURES, how: Any = "stop"
+    tokenizer: HuggingFaceTokenizer, form: CallForm, text: str, tools: Any = SIGNATURES, how: Any = "stop"
 ) -> tuple[str, Delta]:
     """What a stream of this text's tokens says: the text that went out, and the last delta."""
-    reader = CallReader.of(family, tokenizer, tools)
+    reader = CallReader.of(form, tokenizer, tools)
     whole = Completion(
         0, tokenizer, TokenTexts(tokenizer), ("never",), frozenset(), logprobs=False, reader=reader, continues_text=True
     )
@@ -119,21 +123,21 @@ def completed(
     return "".join(delta.text for delta in deltas), deltas[-1]
 
 
-@pytest.mark.parametrize(("family", "call"), [(hub_hermes, HERMES), (hub_llama3, LLAMA)])
-def test_a_completion_ends_in_its_calls(tokenizer: HuggingFaceTokenizer, family: ModuleType, call: str) -> None:
-    before = "Let me see.\n" if family is hub_hermes else ""
-    text, last = completed(tokenizer, family, before + call)
+@pytest.mark.parametrize(("form", "call"), [(HERMES_FORM, HERMES), (LLAMA_FORM, LLAMA)])
+def test_a_completion_ends_in_its_calls(tokenizer: HuggingFaceTokenizer, form: CallForm, call: str) -> None:
+    before = "Let me see.\n" if form is HERMES_FORM else ""
+    text, last = completed(tokenizer, form, before + call)
     assert text == before
     assert last.finish_reason == "tool_calls"
     assert [(each.name, each.arguments) for each in last.calls] == [("weather", {"city": "Rome", "days": 3})]
 
 
-@pytest.mark.parametrize("family", [hub_hermes, hub_llama3])
+@pytest.mark.parametrize("form", [HERMES_FORM, LLAMA_FORM])
 @pytest.mark.parametrize("text", ['{"a": 1}', "<tool_call>{", "a < b", "<tool", "\n"])
 def test_what_looked_like_a_call_is_given_out_as_text(
-    tokenizer: HuggingFaceTokenizer, family: ModuleType, text: str
+    tokenizer: HuggingFaceTokenizer, form: CallForm, text: str
 ) -> None:
-    said, last = completed(tokenizer, family, text)
+    said, last = completed(tokenizer, form, text)
     assert (said, last.finish_reason, list(last.calls)) == (text, "stop", [])
 
 
@@ -141,31 +145,27 @@ def test_what_looked_like_a_call_is_given_out_as_text(
 def test_of_a_completion_that_a_limit_ended_the_calls_that_are_whole_are_told(
     tokenizer: HuggingFaceTokenizer, cut: str
 ) -> None:
-    text, last = completed(tokenizer, hub_hermes, f"Yes.\n{HERMES}\n{cut}", how="length")
+    text, last = completed(tokenizer, HERMES_FORM, f"Yes.\n{HERMES}\n{cut}", how="length")
     assert (text, last.finish_reason) == ("Yes.\n", "length")
     assert [call.name for call in last.calls] == ["weather"]
 
 
-@pytest.mark.parametrize(("family", "call"), [(hub_hermes, HERMES), (hub_llama3, LLAMA)])
-def test_half_a_call_is_neither_told_nor_said(tokenizer: HuggingFaceTokenizer, family: ModuleType, call: str) -> None:
-    for length in (len(call) // 2, len(call) - 14):
-        said, last = completed(tokenizer, family, call[:length], how="length")
+@pytest.mark.parametrize(("form", "call"), [(HERMES_FORM, HERMES), (LLAMA_FORM, LLAMA)])
+def test_half_a_call_is_neither_told_nor_said(tokenizer: HuggingFaceTokenizer, form: CallForm, call: str) -> None:
+    for length in (len(call) // 2, len(call) - 14, *((len(call) - 13, len(call) - 3) if call is HERMES else ())):
+        said, last = completed(tokenizer, form, call[:length], how="length")
         assert (said, list(last.calls), last.finish_reason) == ("", [], "length")
 
 
 def test_a_call_that_is_made_again_ends_the_turn(tokenizer: HuggingFaceTokenizer) -> None:
     other = HERMES.replace("Rome", "Bern")
-    text, last = completed(tokenizer, hub_hermes, f"Yes.\n{HERMES}\n{other}\n{HERMES}\n{HERMES} and so on")
+    text, last = completed(tokenizer, HERMES_FORM, f"Yes.\n{HERMES}\n{other}\n{HERMES}\n{HERMES} and so on")
     assert (text, last.finish_reason) == ("Yes.\n", "tool_calls")
     assert [call.arguments["city"] for call in last.calls] == ["Rome", "Bern"]
 
 
 def test_without_tools_a_call_is_text(tokenizer: HuggingFaceTokenizer) -> None:
-    assert completed(tokenizer, hub_hermes, HERMES, tools=())[0] == HERMES
-
-
-def test_where_the_way_of_calling_is_not_known_none_is_read() -> None:
-    assert [CallReader.reads(family) for family in (hub, hub_hermes, hub_llama3)] == [False, True, True]
+    assert completed(tokenizer, HERMES_FORM, HERMES, tools=())[0] == HERMES
 
 
 def test_messages_are_written_as_templates_expect_them() -> None:
@@ -180,13 +180,6 @@ def test_messages_are_written_as_templates_expect_them() -> None:
     assert assistant["content"] == ""
     assert assistant["tool_calls"][0]["function"] == {"name": "now", "arguments": {"zone": "UTC"}}
     assert tool == {"role": "tool", "content": "12:00", "tool_call_id": "c1"}
-
-
-def test_the_template_tells_how_tools_are_called() -> None:
-    assert family_of(CHAT_ML) == "hub-hermes"
-    assert family_of('{%- if "ipython" %}{{ \'{"name": , "parameters": }\' }}{%- endif %}') == "hub-llama3"
-    assert family_of(CHAT_ML.replace('"arguments"', "<function=name>")) == "hub"
-    assert family_of("{{ messages }}") == family_of(None) == "hub"
 
 
 def accepts(grammar: str, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a repository says of conversations, its manifest, and how a self-check judges."""
+"""The chat facts of a repository, its manifest, and the verdicts of a self-check."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from models.cards import Manifest
 from models.convert import CannotConvert, Mismatch, Source
-from models.convert.chat import chat_template, stop_tokens
+from models.convert.chat import chat_template, recommended, stop_tokens
 from models.convert.selfcheck import check_ids, common, noise_of, require_exact
 from models.convert.source import SourceError, read_source
 from models.convert.tokens import Tokens
@@ -68,6 +68,22 @@ def test_every_end_stops_a_completion(source: Source) -> None:
     tokens = Tokens(source, 400)
     assert stop_tokens(source, tokens, None) == ("</s>", tokens.token(4))
     assert stop_tokens(source, tokens, CHAT_ML)[-1] == "<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({"temperature": 0.6, "top_k": 20, "eos_token_id": 1, "max_length": 9}, {"temperature": 0.6, "top_k": 20}),
+        ({"do_sample": True, "repetition_penalty": 1.05, "min_p": 0}, {"min_p": 0, "repetition_penalty": 1.05}),
+        ({"do_sample": False, "temperature": 0.6}, {}),
+        ({"temperature": 7, "top_p": 0, "top_k": -1, "min_p": "0.1", "repetition_penalty": True}, {}),
+        ({"temperature": None}, {}),
+    ],
+)  # fmt: skip
+def test_what_makers_recommend_for_sampling_is_kept_where_it_makes_sense(
+    config: dict[str, object], found: dict[str, float]
+) -> None:
+    assert recommended(config) == found
 
 
 def test_the_licence_is_the_readmes(source: Source) -> None:

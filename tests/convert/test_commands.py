@@ -1,4 +1,4 @@
-"""``hearth pull``, ``convert`` and ``rm``, as they are typed: whole ways, refusals, nothing left behind."""
+"""``hearth pull``, ``convert`` and ``rm``, as users type them: whole runs, refusals, no files left behind."""
 
 import importlib.util
 import json
@@ -17,6 +17,7 @@ from models.convert import table
 from models.registry import read_card
 from server.cli import main, models
 from server.engines.step.support import core
+from tests.convert import bare_encoders
 from tests.convert.hub import TOKEN, Hub, open_hub
 from tests.convert.weight_files import write_llama, write_llama_gguf
 from tests.server_process import serving
@@ -52,6 +53,14 @@ def hearth(hub: Hub, home: Path, *arguments: str, typed: str = "") -> "subproces
 def structure(folder: Path) -> tuple[str, ...]:
     """For random weights, which no text is likely to."""
     return ("--check", "structure", "--models-dir", str(folder / "models"))
+
+
+def test_a_model_that_is_there_is_left_where_that_is_asked_for(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    where = ("--models-dir", str(folder))
+    left = hearth(hub, tmp_path, "pull", "owner/mine", "--if-missing", *where)
+    assert (left.returncode, "mine is there already" in left.stderr) == (0, True), left.stderr
+    assert hub.requests == []
+    assert hearth(hub, tmp_path, "pull", "owner/mine", *where).returncode == 1
 
 
 @WITH_TORCH
@@ -143,12 +152,8 @@ def test_a_model_without_a_template_completes_and_does_not_chat(hub: Hub, tmp_pa
         assert refused.value.param == "tools"
 
 
-@WITH_TORCH
 def test_labels_that_a_repository_does_not_name_are_named(hub: Hub, tmp_path: Path) -> None:
-    from tests.convert.encoder_repositories import KINDS, write
-
-    numbered = {i: f"LABEL_{i}" for i in range(3)}
-    write(tmp_path / "hub", KINDS["Roberta"], "ForSequenceClassification", id2label=numbered)
+    bare_encoders.write(tmp_path / "hub", "roberta", labels=[f"LABEL_{i}" for i in range(3)])
     hub.add_folder(ID, tmp_path / "hub")
     where = ("--models-dir", str(tmp_path / "models"))
     plain = hearth(hub, tmp_path, "pull", ID, "--name", "plain", *where)
@@ -164,7 +169,7 @@ def test_labels_that_a_repository_does_not_name_are_named(hub: Hub, tmp_path: Pa
 def test_labels_that_are_none_are_wrong_usage(labels: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["pull", ID, "--labels", labels])
-    assert "is no list of different labels" in capsys.readouterr().err
+    assert "is not a list of different labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -193,9 +198,10 @@ def test_without_torch_it_is_said_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(table, "TORCH", ("no_such_package",))
-    for architecture, check in (("BertModel", "passage"), ("LlamaForCausalLM", "original")):
+    for architecture in ("BertModel", "LlamaForCausalLM", "MarianMTModel"):
         (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
-        assert main(["convert", str(tmp_path), "--name", "a", "--check", check, "--models-dir", str(tmp_path)]) == 1
+        asked = ["--check", "original", "--models-dir", str(tmp_path)]
+        assert main(["convert", str(tmp_path), "--name", "a", *asked]) == 1
         assert re.search("no_such_package; to install: pip install .*transformers>=5", capsys.readouterr().err)
 
 
@@ -238,10 +244,10 @@ def test_a_gguf_on_disk_is_converted_and_talked_to_without_torch(hub: Hub, tmp_p
 
 def test_a_model_that_is_not_here_is_pulled_before_one_talks_to_it(hub: Hub, tmp_path: Path) -> None:
     where = ("--models-dir", str(tmp_path / "models"), "--url", "http://127.0.0.1:9")
-    done = hearth(hub, tmp_path, "run", "smollm2:135m", *where)
+    done = hearth(hub, tmp_path, "run", "smollm2:360m", *where)
     assert done.returncode == 1
-    assert "smollm2:135m is HuggingFaceTB/SmolLM2-135M-Instruct (apache-2.0)" in done.stderr
-    assert "There is no repository HuggingFaceTB/SmolLM2-135M-Instruct" in done.stderr
+    assert "smollm2:360m is HuggingFaceTB/SmolLM2-360M-Instruct, the newest revision (apache-2.0)" in done.stderr
+    assert "There is no repository HuggingFaceTB/SmolLM2-360M-Instruct" in done.stderr
 
 
 def test_random_weights_are_refused_by_the_text_they_find_unlikely(hub: Hub, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class InMemory:
         self.shape = array.shape
 
     def rows(self, begin: int, end: int) -> np.ndarray:
-        """See `models.convert.tensors.Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return self.array[begin:end].astype(np.float32)
 
 
@@ -144,9 +144,9 @@ def test_facts_that_a_gguf_keeps_as_tensors_are_read_from_the_file(tmp_path: Pat
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
-        ({"general__architecture": "mamba"}, "a model of the architecture 'mamba'; known here: ernie4_5, gemma"),
+        ({"general__architecture": "mamba"}, "a model of the architecture 'mamba'; known here: ernie4_5, exaone4"),
         ({"llama__expert_count": 8}, "a mixture of experts"),
-        ({"llama__rope__scaling__type": "yarn"}, "Positions are scaled by 'yarn'"),
+        ({"llama__rope__scaling__type": "ntk"}, "Positions are scaled by 'ntk'"),
         ({"llama__rope__dimension_count": 8}, "rotates a part of each head only"),
         ({"llama__attention__head_count_kv": [2, 1]}, "layers differ in their attention.head_count_kv"),
         ({"llama__block_count": 0}, "num_hidden_layers is 0, and must be a whole number from 1 to 1024"),
@@ -185,7 +185,7 @@ def test_both_engines_compute_the_same_and_a_third_that_does_not_is_refused(tmp_
         """An engine whose logits are of another model."""
 
         def logits(self, ids: Any) -> np.ndarray:
-            """See `models.convert.contract.Probe`."""
+            """The logits after each of the ids, of shape (ids, vocabulary)."""
             return np.random.default_rng(0).normal(0, 1, (len(ids), rows)).astype(np.float32)
 
     file = write_llama_gguf(tmp_path / "a.gguf")

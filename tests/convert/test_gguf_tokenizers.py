@@ -1,6 +1,7 @@
 """A GGUF's tokenizer gives the ids that the original's own library gives, and the text back."""
 
 import itertools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,16 @@ def test_every_named_way_to_cut_is_one_that_the_library_knows() -> None:
         made = tokenizers.Tokenizer.from_str(tokenizer_files(facts)["tokenizer.json"])
         text = 'It\'s 12345 naïve\tcafés,\n\n   été漢字 -- "so"🙂'
         assert made.decode(made.encode(text).ids, skip_special_tokens=False) == text, name
+
+
+def test_what_a_gguf_recommends_for_sampling_is_its_generation_config() -> None:
+    names = {"general.sampling.temp": 0.6, "general.sampling.top_k": 20, "general.sampling.penalty_repeat": 1.1}
+    config = json.loads(tokenizer_files({**llama_facts(), **names})["generation_config.json"])
+    assert {key: config[key] for key in ("temperature", "top_k", "repetition_penalty")} == {
+        "temperature": 0.6,
+        "top_k": 20,
+        "repetition_penalty": 1.1,
+    }
 
 
 def test_runs_of_spaces_that_are_tokens_of_their_own_come_back_as_spaces(tmp_path: Path) -> None:

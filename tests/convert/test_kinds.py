@@ -1,4 +1,4 @@
-"""What is no model that could be converted is named for what it is, before its weights are downloaded."""
+"""A refusal names the kind of a repository that cannot be converted, before any weights are downloaded."""
 
 import json
 from collections.abc import Iterator
@@ -46,23 +46,24 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "argos": ({"translate-en_de.argosmodel": WEIGHTS}, "is an Argos package"),
     "firefox": ({"model.ende.intgemm.alphas.bin.gz": WEIGHTS}, "is a Firefox translator that is packed"),
     "unknown": ({"config.json": {"architectures": ["MambaForCausalLM"]}, **SAFE}, "is a MambaForCausalLM"),
-    "embedder": (
-        {
-            "config.json": {"architectures": ["Qwen3ForCausalLM"]},
-            "modules.json": [{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}],
-            "1_Pooling/config.json": {"pooling_mode_lasttoken": True},
-            "model.safetensors": WEIGHTS,
-        },
-        "embeds texts: it is a decoder whose last token is the vector, which is not served yet",
-    ),
     "embedder by its use": (
         {"config.json": LLAMA, "README.md": "---\npipeline_tag: feature-extraction\n---\n", **SAFE},
-        "embeds texts",
+        "embeds texts: it is a decoder, and has no modules.json",
     ),
     "reranker": (
         {"config.json": LLAMA, "README.md": "---\npipeline_tag: text-ranking\n---\n", "model.safetensors": WEIGHTS},
         "ranks texts for a question",
     ),
+    "cross-encoder": (
+        {"config.json": {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}, **SAFE},
+        "it is a cross-encoder, which ranks texts",
+    ),
+    "modernbert": ({"config.json": {"architectures": ["ModernBertModel"]}, **SAFE}, "is ModernBERT: two of three"),
+    "embeddinggemma": ({"config.json": {"architectures": ["Gemma3TextModel"]}, **SAFE}, "is EmbeddingGemma"),
+    "deberta": ({"config.json": {"architectures": ["DebertaV2ForSequenceClassification"]}, **SAFE}, "is DeBERTa: its"),
+    "albert": ({"config.json": {"architectures": ["AlbertModel"]}, **SAFE}, "is ALBERT: its embeddings are narrower"),
+    "names": ({"config.json": {"architectures": ["BertForTokenClassification"]}, **SAFE}, r"marks words \(names"),
+    "mbart": ({"config.json": {"architectures": ["MBartForConditionalGeneration"]}, **SAFE}, "NLLB and OPUS-MT"),
     "small100": (
         {
             "config.json": {"architectures": ["M2M100ForConditionalGeneration"]},
@@ -70,6 +71,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             "pytorch_model.bin": WEIGHTS,
         },
         "would translate into wrong languages",
+    ),
+    "positions": (
+        {"config.json": {**LLAMA, "rope_scaling": {"type": "dynamic", "factor": 2.0}}, "model.safetensors": WEIGHTS},
+        "Positions are scaled by 'dynamic'; computed here: linear, llama3, yarn, longrope",
+    ),
+    "norms": (
+        {
+            "config.json": {"architectures": ["OPTForCausalLM"], "do_layer_norm_before": False},
+            "pytorch_model.bin": WEIGHTS,
+        },
+        "do_layer_norm_before = False, which no engine here computes",
     ),
 }  # fmt: skip
 """Files of repositories, and what is said of them."""

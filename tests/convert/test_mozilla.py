@@ -20,7 +20,8 @@ Pull = Callable[..., int]
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("directions")
-    return {name: write_student(root / name, name, seed=i) for i, name in enumerate(("ende", "enfr", "deen"))}
+    made = {name: write_student(root / name, name, seed=i) for i, name in enumerate(("ende", "enfr", "deen"))}
+    return made | {"enja": write_student(root / "enja", "enja", two=True)}
 
 
 @pytest.fixture
@@ -54,12 +55,30 @@ def test_a_direction_is_a_model_with_its_version(registry: StandIn, run: Pull, t
     assert [file.name for file in tmp_path.iterdir()] == ["firefox-en-de"]  # nothing of the download is left
 
 
+def test_a_pair_with_two_vocabularies_is_pulled_whole(
+    registry: StandIn, folders: dict[str, Path], run: Pull, tmp_path: Path
+) -> None:
+    registry.add(folders["enja"], "en", "ja")
+    assert run("mozilla:en-ja") == 0
+    [card] = find_models(tmp_path)
+    assert (card.tokenizer.file, card.tokenizer.target_file) == ("srcvocab.spm", "trgvocab.spm")
+    assert {"source_vocabulary.json", "target_vocabulary.json", "shortlist.bin"} <= card.files.keys()
+
+
 def test_several_directions_from_one_language_are_as_many_models(registry: StandIn, run: Pull, tmp_path: Path) -> None:
     assert run("mozilla:en-de") == 0
     downloads = len(registry.ranges)
     assert run("mozilla:en-de,fr,de-en") == 0
     assert [card.id for card in find_models(tmp_path)] == ["firefox-de-en", "firefox-en-de", "firefox-en-fr"]
     assert len(registry.ranges) == 3 * downloads  # what was there was not asked for again
+
+
+def test_a_direction_that_is_there_is_left_where_that_is_asked_for(registry: StandIn, run: Pull) -> None:
+    assert run("mozilla:en-de") == 0
+    downloads = len(registry.ranges)
+    assert run("mozilla:en-de", if_missing=True) == 0
+    assert len(registry.ranges) == downloads
+    assert run("mozilla:en-de") == 1
 
 
 def test_a_download_that_broke_off_goes_on_where_it_broke(

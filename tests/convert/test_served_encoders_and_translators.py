@@ -1,21 +1,19 @@
-"""From a hub's repositories to answers: what was converted is served, and real clients call it."""
+"""From a hub's repositories to answers: a server serves the converted models, and real clients call it."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
-
 from libretranslatepy import LibreTranslateAPI
 from openai import OpenAI
 
-from models.convert import Request, convert, read_source
-from tests.convert import encoder_repositories as encoders
-from tests.convert import translator_repositories as translators
-from tests.convert.test_encoders import original
+from models.convert import Request, convert, open_path
+from models.registry import read_card
+from models.tokenizers import load_tokenizer
+from tests.convert import bare_encoders as encoders
+from tests.convert import bare_translators as translators
+from tests.convert.encoder_repositories import write_pipeline
 from tests.server_process import serving
 
 TEXT = "The harbour was quiet when the ferry came in."
@@ -25,22 +23,29 @@ TEXT = "The harbour was quiet when the ferry came in."
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """Four converted models in one server, and the repositories they come from."""
     hub, models = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("models")
-    kinds = encoders.KINDS
-    encoders.write(
-        hub / "moods", kinds["DistilBert"], "ForSequenceClassification", id2label={0: "NEGATIVE", 1: "POSITIVE"}
-    )
-    encoders.write(hub / "vectors", kinds["XLMRoberta"], "Model")
-    encoders.write_pipeline(hub / "vectors")
+    encoders.write(hub / "moods", "distilbert", labels=("NEGATIVE", "POSITIVE"))
+    encoders.write(hub / "vectors", "mpnet")
+    write_pipeline(hub / "vectors")
     translators.write_marian(hub / "opus-mt-en-mul", ("deu", "fra"), source_lang="eng")
     translators.write_m2m100(hub / "m2m100")
     for repository in sorted(hub.iterdir()):
-        convert(read_source(repository), models, repository.name, Request())
+        convert(open_path(repository), models, repository.name, Request(check="structure"))
     with serving(models_dir=models) as served, served.client() as client:
-        yield SimpleNamespace(url=served.url, client=client, hub=hub)
+        yield SimpleNamespace(url=served.url, client=client, models=models)
+
+
+def states(world: SimpleNamespace, model: str, kind: str, labels: int = 0) -> np.ndarray:
+    """What the weights compute of the text."""
+    ids = load_tokenizer(read_card(world.models / model)).encode_row(TEXT)
+    return encoders.hidden(kind, encoders.arrays_of(kind, labels), ids)
 
 
 def test_a_mood_is_that_of_the_original(world: SimpleNamespace) -> None:
-    wanted = original(world.hub / "moods", [TEXT])[0].logits[0].softmax(0).numpy()
+    arrays = encoders.arrays_of("distilbert", 2)
+    first = states(world, "moods", "distilbert", 2)[0]
+    inner = np.maximum(first @ arrays["pre_classifier.weight"].T + arrays["pre_classifier.bias"], 0)
+    powers = np.exp(inner @ arrays["classifier.weight"].T + arrays["classifier.bias"])
+    wanted = powers / powers.sum()
     answers = {
         route: world.client.post(route, json=body).json()
         for route, body in {
@@ -59,7 +64,7 @@ def test_a_mood_is_that_of_the_original(world: SimpleNamespace) -> None:
 
 
 def test_a_vector_is_that_of_the_original(world: SimpleNamespace) -> None:
-    hidden = original(world.hub / "vectors", [TEXT], "AutoModel")[0].last_hidden_state[0].numpy().mean(0)
+    hidden = states(world, "vectors", "mpnet").mean(0)
     client = OpenAI(base_url=f"{world.url}/v1", api_key="none", max_retries=0)
     found = np.array(client.embeddings.create(model="vectors", input=TEXT).data[0].embedding)
     assert np.linalg.norm(found) == pytest.approx(1, abs=1e-3)

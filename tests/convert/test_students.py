@@ -1,4 +1,6 @@
-"""Firefox's students: the bytes of Marian's files in a folder that is served; what is no such file is one sentence."""
+"""Firefox's students: the bytes of Marian's files in a folder that is served; a file of another kind gives one clear
+sentence.
+"""
 
 import shutil
 import struct
@@ -16,13 +18,16 @@ from models.convert.source import SourceError
 from models.convert.tensors.base import BadWeights, WeightFile
 from models.convert.tensors.marian import read_marian
 from models.registry import read_card, verify
+from models.shortlist import Shortlist
 from models.tables import ManifestError
 from models.tokenizers import load_tokenizer
+from models.vocabulary import read_target_vocabulary, read_vocabulary
 from server.cli.models import convert_model
 from server.engines.step.support import config, core, supports_translator
 from server.settings import Settings
 from tests.convert import firefox_files as firefox
 from tests.convert.model_files import read_variables
+from tests.engines.conftest import Sink
 from tests.engines.step.numpy_student import Student
 
 REFUSED = (BadWeights, CannotConvert, SourceError, ManifestError)
@@ -36,6 +41,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def card(files: Path) -> ModelCard:
     return made(files, files.parent / "models")
+
+
+@pytest.fixture(scope="module")
+def split(files: Path) -> Path:
+    return firefox.write_student(files.parent / "encs", "encs", two=True)
+
+
+@pytest.fixture(scope="module")
+def split_card(split: Path) -> ModelCard:
+    return made(split, split.parent / "models", "split")
 
 
 def made(folder: Path, models: Path, name: str = "mine") -> ModelCard:
@@ -92,7 +107,11 @@ def test_the_folder_says_what_a_server_must_know(card: ModelCard) -> None:
     assert supports_translator(card.folder) is None
 
 
-def test_the_engine_computes_what_the_formulas_say_of_the_converted_weights(card: ModelCard) -> None:
+@pytest.mark.parametrize("kind", ["card", "split_card"])
+def test_the_engine_computes_what_the_formulas_say_of_the_converted_weights(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    card: ModelCard = request.getfixturevalue(kind)
     compiled = core()
     assert compiled is not None
     tokenizer = load_tokenizer(card)
@@ -108,6 +127,67 @@ def test_the_engine_computes_what_the_formulas_say_of_the_converted_weights(card
         tokens, score, _ = ended[0][1][0]
         scored = student.score(source, [*tokens, 0] if len(tokens) < 12 else tokens)
         assert score == pytest.approx(scored.mean_logprob, abs=0.1)
+
+
+def test_each_language_may_have_its_own_vocabulary(split: Path, split_card: ModelCard) -> None:
+    verify(split_card)
+    assert supports_translator(split_card.folder) is None
+    source, target = (
+        sentencepiece.SentencePieceProcessor(model_file=str(split / f"{side}vocab.encs.spm")) for side in ("src", "trg")
+    )
+    tokenizer = load_tokenizer(split_card)
+    assert source.get_piece_size() != target.get_piece_size()
+    for text in firefox.TEXTS:
+        assert tokenizer.encode(text) == source.encode(text)
+    for text in firefox.TARGET_TEXTS:
+        pieces = target.encode(text, out_type=str)
+        assert tokenizer.decode([tokenizer.id(piece) for piece in pieces]) == text
+    items = firefox.student_items(source.get_piece_size(), target_pieces=target.get_piece_size())
+    variables, aliases = read_variables(split_card.path("model.bin"))
+    assert np.array_equal(variables["encoder/embeddings_0/weight"], items["encoder_Wemb"])
+    assert np.array_equal(variables["decoder/embeddings/weight"], items["decoder_Wemb"])
+    assert aliases["decoder/projection/weight"] == "decoder/embeddings/weight"
+
+
+def test_a_source_is_read_by_its_own_vocabulary_and_answered_in_the_targets(split_card: ModelCard) -> None:
+    """The same tokens through the engine, which takes strings, and through the core, which takes ids."""
+    from server.engines.kinds import EngineSpec
+    from server.engines.rows import TranslationRow
+    from server.engines.step.translator import StepTranslator
+
+    compiled = core()
+    assert compiled is not None
+    source, target = read_vocabulary(split_card.folder), read_target_vocabulary(split_card.folder)
+    assert target is not None
+    engine = StepTranslator(EngineSpec("step-translator", str(split_card.folder)))
+    sentences = compiled.Sentences(compiled.Translator(str(split_card.path("model.bin")), config(split_card.folder)))
+    shortlist = Shortlist.of(split_card.folder, len(source), len(target))
+    assert shortlist is not None
+    for n in range(6):
+        ids = [*range(len(source) - 1 - n, 3, -7), 0]
+        out = Sink()
+        engine.run([TranslationRow([source[id] for id in ids], max_tokens=8)], out)
+        sentences.open(ids, shortlist.of_source(ids), max_tokens=8, end=0, banned=[1])
+        ended: list[Any] = []
+        while not ended:
+            ended = sentences.step()
+        assert out.outcomes[0].hypotheses[0].tokens == tuple(target[id] for id in ended[0][1][0][0])
+    with pytest.raises(ValueError, match="not in the vocabulary"):
+        sentences.open([2], [0, len(target)], max_tokens=8, end=0)
+    with pytest.raises(ValueError, match="not in the vocabulary"):
+        sentences.open([len(source)], [], max_tokens=8, end=0)
+    engine.close()
+
+
+def test_two_vocabularies_may_share_one_table(split: Path, tmp_path: Path) -> None:
+    """So is one of Mozilla's for Chinese: two vocabularies of one size, and ``Wemb``."""
+    folder = copy(split, tmp_path / "any")
+    vocabulary = firefox.vocabulary_file(firefox.TARGET_TEXTS, 72)
+    (folder / "srcvocab.encs.spm").write_bytes(vocabulary)
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=vocabulary).get_piece_size()
+    firefox.write_marian(weights_of(folder), firefox.student_items(pieces))
+    next(folder.glob("lex.*")).unlink()
+    assert supports_translator(made(folder, tmp_path / "models").folder) is None
 
 
 def test_positions_are_marians_sines_and_cosines(card: ModelCard) -> None:
@@ -157,10 +237,15 @@ def test_the_metadata_say_the_direction_where_there_are_any(files: Path, tmp_pat
 
 
 def test_a_folder_of_another_kind_is_told_what_it_is(files: Path, tmp_path: Path) -> None:
-    two = copy(files, tmp_path / "two")
-    (two / "vocab.enpt.spm").rename(two / "srcvocab.enpt.spm")
-    with pytest.raises(CannotConvert, match="a vocabulary for each language"):
-        open_path(two)
+    half = copy(files, tmp_path / "half")
+    shutil.copyfile(half / "vocab.enpt.spm", half / "srcvocab.enpt.spm")
+    with pytest.raises(SourceError, match="for both languages and one for a language"):
+        open_path(half)
+    (half / "vocab.enpt.spm").unlink()
+    with pytest.raises(SourceError, match=r"no vocabulary \(trgvocab"):
+        open_path(half)
+    shutil.copyfile(half / "srcvocab.enpt.spm", half / "trgvocab.enpt.spm")
+    assert isinstance(made(half, tmp_path / "models"), ModelCard)  # two files that are alike do no harm
     lacking = copy(files, tmp_path / "lacking")
     (lacking / "vocab.enpt.spm").unlink()
     with pytest.raises(SourceError, match="no vocabulary"):
@@ -219,15 +304,19 @@ def test_float32_is_refused_since_the_weights_are_int8(files: Path, tmp_path: Pa
         convert(open_path(files), tmp_path, "mine", Request(quantization="float32"))
 
 
-def test_a_damaged_file_is_refused_in_one_sentence_and_nothing_is_left(files: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["files", "split"])
+def test_a_damaged_file_is_refused_in_one_sentence_and_nothing_is_left(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """Each file of a folder with bytes changed, mostly in its head, or its end cut off."""
     random = np.random.default_rng(7)
     models = tmp_path / "models"
     refused = 0
     for n in range(240):
         folder = tmp_path / "any"
-        copy(files, folder)
-        file = sorted(folder.iterdir())[n % 3]
+        copy(request.getfixturevalue(kind), folder)
+        each = sorted(folder.iterdir())
+        file = each[n % len(each)]
         data = bytearray(file.read_bytes())
         head = 6000 if file.suffix == ".bin" else 600
         for at in random.integers(0, min(len(data), head), int(random.integers(1, 4))):

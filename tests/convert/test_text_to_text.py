@@ -1,7 +1,11 @@
-"""T5, Flan-T5 and mT5 from a hub: what is served is the original's answer; what cannot be done is refused by name."""
+"""T5, Flan-T5 and mT5 from a hub: the served answer is the original's; the server refuses unsupported options by
+name.
+"""
 
+import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +18,10 @@ pytest.importorskip("transformers")
 
 import openai
 
-from models.convert import CannotConvert, Mismatch, Request, convert, read_source
+from models.convert import CannotConvert, Mismatch, Request, convert, read_source, t5
+from models.convert.architectures.bart import Seq2Seq
+from models.convert.architectures.t5 import T5
+from models.convert.stated import Stated
 from models.registry import read_card
 from tests.convert.decoder_repositories import change
 from tests.convert.hub import Hub, open_hub
@@ -76,7 +83,7 @@ def greedy(world: SimpleNamespace, text: str, most: int = TOKENS) -> tuple[str, 
 @pytest.mark.parametrize("fast", [True, False], ids=["tokenizer.json", "spiece.model"])
 def test_each_kind_computes_what_the_original_does(tmp_path: Path, kind: str, fast: bool) -> None:
     source = write(tmp_path / "hub", kind, fast=fast)
-    card = read_card(convert(read_source(source, ID), tmp_path / "models", "mine", Request()))
+    card = read_card(convert(read_source(source, ID), tmp_path / "models", "mine", Request(check="original")))
     assert (card.task, card.family, card.license, card.context_length_tokens) == ("generation", "t5", "apache-2.0", 96)
     assert card.generation is not None
     assert (card.generation.eos_token, card.generation.stop_tokens) == ("</s>", ("</s>",))
@@ -86,27 +93,23 @@ def test_each_kind_computes_what_the_original_does(tmp_path: Path, kind: str, fa
 
 
 def test_a_last_layer_that_is_scaled_wrongly_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ctranslate2.converters.transformers import _MODEL_LOADERS, T5Loader
+    def scaled_once_more(stated: Stated) -> Seq2Seq:
+        return replace(T5.facts(stated), output_scale=0.5)
 
-    class Scaled(T5Loader):
-        """A converter of the library's that scales once more."""
-
-        def get_model_spec(self, model: Any) -> Any:
-            spec = super().get_model_spec(model)
-            spec.decoder.projection.weight.data *= model.config.d_model**-0.5
-            return spec
-
-    monkeypatch.setitem(_MODEL_LOADERS, "T5Config", Scaled())
+    monkeypatch.setattr(t5, "T5", replace(T5, facts=scaled_once_more))
     with pytest.raises(Mismatch, match="log-probability in float32"):
-        convert(read_source(write(tmp_path / "hub")), tmp_path / "models", "mine", Request())
+        convert(read_source(write(tmp_path / "hub")), tmp_path / "models", "mine", Request(check="original"))
     assert not (tmp_path / "models" / "mine").exists()
 
 
 def test_a_tokenizer_that_reads_other_rows_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "hub")
-    change(source / "tokenizer.json", normalizer={"type": "Lowercase"})  # transformers has its own for T5
+    kept = json.loads((source / "tokenizer.json").read_text())["pre_tokenizer"]
+    cut = {"type": "Split", "pattern": {"String": "e"}, "behavior": "Isolated", "invert": False}
+    both = {"type": "Sequence", "pretokenizers": [kept, cut]}
+    change(source / "tokenizer.json", pre_tokenizer=both)  # transformers has its own for T5
     with pytest.raises(CannotConvert, match="the original reads"):
-        convert(read_source(source), tmp_path / "models", "mine", Request())
+        convert(read_source(source), tmp_path / "models", "mine", Request(check="original"))
 
 
 def test_a_context_may_be_longer_than_the_repository_states(tmp_path: Path) -> None:

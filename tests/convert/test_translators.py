@@ -1,4 +1,4 @@
-"""Translators from a hub: what they read, what they are called to translate, and what they make is the original's."""
+"""Translators from a hub: their inputs, their language names and their outputs equal the original's."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,12 @@ from tests.convert import translator_repositories as repositories
 
 
 def converted(tmp_path: Path, write: Callable[[Path], Path]) -> ModelCard:
-    folder = convert(read_source(write(tmp_path / "hub"), "org/opus-mt-en-de"), tmp_path / "models", "mine", Request())
+    folder = convert(
+        read_source(write(tmp_path / "hub"), "org/opus-mt-en-de"),
+        tmp_path / "models",
+        "mine",
+        Request(check="original"),
+    )
     return read_card(folder)
 
 

@@ -33,7 +33,7 @@ def write(folder: Path, kind: str = "flan-t5", *, fast: bool = True) -> Path:
     import transformers
 
     folder.mkdir(parents=True)
-    _sentencepiece(folder / "spiece.model")
+    sentencepiece_file(folder / "spiece.model")
     tokenizer = transformers.T5Tokenizer.from_pretrained(folder, extra_ids=10, model_max_length=96)
     tokenizer.save_pretrained(folder)
     (folder / ("spiece.model" if fast else "tokenizer.json")).unlink()
@@ -55,7 +55,7 @@ def write(folder: Path, kind: str = "flan-t5", *, fast: bool = True) -> Path:
     return folder
 
 
-def _sentencepiece(file: Path) -> None:
+def sentencepiece_file(file: Path) -> None:
     """T5's: padding, the end and the unknown token are the first three."""
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(PASSAGE.splitlines() * 4),

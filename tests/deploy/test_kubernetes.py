@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from server.api import ops
-from server.configuration import load_settings
+from server.settings import load_settings
 from tests.deploy.conftest import Prometheus
 
 ROOT = Path(__file__).parents[2]

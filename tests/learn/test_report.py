@@ -83,5 +83,5 @@ def test_the_rows_least_sure_of_come_first_in_the_order_of_their_own_label() -> 
     labels = ["a"] * 10 + ["b"] * 10
     fitted = labelled(labels, ["a"] * 9 + ["b"] * 11)
     lines = list(report([f"text {i}" for i in range(20)], labels, list(range(20)), fitted))
-    start = lines.index("Least sure of these rows; look whether their labels are right:")
+    start = lines.index("The head is least sure of these rows; check whether their labels are right:")
     assert lines[start + 1] == "  a 0.10, b 0.90: 'text 9'"

@@ -16,7 +16,7 @@ pytest.importorskip("safetensors")
 
 from tokenizers import Tokenizer
 
-from models.recipes.classifier.average import COPIED, average
+from models.recipes.classifier.average import COPIED, average, state_of
 from models.recipes.classifier.command import fit, training_options
 from models.recipes.classifier.convert import read_trained
 from models.recipes.classifier.emoji import emoji_characters, start_emoji_rows, with_emoji
@@ -206,8 +206,34 @@ def test_the_mean_of_two_rounds_lies_between_them(tmp_path, base_file):
         first, second = (getattr(run, part).state_dict() for run in runs)
         for name, value in getattr(mean, part).state_dict().items():
             assert torch.allclose(value, (first[name] + second[name]) / 2, atol=1e-7), name
+    average([tmp_path / "1", tmp_path / "2"], tmp_path / "mean", [3, 1])
+    first, second = (run.head.state_dict()["out.weight"] for run in runs)
+    assert torch.allclose(read_trained(tmp_path / "mean", 2).head.out.weight, 0.75 * first + 0.25 * second, atol=1e-7)
+    with pytest.raises(SystemExit, match="2 rounds and 1 weights"):
+        average([tmp_path / "1", tmp_path / "2"], tmp_path / "mean", [1])
     with pytest.raises(SystemExit, match="no checkpoint"):
         average([tmp_path / "nowhere"], tmp_path / "mean")
+
+
+def test_a_shipped_folder_is_a_round(tmp_path, base_file):
+    rows = [Row(f"the {WORDS[i % 6]}", {"no": i % 2, "yes": 1 - i % 2}) for i in range(16)]
+    run = trained(tmp_path / "work", base_file, Settings(("no", "yes"), "softmax", epochs=1, batch_rows=8), rows)
+    write_ctranslate2(run.encoder, vocabulary_in_order(run.tokenizer), tmp_path / "model", "float32")
+    run.head.save(tmp_path / "model" / "own.npz")
+    state = state_of(tmp_path / "model")
+    assert all(torch.equal(state["encoder"][name], value) for name, value in run.encoder.state_dict().items())
+    assert all(torch.equal(state["head"][name], value) for name, value in run.head.state_dict().items())
+
+
+def test_frozen_layers_and_embeddings_stay_as_they_are(tmp_path, base_file, encoder):
+    rows = [Row(f"the {WORDS[i % 6]}", {"no": i % 2, "yes": 1 - i % 2}) for i in range(16)]
+    settings = Settings(("no", "yes"), "softmax", epochs=1, batch_rows=8, frozen_layers=1)
+    begun = trained(tmp_path / "begun", base_file, settings, [])
+    ended = trained(tmp_path / "ended", base_file, settings, rows)
+    before = begun.encoder.state_dict()
+    learnt = {name for name, value in ended.encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert learnt
+    assert all(name.startswith("layers.1.") for name in learnt)
 
 
 def test_two_passes_that_agree_do_not_diverge_and_two_that_differ_do():

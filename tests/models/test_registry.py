@@ -1,4 +1,4 @@
-"""Manifests: what is wrong is refused with the file and the key; what is right comes back typed."""
+"""Manifests: errors name the file and the key; right values come back typed."""
 
 import hashlib
 from pathlib import Path
@@ -92,6 +92,13 @@ def test_what_is_wrong_is_refused_by_name(tmp_path: Path, old: str, new: str, na
     text = HEAD + CLASSIFIER + files()
     assert old in text
     assert named in refusal(tmp_path, text.replace(old, new))
+
+
+@pytest.mark.parametrize(("name", "value"), [("temperature", 3), ("top_p", 0), ("top_k", -1), ("heat", 1)])
+def test_a_recommendation_that_makes_no_sense_is_refused(tmp_path: Path, name: str, value: float) -> None:
+    section = f'\n[generation]\nstop_tokens = ["</s>"]\n[generation.sampling]\n{name} = {value}\n'
+    text = HEAD.replace('task = "classification"', 'task = "generation"') + section + files()
+    assert f"generation.sampling.{name}" in refusal(tmp_path, text)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\\\\x", "C:x", "./x", "", "a//b"])

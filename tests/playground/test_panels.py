@@ -48,6 +48,8 @@ def test_what_is_wrong_with_a_translation_is_said(visit: Visit) -> None:
     expect(page.locator("#translate-about")).to_contain_text("through English")
     flags = re.findall(r'"flags":\[(.*?)\]', answered.value.text())[-1].replace('"', "").split(",")
     expect(page.locator("#translate-flags li b")).to_have_text([f.replace("_", " ") for f in flags if f])
+    assert "low_confidence" in flags
+    expect(page.locator("#translate-output mark")).to_have_attribute("title", re.compile("doubtful"))
 
 
 @pytest.mark.parametrize("model", ["sentiment", "moderation", "embed"])
@@ -111,7 +113,7 @@ def test_the_models_are_listed_with_their_state(visit: Visit) -> None:
     card = page.get_by_role("article", name="assistant", exact=True)
     expect(card).to_contain_text("generation")
     expect(card).to_contain_text("1,024 tokens")
-    expect(page.locator(".model .state")).to_have_text(["ready"] * 5)
+    expect(page.locator(".model .state")).to_have_text(["ready"] * 6)
 
 
 def test_the_graphs_get_points(visit: Visit) -> None:

@@ -1,4 +1,4 @@
-"""What ships is as good as its cards say, by samples of 200 rows: floors a little under what was measured.
+"""The shipped models are as good as their cards say: floors a little below the measured figures of 200 rows.
 
 A figure of 200 rows is not the card's: `make evaluate` measures those, on whole test sets. These tests notice a model,
 a tokenizer or a server that has become worse. `make_samples.py` says where the rows come from.
@@ -14,6 +14,7 @@ import sacrebleu
 
 from models.recipes.classifier.metrics import area_under_curve
 from models.recipes.moderation.written import CATEGORIES, written
+from models.recipes.sentiment.sentences import written as customers
 
 HERE = Path(__file__).parent
 TRANSLATION = [line.split("\t") for line in (HERE / "translation.tsv").read_text("utf-8").splitlines()]
@@ -68,6 +69,32 @@ def test_sentiment_is_above_its_floor(client: httpx.Client) -> None:
     # The labels are not alike in number: one that is never found would hardly show in the share above.
     recalls = [np.mean([f == e for f, e in zip(found, labels, strict=True) if e == label]) for label in set(labels)]
     assert np.mean(recalls) > 0.60
+
+
+@pytest.mark.parametrize(("language", "floor"), [("de", 0.84), ("fr", 0.80), ("es", 0.84)])
+def test_customers_are_understood_in_other_languages(client: httpx.Client, language: str, floor: float) -> None:
+    rows = [(text, label) for text, label, code in customers() if code == language]
+    assert len(rows) == 60
+    items = client.post("/v1/sentiment", json={"input": [text for text, _ in rows]}).json()["data"]
+    assert {(item["model"], item["language"], *item["flags"]) for item in items} == {
+        ("sentiment-multilingual", language)
+    }
+    right = [item["label"] == label for item, (_, label) in zip(items, rows, strict=True)]
+    assert np.mean(right) > floor  # as many rows of each label
+    complaints = [item["label"] == label for item, (_, label) in zip(items, rows, strict=True) if label == "negative"]
+    assert np.mean(complaints) > 0.7
+
+
+def test_a_text_that_no_model_reads_is_never_silently_neutral(client: httpx.Client) -> None:
+    texts = [
+        "Il mio ordine non è ancora arrivato.",
+        "注文した商品がまだ届きません。",
+        "My order still has not arrived.",
+    ]
+    for model in (None, "sentiment", "sentiment-multilingual"):
+        named = {} if model is None else {"model": model}
+        items = client.post("/v1/sentiment", json={"input": texts, **named}).json()["data"]
+        assert [item["flags"] for item in items] == [["unsupported_language"], ["unsupported_language"], []]
 
 
 @pytest.mark.parametrize(

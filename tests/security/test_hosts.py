@@ -8,9 +8,8 @@ import httpx
 import pytest
 
 from server.api import metrics_only
-from server.configuration import load_settings
 from server.metrics import Metrics
-from server.settings import Settings
+from server.settings import Settings, load_settings
 
 pytestmark = pytest.mark.anyio
 

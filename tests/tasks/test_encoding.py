@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +136,49 @@ async def test_an_empty_text_is_refused(registry: ModelRegistry, bad: str) -> No
 async def test_ids_that_are_none_never_reach_the_engine(registry: ModelRegistry, ids: list[int]) -> None:
     with pytest.raises(InvalidValue):
         await registry.embedder(None).embed([ids])
+
+
+READS = {"sentiment": ("en",), "second": ("de", "fr")}
+
+
+@pytest.fixture
+def readers(registry: ModelRegistry) -> ModelRegistry:
+    """Two classifiers of mood that read different languages."""
+    model = registry.models["sentiment"]
+    [spec] = model.card.heads
+    made = []
+    for name, languages in READS.items():
+        head = replace(spec, languages=languages)
+        made.append(replace(model, card=replace(model.card, id=name, heads=(head,))))
+    return ModelRegistry(made)
+
+
+@pytest.mark.parametrize("name", [None, "sentiment", "second"])
+async def test_each_text_is_read_by_the_model_of_its_language(readers: ModelRegistry, name: str | None) -> None:
+    texts = ["I love it!", "Das Essen war kalt.", "This is horrible.", "Le service est nul.", "Il cibo era freddo."]
+    task = readers.classifier(name, "sentiment")
+    done = await task.classify(texts)
+    assert [item.language for item in done.items] == ["en", "de", "en", "fr", "it"]
+    assert [item.model for item in done.items[:4]] == ["sentiment", "second", "sentiment", "second"]
+    assert done.items[4].model == (name or "sentiment")
+    assert [list(item.flags) for item in done.items] == [[], [], [], [], ["unsupported_language"]]
+    assert [item.label for item in done.items if item.language == "en"] == ["positive", "negative"]
+    tokenizer = readers.models["sentiment"].tokenizer
+    assert done.usage.prompt_tokens == sum(len(tokenizer.encode_row(text)) for text in texts)
+
+
+async def test_a_text_that_is_refused_is_named_by_its_place_and_costs_nothing(readers: ModelRegistry) -> None:
+    with pytest.raises(InvalidValue, match="Input 2"):
+        await readers.classifier("second", "sentiment").classify(["I love it!", "Das Essen war kalt.", " "])
+    assert all(model.batcher.waiting == (0, 0, 0) for model in readers.models.values())
+
+
+async def test_a_model_that_a_request_may_not_use_reads_nothing_of_it(readers: ModelRegistry) -> None:
+    task = readers.only(lambda name: name == "sentiment").classifier(None, "sentiment")
+    [item] = (await task.classify(["Das Essen war kalt."])).items
+    assert (item.model, item.language, list(item.flags)) == ("sentiment", "de", ["unsupported_language"])
+
+
+async def test_a_classifier_that_names_no_languages_takes_every_text(registry: ModelRegistry) -> None:
+    [item] = (await registry.classifier("moderation").classify(["Il cibo era freddo."])).items
+    assert (item.model, item.language, list(item.flags)) == ("moderation", None, [])

@@ -1,4 +1,4 @@
-"""A head in numpy gives what the head it was taken from gives."""
+"""A head in numpy gives the same outputs as the original head."""
 
 import math
 from pathlib import Path
@@ -23,8 +23,15 @@ def spec(**fields: object) -> HeadSpec:
     return HeadSpec("labels", LABELS, **{"kind": "softmax", "pooling": "cls", "file": "head.npz", **fields})  # type: ignore[arg-type]
 
 
+FUNCTIONS = {
+    "tanh": math.tanh,
+    "relu": lambda x: max(x, 0.0),
+    "gelu": lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2,
+}
+
+
 @pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("activation", ["tanh", "relu", None])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "gelu", None])
 def test_probabilities_are_those_of_the_layers_one_after_another(
     tmp_path: Path, kind: str, activation: str | None
 ) -> None:
@@ -39,7 +46,7 @@ def test_probabilities_are_those_of_the_layers_one_after_another(
         if activation is not None:
             sums = [sum(w * x for w, x in zip(row, hidden, strict=True)) for row in saved["dense_weight"]]
             shifted = [s + b for s, b in zip(sums, saved["dense_bias"], strict=True)]
-            hidden = [math.tanh(x) if activation == "tanh" else max(x, 0.0) for x in shifted]
+            hidden = [FUNCTIONS[activation](x) for x in shifted]
         logits = [sum(w * x for w, x in zip(row, hidden, strict=True)) for row in saved["weight"]]
         scaled = [(x + b) / 1.5 for x, b in zip(logits, saved["bias"], strict=True)]
         if kind == "sigmoid":

@@ -2,8 +2,8 @@ import pytest
 
 from server.errors import InvalidValue
 from server.serving.registry import ModelRegistry
-from server.tasks.translation.glossary import Term
 from server.tasks.translation.markup import Rules, cut
+from server.tasks.translation.placeholders import Term
 from server.tasks.translation.progress import TranslationOptions
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""Gemma 1, 2 and 3: norms stored less one, embeddings times the root of their width, caps and windows."""
+"""Gemma 1, 2 and 3: norms stored less one, embeddings times the root of their width, soft caps and windows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -8,6 +8,7 @@ from typing import Any
 from models.convert.architectures import llama
 from models.convert.architectures.page import Page, Variable, Weights
 from models.convert.network import Decoder, Rope
+from models.convert.rope import rope_of
 from models.convert.stated import Stated
 
 _NORMS: Mapping[str, str] = {
@@ -69,9 +70,13 @@ def _gemma3(stated: Stated) -> Decoder:
     pattern = stated.get("sliding_window_pattern") or stated.get("_sliding_window_pattern")
     decoder = _windowed(stated, pattern)
     is_new = stated.has("rope_parameters")
-    local = stated.rope("sliding_attention") if is_new else Rope(stated.number("rope_local_base_freq"))
+    local = rope_of(stated, decoder.head_dim, "sliding_attention") if is_new else _local(stated)
     ropes = (local if window else rope for window, rope in zip(decoder.windows, decoder.ropes, strict=True))
-    return replace(decoder, qk_norm=True, ropes=tuple(replace(rope, dimensions=decoder.head_dim) for rope in ropes))
+    return replace(decoder, qk_norm="each", ropes=tuple(replace(rope, dimensions=decoder.head_dim) for rope in ropes))
+
+
+def _local(stated: Stated) -> Rope:
+    return Rope(stated.number("rope_local_base_freq"))
 
 
 def _windowed(stated: Stated, pattern: int) -> Decoder:
@@ -84,7 +89,7 @@ def _windowed(stated: Stated, pattern: int) -> Decoder:
     )
     return replace(
         decoder,
-        norms_around=True,
+        norms="around",
         windows=tuple(window if kind == "sliding_attention" else 0 for kind in stated.layer_types(usual)),
         query_scale=stated.number("query_pre_attn_scalar") ** -0.5,
         final_softcap=final,
@@ -93,7 +98,7 @@ def _windowed(stated: Stated, pattern: int) -> Decoder:
 
 
 def _of_images(decoder: Decoder, take: Weights) -> Iterator[Variable]:
-    """The text part of a model that sees, by its older names or its newer ones."""
+    """The text part of a model with vision, by its older or newer names."""
     prefixes = ("language_model.model.", "model.language_model.")
     prefix = next((each for each in prefixes if take.has(f"{each}{llama.EMBEDDINGS}")), prefixes[1])
     yield from llama.weights(decoder, take, prefix, _NORMS)

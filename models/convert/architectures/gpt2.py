@@ -1,8 +1,8 @@
-"""GPT-2: learned positions, norms with an offset, matrices that lie the other way round."""
+"""GPT-2: learned positions, norms with an offset, transposed matrices."""
 
 from collections.abc import Iterator, Mapping
 
-from models.convert.architectures.page import Page, Variable, Weights
+from models.convert.architectures.page import Page, Variable, Weights, layer_norm
 from models.convert.network import Decoder
 from models.convert.stated import Stated
 from models.convert.tensors.base import Transposed
@@ -35,7 +35,7 @@ def _weights(d: Decoder, take: Weights) -> Iterator[Variable]:
     table = take.take(f"{prefix}wte.weight", d.vocabulary, d.width)
     yield "embeddings/weight", table
     yield "position_encodings/encodings", take.take(f"{prefix}wpe.weight", d.context_tokens, d.width)
-    yield from _norm(take, f"{prefix}ln_f", "layer_norm", d.width)
+    yield from layer_norm(take, f"{prefix}ln_f", "layer_norm", d.width)
     own = take.has("lm_head.weight") or not d.tied
     yield "projection/weight", take.take("lm_head.weight", d.vocabulary, d.width) if own else table
     linears = {
@@ -47,15 +47,10 @@ def _weights(d: Decoder, take: Weights) -> Iterator[Variable]:
     for i in range(d.layers):
         layer, here = f"{prefix}h.{i}.", f"layer_{i}/"
         for target, name in _NORMS.items():
-            yield from _norm(take, f"{layer}{name}", f"{here}{target}", d.width)
+            yield from layer_norm(take, f"{layer}{name}", f"{here}{target}", d.width)
         for target, (name, inputs, outputs) in linears.items():
             yield f"{here}{target}/weight", Transposed(take.take(f"{layer}{name}.weight", inputs, outputs))
             yield f"{here}{target}/bias", take.take(f"{layer}{name}.bias", outputs)
-
-
-def _norm(take: Weights, name: str, target: str, size: int) -> Iterator[Variable]:
-    yield f"{target}/gamma", take.take(f"{name}.weight", size)
-    yield f"{target}/beta", take.take(f"{name}.bias", size)
 
 
 GPT2 = Page(

@@ -1,10 +1,11 @@
-"""Llama, and what many other families are but for a line: Mistral, Qwen, Granite ..."""
+"""Llama's page, on which the pages of many families build: Mistral, Qwen, Granite ..."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.convert.architectures.page import Page, Variable, Weights
 from models.convert.network import Decoder, norm_names
+from models.convert.rope import rope_of
 from models.convert.stated import Stated
 from models.convert.tensors.base import Joined, scaled
 
@@ -28,21 +29,31 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def common(stated: Stated, activation: str = "hidden_act", epsilon: str = "rms_norm_eps") -> dict[str, Any]:
-    """The facts that every family of this kind says by the same names."""
+def common(
+    stated: Stated, activation: str = "hidden_act", epsilon: str = "rms_norm_eps", *, partly: bool = False
+) -> dict[str, Any]:
+    """The facts that all families of this kind state under the same names.
+
+    Args:
+        stated: the configuration.
+        activation, epsilon: the configuration's names of two facts.
+        partly: true if the family can rotate a part of each head.
+    """
     heads, width, layers = stated.integer("num_attention_heads"), stated.integer("hidden_size"), stated.layers()
+    head_dim = stated.integer("head_dim", max(1, width // heads))
+    rope = rope_of(stated, head_dim, partly=partly)
     return {
         "layers": layers,
         "width": width,
         "inner": stated.integer("intermediate_size"),
         "heads": heads,
         "kv_heads": stated.integer("num_key_value_heads", heads),
-        "head_dim": stated.integer("head_dim", max(1, width // heads)),
+        "head_dim": head_dim,
         "vocabulary": stated.integer("vocab_size"),
-        "context_tokens": stated.integer("max_position_embeddings"),
+        "context_tokens": max(stated.integer("max_position_embeddings"), rope.stretched_tokens),
         "epsilon": stated.number(epsilon),
         "activation": stated.activation(activation),
-        "ropes": (stated.rope(),) * layers,
+        "ropes": (rope,) * layers,
         "tied": stated.flag("tie_word_embeddings"),
     }
 
@@ -63,7 +74,7 @@ def weights(decoder: Decoder, take: Weights, prefix: str = "model.", norms: Name
     """The variables of a decoder with Llama's names."""
     d = decoder
     yield from ends(d, take, f"{prefix}{EMBEDDINGS}", f"{prefix}{FINAL_NORM}")
-    names = {**norms, **(HEAD_NORMS if d.qk_norm else {})}
+    names = {**HEAD_NORMS, **norms}
     for i in range(d.layers):
         layer, here = f"{prefix}layers.{i}.", f"layer_{i}/"
         for norm, size in norm_names(d).items():
@@ -77,17 +88,17 @@ def weights(decoder: Decoder, take: Weights, prefix: str = "model.", norms: Name
 
 
 def ends(d: Decoder, take: Weights, embeddings: str, norm: str) -> Iterator[Variable]:
-    """What comes before all layers and behind them."""
+    """The weights before the first layer and after the last."""
     table = take.take(embeddings, d.vocabulary, d.width)
     yield "embeddings/weight", table
     yield "layer_norm/gamma", take.take(norm, d.width)
-    # A file may hold both though they are said to be one; what it holds is what was trained.
+    # A file may hold both although its configuration ties them; the file's weights were trained.
     last = table if d.tied and not take.has(PROJECTION) else take.take(PROJECTION, d.vocabulary, d.width)
     yield "projection/weight", scaled(last, d.logits_factor)
 
 
 def attention(d: Decoder, take: Weights, layer: str, here: str) -> Iterator[Variable]:
-    """Queries, keys and values below each other, and what comes out."""
+    """Queries, keys and values stacked by rows, and the output projection."""
     heads = (("q_proj", d.query_width), ("k_proj", d.kv_width), ("v_proj", d.kv_width))
     yield f"{here}linear_0/weight", Joined(tuple(take.take(f"{layer}{n}.weight", size, d.width) for n, size in heads))
     if "qkv" in d.biased:

@@ -28,7 +28,7 @@ def _qwen3(stated: Stated) -> Decoder:
     facts = common(stated)
     facts["ropes"] = tuple(replace(rope, dimensions=facts["head_dim"]) for rope in facts["ropes"])
     biased = frozenset({"qkv", "out"}) if stated.flag("attention_bias") else frozenset[str]()
-    return Decoder(**facts, windows=_windows(stated), qk_norm=True, biased=biased)
+    return Decoder(**facts, windows=_windows(stated), qk_norm="each", biased=biased)
 
 
 def _windows(stated: Stated) -> tuple[int, ...]:

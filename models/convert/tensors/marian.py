@@ -1,11 +1,11 @@
-"""Marian's binary weights (``.bin``), as the int8 students of Mozilla's Firefox translations have them.
+"""Reads Marian's binary weights (``.bin``) of Mozilla's int8 students for Firefox.
 
 Layout, little endian (``src/common/binary.cpp`` of marian-dev): u64 version (1), u64 count; for each item four u64:
 length of its name with a final zero byte, type, number of dimensions, length of its data; then all names, all shapes
 (i32 each), a u64 of padding and that many bytes, and all data. An int8 matrix (type 0x4101, intgemm's) has its
 multiplier behind its bytes as a float32: a weight is its byte over the multiplier. It lies column by column, so that
-its rows here are the outputs; ``Wemb`` alone lies row by row. ``NAME_QuantMultA`` holds a scale of activations, which
-an engine that measures its own does not need.
+its rows here are the outputs; only tables of embeddings (``Wemb``, ``encoder_Wemb``) lie row by row.
+``NAME_QuantMultA`` holds a scale of activations, which an engine that measures its own does not need.
 """
 
 import struct
@@ -34,32 +34,32 @@ class Int8Matrix:
     shape: tuple[int, ...]
     """Outputs, inputs."""
     multiplier: float
-    """What a weight was multiplied with."""
+    """The multiplier of the weights."""
 
     def quantized_rows(self, begin: int, end: int) -> tuple[Bytes, Floats]:
-        """See `Quantized`."""
+        """The rows from ``begin`` to ``end`` in int8, and their scales."""
         width = self.shape[1]
         raw = self.file.read(self.offset + begin * width, (end - begin) * width)
         return np.frombuffer(raw, np.int8).reshape(-1, width), np.full(end - begin, self.multiplier, np.float32)
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return self.quantized_rows(begin, end)[0].astype(np.float32) / np.float32(self.multiplier)
 
 
 @dataclass(frozen=True, slots=True)
 class Int8Joined:
-    """Matrices of one width below each other, each with its own multiplier. Satisfies `Quantized`."""
+    """Matrices of one width stacked by rows, each with its own multiplier. Satisfies `Quantized`."""
 
     parts: tuple[Int8Matrix, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See `Tensor`."""
+        """The sizes, the outermost first."""
         return (sum(part.shape[0] for part in self.parts), self.parts[0].shape[1])
 
     def quantized_rows(self, begin: int, end: int) -> tuple[Bytes, Floats]:
-        """See `Quantized`."""
+        """The rows from ``begin`` to ``end`` in int8, and their scales."""
         found, at = [], 0
         for part in self.parts:
             first, last = max(begin - at, 0), min(end - at, part.shape[0])
@@ -69,7 +69,7 @@ class Int8Joined:
         return np.concatenate([rows for rows, _ in found]), np.concatenate([scales for _, scales in found])
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         rows, scales = self.quantized_rows(begin, end)
         return rows.astype(np.float32) / scales[:, None]
 
@@ -83,13 +83,13 @@ class Row:
     shape: tuple[int, ...]
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return np.frombuffer(self.file.read(self.offset + 4 * begin, 4 * (end - begin)), "<f4").astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """What a file holds."""
+    """The contents of a file."""
 
     matrices: Mapping[str, Int8Matrix]
     vectors: Mapping[str, Row]
@@ -101,7 +101,7 @@ def read_marian(file: WeightFile) -> Student:
     """Read the heads of all items, and check that each lies in the file.
 
     Raises:
-        BadWeights: the file is none of Marian's, lies about its sizes, is cut off, or holds weights of a kind that the
+        BadWeights: the file is not Marian's, states wrong sizes, is cut off, or holds weights of a kind that the
             students do not have.
     """
     name = file.path.name
@@ -175,7 +175,7 @@ def _place(
         (multiplier,) = struct.unpack("<f", file.read(at + count, 4))
         if not (np.isfinite(multiplier) and multiplier > 0):
             raise BadWeights(f"{file.path.name}: the multiplier of '{name[:80]}' is {multiplier}.")
-        turned = shape if name == EMBEDDINGS else (shape[1], shape[0])
+        turned = shape if name.endswith(EMBEDDINGS) else (shape[1], shape[0])
         matrices[name] = Int8Matrix(file, at, turned, multiplier)
     elif kind == FLOAT32 and length >= 4 * count and count == max(shape):
         vectors[name] = Row(file, at, (count,))

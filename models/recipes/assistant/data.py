@@ -1,11 +1,12 @@
 """Step 1: read the shared files and write training rows, `rows.jsonl` in --work.
 
 A row: {"source", "segments"}: the conversation as special tokens and plain text. The mixture:
-the English task dialogues, the values in half of the schema-guided ones swapped for others, the
-names of tools and arguments changed in most; chitchat and small talk; customer-service requests
-with answers of our own that ask for what is missing; made-up calls that practise copying; general
-questions with a fallback in place of the answer, also in the middle of task dialogues; other
-languages, answered in their language with "only English".
+the English task dialogues, the schema-guided ones moved to another day that a system message names,
+the values in half of them swapped for others, the names of tools and arguments changed in most;
+whole dialogues made up from schemas of services; requests that practise days and times; chitchat and
+small talk; customer-service requests with answers of our own that ask for what is missing; made-up
+calls that practise copying; general questions with a fallback in place of the answer, also in the
+middle of task dialogues; other languages, answered in their language with "only English".
 """
 
 from __future__ import annotations
@@ -20,27 +21,32 @@ from itertools import chain, takewhile
 from pathlib import Path
 
 from models.families.hearth_assistant import Message, Tool, chat_messages, segments, tools_from_schemas
+from models.recipes.assistant.days import SGD_TODAY, any_day, moved, says_today
 from models.recipes.assistant.dialogues import Catalogue, conversation_messages, read_jsonl
 from models.recipes.assistant.fallback import fallback, general_request, small_talk, system_prompt
+from models.recipes.assistant.made import made_dialogue
 from models.recipes.assistant.orders import ordering
-from models.recipes.assistant.practice import practice
+from models.recipes.assistant.practice import day_drill, practice
 from models.recipes.assistant.renaming import renamed
 from models.recipes.assistant.support import OFF_TOPIC, OTHER_LANGUAGES, REPLIES
 from models.recipes.assistant.swapping import with_swapped_values
 from models.recipes.common import read_tsv_xz
 
 _MAX_TOOLS = 10
-_SMALL_TALK_ROWS = 3000
+_SMALL_TALK_ROWS = 1500
 _ORDER_ROWS = 1000
-_PRACTICE_ROWS = 12000
-# How much of a source is taken; schema-guided dialogues, which have the clearest calls, stay whole. MultiWOZ answers
-# from a database that is not there, Taskmaster-4 is mostly menus, and questions for the fallback are soon learnt.
-_SHARES = {"star": 0.35, "taskmaster4": 0.15, "multiwoz21-val": 0.0}
-_QUESTION_SHARE = 0.4
+_PRACTICE_ROWS = 4000
+_MADE_ROWS = 16000
+_DAY_ROWS = 24000
+# The share of each source; schema-guided dialogues, which have the clearest calls, stay whole. MultiWOZ answers from a
+# database that is missing here, Taskmaster-4 is mostly menus, and the model soon learns questions for the fallback.
+_SHARES = {"sgd-train": 0.75, "star": 0.25, "taskmaster4": 0.1, "multiwoz21-val": 0.0}
+_QUESTION_SHARE = 0.25
 _SWAPPED_SHARE = 0.5  # of the schema-guided dialogues: their values swapped for others
 _RENAMED_SHARE = 0.85  # of the dialogues with tools: tools and arguments called something else
-_GENERAL_ROWS = 1500
-_FOREIGN_ROWS = 700  # of each language, from the sentence pairs
+_GENERAL_ROWS = 800
+SGD_SYSTEM = f"Today is Friday, {SGD_TODAY.isoformat()}."  # where the schema-guided dialogues play
+_FOREIGN_ROWS = 200  # of each language, from the sentence pairs
 
 
 def main() -> None:
@@ -75,8 +81,12 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
         if rng.random() > _SHARES.get(row["source"], 1.0):
             continue
         messages = list(conversation_messages(row, keep_echo=rng.random() < 0.1))
-        if row["source"] == "sgd-train" and rng.random() < _SWAPPED_SHARE:
-            messages = with_swapped_values(messages, catalogue.pools, words, rng)
+        today = ""
+        if row["source"] == "sgd-train":
+            day = any_day(rng)
+            messages, today = moved(messages, day), says_today(day, rng)
+            if rng.random() < _SWAPPED_SHARE:
+                messages = with_swapped_values(messages, catalogue.pools, words, rng)
         if rng.random() < 0.06:
             messages = with_detour(messages, rng.choice(questions), rng)
         tools = choose_tools(catalogue.of(row), catalogue.all_tools(row["source"]), rng)
@@ -84,7 +94,7 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
             messages = as_typed(until_call(messages), rng)
         elif rng.random() < _RENAMED_SHARE:
             messages, tools = renamed(messages, tools, words, rng)
-        yield row["source"], with_system(messages, tools, rng)
+        yield row["source"], with_system(messages, tools, rng, today)
     for row in read_jsonl(data / "instruction" / "chitchat.train.jsonl.xz"):
         if row["lang"] == "en":
             yield "chitchat", with_system([Message(m["role"], m["content"]) for m in row["messages"]], [], rng)
@@ -98,10 +108,14 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
         yield source, with_system(messages, tools, rng)
     for _ in range(_PRACTICE_ROWS):
         yield "practice", with_system(*practice(words, rng), rng)
+    for _ in range(_MADE_ROWS):
+        yield "made", segments(*made_dialogue(words, rng))
+    for _ in range(_DAY_ROWS):
+        yield "days", segments(*day_drill(words, rng))
 
 
 def practice_words(questions: Sequence[str]) -> list[str]:
-    """Words to make values of: those of the general questions, each once."""
+    """Words for made-up values: those of the general questions, each once."""
     return sorted({word for text in questions for word in text.split() if word.isalpha() and len(word) > 2})
 
 
@@ -148,7 +162,7 @@ def single_turns(
         yield "small-talk", *small_talk(rng)
     for _ in range(_ORDER_ROWS):
         yield "order", *ordering(rng)
-    for name, share in (("bitext-customer-service", 0.6), ("clinc150", 0.6)):
+    for name, share in (("bitext-customer-service", 0.3), ("clinc150", 0.3)):
         for text, label in read_tsv_xz(data / "intent" / f"{name}.train.tsv.xz"):
             if rng.random() > share:
                 continue
@@ -177,15 +191,20 @@ def dev_rows(data: Path) -> Iterator[DevRow]:
     for row in read_jsonl(data / "dialogue" / "dev.jsonl.xz"):
         source = {"sgd-dev": "sgd", "star": "star", "taskmaster4": "taskmaster4"}[row["source"]]
         messages = conversation_messages(row, keep_echo=False)
+        if source == "sgd":
+            messages = (Message("system", SGD_SYSTEM), *messages)
         tools = choose_tools(catalogue.of(row), catalogue.all_tools(source), rng, share_without=0.0)
         trained = catalogue.trained_names(row) if source == "sgd" else frozenset()
         yield DevRow(row["source"], messages, tuple(tools), trained, tuple(segments(messages, tools)))
 
 
-def with_system(messages: list[Message], tools: list[Tool], rng: random.Random) -> list[str]:
-    """Segments, with a short system prompt in one row of four."""
-    if rng.random() < 0.25:
-        messages = [Message("system", system_prompt(rng)), *messages]
+def with_system(messages: list[Message], tools: list[Tool], rng: random.Random, today: str = "") -> list[str]:
+    """Segments, with a short system prompt in one row of four, and with the day where one is given."""
+    lines = [system_prompt(rng)] if rng.random() < 0.25 else []
+    if today:
+        lines.insert(rng.randint(0, len(lines)), today)
+    if lines:
+        messages = [Message("system", " ".join(lines)), *messages]
     return segments(messages, tools)
 
 
@@ -202,7 +221,7 @@ def choose_tools(own: list[Tool], others: list[Tool], rng: random.Random, share_
 
 
 def until_call(messages: Sequence[Message]) -> list[Message]:
-    """What is said before the first call, for which no tool is listed."""
+    """The turns before the first call, for rows without listed tools."""
     return list(takewhile(lambda message: not message.calls, messages))
 
 

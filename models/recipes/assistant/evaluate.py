@@ -6,6 +6,8 @@
   dialogue's services listed with up to two others, greedy decoding. Exact: one call, same name,
   same arguments, values equal as strings. Apart: services (SGD's numbered versions) that occur in
   training, and new ones, whose names or arguments are others;
+- whole dialogues (`whole.py`): scenarios, and those of SGD dev, of trained services and of others, played and followed;
+- dates: made-up requests with a day or a time in them (`practice.day_drill`), and today's date in the system message;
 - needless: share of the assistant's turns without a call in which the model makes one;
 - fallback: share of held-out general questions answered with the trained fallback;
 - speed: tokens a second of greedy decoding, one thread, one conversation.
@@ -29,13 +31,16 @@ from typing import Any
 from models.families.hearth_assistant import Completion, Message, Tool, parse_completion, segments, value_text
 from models.recipes.assistant.card import has_facts, refresh_card
 from models.recipes.assistant.chat import Assistant
-from models.recipes.assistant.data import DevRow, dev_rows
+from models.recipes.assistant.data import DevRow, dev_rows, practice_words
 from models.recipes.assistant.dialogues import read_jsonl
 from models.recipes.assistant.fallback import is_fallback
+from models.recipes.assistant.practice import day_drill
 from models.recipes.assistant.sheet import INPUTS, TOOLS
+from models.recipes.assistant.whole import whole_dialogues
 
 _CONTEXT_TOKENS = 1024
 _CALLS = 600
+_DATES = 300
 
 
 def main() -> None:
@@ -77,6 +82,8 @@ def evaluate(assistant: Assistant, data: Path, sample: int) -> dict[str, Any]:
     limit = min(sample or _CALLS, _CALLS)
     figures["calls"] = call_matches(assistant, rows, limit, trained=True)
     figures["calls_new"] = call_matches(assistant, rows, limit // 2, trained=False)
+    figures.update(whole_dialogues(assistant.answer, rows, sample))
+    figures["dates"] = dated_calls(assistant, questions)
     figures["needless"] = needless_calls(assistant, rows, limit // 2)
     answered = [assistant.answer([Message("user", text)]).content for text in questions[: sample or None]]
     figures["fallback"] = {"share": sum(map(is_fallback, answered)) / len(answered), "rows": len(answered)}
@@ -109,6 +116,17 @@ def call_matches(assistant: Assistant, rows: Sequence[DevRow], limit: int, *, tr
             exact += as_text(got.calls[0].arguments) == as_text(wanted.arguments)
     share = 1 / max(len(turns), 1)
     return {"rows": len(turns), "called": called * share, "name": named * share, "exact": exact * share}
+
+
+def dated_calls(assistant: Assistant, questions: Sequence[str]) -> dict[str, float]:
+    """How often a call has the right date and time where the request says them in words."""
+    words, rng = practice_words(questions), random.Random(6)
+    right = 0
+    for _ in range(_DATES):
+        messages, tools = day_drill(words, rng)
+        asked = [message.role for message in messages].index("user") + 1
+        right += assistant.answer(messages[:asked], tools).calls == messages[asked].calls
+    return {"rows": _DATES, "share": right / _DATES}
 
 
 def call_turns(rows: Sequence[DevRow], limit: int, *, trained: bool) -> list[tuple[DevRow, int]]:

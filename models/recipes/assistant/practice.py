@@ -1,4 +1,4 @@
-"""Made-up conversations that practise one thing: copying what the user said into the right argument.
+"""Made-up conversations that practise one thing: copying what the user said into the right argument, or dating a day.
 
 A small model first learns which values are frequent ("San Francisco" for every city), and which argument goes with
 them. Here names of tools, arguments and values are drawn at random, many of words that name nothing, so only reading
@@ -11,6 +11,8 @@ import random
 from collections.abc import Sequence
 
 from models.families.hearth_assistant import Call, Message, Tool
+from models.recipes.assistant.days import any_day, said_day, said_time, says_today
+from models.recipes.assistant.values import identifier
 
 _VERBS = ("Find", "Book", "Reserve", "Check", "Cancel", "Order", "Schedule", "Get", "Add", "Change", "Request", "Track")
 _NOUNS = (
@@ -23,7 +25,8 @@ _ARGUMENTS = (
     "event_name", "number_of_guests", "number_of_seats", "plan", "product", "branch", "language", "teacher", "title",
     "amount", "account_type", "address", "zip_code", "model", "license_plate", "pet_name", "department", "day",
 )  # fmt: skip
-_NUMBERS = ("order_number", "number_of_guests", "number_of_seats", "amount", "zip_code", "phone")
+_NUMBERS = ("number_of_guests", "number_of_seats", "amount", "zip_code", "phone")
+_IDENTIFIERS = ("order_number", "license_plate", "model", "branch")
 _SAID = (
     "the {key} is {value}", "{key} {value}", "{value} for the {key}", "make the {key} {value}", "{key}: {value}",
     "as {key} please take {value}", "I'd like {value} as the {key}",
@@ -69,6 +72,34 @@ def practice(words: Sequence[str], rng: random.Random) -> tuple[list[Message], l
     ], tools
 
 
+def day_drill(words: Sequence[str], rng: random.Random) -> tuple[list[Message], list[Tool]]:
+    """One request that has a day or a time in it, or both, and one call: practice in computing these."""
+    today = any_day(rng)
+    verb, key = rng.choice(("book", "reserve", "plan", "request")), rng.choice(("date", "day", "on", "visit_date"))
+    noun = rng.choice(words).lower()
+    said, called = said_day(today, rng)
+    sentence = rng.choice(
+        ("{} a {} {} {}", "I want to {} a {} {} {}", "Can you {} a {} {} {}?", "please {} the {} {} {}")
+    )
+    on = "for" if rng.random() < 0.4 or said.startswith(("to", "in", "the day")) else "on"
+    user = sentence.format(verb, noun, on, said)
+    values = {key: called}
+    if rng.random() < 0.5:
+        clock, values["time"] = said_time(rng)
+        user += f" at {clock}"
+        if rng.random() < 0.3:
+            user, values = f"{verb} a {noun} at {clock}", {"time": values["time"]}
+    tool = Tool(f"{verb}_{noun}", tuple(values))
+    done = rng.choice(("Done, {}: {}.", "All right: {}, {}.", "Your {}: {}.")).format(noun, " ".join(values.values()))
+    return [
+        Message("system", says_today(today, rng)),
+        Message("user", user),
+        Message("assistant", "", (Call(tool.name, values),)),
+        Message("tool", "status: ok"),
+        Message("assistant", done),
+    ], [tool]
+
+
 def _keys(count: int, words: Sequence[str], rng: random.Random) -> list[str]:
     """Different names of arguments: half of them usual, half with a word, or only of words, that no service has."""
 
@@ -93,6 +124,8 @@ def _spoken(key: str) -> str:
 
 
 def _value(key: str, words: Sequence[str], rng: random.Random) -> str:
+    if key.endswith(_IDENTIFIERS) or rng.random() < 0.1:
+        return identifier(rng)
     if key.endswith(_NUMBERS) or rng.random() < 0.1:
         return str(rng.randint(1, 10 ** rng.randint(1, 5)))
     if key.endswith("time"):

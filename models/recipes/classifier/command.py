@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
 
 from models.recipes.classifier.emoji import start_emoji_rows, with_emoji
 from models.recipes.classifier.encoder import EncoderShape, SentenceEncoder
@@ -38,9 +39,10 @@ def prepared(init: Path, work: Path) -> tuple[SentenceEncoder, Tokenizer]:
     kept = work / "tokenizer.json"
     if (work / CHECKPOINT).exists():
         return encoder, load_tokenizer(kept)
-    base = load_tokenizer(init / "tokenizer.json")
-    tokenizer = with_emoji(init / "tokenizer.json")
-    start_emoji_rows(encoder, base, tokenizer)
+    tokenizer = base = load_tokenizer(init / "tokenizer.json")
+    if isinstance(base.model, WordPiece):
+        tokenizer = with_emoji(init / "tokenizer.json")
+        start_emoji_rows(encoder, base, tokenizer)
     tokenizer.save(str(kept))
     return encoder, tokenizer
 

@@ -23,7 +23,7 @@ from models.recipes.classifier.speed import texts_per_second
 
 Measure = Callable[[EngineClassifier, Calibration, Path, int | None], list[Figure]]
 SPEED_ROWS = 300
-# float32 takes three times as long, and what int8 loses shows on few rows of each source.
+# float32 takes three times as long, and few rows of each source show the loss of int8.
 COMPARED_ROWS = 150
 
 
@@ -86,14 +86,18 @@ def sheet(recipe: Recipe, classifier: EngineClassifier) -> str:
     return "\n".join(lines)
 
 
-def card_command(recipe: Recipe, template: Path, description: str) -> None:
-    """Figures and sheet into MODEL_CARD.md and model.toml."""
+def card_command(
+    recipe: Recipe, template: Path, description: str, more: Callable[[EngineClassifier], dict[str, str]] | None = None
+) -> None:
+    """Write figures, sheet and the results of `more` into MODEL_CARD.md and model.toml."""
     arguments = parsed(description)
     measured = load_measured(arguments.work, arguments.out)
     calibration = shipped_calibration(arguments.out)
     sources = [f"| {name} | {terms.license} | {terms.origin} |" for name, terms in recipe.sources.items()]
+    classifier = recipe.classifier(arguments.out, calibration.temperature)
     texts = {
-        "sheet": sheet(recipe, recipe.classifier(arguments.out, calibration.temperature)),
+        "sheet": sheet(recipe, classifier),
+        **(more(classifier) if more else {}),
         "thresholds": ", ".join(f"{name} {value:.2f}" for name, value in calibration.thresholds.items()),
         "sources": "\n".join(["| source | licence | origin |", "|---|---|---|", *sources]),
     }

@@ -150,7 +150,7 @@ class _EncoderConverter(Converter):  # type: ignore[misc]  # CTranslate2 has no 
             # A copy: quantising multiplies the array in place, and it would be the network's own memory.
             _set_variable(body, theirs, state[ours].detach().float().numpy().copy())
         spec.register_vocabulary(self._vocabulary)
-        spec.config.unk_token = "[UNK]"  # noqa: S105  # a word piece, no password
+        spec.config.unk_token = next(token for token in ("[UNK]", "<unk>") if token in self._vocabulary)
         spec.config.layer_norm_epsilon = shape.norm_epsilon
         return spec
 

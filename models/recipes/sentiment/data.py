@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from models.recipes.classifier.rows import Row, one_label, read_rows, write_rows
+from models.recipes.sentiment import sentences
 
 LABELS = ("negative", "neutral", "positive")
-# Sources without a neutral class: their rows say nothing of "neutral", so it stays unannotated.
+# Sources without a neutral class: their rows leave "neutral" unannotated.
 BINARY_SOURCES = frozenset({"sst2", "rt-polarity", "customer-reviews"})
 # The chance that an epoch takes a row: comments are long and many, one and two words say little.
 SHARES = {"goemotions": 0.5, "joined": 0.6}
@@ -32,7 +33,7 @@ SEED = 11
 
 
 def labelled(row: Row) -> Row:
-    """The row with `neutral` forgotten where its source could not say it."""
+    """The row without a label for `neutral` if its source has no such class."""
     if row.source not in BINARY_SOURCES:
         return row
     known = {name: value for name, value in row.labels.items() if name != "neutral"}
@@ -105,9 +106,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--share", type=float, default=1.0, help="of what an epoch takes of the sources otherwise")
+    parser.add_argument("--sentences", type=float, default=0.5, help="the share that an epoch takes of sentences.toml")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the forms of sentences.toml")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    rows = training_rows(arguments.data)
+    rows = [dataclasses.replace(row, share=row.share * arguments.share) for row in training_rows(arguments.data)]
+    rows += sentences.rows(random.Random(arguments.seed), arguments.sentences, EMOJI, ["en"])
     write_rows(arguments.work / "train.jsonl", rows)
     dev = read_rows(arguments.data / "sentiment" / "en.dev.tsv.xz", LABELS)
     write_rows(arguments.work / "dev.jsonl", dev)

@@ -17,10 +17,11 @@ from models.recipes.classifier.infer import EngineClassifier
 from models.recipes.classifier.metrics import accuracy, calibration_error, macro_f1
 from models.recipes.classifier.recipe import Calibration
 from models.recipes.classifier.report import Figure
-from models.recipes.classifier.rows import Row, read_rows, sampled, targets_of
+from models.recipes.classifier.rows import Row, one_label, read_rows, sampled, targets_of
 from models.recipes.classifier.steps import evaluate_command
 from models.recipes.sentiment.data import LABELS
 from models.recipes.sentiment.recipe import RECIPE
+from models.recipes.sentiment.sentences import written
 
 SST2_SOURCE = "sst3-test"
 # This source cannot say "neutral": it is measured like SST-2.
@@ -32,8 +33,25 @@ Labels = NDArray[np.intp]
 
 
 def measure(classifier: EngineClassifier, _: Calibration, data: Path, sample: int | None) -> list[Figure]:
-    """English per source and pooled, then the other languages."""
-    figures = english(classifier, data, sample)
+    """English per source and pooled, the written sentences, then the other languages."""
+    figures = [*english(classifier, data, sample), *written_figures(classifier, ["en"])]
+    return figures + tweets(classifier, data, sample)
+
+
+def written_figures(classifier: EngineClassifier, languages: Sequence[str]) -> list[Figure]:
+    """The written reviews, complaints and questions of customers."""
+    figures = []
+    for language in languages:
+        rows = [Row(text, one_label(LABELS, label)) for text, label, code in written() if code == language]
+        wanted = targets_of(rows, LABELS).argmax(axis=1)
+        probabilities = classifier.probabilities([row.text for row in rows])
+        figures.append(_figure(f"written sentences, {language}", "macro-F1", macro_f1(probabilities, wanted), rows))
+    return figures
+
+
+def tweets(classifier: EngineClassifier, data: Path, sample: int | None) -> list[Figure]:
+    """Tweets in other languages."""
+    figures = []
     for language in ("de", "fr", "es"):
         rows = sampled(read_rows(data / "sentiment" / f"{language}.test-research.tsv.xz", LABELS), sample)
         wanted = targets_of(rows, LABELS).argmax(axis=1)

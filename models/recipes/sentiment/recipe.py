@@ -23,6 +23,7 @@ SOURCES = {
     "customer-reviews": SourceTerms(_NO_TERMS, "customer reviews: harvardnlp/sent-conv-torch @d61ded0"),
     "rt-polarity": SourceTerms(_NO_TERMS, "movie review snippets: harvardnlp/sent-conv-torch @d61ded0"),
     "joined": SourceTerms(_NO_TERMS, "2 to 5 sentences of one label of the three sources above, as one text"),
+    "sentences": SourceTerms("Apache-2.0", "reviews, complaints and questions made of the recipe's own sentences"),
     "emoji": SourceTerms(_NO_TERMS, "emoji alone or after sentences of goemotions and sst3, made by the recipe"),
     "snips": SourceTerms("CC0-1.0", f"requests, {_NEUTRAL}: sonos/nlu-benchmark @b86ac7f"),
     "clinc150": SourceTerms("CC-BY-3.0", f"requests, {_NEUTRAL}: clinc/oos-eval @828f809"),
@@ -51,7 +52,8 @@ RECIPE = Recipe(
     kind="softmax",
     summary="English sentiment: negative, neutral or positive, with calibrated probabilities.",
     license="Apache-2.0",
-    created_s=1795453200,
+    created_s=1796038800,
     sources=SOURCES,
     calibrate=calibrate,
+    languages=("en",),
 )

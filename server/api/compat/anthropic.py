@@ -18,9 +18,10 @@ from server.api.errors import peer_of, renamed
 from server.api.openai.streaming import Deltas, Pace
 from server.api.record import Record
 from server.api.request import JsonRoute
-from server.api.schemas.anthropic import Conversation, MessagesRequest
+from server.api.schemas.anthropic import NO_THOUGHT, Conversation, MessagesRequest
 from server.api.schemas.base import ResponseBody
 from server.tasks import results
+from server.tasks.generation.options import GenerationOptions
 from server.tasks.offload import SMALL_BYTES, offload
 from server.tasks.results import Delta, ToolCall
 
@@ -155,10 +156,13 @@ async def create_message(
     task = registry.chat(body.model)
     record.serve(task.card.id, generates=True)
     with renamed(NAMES):
+        messages, options, tools = await offload(
+            lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
+        )
         deltas = await task.chat(
-            *await offload(
-                lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
-            ),
+            messages,
+            task.effective(options),
+            tools,
             call_required=body.must_call,
             several_calls=not body.tool_choice.disable_parallel_tool_use,
         )
@@ -179,5 +183,8 @@ async def count_tokens(body: Conversation, registry: RegistryDep, record: Record
     """Count the tokens of a conversation as `/v1/messages` would read it."""
     task = registry.generator(body.model)
     record.serve(task.card.id)
-    ids = await offload(lambda: task.chat_prompt(body.conversation(), body.callable_tools()), record.body_bytes)
-    return TokenCount(input_tokens=len(ids))
+    options = GenerationOptions(reasoning=NO_THOUGHT)
+    prompt = await offload(
+        lambda: task.chat_prompt(body.conversation(), body.callable_tools(), options), record.body_bytes
+    )
+    return TokenCount(input_tokens=len(prompt.ids))

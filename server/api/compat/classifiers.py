@@ -42,10 +42,16 @@ class PredictBody(PeerBody):
         "raw_scores": (False,),
     }
 
-    model: ModelName = Field(None, description="Which classifier; not part of the peer's form.", examples=["sentiment"])
-    truncate: bool = Field(False, description="Read no more of a text than the model does at once.", examples=[False])
+    model: ModelName = Field(
+        None,
+        description="The id of the classifier. Text-embeddings-inference has no such field.",
+        examples=["sentiment"],
+    )
+    truncate: bool = Field(
+        False, description="Cut a text that is longer than the model reads at once.", examples=[False]
+    )
     truncation_direction: Literal["Left", "Right", "left", "right"] = Field(
-        "Right", description="With `truncate`: which end is cut off.", examples=["Right"]
+        "Right", description="With `truncate`: the end that is cut off.", examples=["Right"]
     )
     inputs: Annotated[str | list[list[str]], PlainValidator(_inputs, json_schema_input_type=str | list[list[str]])] = (
         Field(description="A text, or a batch: a list of lists of one text.", examples=["I love it."])

@@ -105,7 +105,11 @@ class DeeplBody(PeerBody):
 async def translate(
     request: Request, body: DeeplBody, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> JSONResponse:
-    """Translate as DeepL does. Regional targets (``EN-US``, ``PT-BR``) give the language itself."""
+    """Translate as DeepL does. Regional targets (``EN-US``, ``PT-BR``) give the language itself.
+
+    What DeepL does not say comes only where there is something to say: `via`, the two models that a text went through,
+    and `flags`, what is wrong with a translation. Its clients leave out what they do not know.
+    """
     require_key(request, request.app.state.keyring, body.auth_key)
     registry = await registry_of(request)
     texts = as_list(body.text)
@@ -124,6 +128,8 @@ async def translate(
             "text": item.text,
             "billed_characters": len(text),
         }
+        | ({"via": item.via} if len(item.via) > 1 else {})
+        | ({"flags": item.flags} if item.flags else {})
         for text, item in zip(texts, done.items, strict=True)
     ]
     return JSONResponse({"translations": translations})

@@ -42,7 +42,11 @@ class DetectBody(PeerBody):
 async def translate(
     request: Request, body: TranslateBody, registry: RegistryDep, settings: SettingsDep, record: RecordDep
 ) -> JSONResponse:
-    """Translate as LibreTranslate does: a text gives a text, a list gives a list."""
+    """Translate as LibreTranslate does: a text gives a text, a list gives a list.
+
+    What LibreTranslate does not say comes only where there is something to say: `via`, the two models that a text went
+    through, and `flags`, what is wrong with a translation.
+    """
     require_key(request, request.app.state.keyring, body.api_key)
     registry = await registry_of(request)
     texts = as_list(body.q)
@@ -59,6 +63,10 @@ async def translate(
         answer["detectedLanguage"] = [_detected(item) for item in done.items]
     if body.alternatives:
         answer["alternatives"] = [list(item.alternatives) for item in done.items]
+    if any(len(item.via) > 1 for item in done.items):
+        answer["via"] = [list(item.via) for item in done.items]
+    if any(item.flags for item in done.items):
+        answer["flags"] = [list(item.flags) for item in done.items]
     if isinstance(body.q, str):
         answer = {name: values[0] for name, values in answer.items()}
     return JSONResponse(answer)

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +16,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from models.cards import ModelCard
-from models.registry import load_family
 from server.api import sse
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, require_items
 from server.api.errors import peer_of, renamed
-from server.api.openai.streaming import Deltas, Pace
+from server.api.openai.streaming import Deltas, Pace, possible
 from server.api.record import Record
 from server.api.request import JsonRequest, JsonRoute
 from server.api.schemas.base import as_list, chosen_logprobs
@@ -39,11 +39,11 @@ from server.api.schemas.ollama import (
     Version,
 )
 from server.batching.job import Timing
-from server.errors import UnsupportedParameter
+from server.errors import ServerError, UnsupportedParameter
 from server.serving.registry import ModelRegistry
 from server.serving.served_model import ModelStatus
 from server.tasks.encoding import Embedding, Floats, Truncation
-from server.tasks.generation.calling import CallReader
+from server.tasks.generation.options import GenerationOptions
 from server.tasks.generation.task import Generation
 from server.tasks.offload import SMALL_BYTES, offload
 from server.tasks.results import NONE, Done, TokenLogprobs, ToolCall, Usage
@@ -95,12 +95,20 @@ class Answer:
         self._top = body.top_logprobs if body.logprobs else None
 
     def part(
-        self, text: str, calls: Sequence[ToolCall] = (), tokens: TokenLogprobs = NONE, *, done: bool = False
+        self,
+        text: str,
+        calls: Sequence[ToolCall] = (),
+        tokens: TokenLogprobs = NONE,
+        thought: str = "",
+        *,
+        done: bool = False,
     ) -> dict[str, Any]:
         """A line, or the beginning of the last."""
         part: dict[str, Any] = {"model": self._model, "created_at": _time(time.time()), "done": done}
         if self._is_chat:
             part["message"] = {"role": "assistant", "content": text}
+            if thought:
+                part["message"]["thinking"] = thought
             if calls:
                 part["message"]["tool_calls"] = [
                     {"id": new_id("call_"), "function": {"index": i, "name": call.name, "arguments": call.arguments}}
@@ -108,6 +116,8 @@ class Answer:
                 ]
         else:
             part["response"] = text
+            if thought:
+                part["thinking"] = thought
         if self._top is not None and tokens:
             part["logprobs"] = chosen_logprobs(tokens, self._top)
         return part
@@ -124,8 +134,8 @@ class Answer:
         try:
             async for delta in deltas:
                 pace.tick(delta.index, deltas)
-                if delta.text or delta.calls or delta.tokens:
-                    yield to_json(self.part(delta.text, delta.calls, delta.tokens)) + b"\n"
+                if delta.text or delta.calls or delta.tokens or delta.thought:
+                    yield to_json(self.part(delta.text, delta.calls, delta.tokens, delta.thought)) + b"\n"
                 if delta.finish_reason is not None:
                     reasons.append(delta.finish_reason)
             yield to_json(self.part("", done=True) | self.ending(reasons[-1], deltas, record)) + b"\n"
@@ -144,7 +154,7 @@ class Answer:
             return await sse.begin(self.lines(deltas, record), record, limit_s, framing=LINES)
         (made,) = await deltas.whole()
         record.finish(deltas.usage, deltas.timing, [made.finish_reason])
-        part = self.part(made.text, made.calls, made.tokens, done=True)
+        part = self.part(made.text, made.calls, made.tokens, made.thought, done=True)
         return _json(part | self.ending(made.finish_reason, deltas, record))
 
 
@@ -192,11 +202,10 @@ async def chat(body: ChatAsked, registry: RegistryDep, settings: SettingsDep, re
     task = registry.chat(_named(body.model, registry))
     record.serve(task.card.id, generates=True)
     with renamed(NAMES):
-        deltas = await task.chat(
-            *await offload(
-                lambda: (body.conversation(), body.generation(), body.callable_tools()), record.body_bytes, SMALL_BYTES
-            )
+        messages, options, tools = await offload(
+            lambda: (body.conversation(), body.generation(), body.callable_tools()), record.body_bytes, SMALL_BYTES
         )
+        deltas = await task.chat(messages, task.effective(possible(options, task.thinks, record)), tools)
     answer = Answer(body, body.model or task.card.id)
     return await answer.begin(deltas, record, settings.request_timeout_s, stream=body.stream)
 
@@ -210,19 +219,19 @@ async def generate(body: GenerateAsked, registry: RegistryDep, settings: Setting
     task = registry.generator(name) if body.raw or body.suffix else registry.chat(name)
     record.serve(task.card.id, generates=True)
     with renamed(NAMES | {"messages": "prompt"}):
-        deltas = await _deltas(body, task)
+        deltas = await _deltas(body, task, task.effective(possible(body.generation(), task.thinks, record)))
     answer = Answer(body, body.model or task.card.id)
     return await answer.begin(deltas, record, settings.request_timeout_s, stream=body.stream)
 
 
-async def _deltas(body: GenerateAsked, task: Any) -> Deltas:
+async def _deltas(body: GenerateAsked, task: Any, options: GenerationOptions) -> Deltas:
     """Queue a prompt as a text where it is one, else as what a user says."""
     section = task.card.generation
     plain = section is not None and section.template is None and body.format is None and body.system is None
     if isinstance(task, Generation) and (body.raw or body.suffix or plain):
         prompts = task.gap_prompts([body.prompt], body.suffix) if body.suffix else task.text_prompts([body.prompt])
-        return task.begin(await prompts, body.generation(), "prompt", fills=bool(body.suffix))
-    made: Deltas = await task.chat(body.conversation(), body.generation())
+        return task.begin(await prompts, options, "prompt", fills=bool(body.suffix))
+    made: Deltas = await task.chat(body.conversation(), options)
     return made
 
 
@@ -284,7 +293,10 @@ async def show_model(body: ShowAsked, registry: RegistryDep, record: RecordDep) 
     """Describe a model."""
     served = registry.find(_named(body.model or body.name, registry) or "")
     record.serve(served.root)
-    return await asyncio.to_thread(_shown, served.card)
+    calls = False
+    with suppress(ServerError):  # it makes no text, or cannot be served
+        calls = registry.generator(served.root).calls_tools
+    return await asyncio.to_thread(_shown, served.card, calls=calls)
 
 
 @router.get("/api/version")
@@ -323,13 +335,12 @@ def _details(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _shown(card: ModelCard) -> ShownModel:
+def _shown(card: ModelCard, *, calls: bool) -> ShownModel:
     """Reads files: not for the event loop."""
     section, vectors = card.generation, card.embedding
-    chats = section is not None and section.template is not None
     can = {
         "completion": section is not None or card.translation is not None,
-        "tools": chats and CallReader.reads(load_family(card)),
+        "tools": calls,
         "insert": section is not None and section.fill is not None,
         "embedding": vectors is not None,
     }

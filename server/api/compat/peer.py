@@ -1,4 +1,4 @@
-"""What the routes of other servers have in common: forms as well as JSON, and fields in the query string."""
+"""The base of routes that follow other servers: they take forms as well as JSON, and fields in the query string."""
 
 import json
 from urllib.parse import parse_qs
@@ -21,7 +21,7 @@ class PeerBody(RequestBody):
 
 
 class FormRequest(JsonRequest):
-    """A request whose body is JSON or a form; a form is read as the JSON object it stands for.
+    """A request whose body is JSON or a form. A form is read as the JSON object with the same fields.
 
     Fields in the query string count as fields of the form; a request that has them may have no body.
     """
@@ -50,10 +50,10 @@ class FormRequest(JsonRequest):
 
 
 def _as_json(query: str, form: bytes) -> bytes:
-    """A query string and a form as the JSON object they stand for.
+    """The fields of a query string and a form as one JSON object.
 
     Raises:
-        ValueError: it is no form, or has more fields than anybody needs.
+        ValueError: it is no form, or has more than 10,000 fields.
     """
     fields = parse_qs(query, keep_blank_values=True, max_num_fields=10_000)
     fields |= parse_qs(form.decode("utf-8"), keep_blank_values=True, max_num_fields=10_000)

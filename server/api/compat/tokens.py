@@ -1,4 +1,4 @@
-"""``POST /tokenize``, ``POST /detokenize`` and ``GET /tokenizer_info``: count before you send. vLLM's routes."""
+"""``POST /tokenize``, ``POST /detokenize`` and ``GET /tokenizer_info``, as vLLM has them: to count before sending."""
 
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar
@@ -10,7 +10,7 @@ from server.api.deps import RecordDep, RegistryDep
 from server.api.request import JsonRoute
 from server.api.schemas.base import RequestBody, ResponseBody, invalid, token_ids
 from server.api.schemas.inert import HINTS, TEMPLATE
-from server.api.schemas.messages import Message, Tool
+from server.api.schemas.messages import Message, Tool, written
 from server.errors import InvalidValue, ModelNotFound
 from server.serving.registry import ModelRegistry
 from server.tasks.model import Model
@@ -22,7 +22,7 @@ ModelId = Annotated[
         default=None,
         min_length=1,
         max_length=200,
-        description="Id of any model; without it the only generator, or else the only model.",
+        description="Id of any model. If it is left out: the only generator, or else the only model.",
         examples=["assistant"],
     ),
 ]
@@ -42,8 +42,8 @@ class TokenizeRequest(RequestBody):
     model: ModelId
     prompt: str | None = Field(None, description="A text.", examples=["Good morning."])
     messages: list[Message] | None = Field(None, min_length=1, description="A conversation, instead of a text.")
-    tools: list[Tool] | None = Field(None, description="With `messages`: functions it may call.")
-    add_special_tokens: bool = Field(True, description="With the tokens the model wants around a text.")
+    tools: list[Tool] | None = Field(None, description="With `messages`: functions that the model may call.")
+    add_special_tokens: bool = Field(True, description="Add the tokens that the model expects around a text.")
     return_token_strs: bool = Field(False, description="Also as strings.", examples=[True])
 
     @model_validator(mode="after")
@@ -65,7 +65,7 @@ class TokenizeResponse(ResponseBody):
 
 
 class DetokenizeRequest(RequestBody):
-    """Tokens to read."""
+    """Tokens to turn into text."""
 
     inert: ClassVar = HINTS
 
@@ -82,7 +82,7 @@ class DetokenizeResponse(ResponseBody):
 
 
 class TokenizerInfo(ResponseBody):
-    """What a client has to know to write prompts itself."""
+    """The facts that a client needs to write prompts itself."""
 
     tokenizer_class: str
     model: str
@@ -97,7 +97,7 @@ router = APIRouter(route_class=JsonRoute, tags=["vLLM"])
 
 @router.post("/tokenize", response_model=TokenizeResponse)
 async def tokenize(request: Request, body: TokenizeRequest, registry: RegistryDep, record: RecordDep) -> Response:
-    """Say which tokens a model reads."""
+    """List the tokens that a model reads for a text or a conversation."""
     model = _model(body.model, registry)
     record.serve(model.id)
     size = len(await request.body())
@@ -116,7 +116,7 @@ def _tokenized(body: TokenizeRequest, model: Model, registry: ModelRegistry) -> 
 
 
 def _model(name: str | None, registry: ModelRegistry) -> Model:
-    """The model of this name; clients that know servers of one model send none."""
+    """The model of this name. Clients written for servers of one model send no name."""
     if name is None:
         with suppress(ModelNotFound):
             name = registry.generator(None).card.id
@@ -127,8 +127,8 @@ def _ids(body: TokenizeRequest, model: Model, registry: ModelRegistry) -> list[i
     tokenizer, card = model.tokenizer, model.card
     if body.messages is not None:
         tools = [tool.model_dump(exclude_none=True) for tool in body.tools] if body.tools else None
-        messages = [message.model_dump(exclude_none=True) for message in body.messages]
-        return registry.generator(card.id).chat_prompt(messages, tools)
+        messages = [written(message) for message in body.messages]
+        return registry.generator(card.id).chat_prompt(messages, tools).ids
     text = body.prompt or ""
     try:
         if not body.add_special_tokens:
@@ -140,7 +140,7 @@ def _ids(body: TokenizeRequest, model: Model, registry: ModelRegistry) -> list[i
 
 @router.post("/detokenize")
 async def detokenize(body: DetokenizeRequest, registry: RegistryDep, record: RecordDep) -> DetokenizeResponse:
-    """Say what text tokens are."""
+    """Turn tokens into text."""
     model = _model(body.model, registry)
     record.serve(model.id)
     model.require_ids([body.tokens], "tokens")
@@ -149,7 +149,7 @@ async def detokenize(body: DetokenizeRequest, registry: RegistryDep, record: Rec
 
 @router.get("/tokenizer_info")
 async def tokenizer_info(registry: RegistryDep, record: RecordDep, model: str | None = None) -> TokenizerInfo:
-    """Say what a client has to know that writes prompts itself."""
+    """Give the facts that a client needs to write prompts itself."""
     found = _model(model, registry)
     if record.key_user is not None:
         record.key_user.require(found.id)

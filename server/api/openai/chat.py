@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from server.api import sse
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now
 from server.api.openai.logprobs import TokenJson, filled
-from server.api.openai.streaming import Deltas, Pace, TextChunks, fingerprint
+from server.api.openai.streaming import Deltas, Pace, TextChunks, fingerprint, possible
 from server.api.record import Record
 from server.api.request import JsonRoute
 from server.api.schemas.base import Logprobs
@@ -46,10 +46,13 @@ async def create_chat_completion(
     """Continue a conversation."""
     task = registry.chat(body.model)
     record.serve(task.card.id, generates=True)
+    messages, options, tools = await offload(
+        lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
+    )
     deltas = await task.chat(
-        *await offload(
-            lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
-        ),
+        messages,
+        task.effective(possible(options, task.thinks, record)),
+        tools,
         call_required=body.choice().required,
         several_calls=body.parallel_tool_calls,
     )
@@ -68,6 +71,7 @@ class _Answers:
         self._token_json = token_json
         self._logprobs = body.logprobs
         self._top = body.top_logprobs
+        self._tells_thoughts = body.tells_thoughts
         self._n = body.n
         self._options = body.stream_options
         self._id = new_id("chatcmpl-")
@@ -97,6 +101,8 @@ class _Answers:
             message = Answer(
                 role="assistant", content=choice.text or None, refusal=None, tool_calls=[*map(_call, choice.calls)]
             )
+        if choice.thought and self._tells_thoughts:
+            message.reasoning_content = message.reasoning = choice.thought
         return ChatChoice(
             index=choice.index,
             message=message,
@@ -110,12 +116,16 @@ class _Answers:
         begun = [False] * self._n
         reasons: list[str] = []
         plain = TextChunks(lambda i, text: self._chunk([self._part(i, ChatDelta(content=text))], deltas))
+        thoughts = TextChunks(lambda i, text: self._chunk([self._part(i, _thought(text))], deltas))
         varies = self._logprobs or (self._options is not None and self._options.continuous_usage_stats)
         try:
             async for delta in deltas:
                 pace.tick(delta.index, deltas)
                 if delta.finish_reason is None and begun[delta.index] and not varies:
-                    yield plain.encode(delta.index, delta.text)
+                    if delta.thought and self._tells_thoughts:
+                        yield thoughts.encode(delta.index, delta.thought)
+                    if delta.text or not delta.thought:
+                        yield plain.encode(delta.index, delta.text)
                     continue
                 if delta.finish_reason is not None:
                     reasons.append(delta.finish_reason)
@@ -135,6 +145,8 @@ class _Answers:
         if not begun[delta.index]:
             begun[delta.index] = True
             chunks.append(ChatDelta(role="assistant", content="", refusal=None))
+        if delta.thought and self._tells_thoughts:
+            chunks.append(_thought(delta.thought))
         if delta.text or delta.tokens:
             chunks.append(ChatDelta(content=delta.text))
         if delta.calls:
@@ -169,6 +181,10 @@ class _Answers:
         elif self._options is not None and self._options.include_usage:
             chunk.usage = None  # set, so that it is sent as null
         return chunk
+
+
+def _thought(text: str) -> ChatDelta:
+    return ChatDelta(reasoning_content=text, reasoning=text)
 
 
 def _call(call: ToolCall) -> CallMade:

@@ -36,20 +36,30 @@ class CompletionRequest(SamplingBody):
     )
     suffix: str | None = Field(
         None,
-        description="The text after the gap to fill; only with a model that has tokens for that. Empty: no gap.",
+        description="The text after the gap to fill; only for models with tokens for that. Empty: there is no gap.",
         examples=[""],
     )
     max_tokens: int = Field(
         MAX_TOKENS, ge=-1, le=MAX_ID, examples=[16],
-        description="At most so many tokens; 0 only with `echo`; -1: as many as there is room for.",
+        description="The most tokens to make. 0 is allowed with `echo` only; -1 means as many as there is room for.",
     )  # fmt: skip
-    n: int = Field(1, ge=1, le=MAX_CHOICES, description="How many completions of each prompt to send.", examples=[1])
+    n: int = Field(
+        1, ge=1, le=MAX_CHOICES, description="The number of completions of each prompt to send.", examples=[1]
+    )
     best_of: int | None = Field(
-        None, ge=1, le=MAX_CHOICES, description="Make so many and send the `n` likeliest a token.", examples=[1]
+        None,
+        ge=1,
+        le=MAX_CHOICES,
+        description="Make so many completions, and send the `n` likeliest, by the mean of a token.",
+        examples=[1],
     )
     echo: bool = Field(False, description="Begin each completion with its prompt.", examples=[False])
     logprobs: int | None = Field(
-        None, ge=0, le=5, description="Tell the log-probability of each token and of so many others.", examples=[0]
+        None,
+        ge=0,
+        le=5,
+        description="Send the log-probability of each token and of so many of the likeliest.",
+        examples=[0],
     )
 
     @model_validator(mode="after")
@@ -76,7 +86,7 @@ class CompletionRequest(SamplingBody):
 
     @property
     def made(self) -> int:
-        """How many completions of each prompt are made."""
+        """The number of completions of each prompt that are made."""
         return self.best_of or self.n
 
     @property
@@ -94,22 +104,18 @@ class CompletionRequest(SamplingBody):
         return [prompt for prompt in self.prompts if isinstance(prompt, str)]
 
     def options(self) -> GenerationOptions:
-        """What the task is asked."""
+        """The options of the task."""
         logprobs = self.logprobs if self.made == self.n else self.logprobs or 0
         return GenerationOptions(
             max_tokens=None if self.max_tokens < 0 else self.max_tokens,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
             n=self.made,
             stop=self.stops,
             seed=self.seed,
+            **self.sampling(),
             logprobs=logprobs,
             logit_bias=self.bias(),
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
-            repetition_penalty=self.repetition_penalty,
             min_tokens=self.min_tokens,
             ignore_eos=self.ignore_eos,
             prompt_logprobs=self.scores_prompt,
@@ -138,7 +144,7 @@ class CompletionLogprobs(ResponseBody):
         return encoded
 
     def unscore_first(self) -> None:
-        """The first token of all has nothing before it that could make it likely."""
+        """The first token of a prompt has no log-probability, since nothing comes before it."""
         self.token_logprobs[0] = self.top_logprobs[0] = None
 
 
@@ -178,7 +184,7 @@ async def create_completion(
         prompts = await task.gap_prompts(body.texts, body.suffix)
     else:
         prompts = await task.text_prompts(body.prompts)
-    options = await offload(body.options, record.body_bytes, SMALL_BYTES)
+    options = task.effective(await offload(body.options, record.body_bytes, SMALL_BYTES))
     deltas = task.begin(prompts, options, "prompt", fills=bool(body.suffix))
     answer = _Answers(body, task, _echoes(body, task, registry))
     if body.stream:
@@ -192,7 +198,7 @@ async def create_completion(
 
 
 def _echoes(body: CompletionRequest, task: Generation, registry: ModelRegistry) -> list[str]:
-    """What each prompt's completions begin with."""
+    """The text that the completions of each prompt begin with."""
     if not body.echo:
         return [""] * len(body.prompts)
     tokenizer = registry.model(task.card.id).tokenizer
@@ -270,7 +276,7 @@ class _Answers:
     def _piece(
         self, delta: Delta, echoes: list[str], offsets: list[int], deltas: GenerationStream
     ) -> CompletionResponse:
-        """The chunk of one delta; what it makes of ``echoes`` and ``offsets`` is for the next."""
+        """The chunk of one delta. It updates ``echoes`` and ``offsets`` for the next delta."""
         i = delta.index
         text = echoes[i] + delta.text
         logprobs = self._tokens(delta, offsets[i])
@@ -297,12 +303,12 @@ class _Answers:
 
 
 def _best(choices: Sequence[Choice], kept: int) -> list[Choice]:
-    """The likeliest choices by mean log-probability of their tokens, if there are more than are wanted."""
+    """The ``n`` choices whose tokens have the highest mean log-probability."""
     if len(choices) == kept:
         return list(choices)
     return sorted(choices, key=lambda c: -sum(t.logprob for t in c.tokens) / max(1, len(c.tokens)))[:kept]
 
 
 def _reason(reason: FinishReason) -> Literal["stop", "length"]:
-    """The reasons this endpoint knows: without tools there are no calls."""
+    """The reason under the names of this endpoint, which has no tools and so no calls."""
     return "length" if reason == "length" else "stop"

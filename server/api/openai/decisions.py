@@ -9,7 +9,7 @@ from server.api.deps import RecordDep, RegistryDep
 from server.api.request import JsonRoute
 from server.api.schemas.base import RequestBody, ResponseBody, invalid
 from server.api.schemas.inert import ANYTHING, HINTS, PART, SAID
-from server.tasks import results
+from server.api.schemas.response_items import ResponseUsage
 from server.tasks.decisions import Option, Question, certainty
 
 MAX_QUESTIONS = 400
@@ -58,7 +58,7 @@ class Level(RequestBody):
 
 
 class QuestionBody(RequestBody):
-    """What all questions have."""
+    """The fields that all questions have."""
 
     name: str | None = Field(None, description="Comes back with the answer.", examples=["topic"])
     instructions: str | list[TextPart] = Field(description="The question.", examples=["What is it about?"])
@@ -151,10 +151,10 @@ class DecisionRequest(RequestBody):
     model: str = Field(description="A classifier, an embedding model or a generator.", examples=["embed"])
     input: str | list[Message] = Field(description="A text or messages.", examples=["I was charged twice."])
     questions: list[AnyQuestion] = Field(
-        min_length=1, max_length=MAX_QUESTIONS, description="What to decide, all about the one input."
+        min_length=1, max_length=MAX_QUESTIONS, description="The decisions to make, all about the one input."
     )
     prompt_cache_key: str | None = Field(None, description="Accepted; equal inputs need no key here.", examples=["k-1"])
-    safety_identifier: str | None = Field(None, description="Accepted; nothing is done with it.", examples=["u-1"])
+    safety_identifier: str | None = Field(None, description="Accepted and not used.", examples=["u-1"])
 
     @model_validator(mode="after")
     def _check(self) -> "DecisionRequest":
@@ -173,46 +173,12 @@ class DecisionRequest(RequestBody):
         return "\n".join(message.text for message in self.input)
 
 
-class DecisionInputDetails(ResponseBody):
-    """Of the input's tokens."""
-
-    cached_tokens: int
-    cache_write_tokens: int
-
-
-class DecisionOutputDetails(ResponseBody):
-    """Of the output's tokens."""
-
-    reasoning_tokens: int
-
-
-class DecisionUsage(ResponseBody):
-    """Tokens read."""
-
-    input_tokens: int
-    input_tokens_details: DecisionInputDetails
-    output_tokens: int
-    output_tokens_details: DecisionOutputDetails
-    total_tokens: int
-
-    @classmethod
-    def of(cls, usage: results.Usage) -> "DecisionUsage":
-        """Encode."""
-        return cls(
-            input_tokens=usage.prompt_tokens,
-            input_tokens_details=DecisionInputDetails(cached_tokens=usage.cached_tokens, cache_write_tokens=0),
-            output_tokens=0,
-            output_tokens_details=DecisionOutputDetails(reasoning_tokens=0),
-            total_tokens=usage.prompt_tokens,
-        )
-
-
 class DecisionResponse(ResponseBody):
     """The answers, in the order of the questions."""
 
     model: str
     answers: list[dict[str, Any]]
-    usage: DecisionUsage
+    usage: ResponseUsage
 
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
@@ -226,4 +192,4 @@ async def create_decision(body: DecisionRequest, registry: RegistryDep, record: 
     done = await task.decide(body.text, [question.question() for question in body.questions])
     record.finish(done.usage, done.timing)
     answers = [question.answer(list(p)) for question, p in zip(body.questions, done.items, strict=True)]
-    return DecisionResponse(model=body.model or task.card.id, answers=answers, usage=DecisionUsage.of(done.usage))
+    return DecisionResponse(model=body.model or task.card.id, answers=answers, usage=ResponseUsage.of(done.usage))

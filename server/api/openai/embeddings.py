@@ -19,18 +19,18 @@ Truncated = Annotated[
         ge=-1,
         le=2**31 - 1,
         examples=[256],
-        description="Read at most so many tokens of each input, those around a text included, and cut the rest off; "
-        "-1: as many as the model reads (an extension).",
+        description="Read at most so many tokens of each input, with those that the model adds, and cut off the rest. "
+        "-1 means as many as the model reads (an extension).",
     ),
 ]
 Side = Annotated[
     Literal["left", "right"],
-    Field(description="With `truncate_prompt_tokens`: which end is cut off (an extension).", examples=["right"]),
+    Field(description="With `truncate_prompt_tokens`: the end that is cut off (an extension).", examples=["right"]),
 ]
 
 
 def truncation(tokens: int | None, side: str) -> Truncation | None:
-    """What vLLM's two fields say."""
+    """The truncation that vLLM's two fields ask for."""
     return None if tokens is None else Truncation(None if tokens == -1 else tokens, side == "left")
 
 
@@ -45,7 +45,11 @@ class EmbeddingRequest(RequestBody):
         "float", description="Numbers, or their little-endian float32 bytes in base64.", examples=["float"]
     )
     dimensions: int | None = Field(
-        None, ge=1, le=2**31 - 1, description="Only the model's own number is accepted.", examples=[384]
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="The length of a vector. Only the model's own length is accepted.",
+        examples=[384],
     )
     truncate_prompt_tokens: Truncated = None
     truncation_side: Side = "right"
@@ -53,7 +57,7 @@ class EmbeddingRequest(RequestBody):
 
     @property
     def truncation(self) -> Truncation | None:
-        """How much of each input is read; None: all of it."""
+        """The part of each input that is read; None means all of it."""
         return truncation(self.truncate_prompt_tokens, self.truncation_side)
 
     @property

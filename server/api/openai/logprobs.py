@@ -18,7 +18,7 @@ _PLACE = b'"logprobs":{"content":['
 
 
 class _Pieces(dict[int, bytes]):
-    """What is written for an id, made when it is first wanted."""
+    """The JSON of an id, made at its first use."""
 
     def __init__(self, write: Callable[[int], bytes]) -> None:
         self._write = write

@@ -9,11 +9,14 @@ from typing import Any, ClassVar, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
+from models.registry import ModelCard
 from server.api.deps import RecordDep, RegistryDep
 from server.api.request import JsonRoute
 from server.api.schemas.base import RequestBody, ResponseBody
+from server.engines.kinds import KINDS
 from server.errors import RouteNotFound
 from server.serving.served_model import ModelStatus
+from server.tasks.generation.options import recommendations
 
 
 class ModelInfo(ResponseBody):
@@ -23,27 +26,30 @@ class ModelInfo(ResponseBody):
     object: Literal["model"]
     created: int = Field(description="Unix seconds.")
     owned_by: str
-    root: str = Field(description="The id of the model behind this name: another one for an alias.")
+    root: str = Field(description="The id of the model behind this name. It differs from `id` for an alias.")
     task: str
     summary: str
     context_length: int = Field(description="The most tokens of one input row.")
     quantization: str
     parameters: int
     license: str
-    languages: list[str] = Field(description="Translators: the languages they read and write.")
+    languages: list[str] = Field(description="Translators: those they read and write. Classifiers: those they read.")
     labels: dict[str, list[str]] = Field(description="Classifiers: the labels of each head.")
     dimensions: int | None = Field(description="Embedding models: the length of a vector.")
-    engine: str = Field(description="What computes it; empty where it cannot be served.")
+    sampling: dict[str, float] = Field(
+        description="Generators: how tokens are chosen where a request says nothing; the makers recommend it."
+    )
+    engine: str = Field(description="The engine that computes the model; empty if the model cannot be served.")
     state: str = Field(
         description="`ready`; `unloaded`, `unloading` and `loading` models answer once they are loaded, "
-        "`restarting` ones once they are back, `failed` ones do not."
+        "`restarting` ones once they are back, `importing` ones once their file is a model, `failed` ones do not."
     )
-    reason: str = Field(description="Why it does not answer though it should; empty while it does.")
+    reason: str = Field(description="Why the model does not answer though it should; empty while it answers.")
     memory_bytes: int = Field(description="Memory of its engine process; 0 while it is not loaded.")
 
     @classmethod
     def of(cls, served: ModelStatus) -> "ModelInfo":
-        """Encode. Reads the memory it takes: not for the event loop."""
+        """Encode. It reads the memory of the engine process, which takes a millisecond: not for the event loop."""
         card = served.card
         return cls(
             id=served.id,
@@ -57,14 +63,26 @@ class ModelInfo(ResponseBody):
             quantization=card.quantization,
             parameters=card.parameters,
             license=card.license,
-            languages=list(card.translation.languages) if card.translation is not None else [],
+            languages=_languages(card),
             labels={head.name: list(head.labels) for head in card.heads},
+            sampling=_sampling(served),
             engine=served.engine,
             state=served.state,
             dimensions=card.embedding.dimensions if card.embedding is not None else None,
             reason=served.reason,
             memory_bytes=served.memory_bytes,
         )
+
+
+def _sampling(served: ModelStatus) -> dict[str, float]:
+    section, kind = served.card.generation, KINDS.get(served.engine)
+    return recommendations(section.sampling, kind.honours) if section is not None and kind is not None else {}
+
+
+def _languages(card: ModelCard) -> list[str]:
+    if card.translation is not None:
+        return list(card.translation.languages)
+    return list(dict.fromkeys(language for head in card.heads for language in head.languages))
 
 
 class ModelList(ResponseBody):
@@ -83,7 +101,7 @@ class ModelNamed(RequestBody):
 
 
 class LoadAccepted(ResponseBody):
-    """It has been begun."""
+    """The load or unload has begun."""
 
     success: bool
 
@@ -91,14 +109,14 @@ class LoadAccepted(ResponseBody):
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 BUSY: dict[str, Any] = {
-    "description": "It has work, or is being loaded; `retry-after` says when to come back.",
+    "description": "The model has work or is being loaded; `retry-after` says when to try again.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
 }
 
 
 @router.get("/v1/models")
 async def list_models(registry: RegistryDep, record: RecordDep) -> ModelList:
-    """List all models that the key may use under each of their names, those that failed too."""
+    """List all models that the key may use, under each of their names. Models that failed are listed too."""
     await registry.refresh()
     seen = [served for served in registry.listed() if record.key_user is None or record.key_user.allows(served.root)]
     data = await asyncio.to_thread(lambda: [ModelInfo.of(served) for served in seen])
@@ -119,7 +137,7 @@ async def get_model(name: str, registry: RegistryDep, record: RecordDep) -> Mode
 
 @router.post("/models/load")
 async def load_model(body: ModelNamed, registry: RegistryDep, record: RecordDep) -> LoadAccepted:
-    """Begin to load a model, before anybody asks it for anything; `GET /v1/models` says when it is ready."""
+    """Begin to load a model before the first request for it. `GET /v1/models` says when it is ready."""
     record.serve(registry.find(body.model).root)
     registry.load(body.model)
     return LoadAccepted(success=True)
@@ -127,7 +145,7 @@ async def load_model(body: ModelNamed, registry: RegistryDep, record: RecordDep)
 
 @router.post("/models/unload", responses={409: BUSY})
 async def unload_model(body: ModelNamed, registry: RegistryDep, record: RecordDep) -> LoadAccepted:
-    """Have a model give its memory back; the next request loads it again. While it has work this is a 409."""
+    """Unload a model, which frees its memory. The next request loads it again. While it has work the answer is 409."""
     record.serve(registry.find(body.model).root)
     registry.unload(body.model)
     return LoadAccepted(success=True)

@@ -27,8 +27,8 @@ CATEGORIES = (
     "violence",
     "violence/graphic",
 )
-"""All that clients expect to find. One that the model was not trained on is never flagged, has a score of 0
-and no input type that the score would apply to."""
+"""The categories that clients expect in an answer. One that the model was not trained on is never flagged, has a score
+of 0, and has no input types."""
 
 
 def _inputs(value: Any) -> list[str]:
@@ -82,7 +82,8 @@ class ModerationResponse(ResponseBody):
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 LATEST = frozenset({"omni-moderation-latest", "text-moderation-latest", "text-moderation-stable"})
-"""OpenAI's names for whichever model moderates now; clients send them without asking. An alias may say otherwise."""
+"""OpenAI's names for its current model, which clients send by default. They mean the only moderation model here, unless
+an alias has the name."""
 THRESHOLD = 0.5
 """The operating point of a label for which the manifest has none."""
 

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from server.api import sse
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now
 from server.api.errors import renamed
-from server.api.openai.streaming import Deltas, Pace
+from server.api.openai.streaming import Deltas, Pace, possible
 from server.api.record import Record
 from server.api.request import JsonRoute
 from server.api.schemas.base import ChosenLogprob, chosen_logprobs
@@ -22,12 +22,15 @@ from server.api.schemas.response_items import (
     Message,
     OutputItem,
     OutputText,
+    ReasoningMade,
+    ReasoningText,
     ResponseObject,
     ResponseUsage,
     Status,
 )
 from server.api.schemas.responses import ResponseRequest
 from server.errors import ServerError
+from server.tasks.generation.options import GenerationOptions
 from server.tasks.offload import SMALL_BYTES, offload
 from server.tasks.results import Delta, TokenText, ToolCall, Usage
 
@@ -35,17 +38,18 @@ from server.tasks.results import Delta, TokenText, ToolCall, Usage
 class Answer:
     """Writes the response of a request and its items."""
 
-    def __init__(self, body: ResponseRequest, model: str) -> None:
+    def __init__(self, body: ResponseRequest, model: str, options: GenerationOptions) -> None:
         self._body = body
         self._message_id = new_id("msg_")
+        self._thought_id = new_id("rs_")
         self._begun = ResponseObject(
             id=new_id("resp_"),
             created_at=now(),
             model=model,
             instructions=body.instructions,
             max_output_tokens=body.max_output_tokens,
-            temperature=body.temperature,
-            top_p=body.top_p,
+            temperature=options.temperature,
+            top_p=options.top_p,
             top_logprobs=body.top_logprobs,
             tools=[{"parameters": None, "strict": None, **tool.model_dump()} for tool in body.tools],
             tool_choice=body.tool_choice,
@@ -55,7 +59,13 @@ class Answer:
             user=body.user,
             safety_identifier=body.safety_identifier,
             prompt_cache_key=body.prompt_cache_key,
+            reasoning={"effort": body.thought().effort, "summary": None},
         )
+
+    @property
+    def tells_thoughts(self) -> bool:
+        """Whether thoughts are part of the answer."""
+        return self._body.tells_thoughts
 
     @property
     def begun(self) -> ResponseObject:
@@ -80,14 +90,21 @@ class Answer:
         return self._begun.model_copy(update={"status": "failed", "error": failure, "output": list(output)})
 
     def output(
-        self, text: str, tokens: Iterable[TokenText], calls: Sequence[ToolCall], *, cut: bool
+        self, text: str, tokens: Iterable[TokenText], calls: Sequence[ToolCall], thought: str = "", *, cut: bool
     ) -> list[OutputItem]:
         """All items. A call makes a message needless; so does a limit met before there was any text."""
         items: list[OutputItem] = []
+        if thought and self.tells_thoughts:
+            items.append(self.thought(thought, "incomplete" if cut and not text and not calls else "completed"))
         if text or not (calls or cut):
             items.append(self.message("incomplete" if cut else "completed", [self.part(text, tokens)]))
         items.extend(self.call(call) for call in calls)
         return items
+
+    def thought(self, text: str | None, status: Status) -> ReasoningMade:
+        """The item of the thought; None: before there is any of it."""
+        content = [] if text is None else [ReasoningText(text=text)]
+        return ReasoningMade(id=self._thought_id, status=status, content=content)
 
     def message(self, status: Status, content: list[OutputText]) -> Message:
         """The item of the text."""
@@ -122,6 +139,9 @@ class Events:
         self._text: list[str] = []
         self._tokens: list[TokenText] = []
         self._output: list[OutputItem] = []
+        self._thought: list[str] = []
+        self._thinks = False
+        """Whether the item of a thought is open."""
 
     async def stream(self, deltas: Deltas, record: Record) -> AsyncIterator[bytes]:
         """All events; an error after the first is told by ``response.failed`` and then raised.
@@ -156,6 +176,11 @@ class Events:
 
     def _of(self, delta: Delta) -> Iterator[bytes]:
         reason = delta.finish_reason
+        if delta.thought and self._answer.tells_thoughts:
+            yield from self._think(delta.thought)
+        if self._thinks and (delta.text or reason is not None):
+            cut = reason == "length" and not delta.text and not delta.calls
+            yield from self._end_thought("incomplete" if cut else "completed")
         empty = reason is not None and reason != "length" and not delta.calls and self._item_id is None
         if delta.text or empty:
             yield from self._open()
@@ -169,12 +194,32 @@ class Events:
             for call in delta.calls:
                 yield from self._call(self._answer.call(call))
 
+    def _think(self, text: str) -> Iterator[bytes]:
+        if not self._thinks:
+            self._thinks = True
+            item = self._answer.thought(None, "in_progress")
+            yield self._event("response.output_item.added", output_index=0, item=item)
+            yield self._of_thought("response.content_part.added", part=ReasoningText(text=""))
+        self._thought.append(text)
+        yield self._of_thought("response.reasoning_text.delta", delta=text)
+
+    def _end_thought(self, status: Status) -> Iterator[bytes]:
+        self._thinks = False
+        text = "".join(self._thought)
+        yield self._of_thought("response.reasoning_text.done", text=text)
+        yield self._of_thought("response.content_part.done", part=ReasoningText(text=text))
+        yield self._done(self._answer.thought(text, status))
+
+    def _of_thought(self, kind: str, **facts: Any) -> bytes:
+        id = self._answer.thought(None, "in_progress").id
+        return self._event(kind, item_id=id, output_index=0, content_index=0, **facts)
+
     def _open(self) -> Iterator[bytes]:
         if self._item_id is not None:
             return
         item = self._answer.message("in_progress", [])
         self._item_id = item.id
-        yield self._event("response.output_item.added", output_index=0, item=item)
+        yield self._event("response.output_item.added", output_index=len(self._output), item=item)
         yield self._piece("response.content_part.added", part=self._answer.part("", ()))
 
     def _close(self, *, cut: bool) -> Iterator[bytes]:
@@ -202,7 +247,8 @@ class Events:
         """An event of the message's text."""
         if "logprobs" in facts:
             facts["logprobs"] = self._answer.logprobs(facts["logprobs"])
-        return self._event(kind, item_id=self._item_id, output_index=0, content_index=0, **facts)
+        at = len(self._output)
+        return self._event(kind, item_id=self._item_id, output_index=at, content_index=0, **facts)
 
     def _event(self, kind: str, **facts: Any) -> bytes:
         data = to_json({"type": kind, "sequence_number": self._number, **facts})
@@ -233,14 +279,18 @@ async def create_response(
     task = registry.chat(body.model)
     record.serve(task.card.id, generates=True)
     with renamed(NAMES):
+        messages, options, tools = await offload(
+            lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
+        )
+        options = task.effective(possible(options, task.thinks, record))
         deltas = await task.chat(
-            *await offload(
-                lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
-            ),
+            messages,
+            options,
+            tools,
             call_required=body.choice().required,
             several_calls=body.parallel_tool_calls,
         )
-    answer = Answer(body, body.model or task.card.id)
+    answer = Answer(body, body.model or task.card.id, options)
     if body.stream:
         return await sse.begin(
             Events(answer).stream(deltas, record), record, settings.request_timeout_s, framing=FRAMING
@@ -248,4 +298,6 @@ async def create_response(
     (choice,) = await deltas.whole()
     record.finish(deltas.usage, deltas.timing, [choice.finish_reason])
     cut = choice.finish_reason == "length"
-    return answer.ended(answer.output(choice.text, choice.tokens, choice.calls, cut=cut), deltas.usage, cut=cut)
+    return answer.ended(
+        answer.output(choice.text, choice.tokens, choice.calls, choice.thought, cut=cut), deltas.usage, cut=cut
+    )

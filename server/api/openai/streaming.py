@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 from pydantic import BaseModel
@@ -12,6 +13,7 @@ from models.cards import ModelCard
 from server.api import sse
 from server.api.record import Record
 from server.tasks.generation.completion import GenerationStream
+from server.tasks.generation.options import GenerationOptions, Reasoning
 from server.tasks.translation.chat import TranslationStream
 
 _MARK = "\x00"
@@ -22,19 +24,18 @@ class TextChunks:
     """Writes the events of plain text; byte for byte what encoding each chunk would give, at a fraction of the cost.
 
     Args:
-        make: makes the chunk of a choice's index and its text, with nothing else that varies.
+        make: makes the chunk of a choice's index and its text, once or more often, with nothing else that varies.
     """
 
     def __init__(self, make: Callable[[int, str], BaseModel]) -> None:
         self._make = make
-        self._frames: dict[int, tuple[bytes, bytes]] = {}
+        self._frames: dict[int, list[bytes]] = {}
 
     def encode(self, index: int, text: str) -> bytes:
         """The event of some more text of a choice."""
         if (frame := self._frames.get(index)) is None:
-            before, _, after = sse.encode(self._make(index, _MARK)).partition(_ENCODED_MARK)
-            frame = self._frames[index] = (before, after)
-        return b"%b%b%b" % (frame[0], to_json(text), frame[1])
+            frame = self._frames[index] = sse.encode(self._make(index, _MARK)).split(_ENCODED_MARK)
+        return to_json(text).join(frame)
 
 
 Deltas = GenerationStream | TranslationStream
@@ -56,6 +57,21 @@ class Pace:
         if (last_s := self._last_s.get(index)) is not None:
             self._record.gaps_s.append(now_s - last_s)
         self._last_s[index] = now_s
+
+
+def possible(options: GenerationOptions, thinks: bool, record: Record) -> GenerationOptions:
+    """The options, without thinking that the model cannot do where fields may be ignored: the record names them."""
+    asked = options.reasoning
+    if record.ignored is None or thinks:
+        return options
+    wanted = {
+        asked.field: asked.on or asked.effort not in (None, "none"),
+        "thinking_budget": bool(options.thinking_budget),
+        "chat_template_kwargs": any(value not in (False, "none", 0) for value in asked.variables.values()),
+    }
+    names = {name.partition(".")[0] for name, is_wanted in wanted.items() if is_wanted}
+    record.ignored |= names
+    return replace(options, reasoning=Reasoning(), thinking_budget=None) if names else options
 
 
 def fingerprint(card: ModelCard) -> str:

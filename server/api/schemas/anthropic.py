@@ -7,13 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from models.cards import SAMPLING
 from server.api.schemas import base
 from server.api.schemas.base import ModelName, RequestBody, invalid, refuse, screen, shape_error
 from server.api.schemas.inert import ANYTHING, CACHE, CALL, PART, SAID, THINKING, TOOL
 from server.api.schemas.messages import FunctionName, Parameters
 from server.api.schemas.sampling import MAX_STOPS, StopString
 from server.tasks.generation.grammars import Form
-from server.tasks.generation.options import GenerationOptions
+from server.tasks.generation.options import GenerationOptions, Reasoning
 
 
 def _blocks(*kinds: str) -> BeforeValidator:
@@ -260,6 +261,10 @@ def _joined(blocks: Sequence[TextBlock]) -> str:
     return "\n".join(block.text for block in blocks)
 
 
+NO_THOUGHT = Reasoning(on=False, field="thinking")
+"""Anthropic's models think only where a request says so, and such a request is refused here."""
+
+
 class MessagesRequest(Conversation):
     """A conversation to continue."""
 
@@ -295,5 +300,7 @@ class MessagesRequest(Conversation):
             top_p=self.top_p,
             top_k=self.top_k,
             stop=tuple(self.stop_sequences),
+            reasoning=NO_THOUGHT,
+            left=frozenset(SAMPLING) - self.model_fields_set,
             grammar=None if form is None else Form(form["schema"], "output_config.format.schema", strict=True),
         )

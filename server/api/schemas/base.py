@@ -1,4 +1,4 @@
-"""What all bodies on the wire have in common: strictness, neutral fields, and inputs of several shapes."""
+"""The parts that bodies on the wire share: strictness, neutral fields, inputs of several shapes, log-probabilities."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,20 +18,20 @@ MAX_ID = 2**31 - 1
 
 
 ignored: ContextVar[set[str] | None] = ContextVar("ignored", default=None)
-"""Where the names of fields go that are ignored; None: unknown fields are refused."""
+"""Collects the names of ignored fields. None: unknown fields are refused."""
 
 
 class RequestBody(BaseModel):
-    """A JSON object a client sends. Unknown fields are refused, or, where the operator wants it so, ignored."""
+    """A JSON object that a client sends. Unknown fields are refused, or ignored if the operator has set it so."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     inert: ClassVar[Table] = {}
-    """Fields that are taken where they ask for nothing, and no part of our schema. For a field that is part of it:
-    more values that stand for not given."""
+    """Fields outside our schema, with the values that ask for nothing and are therefore accepted. For a field of our
+    schema: further values that mean the same as leaving it out."""
 
     neutral: ClassVar[Table] = {}
-    """The same, for what an answer is about: it is never ignored where it asks for something."""
+    """The same for fields that decide what an answer is about: they are never ignored when they ask for something."""
 
     @model_validator(mode="before")
     @classmethod
@@ -46,13 +46,13 @@ def screen(
     neutral: Table = MappingProxyType({}),
     where: str = "",
 ) -> dict[str, Any]:
-    """The fields of an object that say something: without those that are null or neutral.
+    """The fields of an object without those that are null or neutral.
 
     Args:
         data: what a client sent.
         known: names of the fields that are honoured.
         inert, neutral: as in ``RequestBody``.
-        where: goes before a field's name where an error names it.
+        where: written before a field's name in an error.
 
     Raises:
         PydanticCustomError: a field is neither known nor asks for nothing.
@@ -80,7 +80,7 @@ def screen(
 
 
 def _is_off(value: Any, allowed: Neutral) -> bool:
-    """Whether a value of a field that is honoured stands for not given."""
+    """Whether a value of an honoured field means the same as leaving the field out."""
     return isinstance(allowed, tuple) and any(_same(value, one) for one in allowed)
 
 
@@ -93,7 +93,8 @@ def _require_neutral(name: str, value: Any, allowed: Neutral) -> None:
 
 
 def asking(name: str, value: Any, allowed: Neutral) -> tuple[str, Sequence[Any]] | None:
-    """The field that asks for something, with its neutral values; of an object, the first within. None: none does."""
+    """The name of the field that asks for something, with its neutral values; of an object, the first field in it.
+    None if no field does."""
     if value is None or allowed is ANYTHING:
         return None
     if isinstance(allowed, Mapping):
@@ -105,7 +106,7 @@ def asking(name: str, value: Any, allowed: Neutral) -> tuple[str, Sequence[Any]]
 
 
 def _same(value: Any, other: Any) -> bool:
-    """Equality as in JSON: 1 and 1.0 are one number, true is none."""
+    """Equality as in JSON: 1 and 1.0 are the same number, and true is not a number."""
     return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 
@@ -128,7 +129,7 @@ def invalid(field: str, message: str) -> PydanticCustomError:
 
 
 class ResponseBody(BaseModel):
-    """A JSON object we send. Only fields that were set are sent."""
+    """A JSON object that the server sends. Only fields that were set are sent."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -183,7 +184,7 @@ def token_ids(value: list[Any], what: str) -> list[int]:
     """Check a list of token ids.
 
     Raises:
-        PydanticCustomError: an item is none; it is called ``what`` and its place.
+        PydanticCustomError: an item is not a token id. The message calls it ``what`` and says its place.
     """
     for i, item in enumerate(value):
         if type(item) is not int or not 0 <= item <= MAX_ID:
@@ -206,7 +207,7 @@ ModelName = Annotated[
         default=None,
         min_length=1,
         max_length=200,
-        description="Id of a model; may be left out where only one model serves the task.",
+        description="Id of a model. It may be left out if only one model serves the task.",
     ),
 ]
 
@@ -246,7 +247,7 @@ def chosen_logprobs(tokens: Iterable[TokenText], top: int) -> list[ChosenLogprob
 
 
 class Logprobs(ResponseBody):
-    """The tokens of an answer, or of a stretch of one. Made without them; ``token_json`` fills them in, encoded."""
+    """The tokens of an answer, or of a part of one. `TokenJson` fills them in, encoded."""
 
     content: list[ChosenLogprob]
     refusal: None = None

@@ -6,8 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from server.api.schemas import base
 from server.api.schemas.base import Logprobs, ModelName, ResponseBody, invalid, screen
-from server.api.schemas.messages import Message, Tool, ToolChoice, read_choice
-from server.api.schemas.sampling import SamplingBody
+from server.api.schemas.inert import THINKING
+from server.api.schemas.messages import Message, Tool, ToolChoice, read_choice, written
+from server.api.schemas.sampling import SamplingBody, ThinkingBody
 from server.tasks import results
 from server.tasks.generation.grammars import Form
 from server.tasks.generation.options import GenerationOptions
@@ -15,11 +16,11 @@ from server.tasks.generation.options import GenerationOptions
 MAX_CHOICES = 128
 
 
-class ChatRequest(SamplingBody):
+class ChatRequest(ThinkingBody, SamplingBody):
     """A conversation to continue."""
 
     inert: ClassVar = {
-        **SamplingBody.inert,
+        **{name: values for name, values in SamplingBody.inert.items() if name not in THINKING},
         "add_special_tokens": (False,),
         "best_of": (1,),
         "echo": (False,),
@@ -93,6 +94,8 @@ class ChatRequest(SamplingBody):
             raise invalid("max_tokens", "differs from max_completion_tokens; send one of them")
         self._check_format()
         self._check_tools()
+        self.budget()
+        self.thought()
         return self
 
     def _check_format(self) -> None:
@@ -156,26 +159,24 @@ class ChatRequest(SamplingBody):
         """What the task is asked."""
         return GenerationOptions(
             max_tokens=self.max_completion_tokens or self.max_tokens,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
             n=self.n,
             stop=self.stops,
             seed=self.seed,
+            **self.sampling(),
             logprobs=self.top_logprobs if self.logprobs else None,
             logit_bias=self.bias(),
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
-            repetition_penalty=self.repetition_penalty,
             min_tokens=self.min_tokens,
             ignore_eos=self.ignore_eos,
             grammar=self.form(),
+            thinking_budget=self.budget(),
+            reasoning=self.thought(),
         )
 
     def conversation(self) -> list[dict[str, Any]]:
         """The messages as chat templates take them."""
-        return [message.model_dump(exclude_none=True) for message in self.messages]
+        return [written(message) for message in self.messages]
 
     def callable_tools(self) -> list[dict[str, Any]] | None:
         """The tools the model may call, in OpenAI's form; None when there are none."""
@@ -211,6 +212,10 @@ class Answer(ResponseBody):
     role: Literal["assistant"]
     content: str | None
     refusal: None
+    reasoning_content: str | None = None
+    """The thought before it, as DeepSeek and llama.cpp name it."""
+    reasoning: str | None = None
+    """The same, as vLLM and Ollama name it."""
     tool_calls: list[CallMade] | None = None
 
 
@@ -229,20 +234,30 @@ class PromptDetails(ResponseBody):
     cached_tokens: int
 
 
+class CompletionDetails(ResponseBody):
+    """What completion tokens went into."""
+
+    reasoning_tokens: int
+
+
 class GenerationUsage(base.Usage):
-    """Tokens read and made, and how many of those read were in the prefix cache."""
+    """Tokens read and made: how many of those read were in the prefix cache, how many of those made were thought."""
 
     prompt_tokens_details: PromptDetails
+    completion_tokens_details: CompletionDetails | None = None
 
     @classmethod
     def of(cls, usage: results.Usage) -> "GenerationUsage":
         """Encode."""
-        return cls(
+        made = cls(
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             total_tokens=usage.prompt_tokens + usage.completion_tokens,
             prompt_tokens_details=PromptDetails(cached_tokens=usage.cached_tokens),
         )
+        if usage.reasoning_tokens is not None:
+            made.completion_tokens_details = CompletionDetails(reasoning_tokens=usage.reasoning_tokens)
+        return made
 
 
 class ChatResponse(ResponseBody):
@@ -262,6 +277,8 @@ class ChatDelta(ResponseBody):
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
     refusal: None = None
     tool_calls: list[CallMade] | None = None
 

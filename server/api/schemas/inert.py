@@ -71,24 +71,28 @@ THINKING: Table = {
     "reasoning_budget": (0,),
     "reasoning_effort": ("none",),
     "reasoning_format": ("none", "auto", "deepseek"),
-    "reasoning_split": (False, True),
     "separate_reasoning": (False, True),
-    "stream_reasoning": (False, True),
     "think": (False,),
     "thinking": {"type": ("disabled",), "budget_tokens": (0,), "clear_thinking": (False, True)},
     "thinking_budget": (0,),
     "thinking_budget_tokens": (0,),
+    "thinking_token_budget": (0,),
+}
+"""Thinking switched off, in all spellings, for bodies without a conversation. Of a chat these are fields
+(`server.api.schemas.sampling`)."""
+
+THOUGHTS: Table = {
+    "reasoning_split": (False, True),
+    "stream_reasoning": (False, True),
     "thinking_forced_open": (False,),
 }
-"""Thinking switched off, in all spellings, and what becomes of thoughts that nothing here has."""
+"""How thoughts are streamed: apart from the answer, and as they come."""
 
 SAMPLERS: Table = {
     # What is known here has more than one value that is off.
     "logit_bias": ([],),
     "seed": (-1,),
     "stop": ([],),
-    "top_k": (-1,),
-    "repeat_penalty": (1,),
     "typical_p": (1,),
     "typical": (1,),
     "tfs_z": (1,),

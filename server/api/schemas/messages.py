@@ -80,17 +80,39 @@ class Call(RequestBody):
     function: CalledFunction = Field(description="What was called.")
 
 
+_SAID_BESIDE_THOUGHTS = {
+    name: values for name, values in SAID.items() if name not in ("reasoning", "reasoning_content")
+}
+
+
 class AssistantMessage(RequestBody):
     """What the model said before."""
 
     # A message that only calls may have no text in any form.
-    inert: ClassVar = {**SAID, "content": ([],)}
+    inert: ClassVar = {**_SAID_BESIDE_THOUGHTS, "content": ([],), "reasoning_content": ("", []), "reasoning": ("", [])}
     neutral: ClassVar = {"audio": (), "function_call": ()}
 
     role: Literal["assistant"] = Field(description="Who speaks.", examples=["assistant"])
     content: Text | None = Field(None, description=CONTENT, examples=["Good morning!"])
     tool_calls: list[Call] | None = Field(None, description="The calls it made.")
     name: str | None = Field(None, description="The speaker's name.", examples=["Hearth"])
+    reasoning_content: str | None = Field(
+        None, description="What it thought before; templates that take it write it.", examples=["The user greets."]
+    )
+    reasoning: str | None = Field(
+        None, description="Another name of `reasoning_content`.", examples=["The user greets me."]
+    )
+
+    @model_validator(mode="after")
+    def _thinks_once(self) -> "AssistantMessage":
+        if None not in (self.reasoning, self.reasoning_content) and self.reasoning != self.reasoning_content:
+            raise invalid("reasoning", "differs from reasoning_content; send one of them")
+        return self
+
+    @property
+    def thought(self) -> str | None:
+        """What was thought before it, by either name."""
+        return self.reasoning_content or self.reasoning
 
     @model_validator(mode="after")
     def _says_something(self) -> "AssistantMessage":
@@ -111,6 +133,14 @@ class ToolMessage(RequestBody):
 
 
 Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+
+
+def written(message: Message) -> dict[str, Any]:
+    """A message as chat templates take it, with its thought under one name."""
+    fields = message.model_dump(exclude_none=True, exclude={"reasoning"})
+    if isinstance(message, AssistantMessage) and message.thought is not None:
+        fields["reasoning_content"] = message.thought
+    return fields
 
 
 def _check_name(name: str) -> str:

@@ -7,13 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
+from models.cards import SAMPLING
 from server.api.schemas import base
 from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, asking, invalid
-from server.api.schemas.inert import CALL, SAID, SAMPLERS, THINKING
+from server.api.schemas.inert import CALL, SAID, SAMPLERS
 from server.api.schemas.messages import FunctionName, Tool
 from server.api.schemas.sampling import Stop
 from server.tasks.generation.grammars import Form
-from server.tasks.generation.options import GenerationOptions
+from server.tasks.generation.options import GenerationOptions, Reasoning
 
 MOST_NAMES, MOST_CHARACTERS = 32, 64
 """Of a warning."""
@@ -75,8 +76,11 @@ class Options(BaseModel):
         return {"warning": f"These options are not honoured here: {names}."}
 
 
-NEUTRAL: Mapping[str, Any] = {**SAMPLERS, "num_predict": (-1, -2)}
+NEUTRAL: Mapping[str, Any] = {**SAMPLERS, "num_predict": (-1, -2), "top_k": (-1,)}
 """Values of options that ask for nothing."""
+
+LONGER: Mapping[str, str] = {"repeat_penalty": "repetition_penalty"}
+"""Our names of options, where they differ."""
 
 NO_OPTIONS = Options.model_validate({})
 
@@ -134,7 +138,6 @@ class Asking(RequestBody):
         "format": ("",),
         "options": ({},),
         "shift": (False,),
-        "think": THINKING["think"],
         "truncate": (False,),
     }
     neutral: ClassVar = {"images": ([],), "template": ("",)}
@@ -146,6 +149,10 @@ class Asking(RequestBody):
     options: Options = Field(default=NO_OPTIONS, description="How tokens are chosen.", examples=[{"temperature": 0}])
     stream: bool = Field(True, description="Send the answer as lines of JSON as it is made.", examples=[False])
     keep_alive: Keeping = None
+    think: bool | Literal["low", "medium", "high"] | None = Field(
+        None, description="Whether, or how much, the model thinks first; left out, as its template has it.",
+        examples=[False],
+    )  # fmt: skip
     logprobs: bool = Field(False, description="Tell the log-probability of each token.", examples=[False])
     top_logprobs: int = Field(
         0, ge=0, le=20, description="With `logprobs`: also those of so many of the likeliest tokens.", examples=[5]
@@ -179,6 +186,12 @@ class Asking(RequestBody):
             presence_penalty=asked.presence_penalty,
             frequency_penalty=asked.frequency_penalty,
             repetition_penalty=asked.repeat_penalty,
+            reasoning=Reasoning(
+                self.think if isinstance(self.think, bool) else None,
+                self.think if isinstance(self.think, str) else None,
+                field="think",
+            ),
+            left=frozenset(SAMPLING) - {LONGER.get(name, name) for name in asked.model_fields_set},
             grammar=form,
         )
 

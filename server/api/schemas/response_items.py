@@ -21,7 +21,7 @@ STORED = (
     "no items are stored here, so none can be referred to. Send the items themselves; a client that sends references "
     "does so no longer with the option 'store': false."
 )
-KINDS = ("message", "function_call", "function_call_output")
+KINDS = ("message", "reasoning", "function_call", "function_call_output")
 
 
 def _joined(value: Any, kind: str, inert: Table) -> Any:
@@ -107,6 +107,32 @@ class FunctionCallOutput(RequestBody):
     status: Status | None = Field(None, description=SENT_BACK, examples=["completed"])
 
 
+class ReasoningPart(RequestBody):
+    """Some of a thought."""
+
+    inert: ClassVar = PART
+
+    type: Literal["reasoning_text", "summary_text"] = Field(description="What it is.", examples=["reasoning_text"])
+    text: str = Field(description="The text.", examples=["The user greets."])
+
+
+class ReasoningItem(RequestBody):
+    """What the model thought before."""
+
+    inert: ClassVar = {**SAID, "encrypted_content": ("",)}
+
+    type: Literal["reasoning"] = Field(description="Always `reasoning`.", examples=["reasoning"])
+    content: list[ReasoningPart] = Field(default_factory=list, description="The thought.")
+    summary: list[ReasoningPart] = Field(default_factory=list, description="Used where there is no `content`.")
+    id: str | None = Field(None, description=SENT_BACK, examples=["rs_1"])
+    status: Status | None = Field(None, description=SENT_BACK, examples=["completed"])
+
+    @property
+    def thought(self) -> str:
+        """The whole of it."""
+        return "".join(part.text for part in self.content or self.summary)
+
+
 def _known(value: Any) -> Any:
     """Refuse kinds of items that are OpenAI's and not ours."""
     if not isinstance(value, dict):
@@ -128,6 +154,7 @@ def _tag(value: Any) -> str:
 Item = Annotated[
     Annotated[InputMessage, Tag("message")]
     | Annotated[OutputMessage, Tag("answer")]
+    | Annotated[ReasoningItem, Tag("reasoning")]
     | Annotated[FunctionCall, Tag("function_call")]
     | Annotated[FunctionCallOutput, Tag("function_call_output")],
     Discriminator(_tag),
@@ -138,18 +165,28 @@ Item = Annotated[
 def as_messages(items: Sequence[Any]) -> list[dict[str, Any]]:
     """The items as chat templates take messages: what the model said and called in one turn is one message."""
     messages: list[dict[str, Any]] = []
+    thought = ""
     for item in items:
-        if isinstance(item, FunctionCallOutput):
+        if isinstance(item, ReasoningItem):
+            thought += item.thought
+        elif isinstance(item, FunctionCallOutput):
             messages.append({"role": "tool", "content": item.output, "tool_call_id": item.call_id})
         elif isinstance(item, FunctionCall):
             if not messages or messages[-1]["role"] != "assistant":
-                messages.append({"role": "assistant"})
+                messages.append({"role": "assistant", **_after(thought)})
+                thought = ""
             function = {"name": item.name, "arguments": item.arguments}
             call = {"id": item.call_id, "type": "function", "function": function}
             messages[-1].setdefault("tool_calls", []).append(call)
         else:
-            messages.append({"role": item.role, "content": item.content})
+            about = _after(thought) if item.role == "assistant" else {}
+            messages.append({"role": item.role, "content": item.content, **about})
+            thought = ""
     return messages
+
+
+def _after(thought: str) -> dict[str, str]:
+    return {"reasoning_content": thought} if thought else {}
 
 
 class OutputText(ResponseBody):
@@ -182,7 +219,24 @@ class FunctionCallMade(ResponseBody):
     arguments: str
 
 
-OutputItem = Annotated[Message | FunctionCallMade, Field(discriminator="type")]
+class ReasoningText(ResponseBody):
+    """The text of a thought."""
+
+    type: Literal["reasoning_text"] = "reasoning_text"
+    text: str
+
+
+class ReasoningMade(ResponseBody):
+    """What the model thought before it answered."""
+
+    id: str
+    type: Literal["reasoning"] = "reasoning"
+    summary: list[ReasoningText] = Field(default_factory=list, description="Always empty: thoughts are told whole.")
+    content: list[ReasoningText]
+    status: Status
+
+
+OutputItem = Annotated[Message | ReasoningMade | FunctionCallMade, Field(discriminator="type")]
 
 
 class InputDetails(ResponseBody):
@@ -193,7 +247,7 @@ class InputDetails(ResponseBody):
 
 
 class OutputDetails(ResponseBody):
-    """What output tokens went into: nothing here reasons."""
+    """What output tokens went into."""
 
     reasoning_tokens: int = 0
 
@@ -214,7 +268,7 @@ class ResponseUsage(ResponseBody):
             input_tokens=usage.prompt_tokens,
             input_tokens_details=InputDetails(cached_tokens=usage.cached_tokens),
             output_tokens=usage.completion_tokens,
-            output_tokens_details=OutputDetails(),
+            output_tokens_details=OutputDetails(reasoning_tokens=usage.reasoning_tokens or 0),
             total_tokens=usage.prompt_tokens + usage.completion_tokens,
         )
 

@@ -4,17 +4,18 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from models.cards import SAMPLING
 from server.api.schemas import base
 from server.api.schemas.base import ModelName, RequestBody, invalid, refuse, screen
-from server.api.schemas.inert import STREAM
+from server.api.schemas.inert import STREAM, THINKING
 from server.api.schemas.messages import Function, ToolChoice
 from server.api.schemas.response_items import Item, as_messages
-from server.api.schemas.sampling import SamplingBody
+from server.api.schemas.sampling import SamplingBody, ThinkingBody
 from server.tasks.generation.grammars import Form
 from server.tasks.generation.options import GenerationOptions
 
 LOGPROBS = "message.output_text.logprobs"
-# Nothing here reasons, so there is nothing of it to leave out; agents ask for it whatever the model is.
+# Thoughts are sent as they are, so there is nothing to encrypt; agents ask for it whatever the model is.
 INCLUDED = (LOGPROBS, "reasoning.encrypted_content")
 
 
@@ -76,11 +77,11 @@ class TextOptions(RequestBody):
         return None
 
 
-class ResponseRequest(RequestBody):
+class ResponseRequest(ThinkingBody):
     """A question with all that was said before it: nothing is stored between requests."""
 
     inert: ClassVar = {
-        **SamplingBody.inert,
+        **{name: values for name, values in SamplingBody.inert.items() if name not in THINKING},
         "access_programs": (),
         "max_output_tokens": (-1,),
         "max_tool_calls": (),
@@ -145,6 +146,8 @@ class ResponseRequest(RequestBody):
         if self.top_logprobs and not self.logprobs:
             raise invalid("top_logprobs", f"only goes with '{LOGPROBS}' in 'include'")
         self._check_tools()
+        self.budget()
+        self.thought()
         return self
 
     def _check_tools(self) -> None:
@@ -195,8 +198,11 @@ class ResponseRequest(RequestBody):
             max_tokens=self.max_output_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
+            left=frozenset(SAMPLING) - self.model_fields_set,
             logprobs=self.top_logprobs if self.logprobs else None,
             grammar=self.text_options.form(),
+            thinking_budget=self.budget(),
+            reasoning=self.thought(),
         )
 
     def conversation(self) -> list[dict[str, Any]]:

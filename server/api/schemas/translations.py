@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from server.api.schemas.base import ModelName, RequestBody, ResponseBody, Texts, Usage, as_list, invalid
 from server.api.schemas.inert import HINTS
 from server.tasks import results
-from server.tasks.translation.glossary import Term
 from server.tasks.translation.markup import Rules
+from server.tasks.translation.placeholders import Term
 from server.tasks.translation.progress import TranslationOptions
 
 
@@ -85,13 +85,23 @@ class TranslationItem(ResponseBody):
     source: str = Field(description="The language it was translated from; `und`: none could be told.", examples=["en"])
     target: str = Field(description="The language it was translated to.", examples=["de"])
     detected: Detected | None = Field(description="With `source: auto`: what was detected.")
-    confidence: float = Field(description="exp of the mean log-probability of its tokens.", examples=[0.87])
+    confidence: float = Field(
+        description="The probability that a reader accepts it, where the model's manifest has a calibration; else exp "
+        "of the mean log-probability of its tokens.", examples=[0.87],
+    )  # fmt: skip
     alternatives: list[str] = Field(description="More translations, as many as asked for.", examples=[[]])
     pivot: str | None = Field(description="The language it went through; null: none.", examples=[None])
+    via: list[str] = Field(
+        description="The models that translated it, one a pass: two where it went through a language between; empty: "
+        "it came back as it was.", examples=[["translate"]],
+    )  # fmt: skip
     flags: list[results.Flag] = Field(
         description="What is wrong with it as far as can be told, after a second try: `repetition` (it said the same "
         "again and again, which was cut), `length` (far too long or short), `untranslated` (a copy of the source), "
-        "`wrong_language`. Mostly empty.", examples=[[]],
+        "`wrong_language`, `altered` (a number, a sign or a name of the source is not in it exactly once), "
+        "`unsupported_language` (the model does not read the source: it is left as it was), `low_confidence` (the "
+        "probability that a reader accepts a sentence is below the point of the manifest). Mostly empty.",
+        examples=[[]],
     )  # fmt: skip
 
     @classmethod
@@ -110,6 +120,7 @@ class TranslationItem(ResponseBody):
             confidence=item.confidence,
             alternatives=list(item.alternatives),
             pivot=item.pivot,
+            via=list(item.via),
             flags=list(item.flags),
         )
 
@@ -131,6 +142,7 @@ class TranslationPart(ResponseBody):
     object: Literal["translation.part"]
     index: int
     text: str
+    flags: list[results.Flag] = Field(description="What is wrong with the sentences in it; mostly empty.")
 
 
 class TranslationChunk(ResponseBody):

@@ -7,17 +7,17 @@ It knows the engine contract and nothing of requests. The parent's frames on a l
 
     ("rows", [(number, row), …])    a batch to run
     ("join", [(number, row), …])    rows that join the running one
-    ("drop", [number, …])           nobody wants these
-    ("pause",) ("resume",)          another engine is to have the cores
+    ("drop", [number, …])           these rows are cancelled
+    ("pause",) ("resume",)          another engine has the cores meanwhile
 
 and the child's, at most one a step:
 
-    pieces, outcomes, room          [(number, piece), …], [(number, outcome), …], what could join
+    pieces, outcomes, room          [(number, piece), …], [(number, outcome), …], room for more rows
 
 Numbers are the parent's and unique for a lane's life. When the parent goes away, so does this process.
 
 Before it serves, the process checks that the files are those of the manifest, and that the weights and the first
-outputs are numbers. It does so here, so that a model which kills its engine kills nobody else's.
+outputs are numbers. It does so here, so that a model which kills its engine kills no other.
 """
 
 import gc
@@ -31,8 +31,6 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from models.finite import require_finite
 from models.registry import MANIFEST, WEIGHTS, ManifestError, damaged
@@ -48,10 +46,10 @@ NEW_TOKENS = 2
 
 
 def require_whole(spec: EngineSpec) -> None:
-    """Check the folder before anything of it is loaded.
+    """Check the folder before the engine loads it.
 
     Raises:
-        ManifestError: names the files that differ from their SHA-256, or the weights that are no numbers.
+        ManifestError: names the files that differ from their SHA-256, or the weights that are not finite.
     """
     if problems := damaged(Path(spec.folder), spec.digests):
         raise ManifestError(Path(spec.folder) / MANIFEST, "; ".join(problems))
@@ -60,11 +58,11 @@ def require_whole(spec: EngineSpec) -> None:
 
 
 def require_numbers(spec: EngineSpec, engine: Engine[Any, Any, Any]) -> None:
-    """Run one short row and look at what comes.
+    """Run one short row, and check its outputs.
 
     Raises:
         ManifestError: the outputs are not finite.
-        Exception: whatever the engine fails with.
+        Exception: the engine's own failure.
     """
     make = ROWS.get(spec.kind)
     if make is None:
@@ -105,7 +103,7 @@ def _is_finite(made: Any) -> bool:
         # A hypothesis without tokens has no mean.
         return all(math.isfinite(each.mean_logprob) or not each.tokens for each in made.hypotheses)
     vector = getattr(made, "vector", None)
-    return vector is None or bool(np.isfinite(vector).all())
+    return vector is None or all(map(math.isfinite, vector))
 
 
 def _spread(size: int) -> list[int]:
@@ -132,6 +130,8 @@ ROWS: Mapping[str, Callable[[Sequence[str]], Any]] = {
     "ct2-translator": _translation,
     "step-translator": _translation,
     "ct2-encoder": _encoding,
+    "ct2-decoder-encoder": _encoding,
+    "static": _encoding,
 }
 
 
@@ -176,7 +176,7 @@ class LaneOutbox:
         return Turn(joined=[row for _, row in joined], dropped=dropped)
 
     def end(self, forgotten: ServerError) -> None:
-        """The engine is back: rows without an outcome end with this error."""
+        """Called when the engine has returned: rows without an outcome end with this error."""
         for row in sorted(self._numbers):
             self.done(row, forgotten)
         self._flush(NO_ROOM)
@@ -188,7 +188,7 @@ class LaneOutbox:
 
 
 class Lane:
-    """One pipe's end and what has come through it that no run has taken up yet."""
+    """One end of a pipe, and the frames from it that no run has taken yet."""
 
     def __init__(self, pipe: Connection, engine: Engine[Any, Any, Any]) -> None:
         self.pipe = pipe
@@ -203,7 +203,7 @@ class Lane:
             while True:
                 while not (self._batches or self._joining):
                     self._hear(wire.receive(self.pipe))
-                # Rows that were to join a run that has ended meanwhile begin one of their own.
+                # Rows that came to join a run which has ended begin a run of their own.
                 rows = list(self._joining) if self._joining else self._batches.popleft()
                 self._joining.clear()
                 self._run([(n, row) for n, row in rows if n not in self.dropped])
@@ -219,7 +219,7 @@ class Lane:
             self._hear(word)
 
     def take_joining(self, room: Room) -> list[tuple[int, Any]]:
-        """Rows that join now; the room is in rows, the parent has seen to the tokens."""
+        """Rows that join now. Only the number of rows is checked; the parent has checked the tokens."""
         return [self._joining.popleft() for _ in range(min(room.rows, len(self._joining)))]
 
     def _hear(self, word: tuple[Any, ...]) -> None:
@@ -246,7 +246,7 @@ class Lane:
 
 
 def main() -> None:
-    """Build the engine, say so, serve the lanes, and end with the parent."""
+    """Build the engine, report that it is ready, serve the lanes, and end with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
     control, *pipes = (Connection(int(fd)) for fd in sys.argv[2:])
     spec: EngineSpec = control.recv()
@@ -261,7 +261,7 @@ def main() -> None:
         control.send(("failed", f"{type(error).__name__}: {error}"))
         return
     gc.collect()
-    gc.freeze()  # what is loaded stays: no collection need look at it again
+    gc.freeze()  # the model stays: no collection need look at its objects again
     sys.setswitchinterval(0.0005)  # callbacks come from the library's threads and need the lock at once
     lanes = [threading.Thread(target=Lane(pipe, engine).serve, daemon=True) for pipe in pipes]
     for lane in lanes:
@@ -270,7 +270,7 @@ def main() -> None:
     try:
         control.recv()  # "close", in good order
     except (EOFError, OSError):
-        os._exit(1)  # the parent is gone, and with it everybody who wanted an answer
+        os._exit(1)  # the parent is gone, and with it all requests
     for lane in lanes:
         lane.join()
     engine.close()

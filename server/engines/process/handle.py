@@ -1,4 +1,4 @@
-"""One engine process, from its start to its death. Who starts it again and what becomes of its rows: not known here."""
+"""One engine process, from its start to its death. Restarts and the rows of a dead process are the supervisor's."""
 
 import contextlib
 import os
@@ -19,18 +19,18 @@ the kernel and faults them in again: a tenth to a fifth of an encoder's time (``
 
 
 class Problem(NamedTuple):
-    """Why a process did not come to serve, or does no longer."""
+    """The reason why a process does not serve, or not any longer."""
 
     what: str
     """For the log: may quote an exception or name a file."""
     is_final: bool = False
     """Whether another try would end the same way."""
     kind: str = ""
-    """For clients, in our own words; empty: the same as for the log."""
+    """For clients, without foreign text; empty means the same as for the log."""
 
     @property
     def told(self) -> str:
-        """What a client is told."""
+        """The text for clients."""
         return self.kind or self.what
 
 
@@ -48,7 +48,7 @@ class EngineProcess:
     """Positions a block of its cache, and how many blocks; None for an engine without one, and until it has loaded."""
 
     def end(self) -> None:
-        """Make sure that it is over and that nobody waits at its pipes."""
+        """Make sure that the process has ended and that no thread waits on its pipes."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -57,16 +57,16 @@ class EngineProcess:
 
 
 def begin(spec: EngineSpec, silence_s: float) -> EngineProcess:
-    """Start a process with one pipe for control and one a lane, on which it may be silent for so long."""
+    """Start a process with one pipe for control and one for each lane, on which it may be silent for so long."""
     ours, theirs = zip(*(Pipe() for _ in range(spec.lanes + 1)), strict=True)
     fds = [pipe.fileno() for pipe in theirs]
     process = subprocess.Popen(  # noqa: S603  our own module, our own arguments
-        # -P: no module comes from the working directory, whatever files lie there.
+        # -P: Python imports no module from the working directory.
         [sys.executable, "-P", "-m", "server.engines.process.child", spec.name, *map(str, fds)],
         pass_fds=fds,
         stdin=subprocess.DEVNULL,
         env=MALLOC | os.environ,
-        start_new_session=True,  # a Ctrl-C in the terminal is the parent's to hear
+        start_new_session=True,  # a Ctrl-C in the terminal reaches the parent only
     )
     for pipe in theirs:
         pipe.close()
@@ -76,7 +76,7 @@ def begin(spec: EngineSpec, silence_s: float) -> EngineProcess:
 
 
 def load(child: EngineProcess, spec: EngineSpec, limit_s: float) -> Problem | None:
-    """Have it load its model; None when it has, else what went wrong."""
+    """Let it load its model. Returns None when it has, else the problem."""
     try:
         child.control.send(spec)
         if not child.control.poll(limit_s):
@@ -99,5 +99,5 @@ def hang_up(pipe: Connection) -> None:
 
 
 def exit_reason(code: int) -> str:
-    """How a process ended, by its return code."""
+    """How a process ended, from its return code."""
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

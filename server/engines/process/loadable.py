@@ -1,6 +1,6 @@
-"""An engine whose process comes and goes: loading starts a fresh one, unloading gives all its memory back.
+"""An engine that can be loaded and unloaded: loading starts a fresh process, unloading frees all its memory.
 
-When to do which is its owner's to know; so is that no run is under way when it is unloaded.
+Its owner decides when, and makes sure that no run is under way when it unloads.
 """
 
 import logging
@@ -17,18 +17,18 @@ log = logging.getLogger(__name__)
 
 
 class LoadableEngine:
-    """See the module. ``load``, ``unload`` and ``close`` are called by one owner, never two at once.
+    """One engine, loaded or not. One owner calls ``load``, ``unload`` and ``close``, never two of them at once.
 
     Args:
-        spec: what to build over there.
-        watcher: is told of loads and restarts.
+        spec: the engine to build in the process.
+        watcher: learns of loads and restarts.
     """
 
     def __init__(self, spec: EngineSpec, watcher: Watcher | None = None) -> None:
         self.spec = spec
         self.honours = KINDS[spec.kind].honours
         self.on_change: Callable[[], None] = lambda: None
-        """Called whenever ``state`` has changed, on whatever thread changed it; must not block."""
+        """Called when ``state`` has changed, on the thread that changed it; must not block."""
         self._watcher = watcher
         self._process: ProcessEngine | None = None
         self._end: threading.Thread | None = None
@@ -77,17 +77,17 @@ class LoadableEngine:
         """Start loading; returns at once. It must be unloaded or failed.
 
         Args:
-            for_request: a request wants it, so that loading is nothing to be reported as a reason.
+            for_request: whether a request needs it; loading is then no reason for ``/ready`` to report.
         """
         if self._process is not None:
-            self._process.close()  # it has failed: nothing is left but its remains
+            self._process.close()  # the engine has failed: only its supervisor is left to end
         self._for_request = for_request
         self._process = ProcessEngine(self.spec, self._watcher, on_change=lambda: self.on_change())
         self._process.start()
         self.on_change()
 
     def unload(self) -> None:
-        """Begin to end the process; returns at once, ``on_change`` tells of the end."""
+        """Begin to end the process, and return at once. ``on_change`` is called when it has ended."""
         process = self._process
         if process is None or self._end is not None:
             return
@@ -111,10 +111,10 @@ class LoadableEngine:
         self.on_change()
 
     def run(self, rows: Sequence[Any], out: Outbox[Any, Any, Any]) -> None:
-        """Run rows; see ``Engine``.
+        """Run rows as ``Engine.run`` does.
 
         Raises:
-            Unavailable: no process is there and none is on its way.
+            Unavailable: no process is loaded or loading.
         """
         process = self._process
         if process is None:

@@ -1,10 +1,9 @@
 """An engine in a supervised process of its own, behind the same contract.
 
-A bad id, a damaged file or the memory killer can end a process that runs CTranslate2 (and nothing in
-Python can catch that). So each model has its own: when it dies, rows that had no piece yet are run once
-more on a fresh process, rows already begun fail, other models never notice, and unloading gives all
-memory back. An engine that cannot even start, ``STARTS`` times in a row, is marked failed; one whose files are not
-what they should be, at once.
+A bad id, a damaged file or the memory killer can end a process that runs CTranslate2, and nothing in Python can catch
+that. So each model has a process of its own. When it dies, rows that had no piece yet run once more on a fresh process,
+rows already begun fail, and other models go on. Unloading a model frees all its memory. An engine that cannot even
+start, ``STARTS`` times in a row, is marked failed; one whose files are not what they should be, at once.
 """
 
 import contextlib
@@ -27,7 +26,7 @@ from server.errors import LOG_SAYS_MORE, EngineFailed, Unavailable
 log = logging.getLogger(__name__)
 
 STARTS = 3
-"""How many starts in a row may fail before the engine is given up."""
+"""The engine is marked failed after so many failed starts in a row."""
 
 
 class Watcher(Protocol):
@@ -47,11 +46,11 @@ class _Trip:
     waiting: dict[int, Any]
     """Rows without an outcome."""
     known: int
-    """How many rows the run has had."""
+    """The number of rows that the run has had."""
     begun: set[int] = field(default_factory=set)
-    """Rows that have put a piece: they cannot be run again."""
+    """Rows with a piece: they cannot run again."""
     rows: dict[int, int] = field(default_factory=dict)
-    """Number on the pipe to row. A number is never used twice: late frames of earlier runs say nothing."""
+    """From numbers on the pipe to rows. No number is used twice, so late frames of earlier runs are ignored."""
 
     def number(self, numbers: Iterator[int], rows: dict[int, Any]) -> list[tuple[int, Any]]:
         named = [(next(numbers), row) for row in rows]
@@ -69,9 +68,9 @@ class ProcessEngine:
     """The parent's side: starts, watches and restarts the process, and carries runs to it.
 
     Args:
-        spec: what to build over there.
-        watcher: is told of loads and restarts.
-        stall_s: a run that shows no sign for so long is taken for hung, and its process is killed.
+        spec: the engine to build in the process.
+        watcher: learns of loads and restarts.
+        stall_s: the process is killed when a run has sent no frame for so long.
         backoff_s: the wait before the nth start in a row, n from 1.
         start_limit_s: a process that has not loaded its model by then is killed.
         on_change: called whenever ``state`` has changed, on whatever thread changed it; must not block.
@@ -104,7 +103,7 @@ class ProcessEngine:
         self._supervisor = threading.Thread(target=self._supervise, name=f"supervise-{spec.name}", daemon=True)
 
     def start(self) -> None:
-        """Start loading; returns at once. ``state`` tells, ``wait_ready`` waits."""
+        """Start loading, and return at once. ``state`` shows the progress, ``wait_ready`` waits for the end."""
         self._supervisor.start()
 
     def wait_ready(self) -> bool:
@@ -126,7 +125,7 @@ class ProcessEngine:
         return child.cache_blocks if child is not None and not child.dead else None
 
     def close(self) -> None:
-        """End the process, in good order when no run is under way; runs under way fail, and so does loading."""
+        """End the process, in good order if it is idle. Running work and loading fail."""
         with self._changed:
             self._closing.set()
             if self.state != "ready" and self._child is not None:
@@ -148,7 +147,7 @@ class ProcessEngine:
     # --- a run -------------------------------------------------------------------------------------------
 
     def run(self, rows: Sequence[Any], out: Outbox[Any, Any, Any]) -> None:
-        """Carry a batch to the process; on its death, once more to the next one."""
+        """Carry a batch to the process; if it dies, carry the rest once more to the next one."""
         trip = _Trip(dict(enumerate(rows)), len(rows))
         for _ in range(2):
             if self._carry(trip, out):
@@ -246,7 +245,7 @@ class ProcessEngine:
             self._closing.wait(self._backoff_s(failures))
 
     def _spawn(self) -> tuple[EngineProcess, Problem | None]:
-        """Start a process and wait until it has loaded its model, or not."""
+        """Start a process, and wait until it has loaded its model or failed."""
         child = begin(self.spec, self._stall_s)
         with self._changed:
             self._child = child
@@ -264,7 +263,7 @@ class ProcessEngine:
                 self._set("ready", "")
 
     def _on_exit(self, child: EngineProcess, problem: str) -> None:
-        """The process is dead, whoever noticed first: no run is to take a lane of it."""
+        """Note that the process is dead, at the first sign of it, so that no run takes one of its lanes."""
         with self._changed:
             if not child.dead:
                 child.dead = True

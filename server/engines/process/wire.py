@@ -1,7 +1,7 @@
-"""Frames on the pipe between the server and an engine process: what is sent often is cheap to send.
+"""Frames on the pipe between the server and an engine process. Frequent frames are cheap to send.
 
-A frame a decode step carries a token a row; pickled as objects those would take longer than a small model's
-step. So tokens go as plain tuples, and pickling is the C library's own. Only frames of our own child are read.
+The frame of a decode step carries a token for each row; pickled as objects these would take longer than a small model's
+step. So tokens go as plain tuples, which Python's pickle in C writes. Only frames of our own child process are read.
 """
 
 import os
@@ -19,7 +19,7 @@ Numbered = Sequence[tuple[int, Any]]
 
 
 def send(pipe: Connection, frame: Any) -> None:
-    """Send a word to the child."""
+    """Send a frame to the child."""
     pipe.send_bytes(pickle.dumps(frame, pickle.HIGHEST_PROTOCOL))
 
 
@@ -34,7 +34,7 @@ def receive(pipe: Connection) -> Any:
 
 
 def send_step(pipe: Connection, pieces: Numbered, outcomes: Numbered, room: Room) -> None:
-    """Send what one step made."""
+    """Send the pieces and outcomes of one step."""
     tokens, others = [], []
     for number, piece in pieces:
         if type(piece) is Token:

@@ -1,4 +1,4 @@
-"""One translation request: its options, and its sentences, which pass the queue leg by leg and come out in order."""
+"""One translation request: its options, and its sentences, which are queued leg by leg and returned in order."""
 
 import itertools
 import math
@@ -14,11 +14,11 @@ from server.engines.rows import Translated, TranslationRow
 from server.errors import Overloaded, ServerError, TooLarge
 from server.tasks.offload import ITEM_CHARACTERS, offload, size_of
 from server.tasks.results import Done, Flag, Translation, Usage
-from server.tasks.text.language import effort
+from server.tasks.text.language import effort, is_foreign
 from server.tasks.translation.document import Document
-from server.tasks.translation.glossary import Term
 from server.tasks.translation.marks import Marked
 from server.tasks.translation.markup import Rules
+from server.tasks.translation.placeholders import Term
 from server.tasks.translation.rows import Rows
 
 
@@ -27,47 +27,78 @@ class TranslationOptions:
     """The options of one request. The defaults are those of the model's manifest, for plain text."""
 
     alternatives: int = 0
-    """How many more hypotheses to return for each text."""
+    """The number of hypotheses to return for each text in addition to the best one."""
     beam_size: int | None = None
-    """None: what the manifest says; never fewer than the hypotheses."""
+    """None: the beam size of the model's manifest. The engine never uses fewer beams than hypotheses."""
     rules: Rules | None = None
-    """Which elements of HTML or XML are what; None for plain text."""
+    """The roles of HTML or XML elements; None for plain text."""
     glossary: Sequence[Term] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """A step of a route: from one language to another, by one model."""
+    """A step of a route: the translation from one language to another by one model."""
 
     source: str
     target: str
+    model: str
+    """The model's id."""
     rows: Rows
-    """Of the model: its rows and its line."""
+    """Makes the rows of the model, which ``batcher`` queues."""
     batcher: Batcher[Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One input, taken apart."""
+    """One input, cut into sentences."""
 
     source: str
     detected: tuple[str, float] | None
     document: Document
     route: tuple[Leg, ...]
-    """What it goes through, the target last; empty: it comes back as it is."""
+    """The legs of the translation, in order; if empty, the text comes back unchanged."""
+    flags: tuple[Flag, ...] = ()
+    """Faults that were found before the translation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The next stretch of one input's translation: a sentence and what stands around it."""
+    """The next stretch of one input's translation: a sentence and the gaps around it."""
 
     index: int
     text: str
+    flags: Sequence[Flag] = ()
+    """The flags of the sentence in the stretch."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """The sums over the sentences of one text on one leg, from which its confidence is computed."""
+
+    tokens: int = 0
+    logprob: float = 0.0
+    accepted: float = 0.0
+    """The sum of the sentences' probabilities that a reader accepts them, weighted by their tokens."""
+    is_calibrated: bool = False
+
+    def add(self, tokens: int, logprob: float, confidence: float | None) -> None:
+        """Add a sentence of so many tokens with this mean log-probability and confidence."""
+        self.tokens += tokens
+        self.logprob += tokens * logprob
+        self.accepted += tokens * (confidence or 0.0)
+        self.is_calibrated = confidence is not None
+
+    @property
+    def confidence(self) -> float:
+        """The confidence in the text's translation on this leg, from 0 to 1; 1 if nothing was translated."""
+        if not self.tokens:
+            return 1.0
+        return self.accepted / self.tokens if self.is_calibrated else math.exp(self.logprob / self.tokens)
 
 
 @dataclass(slots=True)
 class _Sentence:
-    """A sentence on its way: its hypotheses so far, and what was wrong with the first of them on any leg."""
+    """A sentence in work: the hypotheses of its last leg, and the faults of the first hypothesis on all legs."""
 
     text: int
     hypotheses: list[Marked]
@@ -77,9 +108,11 @@ class _Sentence:
 
 @dataclass(slots=True)
 class _Work:
-    """A row in the line, and what came of it when it was tried before."""
+    """A queued row, and on a retry the result of the first try."""
 
     sentence: _Sentence
+    source: Marked
+    """The sentence that the row was made of."""
     row: TranslationRow
     leg: Leg
     hypotheses: list[Marked] | None = None
@@ -93,24 +126,24 @@ class _Work:
 
     @property
     def size(self) -> int:
-        """What it takes to judge what came of the row, and to place what was marked in it, for ``offload``."""
-        source = self.sentence.hypotheses[0]
-        return (effort([source.text]) + ITEM_CHARACTERS * len(source.nodes)) * self.row.hypotheses
+        """The cost of judging the row's hypotheses and placing their nodes, in characters, for ``offload``."""
+        return (effort([self.source.text]) + ITEM_CHARACTERS * len(self.source.nodes)) * self.row.hypotheses
 
 
 @dataclass(frozen=True, slots=True)
 class _Queued:
-    """Rows in the line of one model, in the order of the job's."""
+    """The work in the queue of one model; ``work`` has the order of the job's rows."""
 
     job: Job[TranslationRow, None, Translated]
     work: Sequence[_Work]
 
 
 class TranslationProgress:
-    """Iterate it for parts, then ask for what is ``done``. Making one makes its first rows: that may take long.
+    """A translation in progress. Iterate it for parts, then call ``done``.
 
-    Parts of one input come in order, and joined they are its translation; parts of several inputs mix. A sentence
-    whose translation is flagged is tried once more before it is a part.
+    The constructor makes the rows of the first leg, which may take long. Parts of one input come in order, and their
+    joined texts are its translation; parts of several inputs mix. A sentence with a flagged translation is tried once
+    more before it becomes a part.
     """
 
     def __init__(
@@ -131,7 +164,7 @@ class TranslationProgress:
         self._retries: list[_Work] = []
         self._queued: list[_Queued] = []
         self._sent = [-1] * len(texts)
-        self._logprobs = [[(0.0, 0)] * len(text.route) for text in texts]
+        self._tallies = [[_Tally() for _ in text.route] for text in texts]
         self._prompt_tokens = 0
         self._completion_tokens = 0
         self._timings: list[Timing] = []
@@ -139,16 +172,18 @@ class TranslationProgress:
         self._make_rows()
 
     def submit(self) -> None:
-        """Queue the rows that were made.
+        """Queue the rows of the current leg.
 
         Raises:
-            Overloaded, TooLarge, Unavailable: see ``TranslationTask.begin``.
+            Overloaded: the queue is full.
+            TooLarge: the rows would never fit into the queue.
+            Unavailable: a model has failed or is no longer served.
         """
         work, self._work = self._work, []
         self._queue(work)
 
     def _queue(self, work: Sequence[_Work]) -> None:
-        """Queue rows, those of one model together; all of them or none."""
+        """Queue rows, those of one model as one job. If one model refuses its rows, the rows of all are cancelled."""
         together: dict[int, list[_Work]] = {}
         for each in work:
             together.setdefault(id(each.leg.batcher), []).append(each)
@@ -162,10 +197,10 @@ class TranslationProgress:
             raise
 
     def _make_rows(self) -> None:
-        """Make the next leg's rows: sentences whose route is that long.
+        """Make the rows of the current leg, for all sentences whose route has this leg.
 
         Raises:
-            InputTooLong: see ``TranslationTask.begin``.
+            InputTooLong: a sentence has more tokens than the model reads and cannot be split.
         """
         self._work = []
         for text, sentences in zip(self._texts, self._sentences, strict=True):
@@ -175,8 +210,15 @@ class TranslationProgress:
                 leg = text.route[self._leg]
                 beams = self._options.beam_size
                 for sentence in sentences:
-                    row = leg.rows.row(sentence.hypotheses[0], leg.source, leg.target, wanted, beams)
-                    self._work.append(_Work(sentence, row, leg))
+                    if sentence.ready:
+                        continue
+                    if not leg.rows.spelling.reads(sentence.hypotheses[0].text):
+                        sentence.flags += ("unsupported_language",)
+                        sentence.ready = True
+                        continue
+                    source = leg.rows.prepared(sentence.hypotheses[0], leg.source)
+                    row = leg.rows.row(source, leg.source, leg.target, wanted, beams)
+                    self._work.append(_Work(sentence, source, row, leg))
 
     async def __aiter__(self) -> AsyncIterator[Part]:
         """Yield parts as they are ready.
@@ -196,23 +238,23 @@ class TranslationProgress:
                 self.submit()
 
     def cancel(self) -> None:
-        """Nobody wants the rest."""
+        """Cancel all queued rows, because the client no longer wants the translation."""
         for queued in self._queued:
             queued.job.cancel()
 
     def done(self) -> Done[Translation]:
-        """All of it, once the iteration is over."""
+        """The translations of all inputs, in their order. Call it after the iteration has ended."""
         items = [self._assemble(i, text) for i, text in enumerate(self._texts)]
         return Done(items, self.usage, self.timing)
 
     @property
     def usage(self) -> Usage:
-        """Tokens read and made so far."""
+        """The numbers of prompt and completion tokens so far."""
         return Usage(self._prompt_tokens, self._completion_tokens)
 
     @property
     def timing(self) -> Timing:
-        """When things happened, over all legs."""
+        """The times of events over all legs, in seconds."""
         timings = [*self._timings, *(queued.job.timing for queued in self._queued)]
         if not timings:
             return Timing(self._began_s, self._began_s, None, time.perf_counter(), 0)
@@ -229,7 +271,7 @@ class TranslationProgress:
                 yield part
 
     def _queue_retries(self) -> None:
-        """Queue what was flagged once more; when there is no room, what there is stands."""
+        """Queue flagged sentences once more. If the queue has no room, the first translations are kept."""
         retries, self._retries = self._retries, []
         try:
             self._queue(retries)
@@ -261,61 +303,81 @@ class TranslationProgress:
         if not work.is_retry:
             self._prompt_tokens += len(work.row.source)
         self._completion_tokens += sum(len(hypothesis.tokens) for hypothesis in result.hypotheses)
-        source = work.sentence.hypotheses[0]
         leg = work.leg
-        made = [leg.rows.candidate(source, work.row, each, leg.target) for each in result.hypotheses]
+        made = [leg.rows.candidate(work.source, work.row, each, leg.source, leg.target) for each in result.hypotheses]
         was_retry = work.is_retry
         if not was_retry or len(made[0].flags) < len(work.flags):
             best = result.hypotheses[0]
             work.hypotheses = [candidate.sentence for candidate in made]
             work.flags, work.logprob, work.tokens = made[0].flags, best.mean_logprob, len(best.tokens)
         if work.flags and not was_retry:
-            work.row = leg.rows.again(work.row)
+            work.row = leg.rows.again(self._row_again(work, made[0].sentence))
             self._retries.append(work)
         else:
             self._settle(work)
 
+    @staticmethod
+    def _row_again(work: _Work, made: Marked) -> TranslationRow:
+        """The row of a second try. Items that the first try altered are held back in it."""
+        leg, row = work.leg, work.row
+        if "altered" not in work.flags:
+            return row
+        work.source = leg.rows.stronger(work.source, made, leg.source, leg.target)
+        return leg.rows.row(work.source, leg.source, leg.target, row.hypotheses, row.beam_size)
+
     def _settle(self, work: _Work) -> None:
-        """Nothing better will come of this leg."""
+        """Accept the result of this leg for a sentence."""
         sentence = work.sentence
-        of_legs = self._logprobs[sentence.text]
-        total, count = of_legs[self._leg]
-        of_legs[self._leg] = total + work.logprob * work.tokens, count + work.tokens
+        confidence = work.leg.rows.confidence(work.logprob) if work.tokens else None
+        if work.leg.rows.is_doubtful(confidence):
+            if not self._leg and is_foreign(sentence.hypotheses[0].text, work.leg.rows.languages):
+                sentence.flags += ("unsupported_language",)
+                sentence.ready = True
+                return
+            sentence.flags += ("low_confidence",)
+        self._tallies[sentence.text][self._leg].add(work.tokens, work.logprob, confidence)
         sentence.hypotheses = work.hypotheses or sentence.hypotheses
         sentence.flags += work.flags
         sentence.ready = self._leg == len(self._texts[sentence.text].route) - 1
 
     def _ready_parts(self, only: int | None = None) -> list[Part]:
-        """What can be sent now of each input: the gap before a ready sentence goes with it."""
+        """The parts that can be sent now: the next ready sentences of each input, with the gaps around them."""
         parts = []
         for i in range(len(self._texts)) if only is None else (only,):
             document, sentences = self._texts[i].document, self._sentences[i]
             text = ""
+            flags: Sequence[Flag] = ()
             if self._sent[i] < 0:
                 self._sent[i] = 0
                 text = document.gaps[0]
             while self._sent[i] < len(sentences) and sentences[self._sent[i]].ready:
-                sentence = document.write(sentences[self._sent[i]].hypotheses[0])
-                text += sentence + document.gaps[self._sent[i] + 1]
+                sentence = sentences[self._sent[i]]
+                if text and (flags or sentence.flags):
+                    parts.append(Part(i, text, flags))
+                    text = ""
+                flags = sentence.flags
+                text += document.write(sentence.hypotheses[0]) + document.gaps[self._sent[i] + 1]
                 self._sent[i] += 1
             if text:
-                parts.append(Part(i, text))
+                parts.append(Part(i, text, flags))
         return parts
 
     def _assemble(self, index: int, text: Text) -> Translation:
         sentences = self._sentences[index]
-        legs = self._logprobs[index]
 
         def variant(n: int) -> str:
             return text.document.join([s.hypotheses[min(n, len(s.hypotheses) - 1)] for s in sentences])
 
+        unread = sum(len(each.hypotheses[0].text) for each in sentences if "unsupported_language" in each.flags)
+        read = 0 if text.flags else 1 - unread / max(1, sum(len(each.hypotheses[0].text) for each in sentences))
         return Translation(
             text=variant(0),
             source=text.source,
             target=self._target,
             detected=text.detected,
-            confidence=math.exp(sum(total / count for total, count in legs if count)),
+            confidence=read * math.prod(leg.confidence for leg in self._tallies[index]),
             alternatives=[variant(n) for n in range(1, 1 + self._options.alternatives)] if sentences else [],
             pivot=text.route[0].target if len(text.route) > 1 else None,
-            flags=sorted({flag for sentence in sentences for flag in sentence.flags}),
+            via=[leg.model for leg in text.route],
+            flags=sorted({*text.flags, *(flag for sentence in sentences for flag in sentence.flags)}),
         )

@@ -1,7 +1,7 @@
-"""Texts as runs: stretches of plain text with what stands in them, between stretches that are left alone.
+"""Segments: stretches of plain text with their marks and held-back texts.
 
-A run knows for each of its characters what was written in the document for it, so whatever is not translated is put
-back as it was: entities, white space, comments. Knows nothing of sentences.
+A segment keeps for each of its characters the document's own text. So entities, white space and comments that are not
+translated are written back unchanged. This module knows nothing of sentences.
 """
 
 import html
@@ -15,14 +15,18 @@ from typing import Literal
 from server.tasks.translation.placeholders import Protected, find_protected
 
 HELD = "\ufffc"
-"""Stands in a run's text for something that is held back, one character each."""
+"""The character in a segment's text that represents one held-back text."""
 
 _ENTITY_OR_SPACE = re.compile(
     r"&(?:#\d{1,8}(?!\d)|#[xX][0-9a-fA-F]{1,7}(?![0-9a-fA-F])|[a-zA-Z][a-zA-Z0-9]{0,31});?|\s+"
 )
 _TAG_NAME = re.compile(r"</?([^\s/>]+)")
+_LONGEST = 40
+_NUMBER_BEFORE = re.compile(r"\d[\d.,]{0,38}[ \u00a0]?$|\d$")
+_NUMBER_AFTER = re.compile(r"\d[\d.,]{0,38}(?<=\d)|[CF]\b")
+"""Text that belongs to a sign written as an entity: the amount before or after a currency, the number of a degree."""
 _WORDLIKE = "&<>\"'‘’“”«»‹›–—…-.,;:!?()/"
-"""Signs that belong to the sentence, so a model may see them; other signs written as entities are held back."""
+"""Signs that the model reads even if the document writes them as entities. Other such signs are held back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Mark:
     """A tag or comment between two characters."""
 
     at: int
-    """The character that it stands before."""
+    """The index of the character after the mark."""
     raw: str
     kind: Literal["open", "close", "empty"]
     name: str = ""
@@ -38,18 +42,18 @@ class Mark:
 
 @dataclass(slots=True)
 class Segment:
-    """Plain text, what was written for each character, and the marks between them in order."""
+    """Plain text, the document's own text for each of its characters, and the marks between characters in order."""
 
     text: str = ""
     written: list[str] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     points: set[int] = field(default_factory=set)
-    """Held characters that are beside the sentence: emoji, images."""
+    """Indices of held-back characters that are no part of the sentence, such as emoji and images."""
     ordered: set[int] = field(default_factory=set)
-    """Held characters whose order matters."""
+    """Indices of held-back characters whose order matters, such as ``%s``."""
 
     def raw(self, start: int, end: int, marks: Sequence[Mark]) -> str:
-        """What was written from one character to another, with these marks."""
+        """The document's own text for the characters from ``start`` to ``end``, with these marks."""
         parts, at = [], start
         for mark in marks:
             parts += self.written[at : mark.at]
@@ -59,15 +63,17 @@ class Segment:
 
 
 class SegmentWriter:
-    """Collects a run."""
+    """Builds one segment of a document of HTML or XML."""
 
     def __init__(self, lines: bool = False) -> None:
         self._lines = lines
+        self._signs: list[int] = []
+        """Indices of the signs that the document writes as entities."""
         self._text: list[str] = []
         self._run = Segment()
 
     def text(self, raw: str) -> None:
-        """Add text of a document of HTML or XML: entities count as what they mean, white space as one space."""
+        """Add text of the document. An entity becomes the characters that it means, white space becomes one space."""
         at = 0
         for match in _ENTITY_OR_SPACE.finditer(raw):
             self._plain(raw[at : match.start()])
@@ -83,6 +89,9 @@ class SegmentWriter:
             elif all(sign.isalnum() or sign in _WORDLIKE for sign in means):
                 self._plain(means)
                 self._run.written[-len(means) :] = [match[0], *[""] * (len(means) - 1)]
+            elif len(means) == 1 and means != HELD:
+                self._signs.append(len(self._text))
+                self._add(means, match[0])
             else:
                 self._run.points.add(len(self._text))
                 self._add(HELD, match[0])
@@ -93,13 +102,25 @@ class SegmentWriter:
         self._run.marks.append(Mark(len(self._text), raw, kind, name))
 
     def hold(self, raw: str) -> None:
-        """Add something that stands for a word and is not to be translated."""
+        """Add text that takes the place of a word and must not be translated."""
         self._add(HELD, raw)
 
     def finish(self) -> Segment:
-        """The run, with its placeholders held back."""
-        self._run.text = "".join(self._text)
-        return hold_protected(self._run, tags=False)
+        """The segment, with its placeholders held back."""
+        self._run.text = text = "".join(self._text)
+        places = [mark.at for mark in self._run.marks]
+        held: list[Protected] = []
+        for at in self._signs:
+            nearest = bisect_right(places, at)
+            low = max(at - _LONGEST, places[nearest - 1] if nearest else 0)
+            after = _NUMBER_AFTER.match(text, at + 1)
+            before = _NUMBER_BEFORE.search(text[low:at]) if after is None or after[0].isalpha() else None
+            start = at - len(before[0]) if before else at
+            end = after.end() if after else at + 1
+            if held and start < held[-1].end:
+                start = held.pop().start
+            held.append(Protected("copy" if end - start > 1 else "point", start, end))
+        return hold_protected(hold(self._run, held), tags=False)
 
     def _plain(self, text: str) -> None:
         self._text += text
@@ -111,17 +132,17 @@ class SegmentWriter:
 
 
 def plain_segment(text: str) -> Segment:
-    """A plain text as a run."""
+    """A plain text as a segment, with its placeholders held back."""
     return hold_protected(Segment(text, list(text)), tags=True)
 
 
 def hold_protected(run: Segment, *, tags: bool) -> Segment:
-    """The run with its placeholders, addresses and emoji held back."""
+    """The segment with its placeholders, addresses and emoji held back."""
     return hold(run, find_protected(run.text, tags=tags))
 
 
 def hold(run: Segment, stretches: Sequence[Protected]) -> Segment:
-    """The run with these stretches held back, but for those that have a tag within or are held back already."""
+    """The segment with these stretches held back, except stretches that contain a mark or held-back text."""
     places = [mark.at for mark in run.marks]
     found = [each for each in stretches if not _is_held(run, places, each.start, each.end)]
     if not found:
@@ -129,7 +150,7 @@ def hold(run: Segment, stretches: Sequence[Protected]) -> Segment:
     made = Segment()
     parts: list[str] = []
     after: list[int] = []
-    """Where the text goes on after each stretch."""
+    """The place in the new text after each stretch."""
     length = at = 0
     for each in found:
         parts.append(run.text[at : each.start])
@@ -160,7 +181,7 @@ def hold(run: Segment, stretches: Sequence[Protected]) -> Segment:
 
 
 def _moved(starts: Sequence[int], ends: Sequence[int], after: Sequence[int], at: int) -> int | None:
-    """Where a character is once stretches before it are held back; None where it is in one of them."""
+    """The new place of a character after stretches are held back; None if the character is inside one of them."""
     i = bisect_left(starts, at) - 1
     if i < 0:
         return at
@@ -168,7 +189,7 @@ def _moved(starts: Sequence[int], ends: Sequence[int], after: Sequence[int], at:
 
 
 def _is_held(run: Segment, places: Sequence[int], start: int, end: int) -> bool:
-    """Whether a tag is within the stretch, or it is held back already: then it stays as it is."""
+    """Whether the stretch contains a mark or held-back text, so that it cannot be held back as a whole."""
     already = HELD in run.text[start:end] and any(
         run.text[i] == HELD and run.written[i] != HELD for i in range(start, end)
     )
@@ -176,7 +197,7 @@ def _is_held(run: Segment, places: Sequence[int], start: int, end: int) -> bool:
 
 
 def words_of(runs: Sequence["Segment | str"]) -> Iterator[str]:
-    """Yield the plain text of each run, for those who detect languages."""
+    """Yield the plain text of each segment, for the detection of its language."""
     for run in runs:
         if isinstance(run, Segment):
             yield run.text.replace(HELD, " ")

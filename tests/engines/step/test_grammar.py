@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from llguidance import LLMatcher
 from models.registry import read_card
 from models.tokenizers import load_tokenizer
 from server.engines.kinds import EngineSpec
-from server.engines.rows import GenerationRow, Sampling
+from server.engines.rows import GenerationRow, Sampling, Thought
 from server.engines.step.engine import StepEngine
 from server.engines.step.grammar import Grammars
 from server.engines.step.support import core
@@ -115,7 +116,7 @@ def test_what_is_allowed_does_not_depend_on_who_shares_the_automaton(tokenizer: 
     shared, alone = Grammars(str(FOLDER), {"max_lexer_states": states}), Grammars(str(FOLDER))
     for seed in range(4):
         choices = random.Random(seed)
-        one, other = shared.begin(grammar), alone.begin(grammar)
+        one, other = shared.matcher(grammar), alone.matcher(grammar)
         for _ in range(60):
             allowed = one.mask()
             assert allowed == other.mask()
@@ -140,3 +141,68 @@ def test_a_grammar_beyond_its_limits_fails_its_row_alone(tokenizer: Any, sink: A
     assert out.outcomes[0].status == 400
     assert out.outcomes[0].detail
     assert out.outcomes[1].reason in ("stop", "length")
+
+
+THOUGHT: dict[str, Any] = {"end": "</thought>", "close": (207, 208), "after": (209,)}
+
+
+def thinking(budget_tokens: int | None = None, **more: Any) -> Thought:
+    return Thought(**{"begin": (), "end_id": 206, "budget_tokens": budget_tokens, **THOUGHT, **more})
+
+
+def completion(out: Any, index: int = 0) -> list[int]:
+    return [token.id for token in out.pieces[index]]
+
+
+def test_a_thought_is_free_and_its_budget_closes_it(engine: StepEngine, sink: Any) -> None:
+    free, held = sink(), sink()
+    row = GenerationRow([5, 9, 40], 30, sampling=Sampling(temperature=0))
+    engine.run([row], free)
+    for budget in (1, 4):
+        engine.run([replace(row, thought=thinking(budget))], held := sink())
+        assert completion(held)[: budget + 2] == [*completion(free)[:budget], 207, 208]
+        assert len(completion(held)) == 30
+
+
+def test_the_budget_is_the_same_where_log_probabilities_keep_tokens_from_being_forced(
+    engine: StepEngine, sink: Any
+) -> None:
+    row = GenerationRow([5, 9, 40], 12, sampling=Sampling(temperature=0), thought=thinking(3))
+    engine.run([row, replace(row, logprobs=2)], out := sink())
+    assert completion(out, 0) == completion(out, 1)
+
+
+def test_a_grammar_holds_for_what_comes_after_the_thought(engine: StepEngine, tokenizer: Any, sink: Any) -> None:
+    grammar = 'start: "yes" | "no"'
+    under = row(tokenizer, grammar)
+    engine.run([replace(under, max_tokens=60, thought=thinking(5))], out := sink())
+    ids = completion(out)
+    assert ids[5:7] == [207, 208]
+    assert tokenizer.decode(ids[7:-1]) in ("yes", "no")
+    assert not set(ids[:5]) & under.stop_ids, "a thought is not the end where an answer is to come"
+
+
+def test_the_end_of_a_thought_is_seen_and_what_stands_after_it_is_forced(
+    engine: StepEngine, tokenizer: Any, sink: Any
+) -> None:
+    under = replace(row(tokenizer, 'start: "yes"'), prompt=[5, 9, 40], sampling=Sampling(temperature=0))
+    engine.run([replace(under, grammar=None, max_tokens=6)], free := sink())
+    end = completion(free)[2]
+    thought = thinking(end_id=end)
+    engine.run([replace(under, max_tokens=60, thought=thought)], out := sink())
+    place = completion(out).index(end)
+    assert completion(out)[place + 1] == 209
+    assert tokenizer.decode(completion(out)[place + 2 : -1]) == "yes"
+
+
+def test_a_completion_may_leave_the_thought_out(engine: StepEngine, tokenizer: Any, sink: Any) -> None:
+    under = row(tokenizer, 'start: "yes"')
+    for bias in (100.0, -100.0):
+        sampling = Sampling(temperature=0, bias={211: bias})
+        thought = thinking(2, begin=(211, 212))
+        engine.run([replace(under, max_tokens=60, sampling=sampling, thought=thought)], out := sink())
+        ids = completion(out)
+        if bias > 0:
+            assert ids[:2] == [211, 212]
+            assert ids[4:6] == [207, 208]
+        assert tokenizer.decode(ids[6 if bias > 0 else 0 : -1]) == "yes"

@@ -9,7 +9,9 @@ import pytest
 from tests.engines.step.conftest import logits, prompt
 
 
-@pytest.fixture(params=["llama", "qwen3", "mistral", "gpt2", "gemma3"])
+@pytest.fixture(
+    params=["llama", "qwen3", "mistral", "gpt2", "gemma3", "olmo2", "exaone4", "hunyuan", "gpt-neox", "gptj"]
+)
 def family(request: Any) -> str:
     return str(request.param)
 

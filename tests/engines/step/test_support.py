@@ -25,7 +25,6 @@ def test_every_family_is_served(folder_of: FolderOf) -> None:
     [
         ({**tiny.LLAMA, "head_dim": 20}, "20 dimensions"),
         ({**tiny.GPT2, "alibi": True}, "ALiBi"),
-        ({**tiny.GPT2, "parallel_residual": True, "shared_layer_norm": True}, "missing|does not know"),
     ],
 )
 def test_what_is_not_known_is_refused_with_a_reason(

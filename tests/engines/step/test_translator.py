@@ -269,13 +269,13 @@ def binary(
 
 
 def test_a_shortlist_has_what_always_comes_what_the_source_brings_and_what_is_wanted(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_bytes(binary(1, (0, 1, 3, 3, 3, 3), (4, 2, 3)))
-    shortlist = Shortlist.of(tmp_path, 5)
+    (tmp_path / FILE).write_bytes(binary(1, (0, 1, 3, 3, 3, 3), (5, 2, 3)))
+    shortlist = Shortlist.of(tmp_path, 5, 6)
     assert shortlist is not None
-    assert shortlist.of_source([0]) == [0, 4]
+    assert shortlist.of_source([0]) == [0, 5]
     assert shortlist.of_source([1, 1, 2]) == [0, 2, 3]
     assert shortlist.of_source([2], [1]) == [0, 1]
-    assert Shortlist.of(tmp_path / "elsewhere", 5) is None
+    assert Shortlist.of(tmp_path / "elsewhere", 5, 6) is None
 
 
 @pytest.mark.parametrize(
@@ -283,9 +283,9 @@ def test_a_shortlist_has_what_always_comes_what_the_source_brings_and_what_is_wa
     [
         (b"", "cut off"),
         (binary(magic=1), "no binary shortlist"),
-        (binary(always=9), "another vocabulary"),
-        (binary(offsets=(0, 1)), "another vocabulary"),
-        (binary(tokens=(1, 0, 1), count=2**60), "another vocabulary"),
+        (binary(always=9), "other vocabularies"),
+        (binary(offsets=(0, 1)), "other vocabularies"),
+        (binary(tokens=(1, 0, 1), count=2**60), "other vocabularies"),
         (binary(tokens=(1, 0, 1))[:-1], "another length"),
         (binary(offsets=(0, 4, 3)), "not in order"),
         (binary(offsets=(0, 1, 2)), "not in order"),
@@ -297,4 +297,4 @@ def test_a_damaged_shortlist_is_refused_with_the_reason(tmp_path: Path, data: by
 
     (tmp_path / FILE).write_bytes(data)
     with pytest.raises(ManifestError, match=says):
-        Shortlist.of(tmp_path, 2)
+        Shortlist.of(tmp_path, 2, 2)

@@ -27,6 +27,8 @@ class Family:
     change: Callable[[Any], None] | None = None
     config: dict[str, Any] = field(default_factory=dict)
     """More of config.json."""
+    own: bool = False
+    """Whether CTranslate2 does not compute it, so that the file has a specification of ours."""
 
 
 LLAMA: dict[str, Any] = {
@@ -68,6 +70,53 @@ def _gemma3(spec: Any) -> None:
             layer.self_attention.rotary_base = np.float32(1_000_000)
 
 
+def _layers(change: Callable[[Any], None]) -> Callable[[Any], None]:
+    def every(spec: Any) -> None:
+        for layer in spec.decoder.layer:
+            change(layer)
+
+    return every
+
+
+def _norms_behind(layer: Any) -> None:
+    for name in ("input_layer_norm", "pre_feedforward_layer_norm"):
+        delattr(layer, name)
+
+
+def _all_heads(layer: Any) -> None:
+    _norms_behind(layer)
+    for name, heads in (("q_norm", 4), ("k_norm", 2)):
+        gamma = np.random.default_rng(heads).uniform(0.5, 1.5, heads * 16).astype(np.float32)
+        getattr(layer.self_attention, name).gamma = gamma
+
+
+def _rotated_first(layer: Any) -> None:
+    object.__setattr__(layer.self_attention, "qk_norm_after_rotation", np.int8(1))
+
+
+def _yarn(layer: Any) -> None:
+    attention = layer.self_attention
+    object.__setattr__(attention, "rotary_scaling_type", np.int8(1))
+    object.__setattr__(attention, "rotary_scaling_short_factor", np.linspace(1, 8, 8, dtype=np.float32))
+    object.__setattr__(attention, "rotary_attention_factor", np.float32(1.5))
+
+
+def _longrope(layer: Any) -> None:
+    layer.self_attention.rotary_scaling_short_factor = np.linspace(1, 3, 8, dtype=np.float32)
+    layer.self_attention.rotary_scaling_long_factor = np.linspace(2, 30, 8, dtype=np.float32)
+
+
+def _mixed(spec: Any) -> None:
+    """As OLMo 3: a window on every other layer; those without have scaled positions."""
+    for number, layer in enumerate(spec.decoder.layer):
+        _norms_behind(layer)
+        object.__setattr__(layer.self_attention, "sliding_window", np.int32(0 if number % 2 else 24))
+        if number % 2:
+            _yarn(layer)
+
+
+NEAR_TOKENS = 32
+"""The original context of "longrope"."""
 FAMILIES = {
     "llama": Family(LLAMA),
     "llama-tied-many-heads": Family({**LLAMA, "num_heads_kv": None}, tied=True),
@@ -96,7 +145,38 @@ FAMILIES = {
         plus_one=True,
         change=_gemma3,
     ),
+    "olmo2": Family(
+        {**LLAMA, "qk_norm": True, "pre_post_layer_norm": True}, change=_layers(_all_heads), own=True, heads=4
+    ),
+    "exaone4": Family({**LLAMA, "qk_norm": True, "pre_post_layer_norm": True}, change=_mixed, own=True),
+    "hunyuan": Family({**LLAMA, "qk_norm": True}, change=_layers(_rotated_first), own=True),
+    "yarn": Family(LLAMA, change=_layers(_yarn), own=True),
+    "longrope": Family(
+        {
+            **LLAMA,
+            "rotary_scaling_type": attention_spec.RotaryScalingType.Su,
+            "original_max_position_embeddings": NEAR_TOKENS,
+            "max_position_embeddings": 128,
+        },
+        change=_layers(_longrope),
+    ),
+    "gpt-neox": Family({**GPT2, "rotary_dim": 8, "rotary_interleave": False, "parallel_residual": True}, bias=True),
+    "gptj": Family({**GPT2, "rotary_dim": 8, "parallel_residual": True, "shared_layer_norm": True}, bias=True),
 }
+
+
+class _OwnSpec(transformer_spec.TransformerDecoderModelSpec):
+    """CTranslate2's writer under our specification's name."""
+
+    @property
+    def name(self) -> str:
+        """What CTranslate2 refuses."""
+        return "HearthDecoderSpec"
+
+    @property
+    def revision(self) -> int:
+        """The first."""
+        return 1
 
 
 def write(
@@ -110,7 +190,8 @@ def write(
     """Write a random model of the family."""
     random = np.random.default_rng(seed)
     options = dict(family.options)
-    spec = transformer_spec.TransformerDecoderModelSpec.from_config(family.layers, family.heads, **options)
+    kind = _OwnSpec if family.own else transformer_spec.TransformerDecoderModelSpec
+    spec = kind.from_config(family.layers, family.heads, **options)
     head_dim = options["head_dim"]
     kv_heads = options.get("num_heads_kv") or family.heads
     inner = 100
@@ -154,12 +235,15 @@ def write(
                 norm(getattr(layer, f"{name}_layer_norm"), WIDTH)
         elif options.get("shared_layer_norm"):
             norm(layer.shared_layer_norm, WIDTH)
+        elif options.get("parallel_residual"):
+            norm(layer.input_layer_norm, WIDTH)
+            norm(layer.post_attention_layer_norm, WIDTH)
         else:
             norm(attention.layer_norm, WIDTH)
             norm(layer.ffn.layer_norm, WIDTH)
     if family.change is not None:
         family.change(spec)
-    spec.config.layer_norm_epsilon = 1e-5 if family.positions else 1e-6
+    spec.config.layer_norm_epsilon = 1e-5 if options.get("rms_norm") is None else 1e-6
     for key, value in family.config.items():
         spec.config.add_attribute(key, value)
     spec.register_vocabulary([f"t{i}" for i in range(vocabulary)])

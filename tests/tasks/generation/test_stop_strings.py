@@ -1,10 +1,12 @@
 """Stop strings never leak, and where a text is cut into parts changes nothing."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.tasks.generation.stop_strings import StopStrings, first_stop
+from server.tasks.generation.stop_strings import StopStrings, ThoughtMarks, first_stop
 
 LETTERS = st.text("ab", max_size=12)
 STOPS = st.lists(st.text("ab", min_size=1, max_size=4), max_size=4)
@@ -69,3 +71,32 @@ def test_the_earliest_complete_stop_counts() -> None:
 def test_an_empty_stop_string_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         StopStrings(["a", ""])
+
+
+THOUGHTS = st.lists(st.sampled_from([*"<b>/ \n", "<b>", "</b>", "a"]), max_size=12).map("".join)
+
+
+def cut(text: str, *, inside: bool) -> tuple[str, str]:
+    """The definition, on the whole text."""
+    said = text.lstrip()
+    if inside:
+        said = f"<b>{said}"
+    if not said.startswith("<b>"):
+        return "", text
+    thought, found, answer = said[3:].partition("</b>")
+    return thought.strip(), answer.lstrip() if found else ""
+
+
+@given(text=THOUGHTS, data=st.data(), inside=st.booleans())
+def test_parts_of_a_text_tell_thought_and_answer_as_the_whole_does(text: str, data: Any, inside: bool) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    marks = ThoughtMarks("<b>", "</b>", inside=inside)
+    parts = [marks.push(text[a:b]) for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    parts.append(marks.finish())
+    assert ("".join(part[0] for part in parts), "".join(part[1] for part in parts)) == cut(text, inside=inside)
+
+
+def test_only_what_may_end_a_thought_is_held_back() -> None:
+    marks = ThoughtMarks("<b>", "</b>", inside=False)
+    sent = [marks.push(part) for part in (" <", "b>\nHm", " ", "<i> </", "b>\n", "\nYes", " <b>")]
+    assert sent == [("", ""), ("Hm", ""), ("", ""), (" <i>", ""), ("", ""), ("", "Yes"), ("", " <b>")]

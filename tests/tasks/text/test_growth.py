@@ -1,4 +1,4 @@
-"""What texts go through costs in proportion to their length, whatever is in them."""
+"""The cost of every step on a text grows in proportion to the text's length, whatever its contents."""
 
 import json
 from collections.abc import Callable
@@ -9,12 +9,13 @@ from server.api import request
 from server.tasks.generation.stop_strings import StopStrings
 from server.tasks.text.sentences import chunk, is_translatable, segment, split, split_long
 from server.tasks.translation.document import build, read_segments
-from server.tasks.translation.glossary import Glossary, Term
-from server.tasks.translation.marks import Marked, Node
+from server.tasks.translation.exact import difference, items_of, together
+from server.tasks.translation.marks import Marked, Node, Stretch, hold_back
 from server.tasks.translation.markup import Rules, runs_of
-from server.tasks.translation.placeholders import find_protected
+from server.tasks.translation.placeholders import Glossary, Term, find_protected
 from server.tasks.translation.placing import place, token_offsets
 from server.tasks.translation.quality import find_loop, judge
+from server.tasks.translation.spelling import stretches
 from tests.hostile import UNITS, digits, growth, shape
 
 CHARACTERS = 2_000
@@ -48,6 +49,19 @@ def translated(text: str, rules: Rules | None = None) -> None:
     document.join([place(sentence, sentence.text) for sentence in document.sentences])
 
 
+def compared(text: str) -> None:
+    difference(text, "en", text[1:], "de")
+    items = items_of(text, "en")
+    together(text, items, items[::2], range(0, len(text), 3))
+
+
+def held_back(text: str) -> None:
+    """A sentence whose every other word is held back, in elements."""
+    ends = range(4, len(text), 4)
+    nodes = [Node("pair", end - 4, end, "<b>", "</b>") for end in ends]
+    hold_back(Marked(text, tuple(nodes)), [Stretch(end - 3, end - 1, ("point", "term")[end // 4 % 2]) for end in ends])
+
+
 def streamed(text: str) -> None:
     stops = StopStrings(["aaaaaaaab", "\n\n\n\n.", " a a a a b"])
     for character in text:
@@ -79,6 +93,9 @@ WORKS: dict[str, Callable[[str], object]] = {
     "stops": streamed,
     "place": lambda text: place(Marked(text, (Node("pair", 1, len(text) // 2, "<b>", "</b>"),)), text),
     "marks": marked,
+    "exact": compared,
+    "hold back": held_back,
+    "stretches": lambda text: list(stretches(text, set(text[::3]))),
     "body": lambda text: request.parse(json.dumps([text, *text]).encode()),
 }
 

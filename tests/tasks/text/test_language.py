@@ -1,4 +1,4 @@
-"""Which language a text is in."""
+"""Detection of a text's language."""
 
 import sys
 import threading
@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 from server.errors import UnsupportedParameter
-from server.tasks.text.language import detect, library
+from server.tasks.text.language import detect, library, recognise
 
 SERVED = ("en", "de", "fr", "es")
 
@@ -101,3 +101,35 @@ def test_two_threads_that_ask_for_different_languages_do_not_disturb_each_other(
     finally:
         sys.setswitchinterval(before)
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("My order still has not arrived.", "en"), ("Der Kellner hat uns lange warten lassen.", "de"),
+        ("Le serveur nous a oubliés.", "fr"), ("El camarero nos ignoró.", "es"),
+        ("Il mio ordine non è ancora arrivato.", "it"), ("Mijn bestelling is nog steeds niet aangekomen.", "nl"),
+        ("Siparişim hâlâ gelmedi.", "tr"), ("注文した商品がまだ届きません。", "ja"), ("42", None), ("!!!", None),
+    ],
+)  # fmt: skip
+def test_a_text_in_none_of_the_candidates_is_recognised(text: str, language: str | None) -> None:
+    assert recognise(text, SERVED) == language
+
+
+@pytest.mark.parametrize("text", ["ok", "lol", "Hi", "haha", "omg so good"])
+def test_a_few_letters_are_no_other_language(text: str) -> None:
+    assert recognise(text, SERVED) in (*SERVED, None)
+
+
+def test_a_preferred_language_need_not_be_the_likeliest(installed: str) -> None:
+    if installed == "py3langid":
+        pytest.skip("it is often wrong about single words")
+    assert recognise("super", SERVED, ["fr"]) == "fr"
+    assert recognise("super", SERVED, ["en"]) == "en"
+    assert recognise("Guten Morgen", SERVED, ["en"]) == "de"
+
+
+def test_without_a_library_nothing_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("eldc", "py3langid"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert recognise("Guten Morgen", SERVED) is None

@@ -1,4 +1,4 @@
-"""Texts as documents and back, and what is in them placed anew: nothing is lost, doubled or crossed."""
+"""Texts become documents and texts again, with marks and placeholders placed anew: none is lost, doubled or crossed."""
 
 import html
 import re
@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.tasks.translation.document import Document, build, read_segments
-from server.tasks.translation.glossary import Glossary, Term
 from server.tasks.translation.marks import Marked
 from server.tasks.translation.markup import Rules, cut
+from server.tasks.translation.placeholders import Glossary, Term
 from server.tasks.translation.placing import Link, place
 
 no_deadline = settings(deadline=None)  # a busy machine is no defect
@@ -159,7 +159,7 @@ def test_things_go_where_their_words_went() -> None:
     said = "Toms rotes Haus jetzt"
     words = [((0, 4), (17, 20)), ((5, 10), (4, 7)), ((11, 15), (8, 13)), ((16, 21), (21, 24))]
     made = place(sentence, said, [Link(*spans) for spans in words])
-    assert made.render() == "{name}s 😀 <b>rotes</b> Haus jetzt"
+    assert made.render() == "{name} 😀 <b>rotes</b> Haus jetzt"
 
 
 def test_placeholders_without_a_name_keep_their_order() -> None:

@@ -1,4 +1,4 @@
-from server.tasks.translation.glossary import Glossary, Term
+from server.tasks.translation.placeholders import Glossary, Term
 
 
 def found(text: str, *terms: tuple[str, str]) -> list[tuple[str, str]]:

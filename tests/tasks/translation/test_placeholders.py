@@ -10,6 +10,9 @@ from server.tasks.translation.placeholders import EDGE, STRETCH, find_protected
         "%(x)d", "%NAME%", "$HOME", "[USER_NAME]", "@alice", "#hearth", "https://example.com/a?b=1&c=(2",
         "www.example.com", "https://x.org/{id}/a", "mailto:bob@example.com", "bob.smith+x@example.co.uk", "`rm -rf`",
         "&nbsp;", "foo_bar", "foo_bar()", "main()", "--verbose", "/etc/hosts", "~/notes.txt", "file{n}.txt", "{size}px",
+        "{{{name}}}", "<%= name %>", "[[name]]", "$t(key.name)", "%d%%", "%n", ":count", "100%%", "report.pdf",
+        "config.yaml", "example.com", "v2.13.1", "#48213", "AB-12345", "BE0768880101", "00:1B:44:11:3A:B7",
+        "DE89 3704 0044 0532 0130 00",
         "{count, plural, one {# file} other {# files}}",
     ],
 )  # fmt: skip
@@ -39,7 +42,8 @@ def test_tags_in_plain_text_are_tags() -> None:
     "text",
     [
         "It costs $20, or 50% of it; 100% sure.", "He said (well, yes) and/or no - fine.", "A {very long} aside?",
-        "5 < 6 and 7 > 3.", "We are #1.", "Mr. Smith's house: it's old.", "¿Qué? ¡No! «Oui» “ja”", "",
+        "5 < 6 and 7 > 3.", "We are #1.", "Note: this one; 3:30 pm.", "Ceci : cela.", "The B52 and MP3.",
+        "Mr. Smith's house: it's old.", "¿Qué? ¡No! «Oui» “ja”", "",
     ],
 )  # fmt: skip
 def test_prose_is_not_held_back(text: str) -> None:

@@ -75,7 +75,9 @@ export function installClassify() {
     try {
       const answer = await askJson(request(), signal);
       drawBars(result, kindOf(model).read(answer, model));
-      about.textContent = `${model.summary} · ${Math.round(performance.now() - began)} ms`;
+      const isUnread = answer.data?.[0]?.flags?.includes("unsupported_language");
+      const what = isUnread ? "No model reads this language: the label means nothing" : model.summary;
+      about.textContent = `${what} · ${Math.round(performance.now() - began)} ms`;
     } catch (error) {
       if (!signal.aborted) result.replaceChildren();
       throw error;

@@ -11,8 +11,12 @@ const MEANINGS = {
   length: "It is far too long or too short for the text.",
   untranslated: "It is a copy of the text.",
   wrong_language: "It is not in the language asked for.",
+  altered: "A number, a sign or a name of the text is not in it exactly once.",
+  low_confidence: "It is doubtful: the model does not trust its own words.",
+  unsupported_language: "The model does not read this language: the text is left as it was.",
 };
 
+const meaning = (flags) => flags.map((flag) => MEANINGS[flag] ?? flag).join(" ");
 const nameOf = (code) => (code === "und" ? "unknown" : (NAMES.of(code) ?? code));
 const percent = (share) => `${Math.floor(share * 100)}%`;
 
@@ -35,12 +39,12 @@ export function installTranslate() {
   };
 
   const finish = (item, spentMs) => {
-    output.textContent = item.text;
+    if (output.textContent !== item.text) output.textContent = item.text;
     output.lang = item.target;
     output.dataset.source = item.source;
     const found = item.detected;
     detected.textContent = found ? `Detected: ${nameOf(found.language)}, ${percent(found.confidence)} sure` : "";
-    const facts = [`Confidence ${percent(item.confidence)}`, item.pivot && `through ${nameOf(item.pivot)}`];
+    const facts = [`Confidence ${percent(item.confidence)}`, item.pivot && `through ${nameOf(item.pivot)} (${item.via.join(", ")})`];
     about.textContent = [...facts, `${Math.round(spentMs)} ms`].filter(Boolean).join(" · ");
     flags.replaceChildren(...item.flags.map((flag) => make("li", {}, make("b", {}, flag.replace("_", " ")), ` ${MEANINGS[flag] ?? ""}`)));
     copyButton.hidden = false;
@@ -51,11 +55,13 @@ export function installTranslate() {
     output.setAttribute("aria-busy", "true");
     const began = performance.now();
     try {
-      let text = "";
+      let isFirst = true;
       for await (const event of events(await ask(request(), signal))) {
+        if (isFirst) output.replaceChildren();
+        isFirst = false;
         for (const item of event.data) {
           if (item.object === "translation") finish(item, performance.now() - began);
-          else output.textContent = text += item.text;
+          else output.append(item.flags.length ? make("mark", { title: meaning(item.flags) }, item.text) : item.text);
         }
       }
     } catch (error) {

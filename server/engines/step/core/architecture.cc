@@ -9,8 +9,52 @@ namespace hearth::step {
 namespace {
 
 const std::string kDecoder = "decoder/";
+// The specification of files with this engine's own attributes. CTranslate2 refuses a specification that it does not
+// know, but ignores an attribute that it does not know.
+const std::string kOwnSpecification = "HearthDecoderSpec";
+constexpr unsigned kRevision = 8, kOwnRevision = 1;
 
 const std::string kConvert = "convert it again with `hearth convert`";
+const std::string kRotatedFirst = "qk_norm_after_rotation";
+
+Norms read_norms(Reader& in, const std::string& layer) {
+  if (in.has(layer + "shared_layer_norm/gamma")) return Norms::kShared;
+  if (in.has(layer + "pre_feedforward_layer_norm/gamma")) return Norms::kAround;
+  if (!in.has(layer + "post_attention_layer_norm/gamma")) return Norms::kBefore;
+  return in.has(layer + "input_layer_norm/gamma") ? Norms::kParallel : Norms::kAfter;
+}
+
+HeadNorm read_head_norm(Reader& in, const std::string& attention, int head_dim) {
+  if (!in.has(attention + "q_norm/gamma")) return HeadNorm::kNone;
+  const bool all = in.need(attention + "q_norm/gamma", 1).shape[0] != static_cast<std::uint32_t>(head_dim);
+  const bool rotated = in.number(attention + kRotatedFirst, 0) != 0;
+  check(!(all && rotated), "it normalises all heads as one after they rotated");
+  return all ? HeadNorm::kAll : rotated ? HeadNorm::kEachRotated : HeadNorm::kEach;
+}
+
+// Reads yarn, which has one list of divisors and states `rotary_attention_factor`, or CTranslate2's "Su" (longrope),
+// which has two lists. The factor of longrope follows from the ratio of its contexts.
+void read_divisors(Reader& in, const std::string& scope, Rotary& r) {
+  const auto list = [&](const std::string& name) {
+    auto found = in.floats(name, r.dims / 2);
+    for (const float divisor : found)
+      if (!(std::isfinite(divisor) && divisor > 0.f)) throw ModelError("model.bin: '" + name + "' has no divisor");
+    return found;
+  };
+  r.divisors = list(scope + "rotary_scaling_short_factor");
+  const std::string far = scope + "rotary_scaling_long_factor";
+  r.original_context = in.integer(scope + "original_max_position_embeddings", 0);
+  const double most = in.integer(scope + "max_position_embeddings", 0);
+  if (in.has(far)) {
+    r.far_divisors = list(far);
+    if (!(r.original_context >= 2)) throw ModelError("model.bin: original_max_position_embeddings is missing");
+  }
+  const double stretch = r.original_context >= 2 ? most / r.original_context : 1;
+  const double usual = stretch > 1 ? std::sqrt(1 + std::log(stretch) / std::log(r.original_context)) : 1;
+  r.attention = in.number(scope + "rotary_attention_factor", usual);
+  if (!(std::isfinite(r.attention) && r.attention > 0))
+    throw ModelError("model.bin: rotary_attention_factor is no factor");
+}
 
 Rotary read_rotary(Reader& in, const std::string& scope, int head_dim) {
   Rotary r;
@@ -36,13 +80,15 @@ Rotary read_rotary(Reader& in, const std::string& scope, int head_dim) {
     r.low_freq_factor = in.number(scope + "rotary_low_freq_factor", 1);
     r.high_freq_factor = in.number(scope + "rotary_high_freq_factor", 4);
     r.original_context = in.number(scope + "original_max_position_embeddings", 0);
+  } else if (scaling == 1) {
+    read_divisors(in, scope, r);
   } else {
     check(scaling == -1, "its rotary scaling is of a kind this engine does not know");
   }
   return r;
 }
 
-// A norm's weights; true when it is stored minus one.
+// Checks a norm's weights. Returns true if they are stored minus one.
 bool read_norm(Reader& in, const std::string& scope, int size, bool layer_norm) {
   in.vector(scope + "/gamma", size);
   if (layer_norm) in.vector(scope + "/beta", size);
@@ -68,16 +114,19 @@ void read_layer(Reader& in, Architecture& a, int index) {
   const auto norm = [&](const std::string& scope, int size) {
     check(read_norm(in, scope, size, a.layer_norm) == plus_one, "it mixes kinds of norms");
   };
-  if (a.pre_post_norms) {
-    for (const char* name : {"input", "post_attention", "pre_feedforward", "post_feedforward"})
-      norm(layer + name + "_layer_norm", a.width);
-  } else {
-    norm(attention + "layer_norm", a.width);
-    norm(layer + "ffn/layer_norm", a.width);
+  const auto names = norm_names(a.norms);
+  for (const char* name : {names.attention, names.post_attention, names.ffn, names.post_ffn})
+    if (name != nullptr) norm(layer + name, a.width);
+  if (a.head_norm != HeadNorm::kNone) {
+    norm(attention + "q_norm", a.head_norm == HeadNorm::kAll ? a.query_width() : a.head_dim);
+    norm(attention + "k_norm", a.head_norm == HeadNorm::kAll ? a.kv_width() : a.head_dim);
+    check((in.number(attention + kRotatedFirst, 0) != 0) == (a.head_norm == HeadNorm::kEachRotated),
+          "its layers differ in when queries and keys are normalised");
   }
-  if (a.qk_norm) {
-    norm(attention + "q_norm", a.head_dim);
-    norm(attention + "k_norm", a.head_dim);
+  if (!shape.rotary.far_divisors.empty()) {
+    const int near = static_cast<int>(shape.rotary.original_context);
+    check(a.near_tokens == 0 || a.near_tokens == near, "its layers differ in their original context");
+    a.near_tokens = near;
   }
   in.linear(layer + "ffn/linear_0", a.inner, a.width);
   if (a.gated) in.linear(layer + "ffn/linear_0_noact", a.inner, a.width);
@@ -85,10 +134,10 @@ void read_layer(Reader& in, Architecture& a, int index) {
   a.layer.push_back(shape);
 }
 
-// Gemma 2 is the one family with norms around each half of a layer and none on queries and keys. CTranslate2's
-// converter writes neither its caps nor its windows, so here both have to be stated.
+// Gemma 2 is the one family with norms around each half of a layer and no norms of queries and keys. CTranslate2's
+// converter writes neither its caps nor its windows, so this engine requires both.
 void read_softcaps(Reader& in, Architecture& a, const Config& config) {
-  const bool gemma2 = a.pre_post_norms && !a.qk_norm;
+  const bool gemma2 = a.norms == Norms::kAround && a.head_norm == HeadNorm::kNone;
   const std::string final_name = kDecoder + "final_logit_softcapping";
   const bool in_file = in.has(final_name);
   if (gemma2 && ((config.final_softcap < 0 && !in_file) || config.attention_softcap < 0))
@@ -108,9 +157,24 @@ void read_softcaps(Reader& in, Architecture& a, const Config& config) {
 
 }  // namespace
 
+NormNames norm_names(Norms norms) {
+  switch (norms) {
+    case Norms::kAround:
+      return {"input_layer_norm", "post_attention_layer_norm", "pre_feedforward_layer_norm",
+              "post_feedforward_layer_norm"};
+    case Norms::kAfter: return {nullptr, "post_attention_layer_norm", nullptr, "post_feedforward_layer_norm"};
+    case Norms::kParallel: return {"input_layer_norm", nullptr, "post_attention_layer_norm", nullptr};
+    case Norms::kShared: return {"shared_layer_norm", nullptr, "shared_layer_norm", nullptr};
+    case Norms::kBefore: break;
+  }
+  return {"self_attention/layer_norm", nullptr, "ffn/layer_norm", nullptr};
+}
+
 Architecture read_architecture(const ModelFile& file, const Config& config) {
-  check(file.specification() == "TransformerDecoderSpec", "it is a " + file.specification() + ", not a decoder");
-  check(file.revision() <= 8, "its specification has revision " + std::to_string(file.revision()));
+  const bool own = file.specification() == kOwnSpecification;
+  check(own || file.specification() == "TransformerDecoderSpec", "it is a " + file.specification() + ", not a decoder");
+  check(file.revision() <= (own ? kOwnRevision : kRevision),
+        "its specification has revision " + std::to_string(file.revision()));
   Reader in(file);
   Architecture a{};
   const auto& embeddings = in.need(kDecoder + "embeddings/weight", 2);
@@ -134,18 +198,18 @@ Architecture read_architecture(const ModelFile& file, const Config& config) {
   a.inner = static_cast<int>(up.shape[0]);
   if (a.inner > kMostWidth || a.query_width() > kMostWidth) throw ModelError("model.bin: a layer is too wide");
   a.gated = in.has(first + "ffn/linear_0_noact/weight");
-  a.qk_norm = in.has(first + "self_attention/q_norm/gamma");
-  a.pre_post_norms = in.has(first + "pre_feedforward_layer_norm/gamma");
+  a.norms = read_norms(in, first);
+  a.head_norm = read_head_norm(in, first + "self_attention/", a.head_dim);
   a.layer_norm = in.has(kDecoder + "layer_norm/beta");
   a.norm_plus_one = read_norm(in, kDecoder + "layer_norm", a.width, a.layer_norm);
-  check(!(a.layer_norm && a.qk_norm), "it mixes kinds of norms");
+  check(!(a.layer_norm && a.head_norm != HeadNorm::kNone), "it mixes kinds of norms");
   a.activation = read_activation(in.integer(kDecoder + "activation", 0));
   a.epsilon = static_cast<float>(config.epsilon >= 0 ? config.epsilon : a.layer_norm ? 1e-5 : 1e-6);
   a.query_scale = static_cast<float>(in.number(first + "self_attention/queries_scale",
                                                static_cast<double>(1.f / std::sqrt(static_cast<float>(a.head_dim)))));
   read_softcaps(in, a, config);
 
-  // A flag (int8) says whether to scale by the root of the width; a float is the scale.
+  // An int8 is a flag: whether to scale by the root of the width. A float is the scale itself.
   const std::string scale = in.has(kDecoder + "scale_embeddings") ? kDecoder + "scale_embeddings"
                                                                   : kDecoder + "embeddings/multiply_by_sqrt_depth";
   in.has(kDecoder + "embeddings/multiply_by_sqrt_depth");

@@ -14,7 +14,7 @@ std::unique_ptr<const Weights> load(const std::string& path, const Config& confi
 
 int blocks_for(std::size_t tokens) { return static_cast<int>((tokens + kBlockTokens - 1) / kBlockTokens); }
 
-// As many blocks as the budget holds, and at least what one row of the whole context needs.
+// The number of cache blocks: as many as the budget holds, but at least enough for one row of the whole context.
 int count_blocks(const Architecture& a, int context_tokens, std::size_t cache_bytes) {
   const auto one = static_cast<std::size_t>(a.layers) * static_cast<std::size_t>(a.kv_heads) *
                    static_cast<std::size_t>(a.head_dim) * kBlockTokens * 2 * 2;
@@ -26,6 +26,10 @@ int check_context(int context_tokens) {
   if (context_tokens < 1 || context_tokens > 1 << 20) throw std::invalid_argument("the context is out of range");
   return context_tokens;
 }
+
+// The identity before the first block of a far row. The row's keys are rotated differently, so near rows must not
+// find its blocks.
+constexpr std::uint64_t kFarRoot = ~std::uint64_t{0};
 
 }  // namespace
 
@@ -56,7 +60,8 @@ int Decoder::open(std::vector<std::int32_t> prompt, SamplingOptions options, int
       throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
   Sampler sampler(std::move(options), prompt);
   const int length = static_cast<int>(prompt.size());
-  rows_.emplace(next_row_, Row{std::move(prompt), {}, std::move(sampler), length, scored});
+  const auto at = rows_.emplace(next_row_, Row{std::move(prompt), {}, std::move(sampler), length, scored}).first;
+  at->second.far = is_far(at->second);
   return next_row_++;
 }
 
@@ -74,16 +79,32 @@ void Decoder::append(int number, const std::vector<std::int32_t>& ids) {
       throw std::invalid_argument("token " + std::to_string(id) + " is not in the vocabulary");
   for (const auto id : ids) {
     row.sampler.remember(id);
-    row.tokens.push_back(id);
+    grow(number, id);
   }
+}
+
+bool Decoder::is_far(const Row& row) const {
+  const int near = weights_->architecture.near_tokens;
+  return near > 0 && row.tokens.size() > static_cast<std::size_t>(near);
+}
+
+// Adds a token. If that makes the row longer than the original context, the rotation of all its keys changes. Then the
+// row is preempted and computed again from its beginning, once.
+void Decoder::grow(int number, std::int32_t id) {
+  Row& row = at(number);
+  row.tokens.push_back(id);
+  if (row.far || !is_far(row)) return;
+  row.far = true;
+  preempt(number);
 }
 
 bool Decoder::reserve(int number, int count) {
   Row& row = at(number);
   const bool admitting = row.blocks.empty();
   if (admitting) {
-    // At least one token is left to compute, as its logits are wanted.
+    // At least one token must remain to be computed, because its logits are wanted.
     const int known = std::min(static_cast<int>(row.tokens.size()), row.scored);
+    row.before = row.far ? kFarRoot : 0;
     while (row.computed + kBlockTokens < known) {
       BlockTokens tokens;
       std::copy_n(row.tokens.begin() + row.computed, kBlockTokens, tokens.begin());
@@ -108,7 +129,7 @@ bool Decoder::reserve(int number, int count) {
 
 void Decoder::preempt(int number) {
   Row& row = at(number);
-  // The last block first, so that of a kept prefix the end is given up before the beginning.
+  // Release the last block first, so that the end of a kept prefix is evicted before its beginning.
   for (auto block = row.blocks.rbegin(); block != row.blocks.rend(); ++block) pool_.release(*block);
   row.blocks.clear();
   row.computed = row.sealed = 0;
@@ -136,7 +157,8 @@ std::vector<Span> Decoder::spans(const std::vector<Work>& works, bool all_wanted
     out.push_back({row.tokens.data() + row.computed, row.blocks.data(), row.computed, w.count,
                    all_wanted        ? w.count
                    : w.count == left ? 1
-                                     : 0});
+                                     : 0,
+                   row.far});
   }
   return out;
 }
@@ -169,7 +191,7 @@ std::vector<Choice> Decoder::step(const std::vector<Work>& works) {
   for (std::size_t i = 0; i < works.size(); ++i) {
     Row& row = at(works[i].row);
     advance(row, works[i].count);
-    if (choices[i].id >= 0) row.tokens.push_back(choices[i].id);
+    if (choices[i].id >= 0) grow(works[i].row, choices[i].id);
   }
   return choices;
 }

@@ -6,17 +6,27 @@
 namespace hearth::step {
 namespace {
 
-// Up to so many rows every member prepares all rows for itself: cheaper than meeting at a barrier.
+// Up to this many rows, every member of the team prepares all rows for itself, because a barrier would cost more.
 constexpr int kAlone = 4;
-// Rows a piece of a product: their activations stay in the second-level cache while the panels go by.
+// Rows in a piece of a product. Their activations stay in the second-level cache while all panels are read.
 constexpr int kChunkRows = 96;
-// Prompt tokens a piece of attention.
+// Prompt tokens in a piece of attention.
 constexpr int kAttendTokens = 16;
-// Weights fetched ahead by a member that waits: about as much as memory gives in that time.
+// Bytes of weights that a waiting member prefetches: about as much as memory delivers in that time.
 constexpr std::size_t kFetchBytes = 16 << 10;
 
+// The norm of a product's input, or null if it has none.
+class Input {
+ public:
+  Input(const Norm& norm, int size, float epsilon) : view_(norm.view(size, epsilon)) {}
+  const NormView* view() const { return view_.gamma != nullptr ? &view_ : nullptr; }
+
+ private:
+  NormView view_;
+};
+
 std::size_t width(int n) { return static_cast<std::size_t>(round_up(n, kPanel)); }
-// Blocks of a quantised row of n inputs.
+// The number of blocks of a quantised row of n inputs.
 std::size_t blocks(int n) { return static_cast<std::size_t>(round_up(n, kScaleInputs) / kScaleInputs); }
 
 }  // namespace
@@ -49,10 +59,10 @@ float* Forward::run(const std::vector<Span>& spans, const std::function<void(int
   qkv_.reserve(count * qkv_width_);
   context_.reserve(count * context_width_);
   inner_.reserve(count * inner_width_);
-  if (shape_.pre_post_norms) branch_.reserve(count * width_);
+  if (shape_.normed_behind()) branch_.reserve(count * width_);
   quantised_.reserve(count * most_blocks_);
   logits_.reserve(wanted_.size() * logits_stride_);
-  // What takes less time than meeting does is done here.
+  // Embed few tokens on this thread, because a barrier would take longer.
   const bool few = count <= kAlone;
   for (std::size_t t = 0; few && t < count; ++t) embed(static_cast<int>(t));
   team_.run([&](int member) { work(member, spans, after); });
@@ -86,17 +96,24 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
 
   if (count > kAlone) team_.share(member, count, [&](int t) { embed(t); });
 
-  float* branch = shape_.pre_post_norms ? branch_.data() : x_.data();
+  float* branch = shape_.normed_behind() ? branch_.data() : x_.data();
   for (int index = 0; index < shape_.layers; ++index) {
     const auto& layer = weights_.layers[static_cast<std::size_t>(index)];
-    const auto attention_norm = layer.attention_norm.view(size, shape_.epsilon);
-    const auto ffn_norm = layer.ffn_norm.view(size, shape_.epsilon);
+    const Input attention_norm(layer.attention_norm, size, shape_.epsilon);
+    const Input ffn_norm(layer.ffn_norm, size, shape_.epsilon);
     const bool last = index + 1 == shape_.layers;
     const Linear* following = last ? &weights_.projection : &weights_.layers[static_cast<std::size_t>(index) + 1].qkv;
 
-    product(member, layer.qkv, {x_.data(), width_, size, &attention_norm, nullptr}, count, qkv_.data(), qkv_width_);
-    // All keys and values of a prompt must be there before one of its tokens looks at them; a token of a decoding row
-    // is looked at by nobody else.
+    product(member, layer.qkv, {x_.data(), width_, size, attention_norm.view(), nullptr}, count, qkv_.data(),
+            qkv_width_);
+    const auto up = [&](const Linear* next) {
+      product(member, layer.up, {x_.data(), width_, size, ffn_norm.view(), nullptr}, count, inner_.data(), inner_width_,
+              next);
+    };
+    if (shape_.parallel()) up(nullptr);  // before attention changes its input
+    if (shape_.head_norm == HeadNorm::kAll) team_.share(member, count, [&](int t) { norm_all_heads(layer, t); });
+    // All keys and values of a prompt must be written before one of its tokens attends to them. No other token of the
+    // step attends to the token of a decoding row.
     team_.share(member, static_cast<int>(prompts_.size()) * shape_.kv_heads, [&](int i) {
       const int t = prompts_[static_cast<std::size_t>(i / shape_.kv_heads)];
       place_heads(layer, index, t, i % shape_.kv_heads, span_of(tokens_[static_cast<std::size_t>(t)].span));
@@ -111,14 +128,13 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
         },
         fetch(member, &layer.out, count));
     product(member, layer.out, {context_.data(), context_width_, shape_.query_width(), nullptr, nullptr}, count, branch,
-            width_, &layer.up);
-    if (shape_.pre_post_norms) add_normed(member, layer.post_attention_norm, count);
+            width_, shape_.parallel() ? &layer.down : &layer.up);
+    if (shape_.normed_behind()) add_normed(member, layer.post_attention_norm, count);
 
-    product(member, layer.up, {x_.data(), width_, size, &ffn_norm, nullptr}, count, inner_.data(), inner_width_,
-            &layer.down);
+    if (!shape_.parallel()) up(&layer.down);
     product(member, layer.down, {inner_.data(), inner_width_, shape_.inner, nullptr, nullptr}, count, branch, width_,
             following);
-    if (shape_.pre_post_norms) add_normed(member, layer.post_ffn_norm, count);
+    if (shape_.normed_behind()) add_normed(member, layer.post_ffn_norm, count);
   }
 
   const int wanted = static_cast<int>(wanted_.size());
@@ -153,7 +169,7 @@ void Forward::product(int member, const Linear& linear, const Rows& rows, int co
   auto& own = members_[static_cast<std::size_t>(member)];
   const bool alone = count <= kAlone;
   ActivationBlock* to = alone ? own.quantised.data() : quantised_.data();
-  const ActivationView activations{to, blocks(rows.size)};  // rows lie close
+  const ActivationView activations{to, blocks(rows.size)};  // rows are contiguous
   if (!alone) team_.share(member, count, [&](int i) { quantise(member, rows, i, to, activations.stride); });
   bool ready = !alone;
 
@@ -203,6 +219,14 @@ void Forward::add_normed(int member, const Norm& norm, int count) {
   });
 }
 
+// Norms all query heads of a token as one row, and all of its keys.
+void Forward::norm_all_heads(const Layer& layer, int t) {
+  float* query = qkv_.data() + static_cast<std::size_t>(t) * qkv_width_;
+  float* key = query + shape_.query_width();
+  kernels_.norm(layer.q_norm.view(shape_.query_width(), shape_.epsilon), query, query);
+  kernels_.norm(layer.k_norm.view(shape_.kv_width(), shape_.epsilon), key, key);
+}
+
 // Norms and rotates one key/value head of a token and the query heads that share it, and writes the cache.
 void Forward::place_heads(const Layer& layer, int index, int t, int head, const Span& span) {
   const auto& token = tokens_[static_cast<std::size_t>(t)];
@@ -212,12 +236,15 @@ void Forward::place_heads(const Layer& layer, int index, int t, int head, const 
   float* query = row + static_cast<std::size_t>(head * group) * static_cast<std::size_t>(dim);
   float* key = row + static_cast<std::size_t>(shape_.query_width() + head * dim);
   const float* value = key + shape_.kv_width();
+  const int rotary = span.far ? layer.far_table : layer.rotary_table;
   const auto prepare = [&](float* x, const Norm& norm) {
-    if (shape_.qk_norm) kernels_.norm(norm.view(dim, shape_.epsilon), x, x);
-    if (layer.rotary_table < 0) return;
-    const auto& table = weights_.rotary[static_cast<std::size_t>(layer.rotary_table)];
-    const auto at = static_cast<std::size_t>(token.position) * static_cast<std::size_t>(table.half);
-    kernels_.rotate(x, table.cosine.data() + at, table.sine.data() + at, table.half, table.rotary.interleaved);
+    if (shape_.head_norm == HeadNorm::kEach) kernels_.norm(norm.view(dim, shape_.epsilon), x, x);
+    if (rotary >= 0) {
+      const auto& table = weights_.rotary[static_cast<std::size_t>(rotary)];
+      const auto at = static_cast<std::size_t>(token.position) * static_cast<std::size_t>(table.half);
+      kernels_.rotate(x, table.cosine.data() + at, table.sine.data() + at, table.half, table.rotary.interleaved);
+    }
+    if (shape_.head_norm == HeadNorm::kEachRotated) kernels_.norm(norm.view(dim, shape_.epsilon), x, x);
   };
   for (int g = 0; g < group; ++g) prepare(query + g * dim, layer.q_norm);
   prepare(key, layer.k_norm);

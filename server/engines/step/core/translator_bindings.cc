@@ -1,4 +1,4 @@
-// The Python face of translation. The interpreter lock is released while a model loads and for the whole of a step.
+// The Python bindings of the translator. They release the interpreter lock while a model loads and during a step.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -34,6 +34,7 @@ nb::list step(Sentences& sentences) {
 nb::dict inspect(const std::string& path, const Config& config) {
   const auto shape = hearth::step::read_translator(hearth::step::ModelFile(path), config);
   nb::dict facts;
+  facts["source_vocabulary"] = shape.source_vocabulary;
   facts["vocabulary"] = shape.vocabulary;
   facts["positions"] = shape.positions;
   facts["zero_start"] = shape.zero_start;

@@ -18,11 +18,13 @@ Norm load_norm(const ModelFile& file, const std::string& scope, int size, bool p
   return n;
 }
 
-// Angles a position, as CTranslate2 computes them: in single precision, so that far positions agree with it.
-std::vector<float> frequencies(const Rotary& r) {
+// The angles for each position, in single precision as in CTranslate2, so that far positions have equal angles.
+std::vector<float> frequencies(const Rotary& r, bool far) {
+  const auto& divisors = far ? r.far_divisors : r.divisors;
   std::vector<float> out;
   for (int i = 0; i < r.dims / 2; ++i) {
-    float f = 1.f / std::pow(static_cast<float>(r.base), static_cast<float>(2 * i) / static_cast<float>(r.dims));
+    const float wave = std::pow(static_cast<float>(r.base), static_cast<float>(2 * i) / static_cast<float>(r.dims));
+    float f = 1.f / (divisors.empty() ? wave : divisors[static_cast<std::size_t>(i)] * wave);
     if (r.llama3) {
       const auto low = static_cast<float>(r.low_freq_factor), high = static_cast<float>(r.high_freq_factor);
       const auto factor = static_cast<float>(r.factor), context = static_cast<float>(r.original_context);
@@ -41,19 +43,21 @@ std::vector<float> frequencies(const Rotary& r) {
 
 }  // namespace
 
-RotaryTable::RotaryTable(const Rotary& r, int context_tokens)
+RotaryTable::RotaryTable(const Rotary& r, bool is_far, int context_tokens)
     : rotary(r),
+      far(is_far),
       half(r.dims / 2),
       cosine(static_cast<std::size_t>(context_tokens) * static_cast<std::size_t>(half)),
       sine(cosine.size()) {
-  const auto frequency = frequencies(r);
+  const auto frequency = frequencies(r, far);
+  const auto factor = static_cast<float>(r.attention);
   std::size_t at = 0;
   for (int t = 0; t < context_tokens; ++t) {
     const float position = static_cast<float>(t) / static_cast<float>(r.linear_factor);
     for (int i = 0; i < half; ++i, ++at) {
       const float angle = position * frequency[static_cast<std::size_t>(i)];
-      cosine[at] = std::cos(angle);
-      sine[at] = std::sin(angle);
+      cosine[at] = std::cos(angle) * factor;
+      sine[at] = std::sin(angle) * factor;
     }
   }
 }
@@ -74,34 +78,37 @@ Weights::Weights(const ModelFile& file, const Architecture& a, const Kernels& ke
   for (int i = 0; i < a.layers; ++i) {
     const std::string scope = "decoder/layer_" + std::to_string(i) + "/";
     const std::string attention = scope + "self_attention/", ffn = scope + "ffn/";
-    // With a norm behind each half, what a half makes is not yet what is added to the residual stream.
-    const Store last = a.pre_post_norms ? Store::kWrite : Store::kAdd;
+    // With a norm after each half, the product is normalised before it is added to the residual stream.
+    const Store last = a.normed_behind() ? Store::kWrite : Store::kAdd;
     Layer l;
     l.qkv = Linear(arena, file, attention + "linear_0", kernels, Store::kWrite);
     l.out = Linear(arena, file, attention + "linear_1", kernels, last);
     l.up = a.gated ? Linear::gated(arena, file, ffn + "linear_0", ffn + "linear_0_noact", kernels, a.activation)
                    : Linear(arena, file, ffn + "linear_0", kernels, Store::kWrite, a.activation);
     l.down = Linear(arena, file, ffn + "linear_1", kernels, last);
-    if (a.pre_post_norms) {
-      l.attention_norm = norm(scope + "input_layer_norm", a.width);
-      l.post_attention_norm = norm(scope + "post_attention_layer_norm", a.width);
-      l.ffn_norm = norm(scope + "pre_feedforward_layer_norm", a.width);
-      l.post_ffn_norm = norm(scope + "post_feedforward_layer_norm", a.width);
-    } else {
-      l.attention_norm = norm(attention + "layer_norm", a.width);
-      l.ffn_norm = norm(ffn + "layer_norm", a.width);
-    }
-    if (a.qk_norm) {
-      l.q_norm = norm(attention + "q_norm", a.head_dim);
-      l.k_norm = norm(attention + "k_norm", a.head_dim);
+    const auto names = norm_names(a.norms);
+    const auto width_norm = [&](const char* name) { return name != nullptr ? norm(scope + name, a.width) : Norm{}; };
+    l.attention_norm = width_norm(names.attention);
+    l.post_attention_norm = width_norm(names.post_attention);
+    l.ffn_norm = width_norm(names.ffn);
+    l.post_ffn_norm = width_norm(names.post_ffn);
+    if (a.head_norm != HeadNorm::kNone) {
+      const bool all = a.head_norm == HeadNorm::kAll;
+      l.q_norm = norm(attention + "q_norm", all ? a.query_width() : a.head_dim);
+      l.k_norm = norm(attention + "k_norm", all ? a.kv_width() : a.head_dim);
     }
     const auto& shape = a.layer[static_cast<std::size_t>(i)];
     l.window = shape.window;
+    const auto table = [&](bool far) {
+      const auto same = std::find_if(rotary.begin(), rotary.end(),
+                                     [&](const auto& t) { return t.rotary == shape.rotary && t.far == far; });
+      const auto at = static_cast<int>(same - rotary.begin());
+      if (same == rotary.end()) rotary.emplace_back(shape.rotary, far, context_tokens);
+      return at;
+    };
     if (shape.rotary.dims > 0) {
-      const auto same =
-          std::find_if(rotary.begin(), rotary.end(), [&](const auto& t) { return t.rotary == shape.rotary; });
-      l.rotary_table = static_cast<int>(same - rotary.begin());
-      if (same == rotary.end()) rotary.emplace_back(shape.rotary, context_tokens);
+      l.rotary_table = l.far_table = table(false);
+      if (!shape.rotary.far_divisors.empty() && context_tokens > a.near_tokens) l.far_table = table(true);
     }
     layers.push_back(std::move(l));
   }
