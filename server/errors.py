@@ -149,7 +149,7 @@ class NotAuthenticated(ServerError, status=401, kind="authentication_error", cod
 
     @property
     def message(self) -> str:
-        return "A valid API key is needed: send it as 'Authorization: Bearer KEY'."
+        return "A valid API key is needed: send it as 'Authorization: Bearer KEY' or as 'x-api-key: KEY'."
 
 
 @dataclass(eq=False)

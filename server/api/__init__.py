@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from server.api import errors, hearth, ops, pages
 from server.api.access import Observe, Spans
 from server.api.auth import Hosts, Keys
-from server.api.compat import classifiers, deepl, libretranslate, tokens
+from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
 from server.api.keys import Clock, Keyring
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.openai.logprobs import TokenJson
@@ -21,6 +21,8 @@ ROUTERS: Sequence[APIRouter] = (
     chat.router,
     completions.router,
     responses.router,
+    anthropic.router,
+    ollama.router,
     embeddings.router,
     moderations.router,
     decisions.router,

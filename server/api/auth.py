@@ -91,8 +91,9 @@ def _enter(record: Record, key_user: KeyUser) -> None:
 
 
 def _sent(headers: Headers) -> str:
+    """The key of a request; Anthropic's clients have a header of their own for it."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() in SCHEMES else ""
+    return key.strip() if scheme.lower() in SCHEMES else headers.get("x-api-key", "").strip()
 
 
 def _headers(key_user: KeyUser) -> list[tuple[bytes, bytes]]:

@@ -8,7 +8,8 @@ knows no routes.
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from starlette.exceptions import HTTPException
 from server.api.record import KEY, Record
 from server.errors import (
     BadRequest,
+    ContextLengthExceeded,
     InvalidValue,
     MethodNotAllowed,
     NotAuthenticated,
@@ -61,6 +63,27 @@ def _inference(error: ServerError) -> dict[str, Any]:
     return {"error": error.message, "error_type": kind}
 
 
+def _anthropic(error: ServerError) -> dict[str, Any]:
+    message = error.message
+    if isinstance(error, ContextLengthExceeded):  # libraries look for these words
+        needed = error.prompt_tokens + error.completion_tokens
+        message = f"prompt is too long: {needed} tokens > {error.context_tokens} maximum"
+    elif error.param is not None and error.param not in message:  # such an error names no field elsewhere
+        message = f"{error.param}: {message}"
+    kind = ANTHROPIC_KINDS.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+ANTHROPIC_KINDS: Mapping[int, str] = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
 TEXT: Mapping[str, str] = {"type": "string"}
 
 OPENAI = Peer(re.compile(".*"), _openai, {"error": {"$ref": "#/components/schemas/Problem"}})
@@ -86,13 +109,34 @@ PEERS: Sequence[Peer] = (
         {"error": TEXT, "error_type": TEXT},
         {400: 422},
     ),
+    Peer(re.compile(r"/api/.*"), lambda error: {"error": error.message}, {"error": TEXT}),
+    Peer(
+        re.compile(r"/v1/messages(/.*)?"),
+        _anthropic,
+        {"type": TEXT, "error": {"type": "object", "properties": {"type": TEXT, "message": TEXT}}},
+    ),
 )
-"""LibreTranslate, DeepL, text-embeddings-inference; vLLM's errors are OpenAI's."""
+"""LibreTranslate, DeepL, text-embeddings-inference, Ollama, Anthropic; vLLM's errors are OpenAI's."""
 
 
 def peer_of(path: str) -> Peer:
     """The peer that has this path; OpenAI if no other has."""
     return next((peer for peer in PEERS if peer.paths.fullmatch(path)), OPENAI)
+
+
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Have a refusal of a task name the field as the body of the route does.
+
+    Args:
+        names: the body's names by those of chat, which tasks use.
+    """
+    try:
+        yield
+    except ServerError as error:
+        if (renamed_to := names.get(error.param or "")) is not None:
+            error.field = renamed_to  # type: ignore[attr-defined]  # what has a param has a field
+        raise
 
 
 QUOTE = "'"

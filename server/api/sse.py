@@ -9,8 +9,9 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from fastapi import Response
 from pydantic import BaseModel
@@ -29,15 +30,32 @@ PING_S = 10.0
 """A stream without an event for so long gets a comment, so that proxies keep it open."""
 
 
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How a dialect writes what is no event of its route."""
+
+    error: Callable[[ServerError], bytes]
+    """The error that ends a stream."""
+    end: bytes = b""
+    """What comes after the last event, or after the error."""
+    ping: bytes = PING
+    """What keeps the stream open; empty: nothing, for a dialect that knows no such thing."""
+    media_type: str = "text/event-stream"
+
+
+EVENTS = Framing(lambda error: b"data: " + json.dumps(OPENAI.write(error)).encode() + b"\n\n", DONE)
+"""OpenAI's."""
+
+
 def encode(event: BaseModel) -> bytes:
     """One event; fields that were not set are left out."""
     return b"data: " + event.model_dump_json(exclude_unset=True, by_alias=True).encode() + b"\n\n"
 
 
 async def begin(
-    events: AsyncIterator[bytes], record: Record, limit_s: float, ping_s: float = PING_S, end: bytes = DONE
+    events: AsyncIterator[bytes], record: Record, limit_s: float, ping_s: float = PING_S, framing: Framing = EVENTS
 ) -> "EventStream":
-    """Wait for the first event and make the answer; ``end`` comes after the last.
+    """Wait for the first event and make the answer.
 
     Raises:
         ServerError: the work failed before its first event.
@@ -51,13 +69,11 @@ async def begin(
         await stop(first)
         await _close(events)
         raise
-    return EventStream(first, events, record, record.received_s + limit_s, ping_s, end)
+    return EventStream(first, events, record, record.received_s + limit_s, ping_s, framing)
 
 
 class EventStream(Response):
     """The answer: an ASGI application of its own, which watches the connection while it sends."""
-
-    media_type = "text/event-stream"
 
     def __init__(
         self,
@@ -66,8 +82,9 @@ class EventStream(Response):
         record: Record,
         deadline_s: float,
         ping_s: float,
-        end: bytes,
+        framing: Framing,
     ) -> None:
+        self.media_type = framing.media_type
         self.status_code = 200
         self.background = None
         self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
@@ -78,7 +95,7 @@ class EventStream(Response):
         self._record = record
         self._deadline_s = deadline_s
         self._ping_s = ping_s
-        self._last = end
+        self._framing = framing
         self._sent_s = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,17 +135,17 @@ class EventStream(Response):
         await self._end(send, error)
 
     async def _end(self, send: Send, error: ServerError | None) -> None:
-        last = self._last
+        last = self._framing.end
         if error is not None:
             self._record.error = error
-            last = b"data: " + json.dumps(OPENAI.write(error)).encode() + b"\n\n" + last
+            last = self._framing.error(error) + last
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _ping(self, send: Send) -> None:
-        while True:
+        while self._framing.ping:
             await asyncio.sleep(self._ping_s)
             if time.perf_counter() - self._sent_s >= self._ping_s:
-                await self._send(send, PING)
+                await self._send(send, self._framing.ping)
 
     async def _send(self, send: Send, event: bytes) -> None:
         self._sent_s = time.perf_counter()

@@ -33,6 +33,15 @@ ROUTES: dict[str, tuple[int, Any]] = {
     "/v1/chat/completions": (LARGEST, lambda t: {"model": "assistant", "messages": [{"role": "user", "content": t}]}),
     "/v1/completions": (LARGEST, lambda t: {"prompt": t}),
     "/v1/responses": (LARGE, lambda t: {"model": "assistant", "input": t}),
+    "/v1/messages": (LARGE, lambda t: {"model": "assistant", "max_tokens": 9, "messages": [
+        {"role": "user", "content": t}]}),
+    "/v1/messages/count_tokens": (LARGE, lambda t: {"model": "assistant", "messages": [
+        {"role": "user", "content": t}]}),
+    "/api/chat": (LARGE, lambda t: {"model": "assistant", "messages": [{"role": "user", "content": t}]}),
+    "/api/generate": (LARGE, lambda t: {"model": "assistant", "prompt": t, "raw": True}),
+    "/api/embed": (LARGE, lambda t: {"input": t, "truncate": False}),
+    "/api/embed?": (LARGE, lambda t: {"input": t}),
+    "/api/embeddings": (LARGE, lambda t: {"prompt": t}),
     "/v1/embeddings": (LARGEST, lambda t: {"input": t}),
     "/v1/moderations": (LARGE, lambda t: {"input": t}),
     "/v1/sentiment": (LARGE, lambda t: {"input": t}),
@@ -56,6 +65,15 @@ MANY: dict[str, tuple[str, Any]] = {
     "items": ("/v1/responses", {"model": "assistant", "input": [{"role": "user", "content": "a"}] * 10_000}),
     "parts": ("/v1/chat/completions", {"model": "assistant", "messages": [
         {"role": "user", "content": [{"type": "text", "text": "a"}] * 50_000}]}),
+    "blocks": ("/v1/messages", {"model": "assistant", "max_tokens": 9, "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "a"}] * 50_000}]}),
+    "turns": ("/v1/messages/count_tokens", {"model": "assistant", "messages": [
+        {"role": "user", "content": "a"}] * 10_000}),
+    "options": ("/api/chat", {"model": "assistant", "messages": [{"role": "user", "content": "a"}],
+        "options": {f"o{id}": 1 for id in range(100_000)}}),
+    "results": ("/api/chat", {"model": "assistant", "messages": [
+        {"role": "assistant", "tool_calls": [{"function": {"name": "a"}}] * 5000},
+        *[{"role": "tool", "content": "a", "tool_name": "a"}] * 5000]}),
     "biases": ("/v1/chat/completions", {"model": "assistant", "messages": [{"role": "user", "content": "a"}],
         "logit_bias": {str(id): 1 for id in range(100_000)}}),
     "terms": ("/v1/translations", {"input": "Hi there.", "source": "en", "target": "de",

@@ -67,6 +67,29 @@ NAMED = st.fixed_dictionaries({"type": st.just("function"), "name": st.just("f")
     {"type": st.just("allowed_tools"), "mode": st.just("auto") | VALUES,
      "tools": st.lists(st.just({"type": "function", "name": "f"}) | VALUES, max_size=2)}
 )  # fmt: skip
+BLOCK = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "tool_use", "tool_result", "image"]) | VALUES},
+    optional={"text": st.text() | VALUES, "id": st.just("c") | VALUES, "name": st.just("f") | VALUES,
+              "input": VALUES | st.just({}), "tool_use_id": st.just("c") | VALUES, "content": st.text() | VALUES,
+              "is_error": st.booleans() | VALUES},
+)  # fmt: skip
+TURN = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant", "system"]) | VALUES,
+     "content": st.text() | st.lists(BLOCK, max_size=2) | VALUES}
+)  # fmt: skip
+SCHEMA_TOOL = st.fixed_dictionaries({"name": st.just("f") | VALUES}, optional={"input_schema": SCHEMA | VALUES})
+SAID = st.fixed_dictionaries(
+    {"role": st.sampled_from(["system", "user", "assistant", "tool"]) | VALUES},
+    optional={"content": st.text() | VALUES, "images": VALUES, "tool_name": VALUES, "tool_call_id": VALUES,
+              "tool_calls": st.lists(st.fixed_dictionaries({"function": st.fixed_dictionaries(
+                  {"name": st.just("f") | VALUES}, optional={"arguments": VALUES})}), max_size=2) | VALUES},
+)  # fmt: skip
+CHOSEN = st.fixed_dictionaries(
+    {"num_predict": st.integers(1, 30) | VALUES},
+    optional=dict.fromkeys(("temperature", "top_k", "top_p", "seed", "stop", "num_ctx", "repeat_penalty"), VALUES),
+)
+OLLAMA = {"format": st.just("json") | SCHEMA | VALUES, "stream": st.booleans() | VALUES, "think": VALUES,
+          "keep_alive": VALUES, "logprobs": VALUES, "top_logprobs": VALUES}  # fmt: skip
 QUESTION = st.fixed_dictionaries(
     {"type": st.sampled_from(["choice", "predicate", "score"]) | VALUES},
     optional={name: st.text(max_size=9) | VALUES
@@ -96,6 +119,33 @@ BODIES = {
                   "include": st.just(["message.output_text.logprobs"]) | VALUES, "top_logprobs": VALUES,
                   "reasoning": VALUES, "metadata": VALUES, "store": VALUES, "parallel_tool_calls": VALUES},
     ),
+    "/v1/messages": st.fixed_dictionaries(
+        {"model": st.sampled_from(["assistant", "translate"]), "max_tokens": st.integers(1, 30) | VALUES,
+         "messages": st.lists(TURN, max_size=3) | VALUES},
+        optional={**dict.fromkeys(("temperature", "top_p", "top_k", "stop_sequences", "stream", "thinking"), VALUES),
+                  "system": st.text() | st.lists(BLOCK, max_size=2) | VALUES,
+                  "tools": st.lists(SCHEMA_TOOL, max_size=2) | VALUES,
+                  "tool_choice": st.fixed_dictionaries({"type": st.just("any")}, optional={"name": VALUES}) | VALUES,
+                  "output_config": st.fixed_dictionaries({"format": FORMAT | VALUES}) | VALUES},
+    ),
+    "/v1/messages/count_tokens": st.fixed_dictionaries(
+        {"model": st.sampled_from(["assistant", "translate"]), "messages": st.lists(TURN, max_size=3) | VALUES}
+    ),
+    "/api/chat": st.fixed_dictionaries(
+        {"model": st.sampled_from(["assistant", "translate", "assistant:latest"]),
+         "messages": st.lists(SAID, max_size=3) | VALUES, "options": CHOSEN},
+        optional={**OLLAMA, "tools": st.lists(TOOL, max_size=2) | VALUES},
+    ),
+    "/api/generate": st.fixed_dictionaries(
+        {"model": st.sampled_from(["assistant", "translate"]), "prompt": st.text() | VALUES, "options": CHOSEN},
+        optional={**OLLAMA, "system": st.text() | VALUES, "raw": st.booleans() | VALUES, "suffix": VALUES},
+    ),
+    "/api/embed": st.fixed_dictionaries(
+        {"input": st.text() | st.lists(st.text()) | VALUES},
+        optional={"truncate": st.booleans() | VALUES, "options": CHOSEN, "keep_alive": VALUES, "dimensions": VALUES},
+    ),
+    "/api/embeddings": st.fixed_dictionaries({"prompt": st.text() | VALUES}, optional={"options": CHOSEN}),
+    "/api/show": st.fixed_dictionaries({}, optional={"model": st.text() | VALUES, "name": st.text() | VALUES}),
     "/v1/decisions": st.fixed_dictionaries(
         {"model": st.sampled_from(["sentiment", "embed", "assistant"]), "input": st.text() | VALUES,
          "questions": st.lists(QUESTION, max_size=2) | VALUES},
@@ -131,7 +181,10 @@ BODIES = {
         {"model": st.sampled_from(["assistant", "embed"]), "tokens": st.lists(st.integers(0, 9000)) | VALUES}
     ),
 }  # fmt: skip
-PEERS = ("/predict", "/classify", "/translate", "/detect", "/v2/translate")
+PEERS = (
+    "/predict", "/classify", "/translate", "/detect", "/v2/translate", "/v1/messages", "/v1/messages/count_tokens",
+    "/api/chat", "/api/generate", "/api/embed", "/api/embeddings", "/api/show",
+)  # fmt: skip
 """Their errors have the shapes of the servers whose clients they are for (tests/compat)."""
 
 

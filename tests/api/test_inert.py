@@ -19,7 +19,7 @@ from server.api.openai.decisions import TextPart as DecisionPart
 from server.api.openai.embeddings import EmbeddingRequest
 from server.api.openai.models import ModelNamed
 from server.api.openai.moderations import ModerationRequest
-from server.api.schemas import response_items
+from server.api.schemas import anthropic, ollama, response_items
 from server.api.schemas.base import RequestBody
 from server.api.schemas.chat import ChatRequest
 from server.api.schemas.inert import ANYTHING, PART, Table
@@ -74,6 +74,31 @@ RESPONSE: dict[str, Any] = {
     "tools": [{"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}],
     "text": {"format": {"type": "text"}},
 }
+ANTHROPIC: dict[str, Any] = {
+    "model": "assistant",
+    "max_tokens": 20,
+    "system": [{"type": "text", "text": "Be brief."}],
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "Weather in Bern?"}]},
+        {"role": "assistant", "content": [
+            {"type": "tool_use", "id": "c", "name": "weather", "input": {"city": "Bern"}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "Sun."}]}]},
+    ],
+    "tools": [{"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}],
+    "tool_choice": {"type": "auto"},
+    "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+}  # fmt: skip
+OLLAMA: dict[str, Any] = {
+    "model": "assistant",
+    "messages": [
+        {"role": "user", "content": "Weather in Bern?"},
+        {"role": "assistant", "tool_calls": [{"function": {"name": "weather", "arguments": {"city": "Bern"}}}]},
+        {"role": "tool", "content": "Sun."},
+    ],
+    "tools": CHAT["tools"],
+}
+COUNTED = {name: value for name, value in ANTHROPIC.items() if name != "max_tokens"}
 COMPLETION: dict[str, Any] = {"model": "assistant", "prompt": "Hi"}
 DECISION: dict[str, Any] = {
     "model": "sentiment",
@@ -138,6 +163,27 @@ PLACES = [
     place("/v1/responses", RESPONSE, "tools.0", FunctionTool),
     place("/v1/responses", RESPONSE, "text", TextOptions),
     Place("/v1/responses", RESPONSE, "text.format", {}),
+    place("/v1/messages", ANTHROPIC, "", anthropic.MessagesRequest),
+    place("/v1/messages", ANTHROPIC, "messages.0", anthropic.Turn),
+    place("/v1/messages", ANTHROPIC, "messages.0.content.0", anthropic.TextBlock),
+    place("/v1/messages", ANTHROPIC, "messages.1.content.0", anthropic.ToolUse),
+    place("/v1/messages", ANTHROPIC, "messages.2.content.0", anthropic.ToolResult),
+    place("/v1/messages", ANTHROPIC, "messages.2.content.0.content.0", anthropic.TextBlock),
+    place("/v1/messages", ANTHROPIC, "system.0", anthropic.TextBlock),
+    place("/v1/messages", ANTHROPIC, "tools.0", anthropic.CustomTool),
+    place("/v1/messages", ANTHROPIC, "tool_choice", anthropic.Choosing),
+    Place("/v1/messages", ANTHROPIC, "output_config", {"effort": ()}),
+    Place("/v1/messages", ANTHROPIC, "output_config.format", {}),
+    place("/v1/messages/count_tokens", COUNTED, "", anthropic.Conversation),
+    place("/api/chat", OLLAMA, "", ollama.ChatAsked),
+    place("/api/chat", OLLAMA, "messages.0", ollama.Said),
+    place("/api/chat", OLLAMA, "messages.1.tool_calls.0", ollama.Called),
+    place("/api/chat", OLLAMA, "messages.1.tool_calls.0.function", ollama.FunctionCalled),
+    place("/api/chat", OLLAMA, "tools.0", Tool),
+    place("/api/generate", {"model": "assistant", "prompt": "Hi"}, "", ollama.GenerateAsked),
+    place("/api/embed", {"model": "embed", "input": "Hi"}, "", ollama.EmbedAsked),
+    place("/api/embeddings", {"model": "embed", "prompt": "Hi"}, "", ollama.EmbeddingsAsked),
+    place("/api/show", {"model": "embed"}, "", ollama.ShowAsked),
     place("/v1/embeddings", {"model": "embed", "input": "Hi"}, "", EmbeddingRequest),
     place("/v1/moderations", {"input": "Hi"}, "", ModerationRequest),
     Place("/v1/moderations", {"input": [{"type": "text", "text": "Hi"}]}, "input.0", PART),
@@ -205,7 +251,7 @@ def param_of(path: str, answer: dict[str, Any]) -> str:
     """The field that an answer blames: peers say it in words."""
     error = answer.get("error")
     if isinstance(error, dict):
-        return str(error["param"])
+        return str(error["param"]) if "param" in error else error["message"].split("'")[1]
     message = str(error or answer["message"])
     return message.split("'")[1]
 

@@ -33,6 +33,10 @@ SHAPES = {
     "/predict": {"error", "error_type"},
     "/rerank": {"error", "error_type"},
     "/classify": {"error.message", "error.type", "error.param", "error.code"},
+    "/api/chat": {"error"},
+    "/api/pull": {"error"},
+    "/v1/messages": {"error.type", "error.message"},
+    "/v1/messages/batches": {"error.type", "error.message"},
     "/v1/nothing": {"error.message", "error.type", "error.param", "error.code"},
 }
 
@@ -54,7 +58,7 @@ async def test_each_refusal_of_a_path_has_the_shape_of_its_peer(serving: Any, pa
 
 def test_the_description_and_the_answers_come_from_one_table() -> None:
     assert peer_of("/v1/chat/completions") is OPENAI
-    for path, peer in (("/translate", PEERS[0]), ("/v2/usage", PEERS[1]), ("/predict", PEERS[2])):
+    for path, peer in zip(("/translate", "/v2/usage", "/predict", "/api/tags", "/v1/messages"), PEERS, strict=True):
         assert peer_of(path) is peer
 
 

@@ -43,6 +43,11 @@ async def test_a_failure_after_the_first_event_is_an_error_event_and_done(served
         ("/v1/chat/completions", CHAT, "assistant"),
         ("/v1/chat/completions", {**CHAT, "stream": True}, "assistant"),
         ("/v1/completions", {"model": "assistant", "prompt": "Hi"}, "assistant"),
+        ("/v1/messages", {**CHAT, "max_tokens": 9}, "assistant"),
+        ("/api/chat", CHAT, "assistant"),
+        ("/api/generate", {"model": "assistant", "prompt": "Hi", "stream": False}, "assistant"),
+        ("/api/embed", {"input": "Hi"}, "embed"),
+        ("/v1/messages", {**CHAT, "max_tokens": 9, "stream": True}, "assistant"),
         ("/v1/sentiment", {"input": "Hi"}, "sentiment"),
         ("/v1/embeddings", {"input": "Hi"}, "embed"),
         ("/v1/translations", {"input": "Hello.", "source": "en", "target": "de"}, "translate"),
@@ -122,6 +127,24 @@ async def sent_by(stream: sse.EventStream, pinged: asyncio.Event | None = None) 
     async with asyncio.timeout(10):
         await stream({"type": "http"}, receive, send)
     return b"".join(sent).decode()
+
+
+async def test_a_dialect_without_pings_gets_none() -> None:
+    """A line that is no JSON would break its clients."""
+
+    async def line() -> Any:
+        yield b"{}\n"
+
+    framing = sse.Framing(lambda error: b"", ping=b"", media_type="application/x-ndjson")
+    stream = await sse.begin(line(), record(), 10, ping_s=0, framing=framing)
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    async with asyncio.timeout(10):
+        await stream._ping(send)  # it ends at once
+    assert await sent_by(stream) == "{}\n"
+    assert (b"content-type", b"application/x-ndjson") in stream.raw_headers
 
 
 async def test_an_idle_stream_gets_pings_also_before_its_first_event() -> None:

@@ -17,7 +17,14 @@ NODE = shutil.which("node")
 
 @pytest.mark.parametrize(
     ("script", "package"),
-    [("openai", "openai"), ("langchain", "langchain"), ("ai_sdk", "ai"), ("deepl", "deepl-node")],
+    [
+        ("openai", "openai"),
+        ("anthropic", "@anthropic-ai/sdk"),
+        ("ollama", "ollama"),
+        ("langchain", "langchain"),
+        ("ai_sdk", "ai"),
+        ("deepl", "deepl-node"),
+    ],
 )
 def test_the_clients_checks_pass(server: Served, tmp_path: Path, script: str, package: str) -> None:
     if NODE is None or not (PACKAGES / package).is_dir():

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai import OpenAI
@@ -335,3 +336,26 @@ def test_a_terminal_shows_the_thought_faintly_and_a_pipe_does_not(
     assert shown.startswith(FAINT)
     assert shown.endswith(f"{PLAIN}\n")
     assert len(shown) > 100
+
+
+def test_ollamas_dialect_tells_thoughts_apart_from_the_answer(server: Served, client: OpenAI) -> None:
+    body = {"model": "thinker", "messages": ASK, "options": {"temperature": 0, "num_predict": 60}}
+    for switch in (True, False):
+        expected = said(ask(client, think=switch))
+        whole = httpx.post(f"{server.url}/api/chat", json={**body, "think": switch, "stream": False}).json()["message"]
+        assert (whole.get("thinking", ""), whole["content"]) == expected
+        lines = httpx.post(f"{server.url}/api/chat", json={**body, "think": switch}).text.splitlines()
+        parts = [json.loads(line)["message"] for line in lines]
+        streamed = ("".join(part.get(name, "") for part in parts) for name in ("thinking", "content"))
+        assert tuple(streamed) == expected
+        assert bool(expected[0]) == switch
+
+
+@pytest.mark.parametrize("model", ["thinker", "always", "plain"])
+def test_anthropics_dialect_has_no_thought(server: Served, client: OpenAI, model: str) -> None:
+    body = {"model": model, "messages": ASK}
+    answer = httpx.post(f"{server.url}/v1/messages", json={**body, "max_tokens": 60, "temperature": 0}).json()
+    _, text = said(ask(client, model, think=False))
+    assert "".join(block["text"] for block in answer["content"]) == text
+    counted = httpx.post(f"{server.url}/v1/messages/count_tokens", json=body).json()["input_tokens"]
+    assert counted == answer["usage"]["input_tokens"] + answer["usage"]["cache_read_input_tokens"]

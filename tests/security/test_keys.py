@@ -47,6 +47,20 @@ async def test_a_key_of_the_file_and_one_of_the_list_both_open(serving: Any, wri
             assert (await served.http.get("/v1/models", headers=bearer(secret))).status_code == status
 
 
+async def test_a_key_may_come_in_anthropics_header(serving: Any, write: Any) -> None:
+    async with serving(api_keys_file=write({"name": "a", "models": ["embed"]})) as served:
+        for path in ("/v1/messages", "/v1/messages/count_tokens", "/v1/embeddings"):
+            body = {"model": "embed", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+            wrong = await served.http.post(path, json=body, headers={"x-api-key": "sk-b"})
+            assert wrong.status_code == 401
+            assert (await served.http.post(path, json=body)).status_code == 401
+            other = await served.http.post(path, json=body, headers={"x-api-key": "sk-a"})
+            assert other.status_code in (400, 404), "the key is known"
+        other = {"model": "assistant", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+        refused = await served.http.post("/v1/messages", json=other, headers={"x-api-key": "sk-a"})
+        assert (refused.status_code, refused.json()["error"]["type"]) == (403, "permission_error")
+
+
 @pytest.mark.parametrize("secret", ["sk-0", "sk-19", "sk-none", ""])
 def test_every_hash_is_compared_whatever_was_sent(secret: str, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     keyring = Keyring(file=write(*({"name": str(n)} for n in range(20))))

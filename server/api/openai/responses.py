@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from server.api import sse
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now
+from server.api.errors import renamed
 from server.api.openai.streaming import Deltas, Pace, possible
 from server.api.record import Record
 from server.api.request import JsonRoute
@@ -266,6 +267,9 @@ NAMES = {
 }
 """What tasks call by the names of chat."""
 
+FRAMING = replace(sse.EVENTS, end=b"")
+"""The last event says how it ended; OpenAI sends no [DONE] here."""
+
 
 @router.post("/v1/responses", response_model=ResponseObject)
 async def create_response(
@@ -274,7 +278,7 @@ async def create_response(
     """Answer an input, whole or as a stream of events."""
     task = registry.chat(body.model)
     record.serve(task.card.id, generates=True)
-    with _our_names():
+    with renamed(NAMES):
         messages, options, tools = await offload(
             lambda: (body.conversation(), body.options(), body.callable_tools()), record.body_bytes, SMALL_BYTES
         )
@@ -288,23 +292,12 @@ async def create_response(
         )
     answer = Answer(body, body.model or task.card.id, options)
     if body.stream:
-        # The last event says how it ended; OpenAI sends no [DONE] here.
-        return await sse.begin(Events(answer).stream(deltas, record), record, settings.request_timeout_s, end=b"")
+        return await sse.begin(
+            Events(answer).stream(deltas, record), record, settings.request_timeout_s, framing=FRAMING
+        )
     (choice,) = await deltas.whole()
     record.finish(deltas.usage, deltas.timing, [choice.finish_reason])
     cut = choice.finish_reason == "length"
     return answer.ended(
         answer.output(choice.text, choice.tokens, choice.calls, choice.thought, cut=cut), deltas.usage, cut=cut
     )
-
-
-@contextmanager
-def _our_names() -> Iterator[None]:
-    """Have a refusal name the field as this route does."""
-    try:
-        yield
-    except ServerError as error:
-        field = error.param
-        if field in NAMES:
-            error.field = NAMES[field]  # type: ignore[attr-defined]  # what has a param has a field
-        raise

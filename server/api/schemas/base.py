@@ -69,7 +69,7 @@ def screen(
         elif name in neutral:
             _require_neutral(where + name, value, neutral[name])
         elif (names := ignored.get()) is not None:
-            if name not in inert or _asking(name, value, inert[name]) is not None:
+            if name not in inert or asking(name, value, inert[name]) is not None:
                 names.add(name)
         elif name in inert:
             _require_neutral(where + name, value, inert[name])
@@ -85,21 +85,22 @@ def _is_off(value: Any, allowed: Neutral) -> bool:
 
 
 def _require_neutral(name: str, value: Any, allowed: Neutral) -> None:
-    if (found := _asking(name, value, allowed)) is not None:
+    if (found := asking(name, value, allowed)) is not None:
         field, values = found
         telling = [_literal(each) for each in values if each not in ("", [], {})]
         only = f"only {' or '.join(telling)} is accepted." if telling else "leave it out."
         refuse(field, f"no model here can honour it; {only}")
 
 
-def _asking(name: str, value: Any, allowed: Neutral) -> tuple[str, Sequence[Any]] | None:
-    """The name of the field that asks for something, with its neutral values; of an object, the first field in it."""
+def asking(name: str, value: Any, allowed: Neutral) -> tuple[str, Sequence[Any]] | None:
+    """The name of the field that asks for something, with its neutral values; of an object, the first field in it.
+    None if no field does."""
     if value is None or allowed is ANYTHING:
         return None
     if isinstance(allowed, Mapping):
         if not isinstance(value, dict):
             return name, ()
-        found = (_asking(f"{name}.{inner}", one, allowed.get(inner, ())) for inner, one in value.items())
+        found = (asking(f"{name}.{inner}", one, allowed.get(inner, ())) for inner, one in value.items())
         return next((each for each in found if each is not None), None)
     return None if any(_same(value, one) for one in allowed) else (name, allowed)
 

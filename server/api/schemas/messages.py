@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.schemas.base import RequestBody, invalid, refuse, screen
@@ -143,39 +143,43 @@ def written(message: Message) -> dict[str, Any]:
     return fields
 
 
+def _check_name(name: str) -> str:
+    if NAME.fullmatch(name) is None:
+        raise PydanticCustomError("function_name", "letters, digits, '_', '.' and '-' only, 64 at most")
+    return name
+
+
+def _check_parameters(schema: dict[str, Any]) -> dict[str, Any]:
+    properties = schema.get("properties", {})
+    if not isinstance(properties, dict) or not all(isinstance(one, dict | bool) for one in properties.values()):
+        raise PydanticCustomError("schema", "'properties' must be an object of JSON Schemas")
+    required = schema.get("required", [])
+    if not isinstance(required, list) or not all(isinstance(one, str) for one in required):
+        raise PydanticCustomError("schema", "'required' must be a list of names")
+    return schema
+
+
+FunctionName = Annotated[str, AfterValidator(_check_name)]
+
+Parameters = Annotated[dict[str, Any], AfterValidator(_check_parameters)]
+"""A JSON Schema of an object."""
+
+
 class Function(RequestBody):
     """A function the model may call."""
 
     inert: ClassVar = TOOL
 
-    name: str = Field(description="Its name.", examples=["get_weather"])
+    name: FunctionName = Field(description="Its name.", examples=["get_weather"])
     strict: bool | None = Field(
         None, description="Refuse keywords of `parameters` that cannot be held to, or leave them out.", examples=[True]
     )
     description: str | None = Field(None, description="What it does.", examples=["The weather in a city."])
-    parameters: dict[str, Any] | None = Field(
+    parameters: Parameters | None = Field(
         None,
         description="A JSON Schema of an object.",
         examples=[{"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}],
     )
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        if NAME.fullmatch(name) is None:
-            raise PydanticCustomError("function_name", "letters, digits, '_', '.' and '-' only, 64 at most")
-        return name
-
-    @field_validator("parameters")
-    @classmethod
-    def _check_parameters(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
-        properties = (schema or {}).get("properties", {})
-        if not isinstance(properties, dict) or not all(isinstance(one, dict | bool) for one in properties.values()):
-            raise PydanticCustomError("schema", "'properties' must be an object of JSON Schemas")
-        required = (schema or {}).get("required", [])
-        if not isinstance(required, list) or not all(isinstance(one, str) for one in required):
-            raise PydanticCustomError("schema", "'required' must be a list of names")
-        return schema
 
 
 class Tool(RequestBody):

@@ -123,6 +123,11 @@ class Calling:
         self._model = model
         self._manner = manner
 
+    @property
+    def known(self) -> bool:
+        """Whether the model's syntax of calls is known."""
+        return self._manner is not None
+
     def require(self, tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool) -> None:
         """Refuse a request with tools that the model cannot serve.
 

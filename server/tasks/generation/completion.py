@@ -68,6 +68,11 @@ class Completion:
         """Whether the completion has begun a call."""
         return self._call is not None or (self._marks is not None and self._marks.collected is not None)
 
+    @property
+    def stopped_by(self) -> str | None:
+        """The stop string that ended the text."""
+        return self._stops.matched
+
     def take(self, token: Token) -> Delta | None:
         """Take one more token. Returns what can be sent now, or None."""
         self.tokens += 1
@@ -267,6 +272,10 @@ class GenerationStream:
     def calls(self) -> Sequence[bool]:
         """For each choice, whether it has begun a call."""
         return [completion.calls for completion in self._completions]
+
+    def stopped_by(self, index: int) -> str | None:
+        """The stop string that ended a choice; None where something else did."""
+        return self._completions[index].stopped_by
 
     def cancel(self) -> None:
         """Stop decoding all rows, because the client no longer wants them."""

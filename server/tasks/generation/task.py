@@ -52,6 +52,11 @@ class Generation:
         """The model's card."""
         return self._model.card
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the model's syntax of calls is known."""
+        return self._calling.known
+
     def effective(self, options: GenerationOptions) -> GenerationOptions:
         """The options, with the model makers' recommended values for sampling parameters that the request leaves out.
 

@@ -165,6 +165,9 @@ class TranslationStream:
         """The times of the translation's events so far, in seconds."""
         return self._run.timing
 
+    def stopped_by(self, index: int) -> None:
+        """Nothing: a translator takes no stop strings."""
+
     def cancel(self) -> None:
         """Cancel all rows, because the client no longer wants the translation."""
         self._run.cancel()
