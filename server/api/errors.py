@@ -71,7 +71,7 @@ PEERS: Sequence[Peer] = (
         lambda error: {"error": error.message},
         {"error": TEXT},
         {401: 403, 413: 400},
-        frozenset({"/translate", "/detect"}),
+        frozenset({"/translate", "/translate_file", "/detect"}),
     ),
     Peer(
         re.compile(r"/v[23]/.*"),

@@ -14,13 +14,14 @@ from libretranslatepy import LibreTranslateAPI
 
 from tests.server_process import Served, serving
 
-KEY = "a-key-for-tests"
+KEY, OTHER_KEY = "a-key-for-tests", "another-key"
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
     """A server that wants a key: the clients send it each in its own way."""
-    with serving("--models", "translate", "--api-keys", hashlib.sha256(KEY.encode()).hexdigest()) as served:
+    hashes = ",".join(hashlib.sha256(key.encode()).hexdigest() for key in (KEY, OTHER_KEY))
+    with serving("--models", "translate", "--api-keys", hashes) as served:
         yield served
 
 
@@ -79,18 +80,66 @@ def test_a_wrong_key_is_refused_by_libretranslate(server: Served) -> None:
         LibreTranslateAPI(server.url, "wrong").translate("Hello", "en", "de")
 
 
-def test_files_are_refused_by_name(server: Served) -> None:
-    headers = {"authorization": f"Bearer {KEY}"}
-    answer = httpx.post(f"{server.url}/translate_file", headers=headers, json={}, timeout=60)
-    assert answer.status_code == 400
-    assert "files" in answer.json()["error"]
+def sent(server: Served, name: str, content: bytes, key: str = KEY, **fields: str) -> httpx.Response:
+    data = {"source": "en", "target": "de", "api_key": key, **fields}
+    return httpx.post(f"{server.url}/translate_file", data=data, files={"file": (name, content)}, timeout=60)
+
+
+def test_a_file_is_translated_and_fetched_by_its_key_alone(server: Served) -> None:
+    page = b"<!-- note -->\r\n<p class='a'><b>Good morning.</b></p>\r\n"
+    url = sent(server, "\u00fcber uns.html", page).json()["translatedFileUrl"]
+    assert url.startswith(f"{server.url}/download_file/")
+    answer = httpx.get(url, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+    assert answer.content == b"<!-- note -->\r\n<p class='a'><b>Guten Morgen.</b></p>\r\n"
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''%C3%BCber%20uns_de.html"
+    assert httpx.get(url, timeout=60).status_code == 403
+    other = httpx.get(url, headers={"authorization": f"Bearer {OTHER_KEY}"}, timeout=60)
+    assert (other.status_code, set(other.json())) == (404, {"error"})
+
+
+def test_the_language_of_a_file_is_told(server: Served) -> None:
+    url = sent(server, "a.txt", b"Ich habe heute leider keine Zeit.\n\n12\n", source="auto", target="en").json()
+    answer = httpx.get(url["translatedFileUrl"], headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+    assert "time" in answer.text
+    assert answer.text.endswith("\n\n12\n")
+
+
+def test_what_is_no_file_to_translate_is_refused(server: Served) -> None:
+    refused = [
+        sent(server, "a.pdf", b"%PDF"),
+        sent(server, "a.json", b"{"),
+        sent(server, "a.txt", b"Hello", target="xx"),
+        sent(server, "a.txt", b"Hello", surprise="x"),
+        sent(server, "a.txt", b"Hello", model="nothing"),
+        sent(server, "a.txt", b"Hello", key="wrong"),
+        httpx.post(f"{server.url}/translate_file", json={"api_key": KEY, "source": "en", "target": "de"}, timeout=60),
+        httpx.post(f"{server.url}/translate_file", data={"api_key": KEY, "file": "x"}, timeout=60),
+        httpx.post(
+            f"{server.url}/translate_file",
+            content=b"--x\r\n\r\nno end",
+            headers={"content-type": "multipart/form-data; boundary=x"},
+            timeout=60,
+        ),
+    ]
+    assert [answer.status_code for answer in refused] == [400, 400, 400, 400, 404, 403, 400, 400, 400]
+    assert all(set(answer.json()) == {"error"} for answer in refused)
+    assert ".srt" in refused[0].json()["error"]
+    assert "no JSON" in refused[1].json()["error"]
+
+
+def test_a_text_may_come_in_a_form_of_parts(server: Served) -> None:
+    form = {"q": (None, "Good morning."), "source": (None, "en"), "target": (None, "de"), "api_key": (None, KEY)}
+    assert httpx.post(f"{server.url}/translate", files=form, timeout=60).json()["translatedText"]
+    form["q"] = ("a.txt", "Good morning.")
+    assert httpx.post(f"{server.url}/translate", files=form, timeout=60).status_code == 400
 
 
 def test_front_end_settings_say_what_there_is(server: Served) -> None:
     headers = {"authorization": f"Bearer {KEY}"}
     told = httpx.get(f"{server.url}/frontend/settings", headers=headers, timeout=60).json()
     assert told["keyRequired"] is True
-    assert told["filesTranslation"] is False
+    assert told["filesTranslation"] is True
+    assert ".srt" in told["supportedFilesFormat"]
 
 
 def test_deepl_translates_and_detects(translator: deepl.Translator) -> None:
