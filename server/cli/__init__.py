@@ -114,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
 
     _serve_arguments(command("serve", "serve models over HTTP"))
-    translate = command("translate", "translate a text; a file line by line (txt, csv, jsonl) or whole (html, srt, po ...)")
+    translate = command(
+        "translate", "translate a text, a file by its lines (txt, csv, jsonl) or whole (html, srt, ...)"
+    )
     translate.add_argument("--to", required=True, metavar="LANGUAGE", help="the language to translate to")
     translate.add_argument("--from", dest="source", default="auto", metavar="LANGUAGE", help="default: detected")
     _bulk_arguments(translate, None)

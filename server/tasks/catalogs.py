@@ -1,8 +1,9 @@
-"""Files of messages and tables as passages: JSON, YAML, gettext, CSV, Java's properties and Apple's strings.
+"""Files of messages, tables and cues as passages: JSON, YAML, gettext, CSV, properties, strings and subtitles.
 
 Each is read where it stands and written there again, with the escapes of its format. See ``documents``.
 """
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pydantic_core import from_json
 
 from server.errors import BadRequest
 from server.tasks.documents import Found, Passage, damaged, lines_of, stripped
+from server.tasks.translation.markup import Rules
 
 try:
     import yaml
@@ -298,3 +300,67 @@ def strings(text: str) -> Found:
             found.append(Passage(match.start(1), match.end(1), means, _quoted))
         is_value = not is_value and _EQUALS.match(text, match.end()) is not None
     return Found(found)
+
+
+_TAG = re.compile(r"</?([a-zA-Z][^\s/<>]{0,80})")
+_MOMENT = re.compile(r"<\d[\d:.]{0,20}>")
+_PIECE = re.compile(r"(?:<[^<>]{0,200}>|\S)+")
+_ENTITIES = re.compile(r"&(?:amp|lt|gt|nbsp|quot|#\d{1,7});")
+
+
+def subtitles(text: str) -> Found:
+    """The cues of SubRip and WebVTT: the lines after a line with an arrow, up to a blank one. Lines that begin with a
+    dash are speakers of their own."""
+    found: list[Passage] = []
+    spoken: list[tuple[int, int]] = []
+    in_cue = False
+
+    def close() -> None:
+        if spoken:
+            found.append(_cue(text, spoken[0][0], spoken[-1][1], len(spoken)))
+            spoken.clear()
+
+    for line, after in lines_of(text):
+        start, end = stripped(text, line, after)
+        if start >= end or "-->" in text[start:end]:
+            close()
+            in_cue = start < end
+        elif in_cue:
+            if text[start] in "-–—":
+                close()
+            spoken.append((start, end))
+    close()
+    tags = frozenset(name.lower() for name in _TAG.findall(text))
+    return Found(found, Rules(non_splitting=tags))
+
+
+def _cue(text: str, start: int, end: int, lines: int) -> Passage:
+    raw = text[start:end]
+    is_plain = _ENTITIES.search(raw) is None
+    given = _MOMENT.sub("", raw)
+    words = " ".join(given.split())
+    newline = "\r\n" if "\r\n" in raw else "\n"
+    given = html.escape(words, quote=False) if is_plain and "<" not in words else words
+
+    def write(translation: str) -> str:
+        if is_plain:
+            translation = translation.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        return newline.join(balanced(translation, lines))
+
+    return Passage(start, end, given, write)
+
+
+def balanced(text: str, lines: int) -> list[str]:
+    """A text on at most so many lines of about equal length; tags are not cut."""
+    pieces = _PIECE.findall(text)
+    made: list[str] = []
+    left = len(text)
+    for piece in pieces:
+        room = left / max(1, lines - len(made) + 1)
+        if made and (len(made) == lines or len(made[-1]) + len(piece) / 2 < room):
+            made[-1] += f" {piece}"
+        else:
+            if made:
+                left -= len(made[-1]) + 1
+            made.append(piece)
+    return made

@@ -2,14 +2,13 @@
 
 A reader finds passages in the text of a file and says how each translation is written there. A file whose passages come
 back as they were is the file, byte for byte: nothing is parsed into a tree and written anew. Files of
-messages and tables are in ``catalogs``. Knows no HTTP.
+messages, tables and cues are in ``catalogs``, files with formatting in ``formatted``. Knows no HTTP.
 
 Files come from strangers: every pattern is linear in the text, nothing is executed, no entity is expanded.
 """
 
 import asyncio
 import codecs
-import html
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,14 +25,16 @@ from server.tasks.translation.task import TranslationTask
 WORD = re.compile(r"[^\W\d_]")
 """Without a letter there is nothing to translate."""
 
-LONGEST_CHARACTERS = 4_000
+LONGEST = 4_000
 """A paragraph is cut at a line break after so many characters, so that no text of a file outgrows the queue."""
 
 ENDINGS = (
-    ".txt", ".html", ".htm", ".srt", ".vtt", ".json", ".yaml", ".yml", ".po", ".pot", ".csv", ".tsv", ".jsonl",
-    ".properties", ".strings",
+    ".txt", ".md", ".html", ".htm", ".srt", ".vtt", ".json", ".yaml", ".yml", ".po", ".pot", ".csv", ".tsv", ".jsonl",
+    ".properties", ".strings", ".docx", ".odt", ".epub", ".pptx",
 )  # fmt: skip
 """The endings of the names of files that are read."""
+
+ARCHIVES = (".docx", ".odt", ".epub", ".pptx")
 
 HTML = Rules()
 _TAGS = re.compile(r"<[^<>]*>")
@@ -106,7 +107,11 @@ def read(name: str, raw: bytes) -> Document:
     Raises:
         BadRequest: a format that is not read, or a file that is not of its format.
     """
+    from server.tasks import formatted  # it builds on this module
+
     kind = ending(name)
+    if kind in ARCHIVES:
+        return formatted.unpack(kind, raw)
     text, encode = _decode(raw, kind)
     found = _readers()[kind](text)
     passages = [each for each in found.passages if WORD.search(each.text)]
@@ -257,7 +262,7 @@ def _plain(text: str) -> Found:
 
     for line, after in lines_of(text):
         inner, last = stripped(text, line, after)
-        if inner >= last or (start >= 0 and last - start > LONGEST_CHARACTERS):
+        if inner >= last or (start >= 0 and last - start > LONGEST):
             close()
         if inner < last:
             start = inner if start < 0 else start
@@ -285,79 +290,16 @@ def _html(text: str) -> Found:
     return Found(runs(text, HTML), HTML)
 
 
-_TAG = re.compile(r"</?([a-zA-Z][^\s/<>]{0,80})")
-_MOMENT = re.compile(r"<\d[\d:.]{0,20}>")
-_PIECE = re.compile(r"(?:<[^<>]{0,200}>|\S)+")
-_ENTITIES = re.compile(r"&(?:amp|lt|gt|nbsp|quot|#\d{1,7});")
-
-
-def _subtitles(text: str) -> Found:
-    """The cues of SubRip and WebVTT: the lines after a line with an arrow, up to a blank one. Lines that begin with a
-    dash are speakers of their own."""
-    found: list[Passage] = []
-    spoken: list[tuple[int, int]] = []
-    in_cue = False
-
-    def close() -> None:
-        if spoken:
-            found.append(_cue(text, spoken[0][0], spoken[-1][1], len(spoken)))
-            spoken.clear()
-
-    for line, after in lines_of(text):
-        start, end = stripped(text, line, after)
-        if start >= end or "-->" in text[start:end]:
-            close()
-            in_cue = start < end
-        elif in_cue:
-            if text[start] in "-–—":
-                close()
-            spoken.append((start, end))
-    close()
-    tags = frozenset(name.lower() for name in _TAG.findall(text))
-    return Found(found, Rules(non_splitting=tags))
-
-
-def _cue(text: str, start: int, end: int, lines: int) -> Passage:
-    raw = text[start:end]
-    is_plain = _ENTITIES.search(raw) is None
-    given = _MOMENT.sub("", raw)
-    words = " ".join(given.split())
-    newline = "\r\n" if "\r\n" in raw else "\n"
-    given = html.escape(words, quote=False) if is_plain and "<" not in words else words
-
-    def write(translation: str) -> str:
-        if is_plain:
-            translation = translation.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-        return newline.join(balanced(translation, lines))
-
-    return Passage(start, end, given, write)
-
-
-def balanced(text: str, lines: int) -> list[str]:
-    """A text on at most so many lines of about equal length; tags are not cut."""
-    pieces = _PIECE.findall(text)
-    made: list[str] = []
-    left = len(text)
-    for piece in pieces:
-        room = left / max(1, lines - len(made) + 1)
-        if made and (len(made) == lines or len(made[-1]) + len(piece) / 2 < room):
-            made[-1] += f" {piece}"
-        else:
-            if made:
-                left -= len(made[-1]) + 1
-            made.append(piece)
-    return made
-
-
 def _readers() -> dict[str, Callable[[str], Found]]:
-    from server.tasks import catalogs  # it builds on this module
+    from server.tasks import catalogs, formatted  # they build on this module
 
     return {
         ".txt": _plain,
+        ".md": formatted.markdown,
         ".html": _html,
         ".htm": _html,
-        ".srt": _subtitles,
-        ".vtt": _subtitles,
+        ".srt": catalogs.subtitles,
+        ".vtt": catalogs.subtitles,
         ".json": catalogs.json_file,
         ".yaml": catalogs.yaml_file,
         ".yml": catalogs.yaml_file,

@@ -1,9 +1,11 @@
 """LibreTranslate's and DeepL's own clients against a real server."""
 
 import hashlib
+import io
 import json
 import re
 import urllib.error
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,6 +97,20 @@ def test_a_file_is_translated_and_fetched_by_its_key_alone(server: Served) -> No
     assert httpx.get(url, timeout=60).status_code == 403
     other = httpx.get(url, headers={"authorization": f"Bearer {OTHER_KEY}"}, timeout=60)
     assert (other.status_code, set(other.json())) == (404, {"error"})
+
+
+def test_a_word_document_comes_back_with_its_members(server: Served) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        text = "<w:r><w:rPr><w:b/></w:rPr><w:t>Good morning.</w:t></w:r>"
+        archive.writestr("word/document.xml", f"<w:document><w:p>{text}</w:p></w:document>")
+        archive.writestr("word/media/image1.png", b"\x89PNG\xff\x00")
+    url = sent(server, "letter.docx", made.getvalue()).json()["translatedFileUrl"]
+    answer = httpx.get(url, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.read("word/media/image1.png") == b"\x89PNG\xff\x00"
+        assert "<w:rPr><w:b/></w:rPr>" in archive.read("word/document.xml").decode()
+        assert ">Guten Morgen.</w:t>" in archive.read("word/document.xml").decode()
 
 
 def test_the_language_of_a_file_is_told(server: Served) -> None:

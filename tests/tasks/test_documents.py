@@ -1,16 +1,28 @@
 """Files as passages: what is not translated comes through byte for byte, and no file costs more than it is long."""
 
+import io
 import json
+import xml.etree.ElementTree as ET
+import zipfile
+from collections.abc import Mapping
 
 import polib
 import pytest
 import yaml
 
-from server.errors import BadRequest
-from server.tasks.documents import ENDINGS, balanced, portions, read
+from server.errors import BadRequest, TooLarge
+from server.tasks import formatted
+from server.tasks.catalogs import balanced
+from server.tasks.documents import ENDINGS, portions, read
 
 FILES = {
     "letter.txt": "Dear Anna,\n\nI am here.\nSecond line.\n\n\n  Indented.  \n12\n",
+    "read.md": "---\nlang: en\n---\n# Hello world\n\nA *very* **big**\nparagraph with `code` and a "
+    "[link](https://x.example/a_b).\n\n"
+    "| House | Price |\n|---|:-:|\n| small | 5 |\n\n- [ ] Buy milk\n- [x] Done\n  and more\n\n1. Install it:\n\n"
+    "       npm install foobar\n\n> Quoted\n> text\n\n```sh\necho hi\n```\n\n    code\n\nNotes.[^1] "
+    "snake_case_name 2 * 3 \\*x\\*\n\n"
+    "[^1]: The note.\n[ref]: https://example.com\n\n***\n\nTitle\n=====\nAT&T &nbsp; x < y\n",
     "page.html": "<!doctype html>\n<title>My page</title><style>p{}</style>\n<p class='a'>Hello <b>big</b> world.</p>"
     "<p>5</p><br>Text &amp; more<p translate=no>stays</p>",
     "film.srt": "1\n00:00:01,000 --> 00:00:02,000\nHello <i>there</i>,\nmy friend & co.\n\n"
@@ -35,6 +47,58 @@ FILES = {
 }
 
 
+DOCX = (
+    '<?xml version="1.0"?>\n<w:document xmlns:w="urn:w" xmlns:r="urn:r"><w:body><w:p><w:pPr><w:rPr>'
+    "<w:b/></w:rPr></w:pPr>"
+    '<w:r w:rsidR="1"><w:t xml:space="preserve">Hello </w:t></w:r><w:proofErr w:type="x"/><w:r><w:t>my </w:t></w:r>'
+    '<w:bookmarkStart w:id="0"/><w:r><w:rPr><w:b/></w:rPr><w:t>dear</w:t></w:r><w:r><w:t> friend '
+    "&amp; co.</w:t></w:r></w:p>"
+    '<w:p><w:r><w:t>One</w:t><w:br/><w:t>Two</w:t></w:r><w:hyperlink r:id="x"><w:r><w:t>Link</w:t>'
+    "</w:r></w:hyperlink></w:p>"
+    "</w:body></w:document>"
+)
+ODT = (
+    "<office:document-content><office:styles><number:text>x y</number:text></office:styles>"
+    "<office:body><text:h>Title</text:h>"
+    '<text:p>Hello <text:span text:style-name="T1">big</text:span> world<text:note><text:p>A note.'
+    "</text:p></text:note>."
+    "</text:p><text:p><text:span>One</text:span><text:span> two</text:span></text:p></office:body>"
+    "</office:document-content>"
+)
+XHTML = (
+    '<?xml version="1.0"?><!DOCTYPE html><html><head><title>My book</title><style>p{}</style></head><body>'
+    "<p>Hello <em>big</em> world.<br/>Next</p><ul><li>Item <ul><li>Inner</li></ul></li></ul>"
+    "<pre>code</pre></body></html>"
+)
+PPTX = (
+    '<p:sld xmlns:p="urn:p" xmlns:a="urn:a"><a:p><a:r><a:rPr lang="en"/><a:t>Hello </a:t></a:r>'
+    '<a:r><a:rPr lang="en" b="1"/><a:t>World</a:t></a:r><a:endParaRPr/></a:p></p:sld>'
+)
+ARCHIVES = {
+    "a.docx": {"[Content_Types].xml": "<x/>", "word/document.xml": DOCX, "word/media/i.png": b"\x89PNG\xff"},
+    "a.odt": {"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": ODT},
+    "a.epub": {
+        "mimetype": "application/epub+zip",
+        "O/a.xhtml": XHTML,
+        "toc.ncx": "<ncx><text>Chapter one</text></ncx>",
+    },
+    "a.pptx": {"ppt/slides/slide1.xml": PPTX, "ppt/presentation.xml": "<x>stays</x>"},
+}
+
+
+def packed(members: Mapping[str, str | bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", how) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+def unpacked(raw: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def told(name: str, raw: bytes | None = None) -> list[str]:
     return read(name, FILES[name].encode() if raw is None else raw).texts
 
@@ -57,13 +121,20 @@ def test_a_file_whose_passages_come_back_is_the_file(name: str, encoding: str, n
 
 def test_every_format_is_tried() -> None:
     tried = {f".{name.rpartition('.')[2]}" for name in FILES}
-    assert tried | {".htm", ".yml", ".pot"} == set(ENDINGS)
+    assert tried | {".htm", ".yml", ".pot", *(f".{name.rpartition('.')[2]}" for name in ARCHIVES)} == set(ENDINGS)
 
 
 @pytest.mark.parametrize(
     ("name", "texts"),
     [
         ("letter.txt", ["Dear Anna,", "I am here.\nSecond line.", "Indented.  \n12"]),
+        ("read.md", ["Hello world",
+                     'A <data id="0">very</data> '
+                     '<data id="1">big</data> paragraph with <var'
+                     ' id="2"></var> and a <data id="3">link</data>.',
+                     "House", "Price", "small", "Buy milk", "Done and more",
+                     "Install it:", "Quoted text", 'Notes.<var id="0"></var> snake_case_name 2 * 3 <var id="1"></var>x'
+                     '<var id="2"></var>', "The note.", "Title", "AT&amp;T &amp;nbsp; x &lt; y"]),
         ("page.html", ["My page", "Hello <b>big</b> world.", "Text &amp; more"]),
         ("film.srt", ["Hello <i>there</i>, my friend & co.", "- Yes.", "- No."]),
         ("film.vtt", ["<v Anna>We are <c.red>in</c> town."]),
@@ -162,3 +233,89 @@ def test_long_paragraphs_are_cut_at_a_line() -> None:
     assert document.write(document.texts) == raw
     assert all(len(portion) <= 64 for portion in portions(document.texts))
     assert [text for portion in portions(document.texts) for text in portion] == document.texts
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("a.docx", ['Hello my <data id="1">dear</data> friend &amp; co.', "One", "Two", "Link"]),
+        ("a.odt", ["Title", 'Hello <text:span text:style-name="T1">big</text:span> world', "A note.",
+                   "<text:span>One</text:span><text:span> two</text:span>"]),
+        ("a.epub", ["My book", "Hello <em>big</em> world.", "Next", "Item ", "Inner", "Chapter one"]),
+        ("a.pptx", ['Hello <data id="1">World</data>']),
+    ],
+)  # fmt: skip
+def test_archives_keep_all_members_and_all_but_the_words(name: str, texts: list[str]) -> None:
+    members = ARCHIVES[name]
+    raw = packed(members)
+    document = read(name, raw)
+    assert document.texts == texts
+    assert document.write(texts) == raw
+    made = unpacked(document.write([text.replace("l", "L").replace("o", "o ") for text in texts]))
+    assert list(made) == list(members)
+    read_again = read(name, packed(dict(made)))
+    assert len(read_again.texts) == len(texts)
+    for member, content in members.items():
+        if "stays" in str(content) or not str(content).startswith(("<", "<?")) or content == "<x/>":
+            assert made[member] == (content.encode() if isinstance(content, str) else content)
+    if name in ("a.docx", "a.pptx"):
+        text = next(content for member, content in made.items() if "document" in member or "slide1" in member)
+        ET.fromstring(text)  # noqa: S314  our own
+
+
+def test_words_in_another_order_keep_their_format() -> None:
+    made = unpacked(
+        read("a.docx", packed(ARCHIVES["a.docx"])).write(['<data id="1">Lieber</data> Freund', "x", "y", "z"])
+    )
+    assert (
+        '<w:bookmarkStart w:id="0"/><w:r><w:rPr><w:b/></w:rPr><w:t xml:space="preserve">Lieber</w:t></w:r>'
+        '<w:r><w:t xml:space="preserve"> Freund</w:t></w:r></w:p>'
+    ) in made["word/document.xml"].decode()
+
+
+def test_markdown_is_written_with_its_signs() -> None:
+    document = read("a.md", b"A **big** [house](u_v) `a_b` \\*.\n")
+    made = document.write(
+        ['Das <data id="1">Haus</data> ist <data id="0">groß</data> &amp; <var id="2"></var> <var id="3"></var>']
+    )
+    assert made.decode() == "Das [Haus](u_v) ist **groß** & `a_b` \\*\n"
+    crossed = read("a.md", b"**a [b** c](d) <b>e</b>\n")
+    assert crossed.write([text.replace("c", "z") for text in crossed.texts]) == b"**a [b** z](d) <b>e</b>\n"
+
+
+def bomb() -> bytes:
+    return packed({"word/document.xml": DOCX, "x": b"0" * (formatted.MOST_UNPACKED_BYTES + 1)})
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"no archive", "no whole archive"),
+        (packed(ARCHIVES["a.docx"])[:-30], "no whole archive"),
+        (packed(ARCHIVES["a.docx"]).replace(b"document.xml", b"documenu.xml"), "no text"),
+        (packed({"word/document.xml": DOCX.encode("utf-16")}), "UTF-8"),
+        (packed({"word/document.xml": DOCX, "../evil": "x"}), "leads out"),
+        (packed({"word/document.xml": DOCX, "/evil": "x"}), "leads out"),
+        (packed({"word/document.xml": DOCX, "..\\evil": "x"}), "leads out"),
+        (packed({"word/document.xml": DOCX}, zipfile.ZIP_LZMA), "packed"),
+        (packed({"word/document.xml": '<!DOCTYPE a [<!ENTITY b "c">]>' + DOCX}), "entities"),
+    ],
+)  # fmt: skip
+def test_a_hostile_archive_is_refused(raw: bytes, says: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        read("a.docx", raw)
+    assert says in caught.value.message
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_unpacked() -> None:
+    raw = bomb()
+    assert len(raw) < 100_000
+    with pytest.raises(TooLarge, match="unpacked"):
+        read("a.docx", raw)
+
+
+def test_what_an_archive_says_of_its_size_binds() -> None:
+    raw = packed({"word/document.xml": DOCX + " " * 1000})
+    lied = raw.replace((len(DOCX) + 1000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    with pytest.raises(BadRequest, match="no whole archive"):
+        read("a.docx", lied)
