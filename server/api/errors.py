@@ -78,7 +78,7 @@ PEERS: Sequence[Peer] = (
         lambda error: {"message": error.message},
         {"message": TEXT},
         {401: 403},
-        frozenset({"/v2/translate"}),
+        frozenset({"/v2/translate", "/v2/document"}),
     ),
     Peer(
         re.compile(r"/(predict|rerank|embed|embed_all|embed_sparse|similarity|info|decode)"),

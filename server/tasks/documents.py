@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from server.errors import BadRequest, Overloaded
+from server.tasks.offload import offload
 from server.tasks.results import Done, Translation, Usage
 from server.tasks.text.language import tell
 from server.tasks.translation.markup import Rules, runs_of
@@ -79,6 +80,9 @@ class Document:
     finish: Callable[[Sequence[str]], bytes]
     """The file, made of its parts' texts."""
 
+    size: int = 0
+    """Bytes of the file."""
+
     @property
     def texts(self) -> list[str]:
         """The texts of all passages."""
@@ -115,7 +119,7 @@ def read(name: str, raw: bytes) -> Document:
     text, encode = _decode(raw, kind)
     found = _readers()[kind](text)
     passages = [each for each in found.passages if WORD.search(each.text)]
-    return Document([Part(text, passages)], found.rules, lambda texts: encode(texts[0]))
+    return Document([Part(text, passages)], found.rules, lambda texts: encode(texts[0]), len(raw))
 
 
 PORTION_TEXTS = 64
@@ -170,6 +174,12 @@ async def translate(document: Document, task: TranslationTask, source: str | Non
     if timing is None:
         return await task.translate([], source, target, options)
     return Done(items, usage, timing)
+
+
+async def write(document: Document, done: Done[Translation]) -> bytes:
+    """The file with its translations."""
+    size = sum(len(part.text) for part in document.parts)
+    return await offload(lambda: document.write([item.text for item in done.items]), SMALL_SHARE * size)
 
 
 def portions(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -237,7 +237,7 @@ def unpack(kind: str, raw: bytes) -> Document:
         changed = {name: new for name, new in zip(names, made, strict=True) if new != texts[name]}
         return _packed(archive, members, changed) if changed else raw
 
-    return Document(parts, rules, finish)
+    return Document(parts, rules, finish, len(raw))
 
 
 def _require_harmless(members: Sequence[zipfile.ZipInfo]) -> None:

@@ -120,6 +120,12 @@ def test_the_language_of_a_file_is_told(server: Served) -> None:
     assert answer.text.endswith("\n\n12\n")
 
 
+def test_a_file_without_words_comes_back(server: Served) -> None:
+    url = sent(server, "a.csv", b"a;b\n1;2\n", source="auto").json()["translatedFileUrl"]
+    answer = httpx.get(url, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+    assert answer.content == b"a;b\n1;2\n"
+
+
 def test_what_is_no_file_to_translate_is_refused(server: Served) -> None:
     refused = [
         sent(server, "a.pdf", b"%PDF"),
@@ -176,6 +182,35 @@ def test_deepl_lists_languages_and_usage(translator: deepl.Translator) -> None:
     assert used.character.count is not None
     assert used.character.count >= 6
     assert not used.any_limit_reached
+
+
+def test_deepl_takes_documents(server: Served, translator: deepl.Translator) -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n"
+    handle = translator.translate_document_upload(text, filename="film.srt", source_lang="EN", target_lang="DE")
+    for _ in range(1000):
+        status = translator.translate_document_get_status(handle)
+        if status.done:
+            break
+    assert (status.ok, status.billed_characters) == (True, len("Good morning."))
+    stranger = deepl.Translator(OTHER_KEY, server_url=server.url)
+    forged = deepl.DocumentHandle(handle.document_id, "forged")
+    for client, wrong in ((stranger, handle), (translator, forged)):
+        with pytest.raises(deepl.DeepLException, match=r"[Nn]ot found"):
+            client.translate_document_get_status(wrong)
+    made = io.BytesIO()
+    translator.translate_document_download(handle, made)
+    assert made.getvalue() == b"1\n00:00:01,000 --> 00:00:02,000\nGuten Morgen.\n"
+    with pytest.raises(deepl.DeepLException):
+        translator.translate_document_get_status(handle)  # it is fetched once
+
+
+def test_deepls_documents_are_refused_at_once_where_they_cannot_be_translated(translator: deepl.Translator) -> None:
+    with pytest.raises(deepl.DeepLException, match="no JSON"):
+        translator.translate_document_upload("{", filename="a.json", target_lang="DE")
+    with pytest.raises(deepl.DeepLException, match="keeps its format"):
+        translator.translate_document_upload("Hi", filename="a.txt", target_lang="DE", output_format="docx")
+    with pytest.raises(deepl.DeepLException, match="XX"):
+        translator.translate_document_upload("Hi", filename="a.txt", target_lang="XX")
 
 
 def test_deepl_gets_its_own_exceptions(server: Served, translator: deepl.Translator) -> None:

@@ -13,12 +13,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from server.api.auth import require_key
-from server.api.compat.peer import KEPT_S, FormRequest, KeptFiles, PeerBody, PeerRoute, Upload, answer_file, owner_of
+from server.api.compat.peer import KEPT_S, KeptFiles, PeerBody, PeerRoute, Upload, answer_file, owner_of, read_upload
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, registry_of, require_items
 from server.api.schemas.base import ModelName, Texts, as_list
-from server.errors import BadRequest
 from server.tasks import documents
-from server.tasks.offload import offload
 from server.tasks.results import Translation
 from server.tasks.text.language import english_name, tell
 from server.tasks.translation.markup import Rules
@@ -98,11 +96,8 @@ async def translate_file(request: Request, body: FileBody, record: RecordDep) ->
     """
     require_key(request, request.app.state.keyring, body.api_key)
     registry = await registry_of(request)
-    raw = request.files["file"] if isinstance(request, FormRequest) and "file" in request.files else None
-    if raw is None:
-        raise BadRequest("'file' is no file: send multipart/form-data.", "file")
     kept: KeptFiles = request.app.state.kept_files
-    document = await offload(lambda: documents.read(body.file.file_name, raw), documents.effort(raw))
+    document = await read_upload(request, body.file)
     source = None if body.source == "auto" else body.source
     if source is None:
         source = await documents.language_of(document, registry.translators().languages)
@@ -113,7 +108,7 @@ async def translate_file(request: Request, body: FileBody, record: RecordDep) ->
     record.serve(*task.models)
     done = await documents.translate(document, task, source, body.target)
     record.finish_translation(document.texts, done)
-    content = await offload(lambda: document.write([item.text for item in done.items]), documents.effort(raw))
+    content = await documents.write(document, done)
     path = PurePath(body.file.file_name)
     name = f"{path.stem}_{body.target}{path.suffix}"
     id = kept.add(name, owner_of(record), len(content))

@@ -3,16 +3,18 @@
 A translated file is kept in memory, for a while and for the key that sent it.
 """
 
+import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from fastapi import Response
+from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
 
@@ -20,6 +22,7 @@ from server.api.record import Record
 from server.api.request import JsonRequest, JsonRoute
 from server.api.schemas.base import RequestBody
 from server.errors import BadRequest, Overloaded, RouteNotFound, UnsupportedMediaType
+from server.tasks import documents
 from server.tasks.offload import SMALL_BYTES, offload
 
 FORM = "application/x-www-form-urlencoded"
@@ -153,9 +156,15 @@ class Kept:
     owner: str
     """The hash of the key that sent it; empty where no keys are needed."""
     until_s: float
+    size: int
+    """The room that it takes."""
     content: bytes | None = None
     error: str = ""
+    """Why it could not be translated."""
     characters: int = 0
+    """Of the texts in it."""
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    """DeepL's second name of a document."""
 
 
 class KeptFiles:
@@ -164,19 +173,20 @@ class KeptFiles:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._files: dict[str, Kept] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, name: str, owner: str, size: int) -> str:
-        """Keep a file of about so many bytes. Returns its id, which cannot be guessed.
+        """Have room for a file of about so many bytes. Returns its id, which cannot be guessed.
 
         Raises:
             Overloaded: there is no room now.
         """
         self.sweep()
-        used = sum(len(each.content or b"") for each in self._files.values())
+        used = sum(each.size for each in self._files.values())
         if self._files and used + size > KEPT_BYTES:
             raise Overloaded(max(1.0, min(each.until_s for each in self._files.values()) - self._clock()))
         id = secrets.token_urlsafe(24)
-        self._files[id] = Kept(name, owner, self._clock() + KEPT_S)
+        self._files[id] = Kept(name, owner, self._clock() + KEPT_S, size)
         return id
 
     def find(self, id: str, owner: str, path: str) -> Kept:
@@ -191,6 +201,13 @@ class KeptFiles:
             raise RouteNotFound(path)
         return kept
 
+    def work(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work that goes on when its client has left, for as long as a file is kept at most."""
+        task = asyncio.create_task(_within(KEPT_S, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        asyncio.get_running_loop().call_later(KEPT_S + 1, self.sweep)
+
     def drop(self, id: str) -> None:
         """Forget a file."""
         self._files.pop(id, None)
@@ -199,6 +216,25 @@ class KeptFiles:
         """Forget what was kept long enough."""
         now_s = self._clock()
         self._files = {id: each for id, each in self._files.items() if each.until_s > now_s}
+
+
+async def read_upload(request: Request, upload: Upload, field: str = "file") -> documents.Document:
+    """The file in a form, taken apart.
+
+    Raises:
+        BadRequest: there is none, or it cannot be read.
+        TooLarge: it unpacks to too much.
+    """
+    raw = request.files.get(field) if isinstance(request, FormRequest) else None
+    if raw is None:
+        raise BadRequest(f"'{field}' is no file: send multipart/form-data.", field)
+    return await offload(lambda: documents.read(upload.file_name, raw), documents.effort(raw))
+
+
+async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await work
 
 
 def owner_of(record: Record) -> str:
