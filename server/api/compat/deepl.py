@@ -12,7 +12,17 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BeforeValidator, Field, model_validator
 
 from server.api.auth import require_key
-from server.api.compat.peer import Kept, KeptFiles, PeerBody, PeerRoute, Upload, answer_file, owner_of, read_upload
+from server.api.compat.peer import (
+    Kept,
+    KeptFiles,
+    PeerBody,
+    PeerRoute,
+    Upload,
+    answer_file,
+    form_with_file,
+    owner_of,
+    read_upload,
+)
 from server.api.deps import MetricsDep, RecordDep, RegistryDep, SettingsDep, registry_of, require_items
 from server.api.record import Record
 from server.api.schemas.base import Texts, as_list, refuse
@@ -170,11 +180,11 @@ class DeeplFile(PeerBody):
 class DocumentBody(PeerBody):
     """Which document is meant."""
 
-    document_key: str = Field(description="What the upload answered.")
+    document_key: str = Field(description="What the upload answered.", examples=["k3"])
     auth_key: str = Field("", description="Taken; the key is in the header.", examples=[""])
 
 
-@router.post("/v2/document")
+@router.post("/v2/document", openapi_extra=form_with_file("target_lang"))
 async def upload_document(request: Request, body: DeeplFile, metrics: MetricsDep, record: RecordDep) -> JSONResponse:
     """Take a file and translate it, whether the client waits or comes back. It is forgotten ten minutes later."""
     require_key(request, request.app.state.keyring, body.auth_key)

@@ -13,9 +13,19 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from server.api.auth import require_key
-from server.api.compat.peer import KEPT_S, KeptFiles, PeerBody, PeerRoute, Upload, answer_file, owner_of, read_upload
+from server.api.compat.peer import (
+    KEPT_S,
+    KeptFiles,
+    PeerBody,
+    PeerRoute,
+    Upload,
+    answer_file,
+    form_with_file,
+    owner_of,
+    read_upload,
+)
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, registry_of, require_items
-from server.api.schemas.base import ModelName, Texts, as_list
+from server.api.schemas.base import Texts, as_list
 from server.tasks import documents
 from server.tasks.results import Translation
 from server.tasks.text.language import english_name, tell
@@ -84,11 +94,13 @@ class FileBody(PeerBody):
     file: Upload = Field(description="The file; the ending of its name says its format.")
     source: str = Field(description="Its language, or `auto`.", examples=["auto"])
     target: str = Field(description="The language to translate to.", examples=["de"])
-    model: ModelName
+    model: str | None = Field(
+        None, min_length=1, max_length=200, description="Id of a translator.", examples=["translate"]
+    )
     api_key: str = Field("", description="The API key, where one is needed.", examples=[""])
 
 
-@router.post("/translate_file")
+@router.post("/translate_file", openapi_extra=form_with_file("source", "target"))
 async def translate_file(request: Request, body: FileBody, record: RecordDep) -> JSONResponse:
     """Translate a file. The answer says where it can be fetched, by the same key, within ten minutes.
 

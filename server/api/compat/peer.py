@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 
 from server.api.record import Record
@@ -40,7 +40,7 @@ class Upload(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file_name: str
+    file_name: str = Field(description="Its name; the ending says its format.", examples=["letter.docx"])
 
 
 class FormRequest(JsonRequest):
@@ -216,6 +216,14 @@ class KeptFiles:
         """Forget what was kept long enough."""
         now_s = self._clock()
         self._files = {id: each for id, each in self._files.items() if each.until_s > now_s}
+
+
+def form_with_file(*required: str) -> dict[str, Any]:
+    """What the description of the API says of a form with a file, beside its fields."""
+    properties: dict[str, Any] = {"file": {"type": "string", "format": "binary"}}
+    properties |= {name: {"type": "string"} for name in required}
+    schema = {"type": "object", "properties": properties, "required": ["file", *required]}
+    return {"requestBody": {"content": {MULTIPART: {"schema": schema}}}}
 
 
 async def read_upload(request: Request, upload: Upload, field: str = "file") -> documents.Document:
