@@ -1,12 +1,12 @@
-"""Builds the image and tries it as an operator runs it: `make image-test`.
+"""Builds the image and tests it as an operator would run it: `make image-test`.
 
 Asserts that the image serves each task, as an ordinary user, on a read-only root file system, with no capability, that
-it refuses the names of web pages, and that SIGTERM ends it with exit code 0. Prints the size and how long it took to be
-ready. Needs Docker, or (as root) Debian's buildah; where no container can be started, as inside another sandbox, the
-image's file system is entered by chroot with the same user, environment and command. BASE= names the base image; with
-buildah and mmdebstrap and no way to pull one, `--make-base` makes a Debian base here. `--arch arm64` does all of it for
-Arm; on another machine the kernel has to hand Arm's programs to an emulator (Debian's qemu-user-static), and it takes
-long. Only the standard library is used.
+it refuses the names of web pages, and that SIGTERM ends it with exit code 0. Prints the size and the time until it is
+ready. Needs Docker, or (as root) Debian's buildah. If no container can start, as inside another sandbox, the test
+enters the image's file system by chroot with the same user, environment and command. BASE= names the base image; with
+buildah and mmdebstrap, if no base can be pulled, `--make-base` makes a Debian base here. `--arch arm64` makes the whole
+test for Arm; on another machine the kernel must run Arm programs in an emulator (Debian's qemu-user-static), which
+takes long. The test uses only the standard library.
 """
 
 import argparse
@@ -32,7 +32,7 @@ HERE = Path(__file__).resolve().parents[1]
 READY_S = 120.0
 ANSWER_S = 60.0
 EMULATED_TIMES = 8
-"""An emulator may take so many times as long."""
+"""The factor of time limits under an emulator."""
 STOP_S = 60.0
 QUESTIONS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {
@@ -48,7 +48,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 
 
 def run(*command: str, **options: Any) -> str:
-    """Standard output of a command; a failure ends the test with what it printed."""
+    """Standard output of a command; a failure ends the test with the command's output."""
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, **options)
     if done.returncode:
         sys.exit(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}")
@@ -72,12 +72,12 @@ def make_base(arch: str) -> str:
 
 
 def architecture(arch: str) -> list[str]:
-    """What tells either program to build or run for another architecture than this machine's."""
+    """The option of both programs to build or run for another architecture than this machine's."""
     return [f"--platform=linux/{arch}"] if arch else []
 
 
 class Docker:
-    """The image in a container of Docker's."""
+    """The image in a Docker container."""
 
     def __init__(self, arch: str) -> None:
         self._of = architecture(arch)
@@ -148,7 +148,7 @@ def ask(
 
 
 def require_guard(port: int) -> None:
-    """End the test unless a web page's name that is made to point here (DNS rebinding) is refused."""
+    """End the test unless the server refuses a web page's host name (DNS rebinding)."""
     try:
         ask(port, "/v1/models", host="page.example")
     except urllib.error.HTTPError as error:

@@ -1,6 +1,6 @@
-"""What a manifest (``model.toml``) says, as plain data. The field names are the manifest's keys.
+"""The contents of a manifest (``model.toml``) as plain data. The field names are the manifest's keys.
 
-Knows nothing of files on disk; `models.registry` reads and checks them.
+This module knows nothing of files on disk; `models.registry` reads and checks them.
 """
 
 import math
@@ -25,7 +25,7 @@ class TokenizerSpec(Table):
     model's vocabulary file."""
     file: str
     target_file: str | None = None
-    """The sentencepiece model of the target's pieces, where it is another."""
+    """The sentencepiece model of the target language, if it differs from the source's."""
 
 
 SAMPLING: Mapping[str, tuple[float, float]] = {
@@ -35,7 +35,7 @@ SAMPLING: Mapping[str, tuple[float, float]] = {
     "min_p": (0, 1),
     "repetition_penalty": (0.01, 10),
 }
-"""What a maker may recommend for choosing tokens, with the least and the most of it."""
+"""The sampling parameters that a maker may recommend, each with its least and greatest value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,46 +47,49 @@ class FillSpec(Table):
     suffix: str
     middle: str
     stop_tokens: tuple[str, ...] = ()
-    """What ends a filling, beside what ends any completion."""
+    """Tokens that end a filling, besides those that end any completion."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationSpec(Table):
-    """How a prompt is written and what ends a completion."""
+    """The form of a prompt, and the tokens that end a completion."""
 
     stop_tokens: tuple[str, ...]
     template: str | None = None
     """The file of the chat template; None: the model completes text and does not chat."""
     bos_token: str | None = None
-    """Begins every text that is to be completed."""
+    """The token at the beginning of every text to complete."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Names that the template may use, such as ``eos_token``; ``bos_token`` is always there."""
+    """Names that the template may use, such as ``eos_token``; the template always gets ``bos_token``."""
     eos_token: str | None = None
-    """Ends every text that an encoder-decoder reads."""
+    """The token at the end of every text that an encoder-decoder reads."""
     max_target_tokens: int | None = None
-    """The most tokens that an encoder-decoder makes, beside those it reads. None: a decoder, whose completion shares
-    the context with its prompt."""
+    """The most tokens that an encoder-decoder generates; they do not share the context of its input. None: the model is
+    a decoder, whose completion shares the context with its prompt."""
     fill: FillSpec | None = None
     """None: the model was not trained to fill gaps."""
     sampling: Mapping[str, float] = field(default_factory=dict)
-    """How the model's makers recommend to choose tokens, for requests that say nothing of it: names of ``SAMPLING``."""
+    """The makers' recommended sampling, used for fields that a request leaves out. The names are those of
+    ``SAMPLING``."""
     closed_loop_tokens: int | None = None
-    """How far CTranslate2's own loop computes what the model does, which forgets sliding windows and caps; None: all
-    the way."""
+    """The most tokens for which CTranslate2's own loop computes the model correctly, since the loop ignores sliding
+    windows and caps. None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceSpec(Table):
-    """How likely a reader accepts a translation, by the mean log-probability of its tokens: a logistic curve."""
+    """The probability that a translation is acceptable: a logistic curve over the mean log-probability of its
+    tokens.
+    """
 
     slope: float
     intercept: float
     low: float
-    """Below it a translation is doubtful."""
+    """A translation with a lower probability is doubtful."""
     rows: int
-    """Rated translations that the curve was fitted to."""
+    """The number of rated translations that the curve was fitted to."""
     origin: str
-    """What they were and who judged them."""
+    """The rated translations' origin, and who rated them."""
 
     def of(self, mean_logprob: float) -> float:
         """The probability."""
@@ -95,24 +98,25 @@ class ConfidenceSpec(Table):
 
 @dataclass(frozen=True, slots=True)
 class TranslationSpec(Table):
-    """The directions one pass serves, and how a source row is made."""
+    """The directions that one pass serves, and the form of a source row."""
 
     languages: tuple[str, ...]
     target_token: str
-    """How a row names a language, with ``{language}`` for its code; empty: it names none. The family knows where."""
+    """The token with which a row names a language, with ``{language}`` for its code; empty: rows name no language. The
+    family knows the token's place."""
     beam_size: int
     max_target_ratio: float
     pairs: tuple[tuple[str, str], ...] = ()
-    """Source and target; none: each language with each other."""
+    """Pairs of source and target; empty: every language with every other."""
     codes: Mapping[str, str] = field(default_factory=dict)
-    """What ``{language}`` stands for where that is not the language's code: ``en`` is ``eng_Latn`` to NLLB."""
+    """The value of ``{language}`` for languages whose code it is not: ``en`` is ``eng_Latn`` for NLLB."""
     max_target_tokens: int = 1024
-    """The most tokens of a translation: the decoder has no positions beyond."""
+    """The most tokens of a translation: the decoder has no further positions."""
     confidence: ConfidenceSpec | None = None
-    """None: what the model's translations are worth was not measured."""
+    """None: nobody rated the model's translations."""
 
     def covers(self, source: str, target: str) -> bool:
-        """Whether one pass translates this direction."""
+        """Tells whether one pass translates this direction."""
         if self.pairs:
             return (source, target) in self.pairs
         return source != target and source in self.languages and target in self.languages
@@ -130,7 +134,8 @@ class EmbeddingSpec(Table):
     pooling: Pooling
     normalize: bool
     prompts: Mapping[str, str] = field(default_factory=dict)
-    """What the model was trained to read before a text, by use (``query``, ``passage``): for clients, who send it."""
+    """The prompts that the model was trained to read before a text, by use (``query``, ``passage``). Clients send
+    them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +148,16 @@ class HeadSpec(Table):
     pooling: Pooling
     file: str
     activation: Activation = "tanh"
-    """What follows the dense layer, where the file has one before the labels."""
+    """The activation after the dense layer, if the file has a dense layer before the labels."""
     temperature: float = 1.0
-    """Logits are divided by it."""
+    """The divisor of the logits."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """Sigmoid heads: from which probability on a label counts as true."""
+    """For sigmoid heads: the probability from which a label counts as true."""
     experimental: tuple[str, ...] = ()
-    """Labels whose quality is not good enough to rely on."""
+    """Labels that are not reliable enough for use."""
     languages: tuple[str, ...] = ()
-    """The languages it reads (ISO 639-1): a text in another is given to another model with this head, or flagged. None:
-    every text is taken as it comes."""
+    """The languages that the head reads (ISO 639-1). The server gives a text in another language to another model with
+    this head, or flags the text. None: the head takes every text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,7 @@ class Origin(Table):
 
     repository: str
     revision: str = ""
-    """The commit; empty where the files did not come from a hub."""
+    """The commit; empty if the files did not come from a hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +201,14 @@ class Manifest(Table):
     created: int
     """Unix seconds."""
     context_length_tokens: int
-    """The most tokens of one row: prompt plus completion for decoders, what is read for all others."""
+    """The most tokens of one row: prompt plus completion for decoders, the input for all other models."""
     quantization: str
     parameters: int
     tokenizer: TokenizerSpec
     files: Mapping[str, str]
     """SHA-256 of every other file of the folder."""
     aliases: tuple[str, ...] = ()
-    """Other names that the model answers to, such as ``smollm2:135m``; the operator's own names go first."""
+    """Other names that the model answers to, such as ``smollm2:135m``; the operator's aliases take precedence."""
     origin: Origin | None = None
     generation: GenerationSpec | None = None
     translation: TranslationSpec | None = None
@@ -220,5 +225,5 @@ class ModelCard(Manifest):
     folder: Path = Path()
 
     def path(self, name: str) -> Path:
-        """Where a file that the manifest names lies."""
+        """The path of a file that the manifest names."""
         return self.folder / name

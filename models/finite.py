@@ -1,7 +1,7 @@
-"""Whether the weights in a CTranslate2 ``model.bin`` are numbers: one NaN makes every answer of a model noise.
+"""Checks that the weights in a CTranslate2 ``model.bin`` are numbers: one NaN turns every answer of a model into noise.
 
-Quantized layers swallow a NaN and go on with finite garbage, so outputs alone do not tell. Only values stored as
-floats are looked at (integers are always numbers), a variable at a time, without a copy of the file in memory.
+Quantized layers turn a NaN into finite garbage, so outputs alone do not show it. The check reads only values stored as
+floats (integers are always numbers), one variable at a time, without a copy of the file in memory.
 """
 
 import math
@@ -18,19 +18,19 @@ from models.tables import ManifestError
 
 BINARY_VERSION = 6
 FLOAT32, FLOAT16, BFLOAT16 = 0, 4, 5
-"""The file's numbers for its types of floats."""
+"""The numbers by which the file names its float types."""
 
 PORTION = 1 << 22
-"""So many values are looked at at once."""
+"""The number of values in one step of the check."""
 FEW = 1 << 19
-"""So many are added up, without numpy: it would stay in the memory of every engine's process, 20 MB each."""
+"""The number of values in one sum. The sum does without numpy, which would take 20 MB in every engine process."""
 
 
 def require_finite(file: Path) -> None:
-    """Refuse weights that are no numbers. Minus infinity passes: a bias bans a token with it.
+    """Refuse weights that are not numbers. Minus infinity passes, since a bias uses it to ban a token.
 
     Raises:
-        ManifestError: names the variable; or the file is not what CTranslate2 writes.
+        ManifestError: a variable, which the message names, has such a weight; or CTranslate2 did not write the file.
     """
     with file.open("rb") as opened:
         try:

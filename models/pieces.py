@@ -1,4 +1,4 @@
-"""From a vocabulary's pieces to the bytes they stand for: each tokenizer family writes them its own way."""
+"""Maps a vocabulary's pieces to the bytes that they stand for: each tokenizer family writes pieces in its own way."""
 
 import json
 import re
@@ -10,17 +10,17 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def piece_bytes(description: str) -> PieceBytes:
-    """How pieces become bytes.
+    """The function that turns pieces into bytes.
 
     Args:
-        description: ``"sentencepiece"``, or the text of a ``tokenizer.json``, whose decoder says it.
+        description: ``"sentencepiece"``, or the text of a ``tokenizer.json``, whose decoder states the mapping.
     """
     if description == "sentencepiece":
         return _sentencepiece
     decoder = json.dumps(json.loads(description).get("decoder") or {})
     if '"ByteLevel"' in decoder:
         alphabet = _byte_level_alphabet()
-        # An added token may have letters that stand for no byte: it stands for itself.
+        # An added token may have letters that stand for no byte; such a token stands for itself.
         return lambda piece: bytes(alphabet[c] for c in piece) if alphabet.keys() >= set(piece) else piece.encode()
     if '"WordPiece"' in decoder:
         return lambda piece: (piece.removeprefix("##") if piece.startswith("##") else f" {piece}").encode()

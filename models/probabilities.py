@@ -1,4 +1,4 @@
-"""From logits to probabilities, and what follows the dense layer of a classifier's head."""
+"""Turns logits into probabilities; has the activations after the dense layer of a classification head."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ FloatT = TypeVar("FloatT", bound=np.floating[Any])
 
 
 def softmax(logits: npt.NDArray[FloatT]) -> npt.NDArray[FloatT]:
-    """Probabilities over the last axis: exponentials that sum to one, of the logits' own type."""
+    """Softmax over the last axis, in the logits' own type."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), logits.dtype)
 
 
 def sigmoid(logits: npt.NDArray[FloatT]) -> npt.NDArray[FloatT]:
-    """The probability of each logit by itself, of the logits' own type."""
+    """Sigmoid of each logit, in the logits' own type."""
     return np.asarray(1 / (1 + np.exp(-logits)), logits.dtype)
 
 

@@ -1,6 +1,7 @@
 """Model folders on disk: reads and checks manifests, verifies files, finds all models.
 
-A folder with a ``model.toml`` is a model; the folder is the registration. Loads no weights and knows no engine.
+A folder with a ``model.toml`` is a model; no other registration exists. This module loads no weights and knows no
+engine.
 """
 
 import hashlib
@@ -40,7 +41,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The checked manifest of one model folder. Reads the manifest only, see `verify` for the files.
+    """The checked manifest of one model folder. Reads the manifest only; `verify` checks the files.
 
     Raises:
         ManifestError: the manifest is missing or wrong; the message names the file and the key.
@@ -63,7 +64,7 @@ def verify(card: ModelCard, *, weights: bool = True) -> None:
 
     Args:
         card: the model's card.
-        weights: read the weights too; without, their content is left to whoever loads them.
+        weights: check the weights too; otherwise the loader of the weights has to check them.
 
     Raises:
         ManifestError: names every file that is missing, not listed, or differs.
@@ -88,7 +89,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def damaged(folder: Path, files: Mapping[str, str]) -> list[str]:
-    """Which of these files, SHA-256 by name, are not what they should be: a sentence each, in order of name."""
+    """A sentence for each file that differs from its SHA-256 in this table, in order of name."""
     problems = []
     for name in sorted(files):
         try:
@@ -107,7 +108,7 @@ def model_files(roots: Sequence[Path]) -> list[Path]:
 
 
 def find_models(*roots: Path) -> list[ModelCard]:
-    """Every model directly below the roots, sorted by id. Folders without a manifest are no models.
+    """Every model directly below the roots, sorted by id. Folders without a manifest are not models.
 
     A model of an earlier root takes the place of one of a later root that has the same id.
 
@@ -124,12 +125,12 @@ def find_models(*roots: Path) -> list[ModelCard]:
 
 
 def load_family(card: ModelCard) -> ModuleType:
-    """The module that knows how to talk to this model's family.
+    """The module that formats rows and prompts for this model's family.
 
     Raises:
-        ManifestError: there is no such family.
+        ManifestError: the family is unknown.
     """
-    # Older manifests name a way of calling tools here, as `hub-hermes`; by now the template says it.
+    # Older manifests name the form of tool calls here, as `hub-hermes`; now the template states it.
     family = "hub" if card.family.startswith("hub-") else card.family
     name = f"models.families.{family.replace('-', '_')}"
     try:

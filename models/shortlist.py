@@ -1,12 +1,12 @@
-"""Which target tokens may come for a source: the lexical shortlist that Mozilla's students ship with.
+"""The target tokens that a source allows: the lexical shortlist that Mozilla's students ship with.
 
 The form is Marian's binary shortlist (``src/data/shortlist.h`` of marian-dev). First come six little-endian 64-bit
-numbers: a magic number, a checksum, how many of the vocabulary's first tokens always come, how many tokens a word
-brings at most, the number of offsets, and the number of tokens. Then come the offsets (64 bits each, one more than the
-source's vocabulary has tokens) and the tokens of the target's (32 bits each). Those of source token ``i`` lie from
+numbers: a magic number, a checksum, the number of the vocabulary's first tokens that are always allowed, the most
+tokens for one word, the number of offsets, and the number of tokens. Then come the offsets (64 bits each, one more than
+the source's vocabulary has tokens) and the tokens of the target's (32 bits each). Those of source token ``i`` lie from
 ``offsets[i]`` to ``offsets[i + 1]``.
 
-The file is mapped and not read, and numpy is not needed: a translator's process is 20 MB smaller without.
+The file is mapped and not read. The module does without numpy, which makes a translator's process 20 MB smaller.
 """
 
 import mmap
@@ -25,7 +25,7 @@ _PORTION = 1 << 16
 
 
 class Shortlist:
-    """The tokens that each source token brings, and those that always come."""
+    """The target tokens that each source token allows, and those that are always allowed."""
 
     def __init__(self, always: int, offsets: Sequence[int], tokens: Sequence[int]) -> None:
         self._always = range(always)
@@ -34,7 +34,8 @@ class Shortlist:
 
     @classmethod
     def of(cls, folder: Path, source_size: int, target_size: int) -> "Shortlist | None":
-        """The shortlist of a model folder, whose vocabularies have so many tokens; None where it has none.
+        """The shortlist of a model folder, checked against the sizes of its vocabularies; None if the folder has no
+        shortlist.
 
         Raises:
             ManifestError: the file is damaged, or made for other vocabularies.
@@ -44,7 +45,7 @@ class Shortlist:
 
     @classmethod
     def read(cls, file: Path, source_size: int, target_size: int) -> "Shortlist":
-        """Map and check a file; raises as ``of``."""
+        """Map and check a file. Raises `ManifestError` like `of`."""
         with file.open("rb") as opened:
             head = opened.read(HEADER.size)
             if len(head) < HEADER.size:
@@ -68,11 +69,11 @@ class Shortlist:
         if any(max(portion) >= target_size for portion in portions):
             raise ManifestError(file, "has a token that is not in the vocabulary")
         if hasattr(mapped, "madvise"):
-            mapped.madvise(mmap.MADV_DONTNEED)  # what the look at all of it brought into memory
+            mapped.madvise(mmap.MADV_DONTNEED)  # frees the pages that the check of the whole file brought in
         return cls(int(always), offsets, tokens)
 
     def of_source(self, source: Iterable[int], wanted: Iterable[int] = ()) -> list[int]:
-        """The tokens that may come for a source, ascending; those that are ``wanted`` are among them."""
+        """The tokens that a source allows, and the ``wanted`` ones, in ascending order."""
         found = {*self._always, *wanted}
         for id in set(source):
             found.update(self._tokens[self._offsets[id] : self._offsets[id + 1]])

@@ -1,5 +1,5 @@
-"""What a tool may be called with, as families write it into their grammars and read it back. Made by the server, which
-knows JSON Schema; nothing here does.
+"""The arguments that a tool may be called with. Families write them into their grammars and read them back. The server
+makes them from JSON Schema; this module knows nothing of JSON Schema.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A value that is a text, and can be written as it is; or beside that one of a few values of other types."""
+    """A value that is a text, written as it is, or one of a few values of other types."""
 
     least: int = 1
-    """Characters."""
+    """The length limit, in characters."""
     most: int | None = None
     texts: tuple[str, ...] | None = None
-    """All that there are, where they are named one by one; empty: it is no text."""
+    """All allowed texts, if the schema names them one by one; empty: the value is not a text."""
     kinds: frozenset[str] = frozenset()
-    """JSON types that it may be instead, of null, boolean, integer and number."""
+    """Types that the value may have instead: null, boolean, integer, number."""
     literals: tuple[str, ...] = ()
-    """Values that it may be instead, as JSON."""
+    """Values that are allowed instead, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +29,18 @@ class Argument:
     name: str
     needed: bool
     schema: Mapping[str, Any]
-    """What enforces it where it is written as JSON: for ``%json`` in a grammar of llguidance."""
+    """The schema that a grammar enforces if the value is written as JSON: for ``%json`` in llguidance."""
     plain: Plain | None = None
-    """None: it is written as JSON, texts in quotes."""
+    """None: the value is written as JSON, texts in quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A tool: its name, and the sets of arguments that it may be called with."""
+    """A tool: its name, and the sets of arguments that a call may have."""
 
     name: str
     strict: bool
     ways: Sequence[Sequence[Argument]]
-    """Each in the schema's order. More than one where the schema has alternatives."""
+    """Each set in the schema's order. Several sets if the schema has alternatives."""
     schema: Mapping[str, Any]
     """All arguments as one object, for ``%json``."""

@@ -1,6 +1,6 @@
 """Typed reading of TOML tables into frozen dataclasses: nothing unknown, nothing missing, no wrong type.
 
-The dataclass is the schema, and pydantic reads by it: a field without a default is a key that must be there. This
+The dataclass is the schema, and pydantic reads by it: a table must have a key for each field without a default. This
 module knows nothing of models.
 """
 
@@ -16,7 +16,7 @@ TableT = TypeVar("TableT", bound="Table")
 
 
 class ManifestError(Exception):
-    """A model folder is not what its manifest should say, or the manifest itself is wrong."""
+    """A model folder differs from its manifest, or the manifest itself is wrong."""
 
     def __init__(self, file: Path, problem: str) -> None:
         super().__init__(f"{file}: {problem}")
@@ -37,11 +37,11 @@ def read_table(kind: type[TableT], table: Mapping[str, Any], file: Path) -> Tabl
     Raises:
         ManifestError: an unknown key, a missing key or a wrong type; the message names file and key.
     """
-    # Engine processes import this module for its error alone: pydantic would take 15 MB in each of them.
+    # Engine processes import this module only for its error; pydantic would take 15 MB in each of them.
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        # As JSON, since strict reading of Python values takes no list for a tuple. A date of TOML becomes a string.
+        # JSON, since pydantic's strict mode accepts no Python list for a tuple. A TOML date becomes a string.
         return TypeAdapter(kind).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         raise ManifestError(file, _sentence(error, kind)) from error

@@ -1,7 +1,7 @@
-"""What every tokenizer is and does: segments of a row, the contract, what all kinds do alike.
+"""The contract of every tokenizer, the segments of a row, and the code that all kinds of tokenizers share.
 
-Plain text never yields a control token: what a user types cannot end a turn. Control tokens come only from
-`Special` segments. Nothing is truncated or padded.
+Plain text never yields a control token, so a user's text cannot end a turn. Control tokens come only from `Special`
+segments. A tokenizer neither truncates nor pads.
 """
 
 from abc import ABC, abstractmethod
@@ -28,16 +28,16 @@ class Tokenizer(Protocol):
 
     @property
     def vocab_size(self) -> int:
-        """How many ids there are; all of them are below it."""
+        """The number of ids; every id is smaller."""
 
     @property
     def special_tokens(self) -> Mapping[str, int]:
-        """The control tokens: those that plain text never yields."""
+        """The control tokens, which plain text never yields."""
 
     @property
     def marks(self) -> Mapping[str, int]:
-        """Tokens that a chat template writes and that write themselves, such as ``<think>``: in a row of segments they
-        come only from `Special` segments, as control tokens do.
+        """Tokens that a chat template writes and that stay visible in decoded text, such as ``<think>``. In a row of
+        segments they come only from `Special` segments, as control tokens do.
         """
 
     @property
@@ -48,47 +48,47 @@ class Tokenizer(Protocol):
         """The ids of plain text, without control tokens.
 
         Raises:
-            ValueError: the text has a lone surrogate, so it is no Unicode text.
+            ValueError: the text has a lone surrogate, so it is not Unicode text.
         """
 
     def encode_row(self, text: str) -> list[int]:
-        """As `encode`, with the control tokens that the tokenizer's own file puts around a text ([CLS], [SEP])."""
+        """The ids of plain text with the control tokens that the tokenizer's file puts around a text ([CLS], [SEP])."""
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of special tokens and plain text, each text encoded on its own.
 
         Raises:
-            KeyError: there is no such special token.
+            KeyError: the vocabulary has no such special token.
         """
 
     def id(self, token: str) -> int:
         """The id of a token's string.
 
         Raises:
-            KeyError: there is no such token.
+            KeyError: the vocabulary has no such token.
         """
 
     def token(self, id: int) -> str:
         """The string of a token, as in the model's vocabulary file.
 
         Raises:
-            IndexError: there is no such id.
+            IndexError: the id is too large.
         """
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """The strings of tokens, as CTranslate2's Translator and Generator take them."""
 
     def token_bytes(self, id: int) -> bytes:
-        """What a token adds to the text, as UTF-8 that may be incomplete; empty for control tokens and
-        for ids that have no token: most models have more embeddings than tokens, and may yield one of these.
+        """The bytes that a token adds to the text, as UTF-8 that may be incomplete. Empty for control tokens and for
+        ids without a token: most models have more embeddings than tokens, and may yield such an id.
         """
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids; bytes that are no UTF-8 become U+FFFD."""
+        """The text of ids; bytes that are not UTF-8 become U+FFFD."""
 
 
 class Common(ABC):
-    """What both kinds do alike. No tables of the vocabulary: the libraries have them."""
+    """The code that both kinds share. It keeps no tables of the vocabulary, since the libraries have them."""
 
     adds_leading_space = False
     marks: Mapping[str, int] = MappingProxyType({})
@@ -97,7 +97,7 @@ class Common(ABC):
         self.vocab_size = size
         self.special_tokens = dict(special)
         self._to_bytes = to_bytes
-        # Ids that do not mean what their string says: control tokens mean nothing.
+        # Ids whose bytes differ from their string: control tokens have no bytes.
         self._exceptions = dict.fromkeys(special.values(), b"")
 
     @abstractmethod
@@ -148,10 +148,10 @@ class Common(ABC):
 
 
 def require_unicode(text: str) -> None:
-    """Refuse what is no Unicode text.
+    """Refuse text that is not Unicode.
 
     Raises:
-        ValueError: it has a lone surrogate.
+        ValueError: the text has a lone surrogate.
     """
     try:
         text.encode()

@@ -18,21 +18,21 @@ _FIRST = re.compile(r'("prepend_scheme"\s*:\s*)"first"')
 class HuggingFaceTokenizer(Common):
     """A ``tokenizer.json``. Its control tokens are the added tokens marked as special.
 
-    Others of the added tokens are marks where the chat template writes them, or where they look like control tokens:
-    makers do not always mark ``<tool_call>``, ``<think>`` or ``<|fim_prefix|>`` as special. The rest is for texts:
-    runs of spaces, HTML tags.
+    Other added tokens are marks if the chat template writes them or if they look like control tokens: makers do not
+    always mark ``<tool_call>``, ``<think>`` or ``<|fim_prefix|>`` as special. The remaining added tokens belong to
+    texts: runs of spaces, HTML tags.
     """
 
     def __init__(self, file: Path, template: str = "") -> None:
-        """Read it.
+        """Read the file.
 
         Args:
             file: the ``tokenizer.json``.
-            template: the model's chat template; without one there are no marks.
+            template: the model's chat template; without a template the tokenizer has no marks.
         """
         text = file.read_text(encoding="utf-8")
         marks = _marks(text, template) if template else {}
-        # The library takes no special tokens out of texts, so to it marks are special, too.
+        # The library does not look for special tokens in texts, so marks are special for the library too.
         opened = _with_special(text, marks.values()) if marks else text
         self._model = model = _opened(opened)
         added = model.get_added_tokens_decoder()
@@ -53,12 +53,12 @@ class HuggingFaceTokenizer(Common):
         return self.encode_with_specials([Special(part) if part in self.marks else part for part in parts if part])
 
     def encode_row(self, text: str) -> list[int]:
-        """As `encode`, with the control tokens that the tokenizer's file puts around a text."""
+        """The ids of a text with the control tokens that the tokenizer's file puts around it."""
         return self._encode(text, around=True)
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
-        """See `Tokenizer`. The ids are those that the library gives for the whole: a text after a control token is
-        not the first one, and a control token may take the space beside it.
+        """The ids of special tokens and plain text, equal to the library's ids for the whole row: a text after a
+        control token is not the first text, and a control token may take the space beside it.
         """
         ids: list[int] = []
         texts = list(segments)
@@ -92,7 +92,7 @@ class HuggingFaceTokenizer(Common):
     def _encode(self, text: str, around: bool, first: bool = True) -> list[int]:
         require_unicode(text)
         model = self._model if first else self._later
-        if len(text) > _LONG_CHARACTERS:  # for one text the library holds the interpreter until it is done
+        if len(text) > _LONG_CHARACTERS:  # the library holds the interpreter for a whole text
             [encoding] = model.encode_batch([text], add_special_tokens=around)
         else:
             encoding = model.encode(text, add_special_tokens=around)
@@ -129,8 +129,8 @@ def _opened(text: str) -> tokenizers.Tokenizer:
 
 
 def _without_first_space(text: str) -> tokenizers.Tokenizer | None:
-    """The tokenizer for texts in the middle, where that is another: some put a space before the first text of a row
-    and before no other.
+    """The tokenizer for texts in the middle of a row, if it differs: some tokenizers put a space before the first text
+    of a row and before no other.
     """
     if not _FIRST.search(text):
         return None

@@ -1,6 +1,6 @@
 """Text to ids and back, the same for sentencepiece models and ``tokenizer.json`` files (`models.tokenizer_json`).
 
-`models.tokenizer_base` has the contract. Knows nothing of templates, models' weights or requests.
+`models.tokenizer_base` has the contract. This module knows nothing of templates, weights or requests.
 """
 
 import re
@@ -47,14 +47,14 @@ def load_tokenizer(card: ModelCard) -> Tokenizer:
             template = card.generation.template if card.generation is not None else None
             chat = card.path(template).read_text("utf-8") if template is not None else ""
             tokenizer = HuggingFaceTokenizer(file, chat)
-    except Exception as error:  # both libraries raise what they like
+    except Exception as error:  # both libraries raise any class
         raise ManifestError(file, f"is not a {card.tokenizer.kind} tokenizer") from error
     if len(vocabulary) < tokenizer.vocab_size:
         raise ManifestError(file, f"has {tokenizer.vocab_size} tokens, the model's vocabulary {len(vocabulary)}")
     for id in range(tokenizer.vocab_size):
         try:
             token = tokenizer.token(id)
-        except IndexError:  # a gap in the ids: nothing can yield it
+        except IndexError:  # a gap in the ids: no text yields it
             continue
         if vocabulary[id] != token:
             raise ManifestError(file, f"token {id} is {token!r}, the model's vocabulary has {vocabulary[id]!r}")
@@ -86,7 +86,7 @@ class SentencePieceTokenizer(Common):
 
     def id(self, token: str) -> int:
         """The id of a token's string."""
-        id: int = self._model.piece_to_id(token)  # the unknown token's for what is none
+        id: int = self._model.piece_to_id(token)  # the unknown token's id for an unknown string
         if self._model.id_to_piece(id) != token:
             raise KeyError(token)
         return id
@@ -98,18 +98,18 @@ class SentencePieceTokenizer(Common):
 
 
 class VocabularyTokenizer(Common):
-    """A sentencepiece model that cuts texts, and a vocabulary of its own: an id is a row of it.
+    """A sentencepiece model that cuts texts, with a separate vocabulary: an id is a row of the vocabulary.
 
-    So are the tokenizers of Marian, whose two languages have a sentencepiece model each, and of M2M100. Tokens of the
-    vocabulary that are no pieces (names of languages, the end token) are control tokens, and so is the unknown token:
-    it writes nothing, as in the original. A translator with a vocabulary for each language has both here: first those
-    that it reads, then those that it only writes.
+    The tokenizers of M2M100 and of Marian, which has a sentencepiece model for each language, are of this kind. Tokens
+    of the vocabulary that are not pieces (names of languages, the end token) are control tokens. The unknown token is a
+    control token too: it adds no text, as in the original. If a translator has a vocabulary for each language, this
+    class joins both: first the tokens that the model reads, then those that it only writes.
 
     Args:
         vocabulary: the tokens.
-        file: what cuts texts.
-        target_file: the other language's pieces; the same file where there is one for both.
-        source_size: so many of the tokens are read, the others only written; None: all are read.
+        file: the sentencepiece model that cuts texts.
+        target_file: the sentencepiece model of the other language; the same file if both share one.
+        source_size: the number of tokens that the model reads; it only writes the others. None: it reads all.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class VocabularyTokenizer(Common):
 
 
 def _plain_pieces(model: Any) -> Iterator[str]:
-    """The pieces that plain text is made of. Some models of Marian's list the names of languages, ``>>fra<<``, too."""
+    """The pieces of plain text. Some of Marian's models also list the names of languages, ``>>fra<<``."""
     for id in range(model.get_piece_size()):
         piece: str = model.id_to_piece(id)
         if not (model.is_control(id) or model.is_unknown(id) or _LANGUAGE.fullmatch(piece)):

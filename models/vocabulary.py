@@ -7,15 +7,15 @@ from models.tables import ManifestError
 
 SHARED = "shared_vocabulary.json"
 SOURCE, TARGET = "source_vocabulary.json", "target_vocabulary.json"
-"""Of a translator with a vocabulary for each language."""
+"""The file names of a translator with a vocabulary for each language."""
 _NAMES = ("vocabulary.json", SHARED, SOURCE)
 
 
 def read_vocabulary(folder: Path) -> list[str]:
-    """The token strings of a model, by row; of a translator those that it reads.
+    """The token strings of a model, by row; for a translator the strings that it reads.
 
     Raises:
-        ManifestError: there is no such file, it is no list of strings, or a token is listed twice
+        ManifestError: the file is missing or not a list of strings, or a token is listed twice
             (CTranslate2 would silently take the first).
     """
     for name in _NAMES:
@@ -25,7 +25,7 @@ def read_vocabulary(folder: Path) -> list[str]:
 
 
 def read_target_vocabulary(folder: Path) -> list[str] | None:
-    """The token strings that a translator writes; None where they are those that it reads. Raises as above."""
+    """The token strings that a translator writes; None if it reads the same ones. Raises as `read_vocabulary`."""
     return _read(folder / TARGET) if (folder / TARGET).is_file() else None
 
 

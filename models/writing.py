@@ -1,4 +1,4 @@
-"""Writes ``model.toml``, the counterpart of `models.registry.read_card`. Knows a manifest's form, not its content."""
+"""Writes ``model.toml``, the counterpart of `models.registry.read_card`. Knows a manifest's form, not its contents."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -12,7 +12,7 @@ from models.registry import MANIFEST, sha256_of_file
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below the folder but the manifest, by relative name."""
+    """SHA-256 of every file below the folder except the manifest, by relative name."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -26,7 +26,7 @@ def write_manifest(folder: Path, manifest: Manifest | Mapping[str, Any]) -> None
 
     Args:
         folder: the model's folder.
-        manifest: a manifest, or its tables by name. Values that are the field's default are left out.
+        manifest: a manifest, or its tables by name. The writer leaves out values that equal the field's default.
     """
     table = manifest if isinstance(manifest, Mapping) else _table(manifest)
     (folder / MANIFEST).write_text(tomli_w.dumps(table), encoding="utf-8")

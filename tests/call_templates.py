@@ -1,4 +1,4 @@
-"""Chat templates that call tools in the forms of several makers, each as short as can be."""
+"""Short chat templates that call tools in the forms of several makers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

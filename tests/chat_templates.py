@@ -1,4 +1,4 @@
-"""Chat templates of models as their makers wrote them, out of the sources of a package (requirements/templates.txt)."""
+"""Original chat templates of models, from the sources of a package (requirements/templates.txt)."""
 
 import sys
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What tests of several packages share."""
+"""Fixtures for tests of several packages."""
 
 import os
 import tempfile

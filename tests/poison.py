@@ -1,4 +1,4 @@
-"""Model folders that are wrong in ways a checksum does not tell: their manifests are made to fit."""
+"""Model folders with faults that a checksum does not show: their manifests have matching checksums."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""A real `hearth serve` in a process of its own, for tests of what only a process shows."""
+"""A real `hearth serve` in a process of its own, for tests that need a process."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What is installed, and from what: the lock files and the packages they bring."""
+"""The lock files, and the packages that they install."""
 
 import ast
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""Where a machine lacks what Linux has, the server says what it does without; where it cannot run, it says why."""
+"""If a machine lacks a feature of Linux, the server names the missing feature; if it cannot run, it says why."""
 
 import platform
 import signal

@@ -1,4 +1,4 @@
-"""What only a real process shows: signals, dead engines, damaged models."""
+"""Tests that need a real process: signals, dead engines, damaged models."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Settings: their values, and what a person is told about one that is wrong."""
+"""Settings: their values, and the messages about wrong ones."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A converted decoder held against transformers' own model: for those who have torch, and for every family's tests."""
+"""Compares a converted decoder with transformers' own model, for users with torch and for every family's tests."""
 
 import tempfile
 from pathlib import Path
@@ -18,12 +18,12 @@ from models.convert.tokens import Tokens
 def require_original(
     source: Source, decoder: Decoder, tokens: Tokens, folder: Path, request: Request
 ) -> tuple[Figure, ...]:
-    """Refuse a folder that does not compute what the original does.
+    """Refuse a folder whose outputs differ from the original's.
 
     Raises:
-        Mismatch: the weights in float32 differ, or what will be served does by more than its quantization's noise.
+        Mismatch: the float32 outputs differ, or the served model differs by more than its quantization's noise.
     """
-    # Soft caps are computed by no other implementation of attention.
+    # No other implementation of attention computes soft caps.
     model = load("AutoModelForCausalLM", source, attn_implementation="eager")
     ids = check_ids(tokens, request.context_of(decoder.context_tokens), decoder.window)
     request.report(f"asking the original for {len(ids)} tokens")
@@ -39,21 +39,21 @@ def require_original(
 
 
 def _compared_in_float32(source: Source, decoder: Decoder, tokens: Tokens, folder: Path, exact: Reference) -> Figure:
-    """Hold the weights in float32, through CTranslate2's loop, against the original.
+    """Compare the weights in float32, through CTranslate2's loop, with the original.
 
     Raises:
-        Mismatch: a logit differs by more than rounding.
+        Mismatch: a logit differs by more than rounding errors.
     """
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
         write_decoder(source, decoder, Path(beside), "float32")
         write_facts(decoder, tokens.specials, tokens.vocabulary, Path(beside))
-        near = exact.ids[: decoder.window]  # CTranslate2 forgets windows
+        near = exact.ids[: decoder.window]  # CTranslate2 ignores windows
         with open_loop(Path(beside)) as probe:
             return require_exact(exact.logits[: len(near)], probe.logits(near))
 
 
 def _without_softcap(model: Any, wanted: Reference) -> Reference:
-    """What the original computes without soft caps on attention: CTranslate2 has none, and is held to this."""
+    """The original's outputs without soft caps on attention, for the comparison with CTranslate2, which lacks them."""
     capped = [m for m in model.modules() if getattr(m, "attn_logit_softcapping", None) is not None]
     if not capped:
         return wanted

@@ -1,4 +1,4 @@
-"""What a decoder's repository says of conversations: its template, the tokens that end a turn, how to sample."""
+"""The chat facts of a decoder's repository: its template, the tokens that end a turn, the recommended sampling."""
 
 import re
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from models.convert.tokens import Tokens
 FILE = "chat_template.jinja"
 
 _ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>")
-"""Tokens that end a turn wherever a template writes them; repositories do not always list them as ends."""
+"""Tokens that end a turn in any template that writes them; repositories do not always list them."""
 _GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
 
 
 def chat_template(source: Source) -> str | None:
-    """The template, as one text that needs nothing but Jinja2; None where there is none.
+    """The template as one text for plain Jinja2; None if the repository has no template.
 
     Raises:
-        CannotConvert: it is no Jinja2 template.
+        CannotConvert: the text is not a Jinja2 template.
     """
     found = _found(source)
     if found is None:
@@ -40,15 +40,15 @@ def chat_template(source: Source) -> str | None:
 
 
 def readable(template: str) -> str:
-    """A template without the tag of transformers' own that marks what to train on: it writes nothing."""
+    """A template without transformers' own tag that marks the text to train on; the tag writes nothing."""
     return _GENERATION.sub(lambda m: "{%" + m[1] + (" endif " if m[2] else " if true ") + m[3] + "%}", template)
 
 
 def generation_spec(source: Source, tokens: Tokens, template: str | None, folder: Path) -> GenerationSpec:
-    """How prompts are written and what ends a completion; writes the template's file.
+    """The manifest's section on prompts and completions; writes the template's file.
 
     Raises:
-        CannotConvert: nothing ends a completion.
+        CannotConvert: no token ends a completion.
     """
     stops = stop_tokens(source, tokens, template)
     if not stops:
@@ -66,8 +66,8 @@ def generation_spec(source: Source, tokens: Tokens, template: str | None, folder
 
 
 def recommended(config: Mapping[str, Any]) -> dict[str, float]:
-    """How a ``generation_config.json`` recommends to choose tokens: what is not sensible is left out."""
-    if config.get("do_sample") is False:  # the rest is what transformers wrote beside it
+    """The sampling that a ``generation_config.json`` recommends, without values that make no sense."""
+    if config.get("do_sample") is False:  # transformers wrote the other values by default
         return {}
     found = {}
     for name, (least, most) in SAMPLING.items():
@@ -98,7 +98,7 @@ def _found(source: Source) -> str | None:
         stated = table.get("chat_template")
         if isinstance(stated, str):
             return stated
-        if isinstance(stated, list):  # several, by name; transformers takes `tool_use` for requests with tools
+        if isinstance(stated, list):  # several templates by name; transformers takes `tool_use` for requests with tools
             named = {str(entry.get("name")): str(entry.get("template")) for entry in stated}
             default = named.get("default")
             with_tools = named.get("tool_use")

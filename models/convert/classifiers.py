@@ -1,7 +1,7 @@
-"""Sequence classifiers: an encoder's body, and the head that CTranslate2's converter leaves behind.
+"""Converts sequence classifiers: an encoder's body, and the head, which CTranslate2's converter drops.
 
-What the head is differs: BERT's is its pooler (dense, tanh) and a layer for the labels; RoBERTa's and XLM-R's the same
-under other names; DistilBERT's has relu, ELECTRA's gelu. All read the first token's hidden state.
+Heads differ: BERT's has the pooler (dense, tanh) and a layer for the labels; RoBERTa's and XLM-R's have the same parts
+under other names; DistilBERT's has relu, ELECTRA's gelu. All heads read the first token's hidden state.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from models.probabilities import ACTIVATIONS, sigmoid, softmax
 Kind = Literal["softmax", "sigmoid"]
 FILE = "head.npz"
 ALLOWED_DIFFERENCE = 0.1
-"""The most by which a probability, as served, may differ from the original's: int8 costs a hundredth or two."""
+"""The largest difference between a served probability and the original's; int8 costs a hundredth or two."""
 
 MOODS = {"negative", "neutral", "positive"}
 CATEGORIES = {
@@ -56,10 +56,10 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
 
 
 def _checked(body: Body, activation: Activation, kind: Kind) -> tuple[Figure, ...]:
-    """How far probabilities as served are from those in float32, or from the original's.
+    """The largest difference between served probabilities and those in float32, or the original's.
 
     Raises:
-        Mismatch: too far.
+        Mismatch: the difference is too large.
     """
     if body.exact is None:
         return ()
@@ -77,10 +77,10 @@ def labels_of(source: Source, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
 
     Args:
         source: the repository.
-        wanted: what to call them instead; none: as it does.
+        wanted: other names for the labels; empty: the repository's names.
 
     Raises:
-        CannotConvert: ``config.json`` names none, or one is named twice; or it has not as many as are wanted.
+        CannotConvert: ``config.json`` names no labels or repeats one, or their number differs from that of ``wanted``.
     """
     stated = source.config.get("id2label")
     if not isinstance(stated, Mapping) or sorted(stated, key=_place) != [str(i) for i in range(len(stated))]:
@@ -95,10 +95,10 @@ def labels_of(source: Source, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def kind_of(source: Source) -> Kind:
-    """Whether labels exclude each other.
+    """Tells whether labels exclude each other.
 
     Raises:
-        CannotConvert: the model gives a number, no labels.
+        CannotConvert: the model returns a number, not labels.
     """
     stated = source.config.get("problem_type") or "single_label_classification"
     if stated == "multi_label_classification":
@@ -111,7 +111,7 @@ def kind_of(source: Source) -> Kind:
 
 
 def head_name(labels: Sequence[str]) -> str:
-    """What the head is for, told by its labels: the endpoints find heads by name."""
+    """The head's name, chosen by its labels; the endpoints find heads by name."""
     folded = {label.casefold() for label in labels}
     if {"negative", "positive"} <= folded <= MOODS:
         return "sentiment"

@@ -1,4 +1,4 @@
-"""What a converter gets and gives. Knows no architecture and no file format."""
+"""The input and the result of a converter. This module knows no architecture and no file format."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -14,21 +14,21 @@ from models.convert.source import Source
 
 Quantization = Literal["int8_float32", "int8", "float32"]
 Check = Literal["passage", "original", "structure"]
-"""``passage``: the model finds a text likely, or computes as served what it does in float32, which need no original;
-``original``: it computes what transformers does; ``structure``: neither, for models of other things than language.
-Everything else is checked in any case.
+"""``passage``: the model finds a text likely, or the served model agrees with its own float32 weights; both need no
+original. ``original``: the model agrees with transformers. ``structure``: neither, for models of other data than
+language. All modes make every other check.
 """
 
 USUAL_CONTEXT_TOKENS = 8192
-"""Repositories state up to a million; each position costs memory, so more is for those who ask for it."""
+"""The default limit. Repositories state up to a million; each position costs memory, so users must ask for more."""
 
 
 class CannotConvert(Exception):
-    """This repository cannot become a model here; the message says why and what would help."""
+    """Hearth cannot convert this repository; the message says why and names a remedy."""
 
 
 class Mismatch(CannotConvert):
-    """The converted model does not compute what the original does; the message has the figure."""
+    """The converted model's outputs differ from the original's; the message has the figure."""
 
     def __init__(self, what: str, found: float, allowed: float, help: str = "") -> None:
         super().__init__(
@@ -45,14 +45,16 @@ class Probe(Protocol):
         """The logits after each of the ids, of shape (ids, vocabulary)."""
 
     def surprises(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
-        """How unlikely each id but the first was after those before it, in nats: what it costs no memory to keep."""
+        """The negative log-probability in nats of each id but the first after the ids before it; takes little
+        memory.
+        """
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
-        """The likeliest ``count`` tokens after the ids; nothing ends them."""
+        """The likeliest ``count`` tokens after the ids; no token ends them."""
 
 
 def surprises_of(logits: npt.NDArray[np.float32], following: Sequence[int]) -> npt.NDArray[np.float64]:
-    """How unlikely each of these ids was by the logits before it, of shape (ids, vocabulary), in nats."""
+    """The negative log-probability in nats of each id by the logits before it, of shape (ids, vocabulary)."""
     rows = logits[: len(following)].astype(np.float64)
     rows -= rows.max(1, keepdims=True)
     chosen = np.take_along_axis(rows, np.array(following, np.int64)[:, None], 1)[:, 0]
@@ -64,34 +66,34 @@ OpenProbe = Callable[[Path], AbstractContextManager[Probe]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How to convert."""
+    """The options of a conversion."""
 
     quantization: Quantization = "int8_float32"
     context_tokens: int | None = None
-    """The most tokens of a row; None: what the repository says, and not over ``USUAL_CONTEXT_TOKENS``."""
+    """The most tokens of a row; None: the repository's number, at most ``USUAL_CONTEXT_TOKENS``."""
     labels: tuple[str, ...] = ()
-    """What a classifier's labels are to be called, in the order of its logits; none: what the repository calls them."""
+    """Names for a classifier's labels, in the order of its logits; empty: the repository's names."""
     check: Check = "passage"
-    """What a model is held against."""
+    """The reference of the self-check."""
     open_probe: OpenProbe | None = None
-    """Opens a decoder folder as it will be served; None: CTranslate2's own loop."""
+    """Opens a decoder folder with the engine that will serve it; None: CTranslate2's own loop."""
     summary: str = ""
-    """What the manifest says of the model in a sentence; empty: its architecture and where it is from."""
+    """The manifest's description of the model in one sentence; empty: its architecture and origin."""
     aliases: tuple[str, ...] = ()
     """Other names of the model."""
     figures: tuple[Figure, ...] = ()
-    """What was measured of it elsewhere, for the manifest beside the self-check's."""
+    """Figures that were measured elsewhere; the manifest has them beside the self-check's."""
     report: Callable[[str], None] = lambda line: None
-    """Told what goes on, a line each step."""
+    """Receives one line about the progress at each step."""
 
     def context_of(self, stated_tokens: int) -> int:
-        """The context of a model whose repository states this one."""
+        """The context for a model whose repository states this number."""
         return min(stated_tokens, self.context_tokens or USUAL_CONTEXT_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a converter found out and measured; the fields are the manifest's (`models.cards.Manifest`)."""
+    """A converter's facts and figures; the fields are the manifest's (`models.cards.Manifest`)."""
 
     task: Task
     family: str
@@ -99,7 +101,8 @@ class Converted:
     parameters: int
     tokenizer: TokenizerSpec
     figures: tuple[Figure, ...]
-    """The self-check: name "self-check", what was measured, the figure, and over how many tokens or texts."""
+    """The self-check's figures: the name "self-check", the measured quantity, its value, and the number of tokens or
+    texts."""
     generation: GenerationSpec | None = None
     translation: TranslationSpec | None = None
     embedding: EmbeddingSpec | None = None
@@ -107,9 +110,9 @@ class Converted:
 
 
 Converter = Callable[[Source, Path, Request], Converted]
-"""Fills the empty folder and returns what the manifest is to say.
+"""Fills the empty folder and returns the facts for the manifest.
 
 Raises:
-    CannotConvert: the repository lacks something, or has what no engine here computes.
+    CannotConvert: the repository lacks a part, or has a part that no engine here computes.
     Mismatch: the self-check failed.
 """

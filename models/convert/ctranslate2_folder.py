@@ -1,8 +1,8 @@
-"""A decoder that is in CTranslate2's format already: its variables are taken as they are, and checked like any other's.
+"""Converts a decoder in CTranslate2's format: it keeps the variables as they are and makes the usual checks.
 
-Such a folder does not say everything: the context it was trained for stands in ``tokenizer_config.json`` at best, and
-what CTranslate2's converter leaves out (Llama 3.1's scaled positions, Gemma 2's caps) cannot be told. The engine that
-will serve it refuses what lacks such a number.
+Such a folder does not state every fact. At best ``tokenizer_config.json`` has the context, and the numbers that
+CTranslate2's converter leaves out (Llama 3.1's scaled positions, Gemma 2's caps) are lost. The engine that will serve
+the model refuses a folder that lacks such a number.
 """
 
 import json
@@ -28,11 +28,11 @@ from models.vocabulary import read_vocabulary
 
 FILE, VOCABULARY = "model.bin", "vocabulary.json"
 USUAL_TOKENS = 2048
-"""Of a context that nothing states."""
+"""The tokens of a context that no file states."""
 
 
 def is_folder_of_ctranslate2(source: Source) -> bool:
-    """Whether a repository is in CTranslate2's format: it names no class, and has its file."""
+    """Tells whether a repository is in CTranslate2's format: it names no class, and has a ``model.bin``."""
     return not source.architecture and not source.weights and source.has(FILE)
 
 
@@ -78,7 +78,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
 
 
 def _reach(model: ModelFile) -> int | None:
-    """How far CTranslate2's loop computes it: up to a window, or to the context before ``longrope`` stretched it."""
+    """The most tokens that CTranslate2's loop computes correctly: a window, or ``longrope``'s original context."""
     if model.specification == OWN_SPECIFICATION:
         return 0
     ends = ["sliding_window"]
@@ -95,7 +95,7 @@ def _rows(source: Source, model: ModelFile) -> int:
 
 
 def _require_same_vocabulary(source: Source, tokens: Tokens) -> None:
-    """Refuse embeddings that are in another order than the tokenizer's ids."""
+    """Refuse embeddings whose order differs from the tokenizer's ids."""
     try:
         stated = read_vocabulary(source.folder) if source.has(VOCABULARY) else []
     except ManifestError as error:

@@ -1,7 +1,7 @@
-"""Embedders that are decoders (Qwen3-Embedding and its kind): the hidden state of the last token is the vector.
+"""Converts embedders that are decoders (Qwen3-Embedding and similar): the hidden state of the last token is the vector.
 
-The folder is a decoder's whose last layer is the unit matrix: its "logits" are the hidden states behind the last norm.
-CTranslate2 computes them; our decode engine is made for tokens.
+The folder holds a decoder whose last layer is the unit matrix, so its "logits" are the hidden states after the last
+norm. CTranslate2 computes them, since our decode engine returns tokens only.
 """
 
 import tempfile
@@ -33,14 +33,14 @@ _LAST = "lm_head.weight"
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     pipeline = pipeline_of(source)
     if source.config.get("is_causal") is False or source.config.get("use_bidirectional_attention"):
         raise CannotConvert(f"{source.repository} is a decoder that sees both ways, which no engine here computes.")
     architecture = causal_architecture(source)
-    assert architecture is not None  # noqa: S101  # the table came here by it
+    assert architecture is not None  # noqa: S101  # the table chose this converter by it
     page = page_of(architecture)
-    decoder = replace(page.decoder(source.config), tied=True)  # the file's last layer is not what is wanted
+    decoder = replace(page.decoder(source.config), tied=True)  # the converter ignores the file's last layer
     tokens = Tokens(source, decoder.vocabulary)
     tokens.write(folder)
     reach = decoder.context_tokens if decoder.closed_loop_tokens is None else decoder.closed_loop_tokens
@@ -81,7 +81,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
 
 
 def _named(tensors: Tensors) -> Tensors:
-    """The tensors by the names that they have in a whole decoder, without its last layer."""
+    """The tensors by their names in a whole decoder, without the last layer."""
     body = not any(name.startswith("model.") for name in tensors)
     return {f"model.{name}" if body else name: tensor for name, tensor in tensors.items() if name != _LAST}
 

@@ -18,17 +18,17 @@ from models.convert.source import Source
 def write_decoder(
     source: Source, decoder: Decoder, folder: Path, quantization: Quantization, *, equalize: bool | None = None
 ) -> int:
-    """Write ``model.bin``; how many parameters it has.
+    """Write ``model.bin``, and return the number of its parameters.
 
     Args:
         source: the repository.
-        decoder: its facts.
-        folder: where to.
-        quantization: of the matrices.
-        equalize: whether columns are evened out first (`models.convert.equalize`); None: where matrices become int8.
+        decoder: the model's facts.
+        folder: the destination.
+        quantization: the type of the matrices.
+        equalize: even out columns first (`models.convert.equalize`); None: only if matrices become int8.
 
     Raises:
-        CannotConvert: a tensor is missing, is left over, or is of another shape than the facts say.
+        CannotConvert: a tensor is missing, left over, or differs in shape from the facts.
         BadWeights: a file cannot be read.
     """
     page = page_of(source.architecture)
@@ -52,7 +52,7 @@ def write_facts(decoder: Decoder, specials: Mapping[str, str], vocabulary: list[
         "multi_query_attention": True,
         "unk_token": specials.get("unk_token", ""),
     }
-    if decoder.norms == "around" and not decoder.qk_norm:  # Gemma 2: the step engine wants both stated
+    if decoder.norms == "around" and not decoder.qk_norm:  # Gemma 2: the step engine needs both
         config["final_logit_softcap"] = float(decoder.final_softcap or 0)
         config["attention_logit_softcap"] = float(decoder.attention_softcap or 0)
     _write_json(folder / "config.json", config)

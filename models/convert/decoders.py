@@ -1,6 +1,6 @@
-"""Decoders, from a repository or a GGUF to a model folder: tensors by a family's page, written a few rows at a time.
+"""Converts decoders from a repository or a GGUF: a family's page names the tensors, written a few rows at a time.
 
-Neither torch nor transformers is needed, but for the check against the original (`models.convert.against_original`).
+Only the comparison with the original needs torch and transformers (`models.convert.against_original`).
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Sentence embedders: an encoder's body, pooled as the repository's sentence-transformers files say."""
+"""Converts sentence embedders: an encoder's body, with the pooling of the repository's sentence-transformers files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from models.convert.selfcheck import NAME
 from models.convert.source import Source, SourceError
 
 LEAST_COSINE = 0.97
-"""Between a vector as served and the original's; int8 costs a hundredth at most."""
+"""The largest distance between a served vector and the original's; int8 costs a hundredth at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """How hidden states become a vector."""
+    """The pooling of hidden states into a vector."""
 
     pooling: Pooling
     normalize: bool
@@ -54,10 +54,10 @@ def _checked(body: Body, pipeline: Pipeline) -> tuple[Figure, ...]:
 
 
 def require_near(wanted: Sequence[Floats], served: Sequence[Floats], pooling: Pooling, whose: str) -> Figure:
-    """Refuse vectors as served that are not near those in float32, or those of the original.
+    """Refuse served vectors that are not near those in float32, or those of the original.
 
     Raises:
-        Mismatch: one is not near enough.
+        Mismatch: a vector is not near enough.
     """
     cosine = float(_cosines(pooled(wanted, pooling), pooled(served, pooling)).min())
     if not cosine >= LEAST_COSINE:
@@ -68,10 +68,10 @@ def require_near(wanted: Sequence[Floats], served: Sequence[Floats], pooling: Po
 
 
 def pipeline_of(source: Source) -> Pipeline:
-    """What ``modules.json`` says; without one, what sentence-transformers does then: the mean, of any length.
+    """The pooling in ``modules.json``. Without the file it is sentence-transformers' default: the mean, of any length.
 
     Raises:
-        CannotConvert: it has modules that are not served here, or there is none for a model of words.
+        CannotConvert: ``modules.json`` has unsupported modules, or a masked language model lacks the file.
     """
     if not source.has(MODULES):
         if source.architecture.endswith("ForMaskedLM"):
@@ -85,7 +85,7 @@ def pipeline_of(source: Source) -> Pipeline:
         raise CannotConvert(
             f"{MODULES} has the modules {', '.join(kinds)}; served here: Transformer, Pooling and perhaps Normalize."
         )
-    # The file is named for the body in older repositories: sentence_roberta_config.json.
+    # In older repositories the file's name has the body's type: sentence_roberta_config.json.
     named = sorted(file.name for file in source.folder.glob("sentence_*_config.json"))
     bounds = source.json(named[0]) if named else {}
     if bounds.get("do_lower_case"):
@@ -106,7 +106,7 @@ def _modules(source: Source) -> list[tuple[str, str]]:
 
 
 def _pooling(source: Source, path: str) -> Pooling:
-    """The one way of pooling that a module's configuration turns on."""
+    """The single pooling mode that a module's configuration turns on."""
     config: Mapping[str, Any] = source.json(f"{path}/config.json")
     names: Mapping[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
     flags = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "lasttoken"}

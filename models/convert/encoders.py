@@ -1,7 +1,7 @@
-"""The body of an encoder (BERT and its kind) in CTranslate2's format, checked.
+"""Writes the body of an encoder (BERT and similar) in CTranslate2's format, and checks it.
 
-What comes after the body, a head or a pooling, is the affair of `classifiers` and `embedders`; only hidden states are
-written. Neither torch nor transformers is needed, but for the check against the original.
+The written model returns hidden states; `classifiers` and `embedders` add the head or the pooling. Only the comparison
+with the original needs torch and transformers.
 """
 
 import json
@@ -43,17 +43,17 @@ Arrays = Mapping[str, Floats]
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """What the original computes for one text."""
+    """The original's outputs for one text."""
 
     hidden: Floats
     """The body's hidden states, of shape (tokens, d)."""
     logits: Floats | None
-    """The head's logits, of shape (labels,), where there is a head."""
+    """The head's logits, of shape (labels,), if the model has a head."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What was written, and what it was compared on."""
+    """The written body, and the texts of its check."""
 
     tokenizer: TokenizerSpec
     tokens: Tokens
@@ -61,19 +61,19 @@ class Body:
     context_tokens: int
     parameters: int
     head: Arrays
-    """What `read_head` took of the weights."""
+    """The weights that `read_head` took."""
     served: tuple[Floats, ...]
-    """The hidden states of each text of the check, one of them as long as the model reads, as they will be served; none
-    where nothing is compared."""
+    """The served hidden states of each text of the check, one of which is as long as the context; empty without a
+    comparison."""
     exact: tuple[Floats, ...] | None
-    """The same in float32; None where nothing is compared."""
+    """The same in float32; None without a comparison."""
     original: tuple[States, ...] | None
-    """The same by transformers, where it was asked."""
+    """The same by transformers, if the request asked for it."""
     figures: tuple[Figure, ...]
 
 
 def pooled(hidden: Sequence[Floats], pooling: Pooling) -> Floats:
-    """One vector a text, as the engine pools."""
+    """One vector for each text, pooled as the engine does."""
     ways: Mapping[Pooling, Callable[[Floats], Floats]] = {
         "cls": lambda states: states[0],
         "last": lambda states: states[-1],
@@ -86,7 +86,7 @@ def page_of_encoder(source: Source) -> EncoderPage:
     """The page of a repository's family.
 
     Raises:
-        CannotConvert: it is of none known here.
+        CannotConvert: the family is unknown.
     """
     page = FAMILIES.get(source.model_type)
     if page is None:
@@ -105,19 +105,19 @@ def write_body(
     most_tokens: int | None = None,
     read_head: Callable[[EncoderPage, Encoder, Weights], Arrays] = lambda page, encoder, take: {},
 ) -> Body:
-    """Convert the body, compare it with what it should compute and write it with its tokenizer.
+    """Convert the body, compare its outputs with the reference, and write it with its tokenizer.
 
     Args:
         source: the repository.
-        folder: where to.
-        request: how.
-        kind: the automatic class of transformers that reads the original, for who wants it asked.
-        most_tokens: the repository reads no longer texts than this.
-        read_head: takes what comes after the body.
+        folder: the destination.
+        request: the options.
+        kind: the automatic class of transformers that reads the original, for ``--check original``.
+        most_tokens: the length of the longest text that the repository reads.
+        read_head: takes the weights after the body.
 
     Raises:
-        CannotConvert: see `models.convert.contract`.
-        Mismatch: its hidden states differ.
+        CannotConvert: the repository lacks a part, or has a part that no engine here computes.
+        Mismatch: the hidden states differ.
     """
     page = page_of_encoder(source)
     encoder = page.facts(source.config)
@@ -166,7 +166,7 @@ def _require_served(exact: Sequence[Floats], served: Sequence[Floats], quantizat
 
 
 def _write(encoder: Encoder, tokens: Tokens, variables: Variables, folder: Path, quantization: Quantization) -> None:
-    """The files that CTranslate2 reads, and for some families a word to the engine."""
+    """The files that CTranslate2 reads, and for some families a setting for the engine."""
     write_model(folder / "model.bin", SPECIFICATION, REVISION, variables, quantization)
     config: dict[str, Any] = {
         "bos_token": tokens.specials.get("bos_token", "<s>"),
@@ -182,18 +182,18 @@ def _write(encoder: Encoder, tokens: Tokens, variables: Variables, folder: Path,
 
 
 def stated_tokens(source: Source) -> int:
-    """What the tokenizer's configuration says; a number beyond all measure means nothing."""
+    """The tokenizer's own limit; some configurations have an enormous number, which means no limit."""
     stated = source.tokenizer_config.get("model_max_length")
     return int(stated) if isinstance(stated, int | float) and 0 < stated < 10**9 else 10**9
 
 
 def text_length(tokens: Tokens) -> int:
-    """How many tokens the whole passage has."""
+    """The number of tokens of the whole passage."""
     return len(tokens.model.encode(PASSAGE).ids)
 
 
 def rows_of_check(tokens: Tokens, context: int) -> tuple[tuple[int, ...], ...]:
-    """The passage's paragraphs, and all of it again and again up to what the model reads."""
+    """The passage's paragraphs, and the whole passage repeated up to the model's context."""
     texts = [*PASSAGE.split("\n\n"), PASSAGE]
     rows = [tuple(tokens.model.encode(text).ids) for text in texts]
     inner, end = rows[-1][:-1], rows[-1][-1:]
@@ -205,10 +205,10 @@ def rows_of_check(tokens: Tokens, context: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _original(source: Source, kind: str, tokens: Tokens, rows: Sequence[Sequence[int]]) -> tuple[States, ...]:
-    """What transformers computes of the rows.
+    """transformers' outputs for the rows.
 
     Raises:
-        CannotConvert: it reads other rows, or cannot read the repository.
+        CannotConvert: transformers makes other rows, or cannot read the repository.
     """
     import torch
     from transformers import AutoTokenizer

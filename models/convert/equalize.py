@@ -1,11 +1,11 @@
 """Evens out the columns of a decoder's matrices before they become int8, without changing what the decoder computes.
 
 A matrix has one int8 scale a row, so a column of small numbers beside one of large numbers loses its digits. Dividing a
-column by a number is exact where what comes into the matrix is multiplied with the same number beforehand: by the norm
-before it, by the rows of the values before the attention's output, or by the rows of the inner layer's ungated half
-(cross-layer equalization). No text is needed for it, and the file's form stays what it is.
+column by a number is exact if the matrix's input is multiplied by the same number beforehand: by the norm before it, by
+the rows of the values before the attention's output, or by the rows of the inner layer's ungated half (cross-layer
+equalization). The method needs no text, and the file's form stays the same.
 
-A layer that holds anything which is not named here is left as it is.
+The module leaves a layer unchanged if the layer has a part that is not named here.
 """
 
 import re
@@ -27,7 +27,7 @@ _NORMS = (
     ("ffn/layer_norm", (_GATE, _UP)),
     ("pre_feedforward_layer_norm", (_GATE, _UP)),
 )
-"""A norm, and the matrices that read what it gives."""
+"""A norm, and the matrices that read its output."""
 _KNOWN = frozenset(
     (
         *(f"{linear}/{kind}" for linear in (_QKV, _OUT, _GATE, _UP, _DOWN) for kind in ("weight", "bias")),
@@ -47,18 +47,18 @@ _KNOWN = frozenset(
         ),
     )
 )
-"""All that a layer may have, beside how positions are written into queries and keys."""
+"""All parts that a layer may have, besides its position encoding."""
 _ROTARY = "self_attention/rotary_"
 EXPONENT = 0.5
-"""A column is divided by this power of its size: half of the difference moves into what comes before."""
+"""The divisor of a column is this power of its size: half of the difference moves into the part before."""
 _DEVIATIONS = 4
-"""How many standard deviations of what random numbers of one size would differ by are left as they are."""
+"""Differences within this number of standard deviations, which random columns of one size would have, stay."""
 _MOST = 64.0
-"""No factor is above it or below one over it."""
+"""The largest factor; the smallest is one over it."""
 
 
 def equalized(decoder: Decoder, variables: Variables) -> Variables:
-    """The same decoder with evened columns; variables are read once, for the sizes of their columns."""
+    """The same decoder with evened columns; this reads each variable once, for the sizes of its columns."""
     found = dict(variables)
     layers: dict[str, dict[str, Tensor | Scalar]] = {}
     for name, value in variables.items():
@@ -83,7 +83,7 @@ def _layer(decoder: Decoder, layer: Mapping[str, Tensor | Scalar]) -> dict[str, 
             found[f"{norm}/gamma"] = _rows_multiplied(_tensor(found, f"{norm}/gamma"), factors, less)
             if f"{norm}/beta" in layer:
                 found[f"{norm}/beta"] = _rows_multiplied(_tensor(found, f"{norm}/beta"), factors)
-    # The heads of one group read the same values, so a value has one factor for all of them.
+    # The heads of one group read the same values, so all of them share the factor of a value.
     groups = (decoder.kv_heads, decoder.heads // decoder.kv_heads, decoder.head_dim)
     of_out, rows = _square_means([_tensor(layer, f"{_OUT}/weight")])
     values = _factors(of_out.reshape(groups).mean(1), rows * groups[1])
@@ -100,7 +100,7 @@ def _layer(decoder: Decoder, layer: Mapping[str, Tensor | Scalar]) -> dict[str, 
 
 
 def _multiply(found: dict[str, Tensor | Scalar], linear: str, factors: Floats) -> None:
-    """Multiply what a matrix gives."""
+    """Multiply the output of a matrix."""
     for name in (f"{linear}/weight", f"{linear}/bias"):
         if name in found:
             found[name] = _rows_multiplied(_tensor(found, name), factors)
@@ -111,7 +111,7 @@ def _tensor(variables: Mapping[str, Tensor | Scalar], name: str) -> Tensor:
 
 
 def _square_means(matrices: list[Tensor]) -> tuple[Floats, int]:
-    """The mean square of each column, over all of the matrices' rows, and how many rows these are."""
+    """The mean square of each column over the rows of all matrices, and the number of these rows."""
     sums = np.zeros(matrices[0].shape[1], np.float64)
     for matrix in matrices:
         for chunk in chunks(matrix.shape):
@@ -122,10 +122,12 @@ def _square_means(matrices: list[Tensor]) -> tuple[Floats, int]:
 
 
 def _factors(square_means: Floats, rows: int) -> Floats:
-    """What columns of these mean squares are divided by; one for those that differ from the median by chance alone."""
+    """The divisors of columns with these mean squares; one for a column that differs from the median by chance
+    alone.
+    """
     logs = np.log(np.maximum(square_means, np.finfo(np.float32).tiny), dtype=np.float64)
     logs -= np.median(logs)
-    chance = _DEVIATIONS * (2 / rows) ** 0.5  # of the logarithm of a mean of so many squares
+    chance = _DEVIATIONS * (2 / rows) ** 0.5  # of the logarithm of a mean of this many squares
     logs[np.abs(logs) < chance] = 0
     return np.asarray(np.exp(np.clip(0.5 * EXPONENT * logs, -np.log(_MOST), np.log(_MOST))), np.float32)
 
@@ -136,7 +138,7 @@ def _columns_divided(matrix: Tensor, factors: Floats) -> Tensor:
 
 
 def _rows_multiplied(tensor: Tensor, factors: Floats, less: float = 0.0) -> Tensor:
-    """A tensor with its rows multiplied; ``less``: what it is stored less than it counts."""
+    """A tensor with its rows multiplied; ``less``: the amount by which stored values are smaller than the real ones."""
 
     def change(rows: Floats, where: slice) -> Floats:
         by = factors[where].reshape(-1, *[1] * (rows.ndim - 1))

@@ -10,7 +10,7 @@ MARKS = (
     ("\u2581<PRE>", "\u2581<SUF>", "\u2581<MID>"),  # Code Llama
     ("<\uff5cfim\u2581begin\uff5c>", "<\uff5cfim\u2581hole\uff5c>", "<\uff5cfim\u2581end\uff5c>"),  # DeepSeek Coder
 )
-"""Before the text in front of the gap, before the text behind it, and before what fills it."""
+"""The tokens before the text in front of the gap, before the text behind it, and before the filling."""
 ENDS = (
     *("<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<|file_separator|>", "<|endoftext|>"),
     *("<fim_pad>", "<fim-pad>", "<file_sep>", "\u2581<EOT>"),
@@ -18,7 +18,7 @@ ENDS = (
 
 
 def fill_spec(tokens: Tokens) -> FillSpec | None:
-    """How a model with these tokens fills a gap; None where it has none for that."""
+    """The tokens for filling a gap, found among these tokens; None if the model has none."""
     for marks in MARKS:
         if all(map(tokens.has, marks)):
             return FillSpec(*marks, stop_tokens=tuple(end for end in ENDS if tokens.has(end)))

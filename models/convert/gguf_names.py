@@ -1,7 +1,7 @@
-"""A GGUF's facts and tensors under the names that the model's repository on a hub has them by.
+"""A GGUF's facts and tensors under the names in the model's hub repository.
 
-What llama.cpp's converter changed is undone: rows of queries and keys that were reordered, norms that were stored plus
-one, matrices that were turned. So a family's page reads both.
+This module undoes the changes of llama.cpp's converter: reordered rows of queries and keys, norms stored plus one,
+transposed matrices. So a family's page reads both sources.
 """
 
 import re
@@ -114,27 +114,27 @@ _LLAMA3_ORIGINAL_TOKENS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How llama.cpp writes one family."""
+    """llama.cpp's form of one family."""
 
     architecture: str
     layer: Mapping[str, str] = field(default_factory=lambda: _LAYER)
     ends: Mapping[str, str] = field(default_factory=lambda: _ENDS)
     prefix: str = "model.layers."
     permuted: bool = False
-    """Whether the rows of queries and keys were reordered so that neighbours rotate together."""
+    """True if the converter reordered the rows of queries and keys so that neighbours rotate together."""
     norm_less: float = 0.0
-    """What was added to the norms."""
+    """The number that the converter added to the norms."""
     by_head: bool = False
-    """Whether the hub has queries, keys and values of a head beside each other, rather than all queries first."""
+    """True if the hub's files have a head's queries, keys and values side by side, not all queries first."""
     turned: bool = False
-    """Whether the hub has the layers' matrices the other way round."""
+    """True if the hub's files have the layers' matrices transposed."""
     facts: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda config: {}
-    """What else the hub's configuration would say."""
+    """Further values in the hub's configuration."""
 
 
 def _gemma_scale(layers_of_27b: int) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
     def facts(config: dict[str, Any]) -> Mapping[str, Any]:
-        """The largest models scale queries by the width a head, all others by the head's own size."""
+        """The largest models scale queries by the width divided by the heads, all others by the head's own size."""
         is_27b = config.get("num_hidden_layers") == layers_of_27b
         return {"query_pre_attn_scalar": _head_dim({**config, "head_dim": None} if is_27b else config)}
 
@@ -152,10 +152,10 @@ def _starcoder2(config: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def _head_dim(config: Mapping[str, Any]) -> int:
-    """The size of a head, stated or the width a head.
+    """The size of a head: stated, or the width divided by the heads.
 
     Raises:
-        CannotConvert: the file says no sizes from which it would follow.
+        CannotConvert: the file does not state the sizes for it.
     """
     sizes = [config.get(name) for name in ("head_dim", "hidden_size", "num_attention_heads")]
     stated, width, heads = (size if type(size) is int and size > 0 else 0 for size in sizes)
@@ -180,7 +180,7 @@ def _layer_norm(config: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def _olmo(config: dict[str, Any]) -> Mapping[str, Any]:
-    """OLMo 3 is called OLMo 2, and has windows."""
+    """GGUF files call OLMo 3 OLMo 2; it has windows."""
     return {"architectures": ["Olmo3ForCausalLM"]} if "sliding_window" in config else {}
 
 
@@ -219,10 +219,10 @@ DIALECTS: Mapping[str, Dialect] = {
 
 
 def dialect_of(facts: Mapping[str, Any]) -> Dialect:
-    """How the file's family is written.
+    """llama.cpp's form of the file's family.
 
     Raises:
-        CannotConvert: it is none that is known here.
+        CannotConvert: the family is unknown.
     """
     name = facts.get("general.architecture")
     found = DIALECTS.get(name) if isinstance(name, str) else None
@@ -233,10 +233,10 @@ def dialect_of(facts: Mapping[str, Any]) -> Dialect:
 
 
 def config_of(facts: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
-    """The configuration that the hub would have.
+    """The configuration that the hub's repository would have.
 
     Raises:
-        CannotConvert: the file says or holds something that no engine here computes.
+        CannotConvert: the file has a fact or a part that no engine here computes.
     """
     dialect, name = dialect_of(facts), facts["general.architecture"]
     if facts.get(f"{name}.expert_count"):
@@ -244,7 +244,7 @@ def config_of(facts: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
     config: dict[str, Any] = {"architectures": [dialect.architecture], "model_type": name}
     for key, named in _KEYS.items():
         value = facts.get(f"{name}.{key}")
-        if isinstance(value, list):  # one a layer
+        if isinstance(value, list):  # one for each layer
             if len(set(value)) != 1:
                 raise CannotConvert(f"The GGUF's layers differ in their {key}, which no engine here computes.")
             value = value[0]
@@ -269,7 +269,7 @@ def config_of(facts: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
 
 
 def hub_tensors(facts: Mapping[str, Any], tensors: Tensors, config: Mapping[str, Any]) -> Tensors:
-    """The tensors by the hub's names; what has none keeps its own, for the page to refuse."""
+    """The tensors by the hub's names; an unknown tensor keeps its own name, and the page refuses it."""
     dialect = dialect_of(facts)
     layer, ends = dialect.layer, dialect.ends
     found: dict[str, Tensor] = {}
@@ -301,7 +301,7 @@ def _undone(tensor: Tensor, name: str, dialect: Dialect, config: Mapping[str, An
 
 
 def _unpermuted(tensor: Tensor, heads: Any) -> Tensor:
-    """Rows of each head as halves that rotate together, rather than neighbours."""
+    """Reorder each head's rows so that halves rotate together instead of neighbours."""
     rows = tensor.shape[0]
     if type(heads) is not int or heads < 1 or rows % (2 * heads):
         raise CannotConvert("The GGUF is damaged: its queries or keys are no whole heads.")
@@ -310,7 +310,7 @@ def _unpermuted(tensor: Tensor, heads: Any) -> Tensor:
 
 
 def _by_head(tensor: Tensor, heads: Any) -> Tensor:
-    """Rows of all queries, keys and values as those of each head."""
+    """Regroup the rows of all queries, keys and values by head."""
     rows = tensor.shape[0]
     if type(heads) is not int or heads < 1 or rows % (3 * heads):
         raise CannotConvert("The GGUF is damaged: its queries or keys are no whole heads.")
@@ -346,7 +346,7 @@ def _scaling(facts: Mapping[str, Any], name: str, tensors: Tensors) -> dict[str,
 
 
 def _llama3(found: Floats, base: float) -> dict[str, Any]:
-    """Llama 3.1's scaling, told by the factors of all frequencies that it comes to."""
+    """Llama 3.1's scaling, recognised by its factors for all frequencies."""
     for factor in _LLAMA3_FACTORS:
         scaling = {
             "rope_type": "llama3",
@@ -363,7 +363,7 @@ def _llama3(found: Floats, base: float) -> dict[str, Any]:
 
 
 def llama3_factors(count: int, base: float, factor: float) -> Floats:
-    """What Llama 3.1 divides each frequency by, slowly turning ones most."""
+    """Llama 3.1's divisor of each frequency; slow frequencies have the largest."""
     lengths = 2 * np.pi * base ** (np.arange(count) / count)
     low, high = float(_LLAMA3_ORIGINAL_TOKENS), _LLAMA3_ORIGINAL_TOKENS / 4.0
     smooth = (_LLAMA3_ORIGINAL_TOKENS / lengths - 1) / 3

@@ -1,8 +1,8 @@
-"""The tokenizer that a GGUF describes, as a ``tokenizer.json``.
+"""Makes a ``tokenizer.json`` from the tokenizer in a GGUF.
 
-Two kinds: byte-level BPE with a named way to cut texts before it (``gpt2``), and sentencepiece's BPE, whose merges
-follow from the scores of its pieces (``llama``). What a text becomes is what llama.cpp makes of it, save that a
-tokenizer that brings texts into NFC does so here, as its original does.
+The module knows two kinds: byte-level BPE with a named way to cut texts before it (``gpt2``), and sentencepiece's BPE,
+whose merges follow from the scores of its pieces (``llama``). The ids of a text equal llama.cpp's, with one exception:
+a tokenizer whose original brings texts into NFC does so here too.
 """
 
 import json
@@ -81,9 +81,9 @@ CUTS: Mapping[str, list[dict[str, Any]]] = {
         _split("[0-9][0-9][0-9]"),
     ],
 }
-"""How texts are cut before merging, by ``tokenizer.ggml.pre``."""
+"""The way to cut texts before merging, by ``tokenizer.ggml.pre``."""
 _IGNORE_MERGES = {"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2", "tekken", "minicpm5"}
-"""Where a whole piece that is a token stays one, whatever the merges make of it."""
+"""Tokenizers that keep a whole piece as one token if it is a token, whatever the merges."""
 _BEGIN_WITH_BOS = {"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2", "tekken"}
 _NFC = {"qwen2", "deepseek-r1-qwen"}
 
@@ -92,7 +92,7 @@ def tokenizer_files(facts: Mapping[str, Any]) -> dict[str, str]:
     """``tokenizer.json``, ``tokenizer_config.json`` and ``generation_config.json`` of a GGUF's facts.
 
     Raises:
-        CannotConvert: they describe no tokenizer that is known here.
+        CannotConvert: the tokenizer is of an unknown kind.
     """
     kind, tokens = facts.get("tokenizer.ggml.model"), _strings(facts, "tokenizer.ggml.tokens")
     types = facts.get("tokenizer.ggml.token_type") or [1] * len(tokens)
@@ -119,7 +119,7 @@ def tokenizer_files(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _sampling(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the GGUF recommends for choosing tokens, by the names of ``generation_config.json``."""
+    """The GGUF's recommended sampling, by the names of ``generation_config.json``."""
     return {name: facts[key] for name, key in _SAMPLING.items() if key in facts}
 
 
@@ -167,10 +167,10 @@ def _scored_bpe(facts: Mapping[str, Any], tokens: Sequence[str], types: Sequence
 
 
 def merges_of(tokens: Sequence[str], scores: Sequence[float], types: Sequence[int]) -> list[tuple[str, str]]:
-    """The merges of a sentencepiece BPE: every two pieces that make one, the likelier one first.
+    """The merges of a sentencepiece BPE: every pair of pieces that joins to a piece, the likelier piece first.
 
-    Of those that make the same piece the one with the longer left part comes first: a run of one letter is then merged
-    from its left end on, as sentencepiece does it.
+    Among pairs for the same piece the one with the longer left part comes first: so a run of one letter merges from its
+    left end, as in sentencepiece.
     """
     plain = {token: id for id, token in enumerate(tokens) if types[id] not in (_CONTROL, _USER, _BYTE)}
     found = [

@@ -1,11 +1,10 @@
 """Downloads from a hub, through its own client: only the files a conversion needs, and weights last.
 
-The list of files and the configurations come first: a repository that cannot be converted is refused before its weights
-are downloaded. A connection that breaks is taken up again where it broke; a process that ends keeps the files that were
-whole.
+It downloads the list of files and the configurations first, and refuses a repository that cannot be converted before it
+downloads weights. If a connection breaks, the download continues from there; if the process ends, complete files stay.
 
-The client's own settings hold: ``HF_ENDPOINT``, ``HF_HOME`` (where downloads are kept), ``HF_TOKEN``. Nothing that is
-downloaded is executed.
+The client's own settings apply: ``HF_ENDPOINT``, ``HF_HOME`` (the folder of downloads), ``HF_TOKEN``. No downloaded
+file is executed.
 """
 
 import re
@@ -26,12 +25,12 @@ FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
     *("source.spm", "target.spm", "chat_template.jinja", "chat_template.json"),
-    # How sentence-transformers pools, and what it puts before texts.
+    # sentence-transformers' pooling, and its prompts before texts.
     *("modules.json", "sentence_*_config.json", "config_sentence_transformers.json", "?_*/config.json"),
 )
 SAFE_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
-"""Pickles: for repositories that have nothing else; read for their tensors only (`models.convert.original`)."""
+"""Pickles, for repositories without other weights; only their tensors are read (`models.convert.original`)."""
 
 CTRANSLATE2 = ("model.bin", "vocabulary.json", "vocabulary.txt", "shared_vocabulary.json")
 ADAPTER = "adapter_config.json"
@@ -39,28 +38,28 @@ ADAPTER = "adapter_config.json"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _USUAL_TAGS = ("Q8_0", "F16", "BF16", "F32", "Q6_K", "Q5_K_M", "Q4_K_M")
-"""Which of several GGUF files is taken where none is named: weights become int8, so one of eight bits loses least."""
+"""The preferred GGUF files if the user names none: weights become int8, so a file of eight bits loses least."""
 
 
 class CannotFetch(Exception):
-    """The hub, or the copy of it on this machine, does not give the repository; the message says what would help."""
+    """Neither the hub nor its copy on this machine has the repository; the message names a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A repository as a person names it."""
+    """A repository as a user names it."""
 
     repository: str
     revision: str | None = None
     tag: str | None = None
-    """Which GGUF, by its quantization or its file's name; None: whatever fits best."""
+    """The GGUF's quantization or file name; None: the best match."""
 
 
 def wanted_of(text: str) -> Wanted:
-    """What is meant by ``owner/name``, ``owner/name:Q4_K_M``, ``hf.co/owner/name``, or the address of a page or a file.
+    """The meaning of ``owner/name``, ``owner/name:Q4_K_M``, ``hf.co/owner/name``, or the address of a page or a file.
 
     Raises:
-        CannotFetch: nothing that is known.
+        CannotFetch: the name has none of these forms.
     """
     address = re.fullmatch(r"(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/(.+)", text)
     path, _, tag = (address[1] if address else text).partition(":")
@@ -84,22 +83,22 @@ def download(
     cache: Path | None = None,
     accept: Callable[[Source], None] = lambda source: None,
 ) -> Source:
-    """The repository's files on this machine; those that are here already are not downloaded again.
+    """The repository's files on this machine; files from an earlier download are not downloaded again.
 
     Args:
         repository: its id on the hub, ``owner/name``.
         revision: a branch, a tag or a commit; None: the main branch.
-        tag: which of its GGUF files, by quantization or name; None: its own weights, or the GGUF that fits best.
-        offline: ask nobody; take what was downloaded before.
-        token: for repositories that want one; None: the client's own.
-        endpoint, cache: where the hub is and where downloads are kept; None: the client's settings.
-        accept: called with the configurations before weights are downloaded; raises where they would be for nothing.
+        tag: the quantization or name of a GGUF file; None: the repository's own weights, or the best GGUF.
+        offline: use no network, only files from an earlier download.
+        token: for repositories that require one; None: the client's own.
+        endpoint, cache: the hub's address and the folder of downloads; None: the client's settings.
+        accept: called with the configurations before weights are downloaded; raises if the conversion would fail.
 
     Raises:
-        CannotFetch: there is no such repository or revision, it is not for this user, the hub cannot be reached, or
-            the download broke off; called again, it goes on with the files that are not whole.
-        CannotConvert: it holds no model that could be converted.
-        SourceError: what was downloaded is no model.
+        CannotFetch: the repository or revision is unknown, this user may not read it, the hub cannot be reached, or
+            the download broke off; another call continues with the incomplete files.
+        CannotConvert: it holds no model that can be converted.
+        SourceError: the downloaded files are not a model.
     """
     from huggingface_hub import HfApi, snapshot_download
 
@@ -148,7 +147,7 @@ def download(
 
 
 def _weights(names: Collection[str]) -> list[str]:
-    """The files of weights: pickles only where there is nothing else."""
+    """The files of weights; pickles only if the repository has no others."""
     for patterns in (SAFE_WEIGHTS, OLD_WEIGHTS, CTRANSLATE2):
         found = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
         if found:
@@ -161,11 +160,11 @@ def gguf_names(repository: str, names: Collection[str], tag: str | None) -> list
 
     Args:
         repository: for messages.
-        names: of all its files.
-        tag: a quantization, or a file's name; None: the first of ``_USUAL_TAGS`` that there is.
+        names: the names of all its files.
+        tag: a quantization, or a file's name; None: the first of ``_USUAL_TAGS`` that the repository has.
 
     Raises:
-        SourceError: there is none of this tag, or nothing tells which is meant.
+        SourceError: no file has this tag, or several files match it.
     """
     models = sorted(name for name in names if name.endswith(".gguf") and "mmproj" not in name.lower())
     firsts = [name for name in models if (match := _SHARD.search(name)) is None or int(match[1]) == 1]
@@ -198,7 +197,7 @@ def _problems(
     revision: str | None,
     otherwise: str = "The download of {repository} broke off: {error}. Call again to go on.",
 ) -> Iterator[None]:
-    """The client's errors as what a person can do about them."""
+    """Turns the client's errors into messages that name a remedy."""
     from huggingface_hub import errors
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the library below: a lost connection
 

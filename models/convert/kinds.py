@@ -1,6 +1,6 @@
-"""What a repository is when it is nothing that can be converted, told from its files' names and its configuration.
+"""Recognises repositories that cannot be converted, by their files' names and their configuration.
 
-Asked before weights are downloaded: a refusal names the thing, and what would help.
+This check runs before weights are downloaded. A refusal names the repository's kind and a remedy.
 """
 
 import re
@@ -24,19 +24,19 @@ _OTHER_FORMS = (
     (r"flax_model\.msgpack", "a Flax model", "save it with transformers as safetensors"),
     (r".*\.(ckpt|pth|pt)", "weights without a configuration", "save them with transformers as safetensors"),
 )
-"""A pattern of names, what has such files, and what helps."""
+"""A pattern of file names, the kind that has such files, and a remedy."""
 
 
 def refuse_kind(name: str, files: Collection[str], read: Callable[[str], Mapping[str, Any]]) -> None:
-    """Refuse what is no model that could be converted. What is one is left to its converter.
+    """Refuse a repository of a kind that cannot be converted; the converter of a model decides the rest.
 
     Args:
-        name: of the repository, for the message.
+        name: the repository's name, for the message.
         files: names of all its files, whether they are downloaded or not.
-        read: gives the object of one of its JSON files; nothing where it has no such file.
+        read: returns the object in one of its JSON files; an empty object if the file does not exist.
 
     Raises:
-        CannotConvert: it is none; the message says what it is.
+        CannotConvert: the repository is of such a kind, which the message names.
     """
     if "adapter_config.json" in files:
         base = read("adapter_config.json").get("base_model_name_or_path")

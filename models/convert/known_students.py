@@ -1,7 +1,7 @@
-"""What was measured of students whose weights are known by their SHA-256: the figures for their cards.
+"""Measured figures of students, found by the SHA-256 of their weights, for the students' cards.
 
-NTREX-128 (1,997 sentences of news, translated by people), BLEU and chrF of sacrebleu, as a server answers; the commands
-are in ``load_tests/TRANSLATION.md``.
+The figures are sacrebleu's BLEU and chrF of a running server on NTREX-128 (1,997 sentences of news, translated by
+people); the commands are in ``load_tests/TRANSLATION.md``.
 """
 
 from collections.abc import Mapping
@@ -30,5 +30,5 @@ KNOWN: Mapping[str, tuple[Figure, ...]] = {
 
 
 def known_figures(weights: Path) -> tuple[Figure, ...]:
-    """The figures of a file of weights; none where it is none that was measured."""
+    """The figures of a file of weights; empty if nobody measured these weights."""
     return KNOWN.get(sha256_of_file(weights), ())

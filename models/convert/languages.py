@@ -1,7 +1,7 @@
-"""Names of languages in hub repositories (``eng_Latn``, ``fra``, ``pt_br``, ``__de__``) as the codes that users know.
+"""Maps language names in hub repositories (``eng_Latn``, ``fra``, ``pt_br``, ``__de__``) to the codes that users know.
 
-A code is ISO 639-1 where the language has one, else ISO 639-3; where a model knows a language in two scripts or
-regions, the one that is not usual has it behind the code: ``zh`` and ``zh-Hant``, ``pt`` and ``pt-BR``.
+A code is ISO 639-1 if the language has one, else ISO 639-3. If a model knows a language in two scripts or regions, the
+less usual one has its script or region after the code: ``zh`` and ``zh-Hant``, ``pt`` and ``pt-BR``.
 """
 
 import re
@@ -28,20 +28,20 @@ ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk ml mn mr ms my ne nl no n
 sq sr ss su sv sw ta th tl tn tr uk ur uz vi wo xh yi yo zh zu
 """
 M2M100_LANGUAGES = tuple(_M2M100.split())
-"""M2M100's languages in the order of their tokens, which stand in no file of its repositories."""
+"""M2M100's languages in the order of their tokens; no file of its repositories lists them."""
 _USUAL_SCRIPTS = {"ar": "Arab", "fa": "Arab", "hi": "Deva", "ru": "Cyrl", "sr": "Cyrl", "ur": "Arab", "zh": "Hans"}
-"""Where it is not the Latin one, or the only one."""
+"""The usual script of languages whose usual script is not Latin, or that have several."""
 _NAME = re.compile(r"([a-z]{2,3})(?:[_-]([A-Z][a-z]{3}))?(?:[_-]([A-Za-z]{2}))?")
 
 
 def iso_639_1(code: str) -> str | None:
-    """The code that users know for one without script or region; None for what is no code of a language."""
+    """The usual code for a code without script or region; None if it is not a language's code."""
     known = set(_ISO_639_1.values())
     return code if code in known else _ISO_639_1.get(code)
 
 
 def codes(names: Iterable[str]) -> dict[str, str]:
-    """The code that users know to each of a model's own names; names that are none of a language are left out."""
+    """Maps usual codes to a model's own names; it leaves out names that are not languages."""
     read = [(name, match) for name in names if (match := _NAME.fullmatch(name))]
     scripts: dict[str, list[str]] = {}
     for _, match in read:
@@ -51,7 +51,7 @@ def codes(names: Iterable[str]) -> dict[str, str]:
         code, script, region = _code(match[1]), match[2] or "", match[3]
         plain = code if script in ("", _usual(code, scripts[code])) else f"{code}-{script}"
         wanted = f"{plain}-{region.upper()}" if region and plain in (code, *found) else plain
-        for candidate in (wanted, match[1], name):  # two names of one language: the first has the short code
+        for candidate in (wanted, match[1], name):  # if a language has two names, the first gets the short code
             if candidate not in found:
                 found[candidate] = name
                 break
@@ -59,7 +59,7 @@ def codes(names: Iterable[str]) -> dict[str, str]:
 
 
 def code_of(name: str) -> str | None:
-    """The code that users know for one name, whose usual script is not written; None for what is no language's name."""
+    """The usual code for one name, without a usual script; None if the name is not a language's."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None

@@ -1,8 +1,9 @@
-"""Checks of a decoder that need no original: its text comes back, a passage is likely, two engines agree.
+"""Checks of a decoder without an original: texts survive the tokenizer, a passage is likely, two engines agree.
 
-A network whose weights are in the wrong place, turned or scaled wrongly finds a plain text about as unlikely as chance.
-A trained one gives it a perplexity of 10 to 60, the smallest of them some hundreds. So the passage tells what a
-comparison with the original would tell, but for small differences; those the two engines tell.
+To a network whose weights are misplaced, transposed or wrongly scaled, a plain text is about as unlikely as random
+tokens. Trained networks give the text a perplexity of 10 to 60, the smallest networks some hundreds. So the passage
+shows what a comparison with the original would show, except small differences; the comparison of two engines shows
+these.
 """
 
 import unicodedata
@@ -19,21 +20,22 @@ from models.convert.tokens import FILE, Tokens
 from models.tokenizers import HuggingFaceTokenizer
 
 MOST_TOKENS = 1024
-"""Of the passage."""
+"""The tokens of the passage in this check."""
 ALLOWED_PERPLEXITY = ((0, 2000.0), (100_000_000, 150.0), (1_000_000_000, 60.0))
-"""The most perplexity of the passage for a model of at least so many parameters. SmolLM2-135M has 28.7 and Gemma 3 270M
-28; nothing larger was measured. The bound of a billion is an estimate with room, as larger models predict text better.
+"""The highest perplexity of the passage for a model of at least this many parameters. SmolLM2-135M has 28.7 and Gemma 3
+270M has 28; no larger model was measured. The bound for a billion is a generous estimate, as larger models predict text
+better.
 """
 ALLOWED_DISAGREEMENT: dict[Quantization, float] = {"float32": EXACT, "int8_float32": 0.3, "int8": 0.3}
-"""The most noise between our engine and CTranslate2's: both have that of their own quantized inputs."""
+"""The most noise between our engine and CTranslate2's; each adds the noise of its own quantized inputs."""
 AGREEMENT_TOKENS = 128
 
 
 def require_text(tokens: Tokens, folder: Path) -> None:
-    """Refuse a tokenizer that loses something of a text.
+    """Refuse a tokenizer that loses a part of a text.
 
     Raises:
-        CannotConvert: a text is another after it was encoded and decoded; the message has both.
+        CannotConvert: encoding and decoding change a text; the message has both texts.
     """
     tokenizer = HuggingFaceTokenizer(folder / FILE)
     unknown = tokens.specials.get("unk_token")
@@ -51,10 +53,10 @@ def require_text(tokens: Tokens, folder: Path) -> None:
 
 
 def require_likely(tokens: Tokens, context_tokens: int, parameters: int, probe: Probe) -> Figure:
-    """Refuse a model that finds the passage hardly likelier than chance, whose perplexity is the vocabulary's size.
+    """Refuse a model that finds the passage hardly likelier than chance (a perplexity of the vocabulary's size).
 
     Raises:
-        Mismatch: its perplexity is above what a model of its size has.
+        Mismatch: the perplexity is above the bound for a model of its size.
     """
     ids = [] if tokens.begins_with is None else [tokens.id(tokens.begins_with)]
     ids = (ids + tokens.model.encode(PASSAGE, add_special_tokens=False).ids)[: min(MOST_TOKENS, context_tokens)]
@@ -71,17 +73,18 @@ def require_likely(tokens: Tokens, context_tokens: int, parameters: int, probe: 
 def require_likely_and_agreed(
     tokens: Tokens, context_tokens: int, reach: int | None, parameters: int, folder: Path, request: Request
 ) -> tuple[Figure, ...]:
-    """Refuse a model that finds a text unlikely, or that CTranslate2's loop computes otherwise than what will serve it.
+    """Refuse a model that finds a text unlikely, or on which CTranslate2's loop and the serving engine disagree.
 
-    The two are in memory one after the other. The loop is asked as far as it goes: it forgets windows and soft caps.
+    The two engines are in memory one after the other. The loop computes only as far as it is correct: it ignores
+    windows and soft caps.
 
     Args:
-        tokens: the model's.
-        context_tokens: what the model reads.
-        reach: how far CTranslate2's loop computes the model; None: all the way.
-        parameters: how many it has.
-        folder: what was written.
-        request: how it was converted.
+        tokens: the model's tokenizer.
+        context_tokens: the model's context.
+        reach: the most tokens that CTranslate2's loop computes correctly; None: no limit.
+        parameters: the number of the model's parameters.
+        folder: the written model.
+        request: the options of the conversion.
 
     Raises:
         Mismatch: a figure is above its bound.

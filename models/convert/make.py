@@ -1,4 +1,4 @@
-"""The whole way from a repository's files to a model folder that a server may pick up: all of it or nothing."""
+"""Turns a repository's files into a model folder for a server: the folder appears whole or not at all."""
 
 import os
 import re
@@ -16,14 +16,14 @@ from models.writing import digests, write_manifest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 UNFINISHED = ".unfinished-"
-"""How folders begin that are not models yet; a server looks for manifests one level down, theirs are two."""
+"""The prefix of unfinished folders. A server looks for manifests one level down; these have theirs two levels down."""
 
 
 def require_name(models_dir: Path, name: str) -> Path:
     """The folder of a new model.
 
     Raises:
-        CannotConvert: the name is none, or taken.
+        CannotConvert: the name is invalid or taken.
     """
     if not _NAME.fullmatch(name):
         raise CannotConvert(f"{name!r} is no name: letters, digits, '.', '_' and '-' only, at most 96.")
@@ -33,10 +33,10 @@ def require_name(models_dir: Path, name: str) -> Path:
 
 
 def convert(source: Source, models_dir: Path, name: str, request: Request) -> Path:
-    """Convert, check and move into place; the new folder.
+    """Convert, check and move the model into place; returns the new folder.
 
     Raises:
-        CannotConvert: the name is taken, or the repository cannot be converted. Nothing is left behind.
+        CannotConvert: the name is taken, or the repository cannot be converted. No files stay behind.
         Mismatch: the self-check failed.
         SourceError: the repository's files are damaged.
     """
@@ -51,7 +51,7 @@ def convert(source: Source, models_dir: Path, name: str, request: Request) -> Pa
         converted = converter(source, folder, request)
         write_manifest(folder, _manifest(source, folder, name, converted, request))
         card = read_card(folder)
-        verify(card, weights=False)  # their checksum has just been made
+        verify(card, weights=False)  # the checksums of the weights are new
         load_tokenizer(card)
         require_name(models_dir, name)
         os.rename(folder, made)

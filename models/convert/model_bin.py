@@ -1,8 +1,8 @@
 """CTranslate2's ``model.bin``, written a few rows at a time.
 
-The form is CTranslate2's own, version 6: variables in the order of their names, then names that stand for others. So
-are the numbers: a matrix is int8 with a scale a row, 127 over the row's largest, or what the source says where its
-rows are int8 already; and variables that hold the same are written once. No tensor is ever in memory as a whole.
+The form is CTranslate2's own, version 6: variables in the order of their names, then aliases. The numbers have
+CTranslate2's form too: a matrix is int8 with one scale for each row, 127 over the row's largest value, or the source's
+own scale if its rows are int8 already. Equal variables are written once. No tensor is ever in memory as a whole.
 """
 
 import struct
@@ -21,7 +21,7 @@ Variables = Mapping[str, Tensor | Scalar]
 BINARY_VERSION = 6
 _TYPES = {"float32": 0, "int8": 1, "int16": 2, "int32": 3}
 _CHUNK_NUMBERS = 1 << 18
-"""A megabyte of floats: what is read, scaled and rounded stays in the caches."""
+"""A megabyte of floats, so that reading, scaling and rounding stay in the caches."""
 _MOST_BYTES = (1 << 32) - 1
 _WEIGHT, _SCALE = "/weight", "_scale"
 
@@ -30,19 +30,20 @@ def write_model(file: Path, name: str, revision: int, variables: Variables, quan
     """Write a model.
 
     Args:
-        file: where to.
-        name, revision: of CTranslate2's specification.
-        variables: by their names in it. Those that end in ``/weight`` are matrices, and quantized.
-        quantization: of these; everything else is written as float32.
+        file: the destination.
+        name, revision: those of CTranslate2's specification.
+        variables: the tensors by their names in the specification. Names that end in ``/weight`` are matrices, and
+            quantized.
+        quantization: the type of the matrices; everything else is written as float32.
 
     Raises:
-        CannotConvert: a variable is larger than the form can say.
+        CannotConvert: a variable is too large for the form.
         BadWeights: a tensor cannot be read.
     """
     aliases = same_variables({key: value for key, value in variables.items() if not isinstance(value, np.generic)})
     stored = {key: value for key, value in sorted(variables.items()) if key not in aliases}
     quantized = {key for key in stored if key.endswith(_WEIGHT) and quantization != "float32"}
-    # glibc gives freed blocks back to the kernel above a size that it learns: without this, each chunk faults in anew.
+    # glibc returns freed blocks above an adaptive size to the kernel: without this setting, each chunk faults in anew.
     np.empty(16 * _CHUNK_NUMBERS, np.float32)
     with file.open("wb") as out:
         out.write(struct.pack("<I", BINARY_VERSION))
@@ -51,7 +52,7 @@ def write_model(file: Path, name: str, revision: int, variables: Variables, quan
         for key in sorted([*stored, *(f"{each}{_SCALE}" for each in quantized)]):
             if key in stored and key not in quantized:
                 _plain(out, key, stored[key])
-            elif key in quantized:  # its scales come next in the order of names
+            elif key in quantized:  # the scales are next in the order of names
                 _matrix(out, key, stored[key])  # type: ignore[arg-type]
         out.write(struct.pack("<I", len(aliases)))
         for alias, other in sorted(aliases.items()):
@@ -60,7 +61,7 @@ def write_model(file: Path, name: str, revision: int, variables: Variables, quan
 
 
 def same_variables(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Variables that hold what an earlier one holds, each with the first such."""
+    """Variables that equal an earlier one, each with the first equal variable."""
     seen: dict[tuple[object, ...], list[str]] = {}
     found: dict[str, str] = {}
     for name in sorted(tensors):
@@ -81,7 +82,7 @@ def _equal(a: Tensor, b: Tensor) -> bool:
 
 
 def chunks(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Runs of rows of a tensor of this shape, from and to, each small enough to be in memory."""
+    """Ranges of rows for a tensor of this shape, each small enough for memory."""
     step = max(1, _CHUNK_NUMBERS // int(np.prod(shape[1:], dtype=np.int64)))
     for begin in range(0, shape[0], step):
         yield begin, min(begin + step, shape[0])
@@ -115,16 +116,16 @@ def _quantized(matrix: Tensor, begin: int, end: int) -> tuple[Bytes, Floats]:
 
 
 def quantize(rows: Floats) -> tuple[Bytes, Floats]:
-    """Rows in int8 and what each was multiplied with. The rows are overwritten.
+    """Rows in int8 and the multiplier of each. Overwrites the given rows.
 
     Raises:
-        CannotConvert: one is infinite, or no number.
+        CannotConvert: a value is infinite or NaN.
     """
     largest = np.abs(rows).max(axis=1)
     if not np.isfinite(largest).all():
         raise CannotConvert("The weights hold numbers that are infinite, or none.")
     largest[largest == 0] = 127.0
-    largest = np.maximum(largest, np.float32(127) / np.finfo(np.float32).max)  # tiny rows: a scale that float32 can say
+    largest = np.maximum(largest, np.float32(127) / np.finfo(np.float32).max)  # tiny rows: a finite scale
     scale = np.float32(127.0) / largest
     rows *= scale[:, None]
     return np.rint(rows, out=rows).astype(np.int8), scale

@@ -1,8 +1,8 @@
 """Mozilla's registry of Firefox's translators, and downloads from it.
 
-It is a collection of Remote Settings (Kinto's protocol over HTTP): the root says where attachments lie, the collection
-lists a record for each file of a direction, in pages, and a record has its file's size and SHA-256. A download that
-broke off is taken up again where it broke; nothing is used whose SHA-256 is another.
+The registry is a collection of Remote Settings (Kinto's protocol over HTTP): the root states the place of attachments,
+the collection lists a record for each file of a direction, in pages, and a record has its file's size and SHA-256. A
+download that broke off continues from there; a file with a wrong SHA-256 is not used.
 """
 
 import hashlib
@@ -54,25 +54,25 @@ class Offer:
 
     @property
     def pair(self) -> str:
-        """As a person names it: ``en-de``."""
+        """The offer's name for users: ``en-de``."""
         return f"{self.source}-{self.target}"
 
     @property
     def name(self) -> str:
-        """How its model is called."""
+        """The name of its model."""
         return f"firefox-{self.pair}" + (f"-{self.variant}" if self.variant else "")
 
 
 def chosen(wanted: str, offers: Sequence[Offer], version: str | None = None) -> list[Offer]:
-    """The offers that a person means.
+    """The offers that a user's words denote.
 
     Args:
-        wanted: what stands behind ``mozilla:``, as ``en-de``, ``en-de,fr,es`` or, for a variant, ``en-de:tiny``.
-        offers: all there are.
-        version: which; None: the newest that is no beta, of several variants the first by name.
+        wanted: the text after ``mozilla:``, such as ``en-de``, ``en-de,fr,es`` or, for a variant, ``en-de:tiny``.
+        offers: all offers of the registry.
+        version: the version; None: the newest that is not a beta, of several variants the first by name.
 
     Raises:
-        CannotFetch: the registry does not have one.
+        CannotFetch: the registry lacks one of the offers.
     """
     pairs, _, variant = wanted.partition(":")
     first, *others = [each.strip() for each in pairs.split(",")]
@@ -98,15 +98,15 @@ def _lacks(pair: str, variant: str, version: str | None, offers: Sequence[Offer]
 
 
 def _numbers(version: str) -> tuple[bool, list[int]]:
-    """A key by which newer versions come later, and betas before all others."""
+    """A sort key: newer versions come later, and betas come before all others."""
     return "a" not in version and not version.startswith("0"), [int(each) for each in _NUMBER.findall(version)]
 
 
 class Registry:
-    """A connection to the registry; close it.
+    """A connection to the registry, which the caller must close.
 
     Args:
-        server: its root; None: the environment's, else Mozilla's.
+        server: the registry's root; None: the environment's, else Mozilla's.
     """
 
     def __init__(self, server: str | None = None) -> None:
@@ -118,10 +118,10 @@ class Registry:
         self._client.close()
 
     def offers(self) -> list[Offer]:
-        """Every direction that is whole.
+        """Every direction with all of its files.
 
         Raises:
-            CannotFetch: the registry cannot be reached, or answers what is none of its protocol.
+            CannotFetch: the registry cannot be reached, or its answer violates the protocol.
         """
         groups: dict[tuple[str, str, str, str], dict[str, Attachment]] = {}
         for record in self._records():
@@ -138,11 +138,11 @@ class Registry:
         ]
 
     def fetch(self, offer: Offer, cache: Path, report: Callable[[str], None] = lambda line: None) -> Source:
-        """The files of a direction on this machine; whole ones are not downloaded again.
+        """The files of a direction on this machine; complete files are not downloaded again.
 
         Raises:
-            CannotFetch: a download broke off, and goes on when it is called again; or a file is not what was announced.
-            CannotConvert, SourceError: it is of a kind that is not read here.
+            CannotFetch: a download broke off (another call continues it), or a file differs from its record.
+            CannotConvert, SourceError: the files are of an unsupported kind.
         """
         folder = cache / f"{offer.name}-{offer.version}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -227,7 +227,7 @@ def _object(answer: httpx.Response) -> Mapping[str, Any]:
 
 
 def _attachment(record: Mapping[str, Any]) -> Attachment | None:
-    """The file of a record; None where the record says none that could be written and checked."""
+    """The file of a record; None if the record names no file that can be written and checked."""
     about = record.get("attachment")
     if not isinstance(about, dict):
         return None

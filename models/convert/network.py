@@ -1,11 +1,11 @@
-"""What a decoder computes, and how CTranslate2's specification says it.
+"""The facts of a decoder's computation, and their form in CTranslate2's specification.
 
-A family's page fills in a `Decoder`; here its scalars become variables. Every fact is stated, also those that
-CTranslate2's own converter leaves out: scaled positions, windows of single layers, soft caps, the scale of queries.
-A model without them is wrong without a warning, and more so the longer the text.
+A family's page fills in a `Decoder`, and this module turns its scalars into variables. It writes every fact, also those
+that CTranslate2's own converter leaves out: scaled positions, windows of single layers, soft caps, the scale of
+queries. A model without these facts is wrong without a warning, and the error grows with the text.
 
-CTranslate2 ignores an attribute that it does not know. So a file with a fact that it cannot compute has a specification
-of our own, which it refuses.
+CTranslate2 ignores unknown attributes. So a file with a fact that CTranslate2 cannot compute has a specification of our
+own, which CTranslate2 refuses.
 """
 
 import math
@@ -21,12 +21,12 @@ from models.convert.tensors.base import Computed, Tensor
 SPECIFICATION, REVISION = "TransformerDecoderSpec", 8
 OWN_SPECIFICATION, OWN_REVISION = "HearthDecoderSpec", 1
 Norm = Literal["rms", "rms plus one", "layer"]
-"""``rms plus one``: what is stored is one less than the norm's weight."""
+"""``rms plus one``: the file stores the norm's weight less one."""
 Norms = Literal["before", "around", "after", "parallel", "shared"]
-"""Where a layer has its norms: before each half, also behind it, only behind it; or both halves read the layer's input,
-each through a norm of its own or both through one."""
+"""The places of a layer's norms: before each half, also after it, only after it; or both halves read the layer's input,
+each through a norm of its own or both through one norm."""
 HeadNorm = Literal["each", "each rotated", "all"]
-"""What is normalised of queries and keys: each head before it rotates, each head after it, or all heads as one row."""
+"""The normalisation of queries and keys: each head before its rotation, each head after it, or all heads as one row."""
 ACTIVATIONS: Mapping[str, int] = {
     "relu": 0, "gelu_new": 1, "gelu_pytorch_tanh": 1, "gelu_fast": 1, "silu": 2, "swish": 2, "gelu": 3, "quick_gelu": 4,
 }  # fmt: skip
@@ -36,7 +36,7 @@ _SCALINGS = {"linear": 0, "longrope": 1, "yarn": 1, "llama3": 2}
 
 @dataclass(frozen=True, slots=True)
 class Rope:
-    """How the positions of a layer are written into queries and keys."""
+    """The position encoding of a layer's queries and keys."""
 
     base: float
     kind: Literal["default", "linear", "llama3", "yarn", "longrope"] = "default"
@@ -44,35 +44,35 @@ class Rope:
     low_frequency: float = 1.0
     high_frequency: float = 4.0
     original_tokens: int = 0
-    """llama3 and longrope: the context before it was stretched."""
+    """llama3 and longrope: the original context."""
     stretched_tokens: int = 0
-    """yarn and longrope: the context afterwards."""
+    """yarn and longrope: the stretched context."""
     divisors: tuple[float, ...] = ()
-    """yarn and longrope: what each frequency is divided by."""
+    """yarn and longrope: the divisor of each frequency."""
     far_divisors: tuple[float, ...] = ()
-    """longrope: the same for texts longer than the original context."""
+    """longrope: the divisors for texts longer than the original context."""
     attention: float = 1.0
-    """yarn and longrope: what cosines and sines are multiplied with."""
+    """yarn and longrope: the factor of cosines and sines."""
     dimensions: int = 0
-    """How many of a head's first places rotate; 0: all."""
+    """The number of a head's first places that rotate; 0: all."""
     interleaved: bool = False
-    """Whether neighbours rotate together, rather than the halves of a head."""
+    """True: neighbours rotate together. False: the halves of a head do."""
 
     @property
     def is_own(self) -> bool:
-        """Whether CTranslate2 does not compute it: of longrope it knows the usual factor only."""
+        """Tells whether CTranslate2 cannot compute it; of longrope it knows only the usual factor."""
         return self.kind == "yarn" or (self.kind == "longrope" and abs(self.attention - self.usual_attention) > 1e-6)
 
     @property
     def usual_attention(self) -> float:
-        """The factor of cosines and sines that follows from how far longrope stretched the context."""
+        """The factor of cosines and sines that follows from longrope's ratio of the two contexts."""
         stretch = self.stretched_tokens / max(1, self.original_tokens)
         return math.sqrt(1 + math.log(stretch) / math.log(self.original_tokens)) if stretch > 1 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """The facts beside the weights."""
+    """All facts of a decoder except its weights."""
 
     layers: int
     width: int
@@ -85,35 +85,35 @@ class Decoder:
     epsilon: float
     activation: str
     ropes: tuple[Rope, ...] = ()
-    """Of each layer; none: positions are learned."""
+    """The position encoding of each layer; empty: positions are learned."""
     windows: tuple[int, ...] = ()
-    """The sliding window of each layer; 0 where it sees all; none: all see all."""
+    """The sliding window of each layer, 0 for a layer that sees all; empty: all layers see all."""
     norm: Norm = "rms"
     norms: Norms = "before"
     qk_norm: HeadNorm | None = None
     gated: bool = True
     query_scale: float | None = None
-    """None: one over the root of the head's size."""
+    """The factor of queries; None: one over the root of the head's size."""
     embedding_factor: float | None = None
     final_softcap: float | None = None
     attention_softcap: float | None = None
     tied: bool = False
-    """Whether the last layer is the embeddings."""
+    """True if the last layer shares the embeddings' weights."""
     biased: frozenset[str] = frozenset()
-    """Which layers have a bias: ``qkv``, ``out``, ``mlp``, ``projection``."""
+    """The layers with a bias: ``qkv``, ``out``, ``mlp``, ``projection``."""
     factors: Mapping[str, float] = field(default_factory=dict)
-    """What the weights are multiplied with, by the end of their names."""
+    """Factors of weights, by the end of the weights' names."""
     logits_factor: float = 1.0
-    """What the logits are multiplied with."""
+    """The factor of the logits."""
 
     @property
     def window(self) -> int | None:
-        """The smallest window there is; None where all layers see all."""
+        """The smallest window; None if all layers see all."""
         return smallest(self.windows)
 
     @property
     def closed_loop_tokens(self) -> int | None:
-        """See `models.cards.GenerationSpec`."""
+        """The most tokens for which CTranslate2's own loop computes the model correctly; None: no limit."""
         if self.is_own or self.attention_softcap:
             return 0
         originals = [rope.original_tokens for rope in self.ropes if rope.far_divisors]
@@ -121,29 +121,29 @@ class Decoder:
 
     @property
     def is_own(self) -> bool:
-        """Whether CTranslate2 computes something else from what is stated here, so that our engine alone serves it."""
+        """Tells whether CTranslate2 would compute these facts wrongly, so that only our engine serves the model."""
         return (
             self.norms == "after" or self.qk_norm in ("each rotated", "all") or any(rope.is_own for rope in self.ropes)
         )
 
     @property
     def specification(self) -> tuple[str, int]:
-        """The name and the revision that a file of it has."""
+        """The specification's name and revision in the decoder's file."""
         return (OWN_SPECIFICATION, OWN_REVISION) if self.is_own else (SPECIFICATION, REVISION)
 
     @property
     def query_width(self) -> int:
-        """All heads of the queries beside each other."""
+        """The width of all query heads together."""
         return self.heads * self.head_dim
 
     @property
     def kv_width(self) -> int:
-        """All heads of the keys beside each other."""
+        """The width of all key heads together."""
         return self.kv_heads * self.head_dim
 
 
 def smallest(windows: Sequence[int]) -> int | None:
-    """The smallest of the windows that there are."""
+    """The smallest of the windows."""
     return min((window for window in windows if window), default=None)
 
 
@@ -162,7 +162,7 @@ def scalars(decoder: Decoder) -> dict[str, Scalar]:
         "scale_alibi": np.int8(0),
         "start_from_zero_embedding": np.int8(0),
     }
-    if decoder.embedding_factor == decoder.width**0.5:  # a flag says that it is the root, a float what it is
+    if decoder.embedding_factor == decoder.width**0.5:  # a flag states the root, a float any other factor
         found["scale_embeddings"] = np.int8(1)
         found["embeddings/multiply_by_sqrt_depth"] = np.float32(decoder.embedding_factor)
     elif decoder.embedding_factor is not None:
@@ -170,7 +170,7 @@ def scalars(decoder: Decoder) -> dict[str, Scalar]:
     if decoder.final_softcap is not None:
         found["final_logit_softcapping"] = np.float32(decoder.final_softcap)
     if rms:
-        # CTranslate2 would cut its whole cache to this; the layers' own windows are what is meant.
+        # CTranslate2 would cut its whole cache to this window, so the layers state their own windows.
         found["sliding_window"] = np.int32(0)
     norms = ["layer_norm"]
     for i in range(decoder.layers):
@@ -249,5 +249,5 @@ def vectors(decoder: Decoder) -> dict[str, Tensor]:
 
 
 def _listed(values: Sequence[float]) -> Tensor:
-    """A few numbers that no file of weights holds."""
+    """A few computed numbers that no file of weights holds."""
     return Computed((len(values),), lambda begin, end: np.array(values[begin:end], np.float32))

@@ -1,7 +1,7 @@
-"""A ``tokenizer.json`` for encoders and T5 of which a repository has older files only.
+"""Makes a ``tokenizer.json`` for encoders and T5 whose repository has only older files.
 
 ``vocab.txt`` is BERT's, ``vocab.json`` with ``merges.txt`` RoBERTa's, ``spiece.model`` T5's and
-``sentencepiece.bpe.model`` XLM-R's. What is made is what the repositories that have both hold.
+``sentencepiece.bpe.model`` XLM-R's. The result equals the file of repositories that have both.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ from models.convert.source import Source
 
 _WORD_PIECES = ("bert", "distilbert", "electra", "mpnet")
 _OTHER_CUTS = ("BertJapanese", "Herbert", "Phobert")
-"""Beginnings of classes of tokenizers that cut words before a ``vocab.txt`` is asked."""
+"""Prefixes of tokenizer classes that cut words before they use a ``vocab.txt``."""
 _EXTRA_IDS = 100
 
 
 def older_tokenizer(source: Source) -> str | None:
-    """The text of a ``tokenizer.json``; None where no file of these families says what it would be.
+    """The text of a ``tokenizer.json``; None if the repository has no file of these families.
 
     Raises:
-        CannotConvert: a file is damaged, or something else is asked before it.
+        CannotConvert: a file is damaged, or the tokenizer cuts words before it uses the file.
     """
     kind = source.model_type
     try:
@@ -38,7 +38,7 @@ def older_tokenizer(source: Source) -> str | None:
             return _xlm_roberta(source).to_str()
     except CannotConvert:
         raise
-    except Exception as error:  # the libraries raise what they like
+    except Exception as error:  # the libraries raise any class
         raise CannotConvert(f"{source.repository}: the files of its tokenizer cannot be read: {error}") from error
     return None
 
@@ -136,7 +136,7 @@ def _role(about: Mapping[str, Any], role: str, usual: str) -> str:
 
 
 def _character_map(model: bytes) -> bytes:
-    """How a sentencepiece model changes characters before it cuts: a field of its protocol buffer."""
+    """The character map that a sentencepiece model applies before it cuts, a field of its protocol buffer."""
     for number, value in _fields(model):
         if number == 3:
             return next((inner for field, inner in _fields(value) if field == 2), b"")
@@ -144,7 +144,7 @@ def _character_map(model: bytes) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a protocol buffer that are bytes, by their numbers."""
+    """The byte fields of a protocol buffer, by their numbers."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)

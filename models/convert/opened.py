@@ -1,6 +1,4 @@
-"""A model on this machine, whatever lies there: a hub's folder, a GGUF, a folder with one, or a Firefox translator;
-and its weights.
-"""
+"""Opens a model on this machine and its weights: a hub's folder, a GGUF, a folder with one, or a Firefox student."""
 
 import re
 from collections.abc import Iterator
@@ -26,8 +24,8 @@ def open_path(path: Path) -> Source:
     """The model in a file or a folder.
 
     Raises:
-        SourceError: there is none, or it cannot be read.
-        CannotConvert: it is of a kind that is not read here; the message says which and what would help.
+        SourceError: the path has no model, or the model cannot be read.
+        CannotConvert: the model is of an unsupported kind; the message names the kind and a remedy.
     """
     if path.is_file():
         if not is_gguf(path):
@@ -49,11 +47,11 @@ def open_path(path: Path) -> Source:
 
 
 def source_of_gguf(path: Path, repository: str = "", revision: str | None = None) -> Source:
-    """The model in a GGUF file, or in the several that it is the first of.
+    """The model in a GGUF file, or in the several files of which it is the first.
 
     Raises:
         BadWeights: a file is damaged or missing.
-        CannotConvert: it holds something that no engine here computes.
+        CannotConvert: the file has a part that no engine here computes.
     """
     files = gguf_files(path)
     with ExitStack() as stack:
@@ -69,7 +67,7 @@ def source_of_gguf(path: Path, repository: str = "", revision: str | None = None
 
 
 def gguf_files(path: Path) -> tuple[Path, ...]:
-    """All files of the model that this is the first file of.
+    """All files of the model whose first file this is.
 
     Raises:
         BadWeights: one is missing.
@@ -86,10 +84,10 @@ def gguf_files(path: Path) -> tuple[Path, ...]:
 
 @contextmanager
 def open_weights(source: Source) -> Iterator[Tensors]:
-    """The tensors of a repository by the hub's names, while it is open.
+    """The tensors of a repository by the hub's names, to be used while the files are open.
 
     Raises:
-        BadWeights: there are none, or they cannot be read.
+        BadWeights: the weights are missing or cannot be read.
     """
     with ExitStack() as stack:
         if source.weights:

@@ -1,4 +1,4 @@
-"""The model that a repository holds, loaded by transformers: what a conversion reads and is held against."""
+"""Loads a repository's model with transformers, as the reference for a conversion."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ def load(kind: str, source: Source, dispensable: Sequence[str] = (), **options: 
     """The original, in float32 and ready to compute.
 
     Args:
-        kind: the name of one of transformers' automatic classes.
+        kind: the name of an automatic class of transformers.
         source: the repository.
-        dispensable: parts of the names of weights that it may lack: computed, tied to others or not used.
-        options: for the class's ``from_pretrained``.
+        dispensable: parts of the names of weights that the repository may lack: computed, tied to others or unused.
+        options: options of the class's ``from_pretrained``.
 
     Raises:
-        CannotConvert: its files are no such model, are quantized already, or lack weights.
+        CannotConvert: the files are not such a model, are quantized already, or lack weights.
     """
     import transformers
     from torch import float32
@@ -32,12 +32,12 @@ def load(kind: str, source: Source, dispensable: Sequence[str] = (), **options: 
             str(source.folder),
             dtype=float32,
             local_files_only=True,
-            trust_remote_code=False,  # code of the repository is not run
-            weights_only=True,  # of a pickle tensors are made, and what else is in it is an error
+            trust_remote_code=False,  # never run the repository's code
+            weights_only=True,  # a pickle may hold only tensors
             output_loading_info=True,
             **options,
         )
-    except Exception as error:  # the library raises what it likes
+    except Exception as error:  # the library raises any class
         raise CannotConvert(f"{source.repository} cannot be read: {error}") from error
     # A layer without its weights is random numbers, and a faithful conversion of these would pass every check.
     missing = sorted(name for name in found["missing_keys"] if not any(part in name for part in dispensable))

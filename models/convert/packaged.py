@@ -1,7 +1,7 @@
-"""Models inside an installed package, which `hearth pull package:NAME` makes model folders of.
+"""Makes model folders from the models in an installed package, for `hearth pull package:NAME`.
 
-Such a package holds a model's files beside a program of its own. Only the files are read; nothing of the package is run
-or imported. ``requirements/pairs.txt`` and ``chat.txt`` lock the packages that `make serve` installs.
+Such a package holds a model's files beside a program of its own. Hearth reads only the files; it neither runs nor
+imports the package. ``requirements/pairs.txt`` and ``chat.txt`` lock the packages that `make serve` installs.
 """
 
 import importlib.util
@@ -21,21 +21,21 @@ from models.registry import sha256_of_file
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What a package holds."""
+    """The contents of a package."""
 
     module: str
     """The name of its folder."""
     models: str
-    """A pattern of the models' files or folders below it."""
+    """A pattern of the models' files or folders below that folder."""
     name: str = ""
-    """The id of its only model; empty: each has the name that its files say."""
+    """The id of the package's only model; empty: the models' files state their names."""
     summary: str = ""
     aliases: tuple[str, ...] = ()
     sha256: str = ""
-    """Of the file whose figures follow."""
+    """The SHA-256 of the file whose figures follow."""
     figures: tuple[Figure, ...] = ()
     sampling: Mapping[str, float] = field(default_factory=dict)
-    """How the model's makers choose tokens, where its file does not say it."""
+    """The makers' recommended sampling, if the model's file does not state it."""
 
 
 PACKAGES: Mapping[str, Package] = {
@@ -54,11 +54,11 @@ PACKAGES: Mapping[str, Package] = {
         sampling={"temperature": 0.2, "top_p": 0.9},
     ),
 }
-"""By the name that pip knows."""
+"""The packages by pip's names."""
 
 
 def packaged(name: str) -> list[Path]:
-    """The models in a package of ``PACKAGES``; none where it is not installed."""
+    """The models in a package of ``PACKAGES``; empty if the package is not installed."""
     package = PACKAGES[name]
     found = importlib.util.find_spec(package.module)
     if found is None or found.origin is None:
@@ -67,15 +67,15 @@ def packaged(name: str) -> list[Path]:
 
 
 def import_packaged(name: str, models_dir: Path, request: Request | None = None) -> list[Path]:
-    """Make a model folder of each model in a package that is not there yet; all that are there then.
+    """Make a model folder for each model of a package that has none yet; returns the folders of all its models.
 
     Args:
-        name: of the package, one of ``PACKAGES``.
-        models_dir: where to.
-        request: how; what the manifest is to say comes from here.
+        name: the package's name, one of ``PACKAGES``.
+        models_dir: the destination.
+        request: the options; this module adds the manifest's facts.
 
     Raises:
-        CannotConvert, SourceError, ManifestError: the package's files are not what they were.
+        CannotConvert, SourceError, ManifestError: the package's files have changed.
     """
     package, made = PACKAGES[name], []
     for path in packaged(name):
@@ -88,17 +88,17 @@ def import_packaged(name: str, models_dir: Path, request: Request | None = None)
 
 
 def holds(short: str) -> str | None:
-    """The installed package that holds the model of a short name; None where there is none."""
+    """The installed package that holds the model of a short name; None if no package does."""
     return next((name for name, each in PACKAGES.items() if short in each.aliases and packaged(name)), None)
 
 
 def _named(source: Source, name: str, package: Package) -> Source:
-    """A model of a package, with what its own files do not say: where it is from, and how to choose tokens."""
+    """A model of a package, with two facts that its files lack: its origin, and its sampling."""
     if not package.name:
         return source
     try:
         version = metadata.version(name)
-    except metadata.PackageNotFoundError:  # its files alone, without what pip writes beside them
+    except metadata.PackageNotFoundError:  # only the package's files, without pip's metadata
         version = ""
     said = json.dumps({**source.generation_config, **package.sampling})
     files = {**source.files, "generation_config.json": said}

@@ -1,4 +1,4 @@
-"""The text that self-checks read: prose, other scripts, numbers, code, so that many parts of a vocabulary are met."""
+"""The text of the self-checks: prose, other scripts, numbers and code, to cover many parts of a vocabulary."""
 
 PASSAGE = """The harbour was quiet when the ferry came in. Two men were mending nets on the quay, and a dog slept in \
 the shade of an upturned boat. "You're early," said the older one, without looking up. "We had the wind behind us." \
@@ -35,4 +35,4 @@ HARD_TEXTS = (
     "<b>bold</b> &amp; \"quoted\" \\n it's it'S \u201cso\u201d \u2014 \u20ac5",
     "=" * 40 + "\n" + " " * 33 + "x\n" + "\n" * 5,
 )
-"""Texts that tokenizers have been known to lose something of: they must come back as they were."""
+"""Texts of which tokenizers have lost parts; encoding and decoding must not change them."""

@@ -13,7 +13,7 @@ from models.convert.contract import Probe, surprises_of
 from models.vocabulary import read_vocabulary
 
 _ROWS = 64
-"""Of logits that are turned into probabilities at once."""
+"""The positions whose logits become probabilities in one step."""
 
 
 class _Loop:
@@ -27,13 +27,13 @@ class _Loop:
         return found
 
     def surprises(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
-        """How unlikely each id but the first was after those before it, in nats."""
+        """The negative log-probability in nats of each id but the first after the ids before it."""
         logits = self.logits(ids)
         parts = [surprises_of(logits[i : i + _ROWS], ids[i + 1 : i + 1 + _ROWS]) for i in range(0, len(ids) - 1, _ROWS)]
         return np.concatenate(parts)
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
-        """The likeliest ``count`` tokens after the ids; nothing ends them."""
+        """The likeliest ``count`` tokens after the ids; no token ends them."""
         prompt = [self._vocabulary[id] for id in ids]
         options: dict[str, Any] = {"include_prompt_in_result": False, "end_token": [], "cache_static_prompt": False}
         made: list[int] = self._generator.generate_batch([prompt], max_length=count, **options)[0].sequences_ids[0]
@@ -42,7 +42,7 @@ class _Loop:
 
 @contextmanager
 def open_loop(folder: Path) -> Iterator[Probe]:
-    """Open a folder in the precision it is stored in."""
+    """Open a folder in its stored precision."""
     generator = ctranslate2.Generator(str(folder), device="cpu", compute_type="default", inter_threads=1)
     try:
         yield _Loop(generator, read_vocabulary(folder))

@@ -1,4 +1,4 @@
-"""What a repository is for, where its architecture alone would mislead: told from all of it."""
+"""Finds the purpose of a repository from all of its files, since the architecture alone can mislead."""
 
 import re
 from collections.abc import Mapping
@@ -32,28 +32,28 @@ _UNSERVED: tuple[tuple[str, str, str], ...] = (
     ("Bart", "BART: it has no page here yet", "Flan-T5 writes summaries"),
     ("Pegasus", "Pegasus: it has no page here yet", "Flan-T5 writes summaries"),
 )  # fmt: skip
-"""The beginning of a class's name, what it is, and what is served in its place."""
+"""The prefix of a class's name, the kind of such a model, and a served alternative."""
 _TASKS: tuple[tuple[str, str], ...] = (
     ("ForTokenClassification", "marks words (names of persons, places ...)"),
     ("ForQuestionAnswering", "finds answers in a text"),
     ("ForMultipleChoice", "chooses between endings"),
     ("ForPreTraining", "was saved with the heads of its training; save its body alone, as AutoModel does"),
 )
-"""The end of a class's name, and what such a model does; none has an API here."""
+"""The suffix of a class's name, and the task of such a model; the server has no API for these tasks."""
 
 
 def causal_architecture(source: Source) -> str | None:
-    """The class in the table of decoders that a repository is one of, saved whole or as its body; None: of none."""
+    """A repository's class in the table of decoders, saved whole or as its body; None: it is not a known decoder."""
     name = source.architecture
     whole = name if name in PAGES else f"{name.removesuffix('Model')}ForCausalLM"
     return whole if whole in PAGES else None
 
 
 def refuse_unserved(source: Source) -> None:
-    """Refuse by name what is known and not served. What is unknown is left to the table.
+    """Refuse known but unsupported kinds by name. The table decides about unknown classes.
 
     Raises:
-        CannotConvert: it is such a model; the message says what it is and what would help.
+        CannotConvert: the model is of such a kind; the message names the kind and a remedy.
     """
     name = source.architecture
     for begins, what, instead in _UNSERVED:
@@ -65,7 +65,7 @@ def refuse_unserved(source: Source) -> None:
 
 
 def refuse_other_purpose(source: Source) -> None:
-    """Refuse what would be served as something that it was not trained for.
+    """Refuse a model that would be served for a task that it was not trained for.
 
     Raises:
         CannotConvert: a decoder that embeds or ranks texts, or a translator that names languages in a way of its own.

@@ -1,4 +1,4 @@
-"""How a configuration says that positions are written into queries and keys.
+"""Reads the position encoding of queries and keys from a configuration.
 
 ``yarn`` and ``longrope`` become lists of divisors, one for each frequency, so an engine needs to know neither.
 """
@@ -21,11 +21,11 @@ def rope_of(stated: Stated, head_dim: int, kind: str = "full_attention", *, part
     Args:
         stated: the configuration.
         head_dim: the size of a head.
-        kind: of the layer, where the configuration tells kinds apart.
-        partly: whether the family can rotate a part of each head.
+        kind: the layer's kind, if the configuration distinguishes kinds.
+        partly: true if the family can rotate a part of each head.
 
     Raises:
-        CannotConvert: positions are scaled in a way that no engine here computes.
+        CannotConvert: no engine here computes this scaling of positions.
     """
     written = stated.get("rope_parameters") or stated.get("rope_scaling") or {}
     chosen = written.get(kind, written) if isinstance(written, Mapping) else None
@@ -68,7 +68,7 @@ def _yarn(stated: Stated, table: Stated, rope: Rope, dimensions: int) -> Rope:
     factor = table.number("factor", context / original)
 
     def place(turns: float) -> float:
-        """Of the frequency that turns so often within the original context."""
+        """The index of the frequency with this number of turns within the original context."""
         return dimensions * math.log(original / (turns * 2 * math.pi)) / (2 * math.log(rope.base))
 
     low, high = place(table.number("beta_fast", 32.0)), place(table.number("beta_slow", 1.0))
@@ -96,7 +96,7 @@ def _yarn_attention(table: Stated, factor: float) -> float:
 
 
 def _longrope(stated: Stated, table: Stated, rope: Rope, dimensions: int) -> Rope:
-    """Two lists of divisors: for texts within the original context, and for longer ones."""
+    """Two lists of divisors: one for texts within the original context, one for longer texts."""
     context = stated.integer("max_position_embeddings")
     original = table.integer(_ORIGINAL, stated.get(_ORIGINAL) or context)
     made = replace(

@@ -1,9 +1,9 @@
-"""Whether a converted decoder computes what the original does: logits of a few hundred tokens, and greedy text.
+"""Compares a converted decoder with its original: logits of a few hundred tokens, and greedy text.
 
-Two comparisons, since each sees what the other cannot. The weights in float32, through CTranslate2, must give the
-original's logits almost exactly: a tensor in the wrong place or a forgotten scalar shows at once. What is then served,
-quantized, through the engine that will serve it, must give them up to the noise of its quantization: a window or a
-soft cap that this engine forgets shows there.
+The module makes two comparisons, since each finds faults that the other cannot. The weights in float32, through
+CTranslate2, must give the original's logits almost exactly: a misplaced tensor or a missing scalar shows at once. The
+quantized model, through the engine that will serve it, must give the logits up to the noise of quantization: a window
+or a soft cap that this engine ignores shows there.
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,22 @@ from models.convert.tokens import Tokens
 
 LEAST_TOKENS = 384
 MOST_TOKENS = 1536
-"""A longer window than this is not looked beyond: the original would need minutes."""
+"""The largest window that the check looks beyond; for longer ones the original would need minutes."""
 BEYOND_WINDOW_TOKENS = 96
 GREEDY_TOKENS = 32
 GREEDY_PROMPT_TOKENS = 64
 EXACT = 1e-3
-"""The most by which a float32 logit may differ, in units of the logits' standard deviation or of 1 if that is less."""
+"""The largest difference of a float32 logit, in units of the logits' standard deviation or of 1 if that is less."""
 ALLOWED_NOISE: dict[Quantization, float] = {"float32": EXACT, "int8_float32": 0.2, "int8": 0.2}
-"""The most noise of what is served: root mean square of the difference over that of the logits, each about its mean."""
+"""The most noise of the served model: root mean square of the difference over that of the logits, each about its
+mean."""
 
 NAME = "self-check"
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the original computes for one text."""
+    """The original's outputs for one text."""
 
     ids: list[int]
     logits: npt.NDArray[np.float32]
@@ -43,7 +44,7 @@ class Reference:
 
 
 def check_ids(tokens: Tokens, context_tokens: int, window: int | None) -> list[int]:
-    """The text of the check: long enough to look beyond a window, where that is not too far."""
+    """The text of the check, long enough to exceed a window that is not too large."""
     wanted = LEAST_TOKENS
     if window is not None and window + BEYOND_WINDOW_TOKENS <= MOST_TOKENS:
         wanted = max(wanted, window + BEYOND_WINDOW_TOKENS)
@@ -55,7 +56,7 @@ def check_ids(tokens: Tokens, context_tokens: int, window: int | None) -> list[i
 
 
 def reference(model: Any, ids: list[int]) -> Reference:
-    """What transformers computes, in float32.
+    """transformers' outputs in float32.
 
     Args:
         model: a causal language model in evaluation mode.
@@ -73,10 +74,10 @@ def reference(model: Any, ids: list[int]) -> Reference:
 
 
 def require_exact(wanted: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> Figure:
-    """Refuse float32 logits that are not the original's.
+    """Refuse float32 logits that differ from the original's.
 
     Raises:
-        Mismatch: one differs by more than rounding.
+        Mismatch: a logit differs by more than rounding errors.
     """
     difference = finite(float(np.abs(wanted - found).max()) / max(1.0, float(wanted.std())))
     if not difference <= EXACT:
@@ -85,10 +86,10 @@ def require_exact(wanted: npt.NDArray[np.float32], found: npt.NDArray[np.float32
 
 
 def require_served(wanted: Reference, probe: Probe, quantization: Quantization) -> tuple[Figure, ...]:
-    """Refuse what is served when it is not the original up to quantization.
+    """Refuse a served model that differs from the original by more than quantization.
 
     Raises:
-        Mismatch: its logits differ by more than the quantization's noise.
+        Mismatch: the logits differ by more than the quantization's noise.
     """
     found = probe.logits(wanted.ids)
     noise = noise_of(wanted.logits, found)
@@ -107,22 +108,22 @@ def require_served(wanted: Reference, probe: Probe, quantization: Quantization) 
 def noise_of(wanted: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> float:
     """Root mean square of the difference over that of the logits, each position about its mean; infinite for NaN."""
     off, size = 0.0, 0.0
-    for a, b in zip(wanted, found, strict=True):  # a row at a time: all of them would be copied three times
+    for a, b in zip(wanted, found, strict=True):  # one row at a time: all rows would be copied three times
         a, b = a - a.mean(), b - b.mean()
         off, size = off + float(np.square(a - b).sum()), size + float(np.square(a).sum())
     return finite(float(np.sqrt(np.divide(off, size))))
 
 
 def common(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens are equal from the beginning on."""
+    """The length of the common beginning."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), len(a))
 
 
 def finite(value: float) -> float:
-    """The value; infinite for NaN, which is within no bound."""
+    """The value; infinite for NaN, so that NaN exceeds every bound."""
     return value if np.isfinite(value) else float("inf")
 
 
 def rounded(value: float) -> float:
-    """Two digits: what a figure is good for."""
+    """The value with two digits, the precision of these figures."""
     return float(f"{value:.2g}")

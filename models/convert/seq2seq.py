@@ -1,7 +1,8 @@
-"""Translators from a hub: Marian (OPUS-MT), M2M100 and NLLB, from a repository to a checked model folder.
+"""Converts translators from a hub (Marian's OPUS-MT, M2M100, NLLB) into checked model folders.
 
-Their networks are pages like a decoder's (`architectures.bart`), written a few rows at a time. What a repository says
-least clearly is its languages: which there are, what the model calls them, and in which directions it translates.
+Their networks have pages like a decoder's (`architectures.bart`); the converter writes a few rows at a time.
+Repositories state their languages unclearly, so most of this module finds out the languages, the model's names for
+them, and the directions.
 """
 
 import json
@@ -31,23 +32,23 @@ from models.convert.translated import require_likely, require_text
 from models.tokenizers import load_tokenizer
 
 MOST_BEAMS = 5
-"""What a request may ask for, too."""
+"""The largest beam, which is also the largest that a request may ask for."""
 USUAL_BEAMS = 2
 RATIO = 3.0
-"""Target tokens to source tokens; of the directions there are, the worst comes near it."""
+"""The most target tokens for each source token; the worst direction comes near it."""
 END, UNKNOWN = "</s>", "<unk>"
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What can be written of a repository, as often as it is asked for."""
+    """The files of a repository's model; the caller may write them several times."""
 
     variables: Variables
     parameters: int
     network: Seq2Seq
     vocabulary: Sequence[str]
     facts: Mapping[str, Any]
-    """What CTranslate2's ``config.json`` says of tokens."""
+    """The tokens in CTranslate2's ``config.json``."""
 
     def write(self, folder: Path, quantization: Quantization) -> None:
         """Write the files that CTranslate2 reads."""
@@ -68,17 +69,17 @@ def network_of(
     facts: Mapping[str, Any],
     banned: Sequence[int] = (),
 ) -> Iterator[Written]:
-    """A repository's network, while its files are open.
+    """A repository's network, to be used while the files are open.
 
     Args:
         source: the repository.
-        page, network: what it is.
-        vocabulary: a token for each embedding.
-        facts: see `Written`.
-        banned: ids that must never be made.
+        page, network: the network's page and facts.
+        vocabulary: one token for each embedding.
+        facts: the tokens in ``config.json``, as in `Written`.
+        banned: ids that decoding must never choose.
 
     Raises:
-        CannotConvert: a tensor is missing, is left over, or is of another shape than the facts say.
+        CannotConvert: a tensor is missing, left over, or differs in shape from the facts.
         BadWeights: a file cannot be read.
     """
     if len(vocabulary) != network.vocabulary:
@@ -109,13 +110,15 @@ def convert_marian(source: Source, folder: Path, request: Request) -> Converted:
     shutil.copyfile(source.path("source.spm"), folder / "source.spm")
     shutil.copyfile(source.path("target.spm"), folder / "target.spm")
     spec = TokenizerSpec("sentencepiece-vocabulary", "source.spm", "target.spm")
-    # Decoding starts from zeros, so the token to start with is none in particular.
+    # Decoding starts from zeros, so the start token does not matter.
     facts = {"bos_token": "<s>", "decoder_start_token": END, "eos_token": END, "unk_token": UNKNOWN}
     return _convert(source, folder, request, "marian", MARIAN, vocabulary[: network.vocabulary], facts, section, spec)
 
 
 def convert_m2m100(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`. NLLB is the same network; its names of languages are other ones."""
+    """Fill the empty folder, and return the facts for the manifest. NLLB is the same network with other language
+    names.
+    """
     network = M2M100.network(source.config)
     if source.has("sentencepiece.bpe.model") and source.has("vocab.json"):
         stated = source.tokenizer_config.get("language_codes") or "m2m100"
@@ -176,7 +179,7 @@ def _convert(
 
 
 def _checked(source: Source, card: ModelCard, exact: Path, request: Request) -> tuple[Figure, ...]:
-    """Hold the folder to its own weights in float32 and to known translations, or to the original.
+    """Compare the folder with its own weights in float32 and with known translations, or with the original.
 
     Raises:
         Mismatch: a figure is above its bound.
@@ -195,7 +198,7 @@ def _checked(source: Source, card: ModelCard, exact: Path, request: Request) -> 
 
 
 def _card(folder: Path, family: str, section: TranslationSpec, tokenizer: TokenizerSpec) -> ModelCard:
-    """A card for the checks, before there is a manifest."""
+    """A card for the checks, which run before the folder has a manifest."""
     return ModelCard(
         id="check",
         task="translation",
@@ -217,7 +220,7 @@ def _numbered(source: Source) -> list[str]:
     """The tokens of ``vocab.json``, in order.
 
     Raises:
-        CannotConvert: they are not numbered from 0 on.
+        CannotConvert: the ids do not count up from 0.
     """
     table = source.json("vocab.json")
     tokens: list[str | None] = [None] * len(table)
@@ -245,7 +248,7 @@ def _section(
         max_target_ratio=RATIO,
         pairs=() if everything else pairs_of(sources, targets),
         codes={code: name for code, name in {**sources, **targets}.items() if template and code != name},
-        # The start and the name of the target's language have positions too.
+        # The start token and the name of the target language have positions too.
         max_target_tokens=max(1, network.positions - 2),
     )
 
@@ -256,10 +259,10 @@ def _positions(source: Source, network: Seq2Seq) -> int:
 
 
 def _marian_languages(source: Source, vocabulary: Sequence[str]) -> dict[str, Any]:
-    """The languages of an OPUS-MT repository: those that its tokens name, its tokenizer, its name or its README.
+    """The languages of an OPUS-MT repository, from its tokens, its tokenizer, its name or its README.
 
     Raises:
-        CannotConvert: it reads or writes a group of languages, and nothing says which.
+        CannotConvert: the model reads or writes a group of languages, and no file lists them.
     """
     named = [token[2:-2] for token in vocabulary if token.startswith(">>") and token.endswith("<<")]
     of_name = source.repository.rpartition("/")[2].split("-")[-2:]

@@ -1,9 +1,9 @@
-"""Whether a converted encoder-decoder computes what it should: what it reads, log-probabilities, greedy text.
+"""Checks a converted encoder-decoder: its input rows, log-probabilities and greedy text.
 
-The weights in float32, through CTranslate2, or the original, where it is asked, answer or translate some texts
-greedily. In float32 each token of these must have the original's log-probability almost exactly; as served, up to the
-noise of its quantization. All are asked through the rows that the server makes, so a language that is named wrongly
-shows as well.
+The weights in float32, through CTranslate2, or the original, if requested, answer or translate some texts greedily. In
+float32 each token of these outputs must have the original's log-probability almost exactly; the served model may differ
+by the noise of its quantization. All comparisons use the rows that the server makes, so a wrong language name shows as
+well.
 """
 
 from collections.abc import Sequence
@@ -30,32 +30,32 @@ TEXTS = (
     "Доброе утро, как дела?",
 )
 MOST_TOKENS = 24
-"""Of each translation."""
+"""The most tokens of each translation."""
 MOST_PAIRS = 2
 ALLOWED_NOISE: dict[Quantization, float] = {"float32": EXACT, "int8_float32": 0.5, "int8": 0.5}
-"""The root mean square by which log-probabilities of tokens, as served, may differ from the original's, in nats."""
+"""The largest root mean square of the difference between served log-probabilities and the original's, in nats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the original makes of one text."""
+    """The original's output for one text."""
 
     text: str
     row: tuple[str, ...]
-    """The tokens it reads."""
+    """The input tokens."""
     made: tuple[str, ...]
-    """The tokens it makes, greedily, the name of the language among them."""
+    """The greedy output tokens, with the name of the language."""
     logprobs: tuple[float, ...]
     source: str = ""
     target: str = ""
-    """Codes of the languages, where it is a translator that is asked."""
+    """The codes of the languages, if the model is a translator."""
 
 
 def require_exact(folder: Path, wanted: Sequence[Reference]) -> tuple[Figure, ...]:
-    """Refuse float32 log-probabilities that are not the original's.
+    """Refuse float32 log-probabilities that differ from the original's.
 
     Raises:
-        Mismatch: one differs by more than rounding.
+        Mismatch: a log-probability differs by more than rounding errors.
     """
     difference = finite(float(np.abs(_differences(folder, wanted)).max()))
     if not difference <= EXACT:
@@ -64,7 +64,7 @@ def require_exact(folder: Path, wanted: Sequence[Reference]) -> tuple[Figure, ..
 
 
 def own_references(folder: Path, card: ModelCard) -> list[Reference]:
-    """What a folder in float32 makes of the sentences, in some of the directions that the card states."""
+    """The outputs of a float32 folder for the sentences, in some of the card's directions."""
     tokenizer, family, section = load_tokenizer(card), load_family(card), card.translation
     assert section is not None  # noqa: S101
     asked = []
@@ -77,7 +77,7 @@ def own_references(folder: Path, card: ModelCard) -> list[Reference]:
 
 
 def answered(folder: Path, asked: Sequence[Reference], prefixes: list[list[str]]) -> list[Reference]:
-    """The same with what a folder makes of them, greedily, and how likely it finds that."""
+    """The same texts with a folder's greedy outputs and their log-probabilities."""
     greedy = _greedy(folder, asked, prefixes)
     made = [replace(each, made=tuple(tokens)) for each, tokens in zip(asked, greedy, strict=True)]
     kept = [each for each in made if each.made]
@@ -92,10 +92,10 @@ def require_close(
     quantization: Quantization,
     whose: str = "the original's",
 ) -> tuple[Figure, ...]:
-    """Refuse log-probabilities that are not the original's up to quantization.
+    """Refuse log-probabilities that differ from the original's by more than quantization.
 
     Raises:
-        Mismatch: they differ by more than the quantization's noise.
+        Mismatch: the difference is larger than the quantization's noise.
     """
     noise = finite(float(np.sqrt(np.square(_differences(folder, wanted)).mean())))
     allowed = ALLOWED_NOISE[quantization]
@@ -110,7 +110,7 @@ def require_close(
 
 
 def pairs_to_ask(section: TranslationSpec) -> list[tuple[str, str]]:
-    """Some directions, those that users of the sentences would ask for first."""
+    """Some directions, beginning with the most usual ones."""
     preferred = [code for code in ("en", "de", "es", "ru") if code in section.languages]
     order = [*preferred, *(code for code in section.languages if code not in preferred)]
     every = [(a, b) for a in order for b in order if section.covers(a, b)]
@@ -118,14 +118,14 @@ def pairs_to_ask(section: TranslationSpec) -> list[tuple[str, str]]:
 
 
 def _differences(folder: Path, wanted: Sequence[Reference]) -> Any:
-    """Log-probability of each token less the original's; the forced names of languages too."""
+    """The log-probability of each token less the original's, also for forced language names."""
     kept = [each for each in wanted if each.made]
     found = [np.array(each) - want.logprobs for each, want in zip(_logprobs(folder, kept), kept, strict=True)]
     return np.concatenate(found) if found else np.zeros(1)
 
 
 def _logprobs(folder: Path, wanted: Sequence[Reference]) -> list[list[float]]:
-    """How likely a folder finds each token that was made."""
+    """A folder's log-probability of each output token."""
     translator = ctranslate2.Translator(str(folder), device="cpu", compute_type="default", inter_threads=1)
     rows, made = [list(each.row) for each in wanted], [list(each.made) for each in wanted]
     try:
@@ -136,7 +136,7 @@ def _logprobs(folder: Path, wanted: Sequence[Reference]) -> list[list[float]]:
 
 
 def _greedy(folder: Path, wanted: Sequence[Reference], prefixes: list[list[str]]) -> list[list[str]]:
-    """What a folder makes, the prefix first."""
+    """A folder's output tokens, beginning with the prefix."""
     translator = ctranslate2.Translator(str(folder), device="cpu", compute_type="default", inter_threads=1)
     try:
         results = translator.translate_batch(
@@ -152,7 +152,7 @@ def _greedy(folder: Path, wanted: Sequence[Reference], prefixes: list[list[str]]
 
 
 def rows_and_prefixes(card: ModelCard, wanted: Sequence[Reference]) -> list[list[str]]:
-    """What translations are made to begin with; refuses rows of the server's that are not the original's."""
+    """The prefix of translations; refuses a server's row that differs from the original's."""
     tokenizer, family, section = load_tokenizer(card), load_family(card), card.translation
     prefixes = []
     for each in wanted:

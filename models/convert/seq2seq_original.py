@@ -1,4 +1,4 @@
-"""What transformers' own encoder-decoder makes of some texts: for those who have torch, and for the families' tests."""
+"""Outputs of transformers' own encoder-decoders, for users with torch and for the families' tests."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ def read(source: Source) -> tuple[Any, Any]:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Marian's asks for a library that it does not use here
+            warnings.simplefilter("ignore")  # Marian's tokenizer asks for a library that it does not use here
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 str(source.folder), local_files_only=True, trust_remote_code=False
             )
-    except Exception as error:  # the library raises what it likes
+    except Exception as error:  # the library raises any class
         raise CannotConvert(f"{source.repository} cannot be read: {error}") from error
-    # Positions are computed, not stored, and some repositories leave out what is tied.
+    # Positions are computed, not stored, and some repositories leave out tied weights.
     return load("AutoModelForSeq2SeqLM", source, dispensable=("embed_positions", "embed_tokens")), tokenizer
 
 
@@ -41,20 +41,20 @@ def _reference(model: Any, tokenizer: Any, section: TranslationSpec, text: str, 
         written = text
     else:
         written = f"{section.token(target)} {text}" if section.target_token else text
-    # Marian's padding is never made, and CTranslate2 has no such token.
+    # Decoding never chooses Marian's padding, and CTranslate2 has no such token.
     banned = [model.config.pad_token_id] if model.config.model_type == "marian" else []
     made = observe(model, tokenizer, written, banned, **options)
     return replace(made, text=text, source=source, target=target)
 
 
 def observe(model: Any, tokenizer: Any, text: str, banned: Sequence[int] = (), **options: Any) -> Reference:
-    """What the original makes of a text as it is.
+    """The original's output for an unchanged text.
 
     Args:
-        model, tokenizer: the original's, as transformers has them.
-        text: with whatever is to stand before it.
-        banned: ids that are never made.
-        **options: for transformers' ``generate``.
+        model, tokenizer: the original's transformers objects.
+        text: the text with its prefix.
+        banned: ids that decoding never chooses.
+        **options: options of transformers' ``generate``.
     """
     import torch
 

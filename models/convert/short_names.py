@@ -1,7 +1,7 @@
-"""Short names of models that people ask for, and the repositories that they stand for.
+"""Short names of popular models, and their repositories.
 
-A name is ``model:size``, as other local servers have them; the licence is its maker's. A fourth word pins the commit;
-where there is none, the newest is taken, and the manifest has the commit that was downloaded.
+A name is ``model:size``, as in other local servers; the licence is the maker's. A fourth word pins the commit. Without
+it the newest commit is downloaded, and the manifest records it.
 """
 
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ShortName:
-    """What a name stands for."""
+    """The meaning of a short name."""
 
     repository: str
     license: str
     revision: str | None = None
-    """The commit that is taken; None: the newest."""
+    """The commit to download; None: the newest."""
 
     def said(self, name: str) -> str:
-        """What a person is told who asks for this name."""
+        """The message for a user who asks for this name."""
         which = f"revision {self.revision[:12]}" if self.revision else "the newest revision"
         return f"{name} is {self.repository}, {which} ({self.license})"
 
@@ -52,5 +52,5 @@ SHORT_NAMES: Mapping[str, ShortName] = {
 
 
 def folder_name(short: str) -> str:
-    """The id of a model that was asked for by a short name: a colon is none of a folder's letters."""
+    """The id of a model with this short name; a folder's name cannot have a colon."""
     return short.lower().replace(":", "-")

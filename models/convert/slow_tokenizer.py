@@ -1,6 +1,6 @@
-"""A ``tokenizer.json`` for repositories that have older files only: a sentencepiece model, or a vocabulary and merges.
+"""Makes a ``tokenizer.json`` for repositories with older files only: a sentencepiece model, or a vocabulary and merges.
 
-What is made is what `models.convert.gguf_tokenizer` makes of the same facts in a GGUF.
+The result equals that of `models.convert.gguf_tokenizer` for the same facts in a GGUF.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from models.convert.source import Source
 PIECES = ("tokenizer.model", "sentencepiece.bpe.model")
 _NORMAL, _UNKNOWN, _CONTROL, _USER, _BYTE = 1, 2, 3, 4, 6
 _CUTS = {"gpt2": "gpt-2", "qwen2": "qwen2", "qwen3": "qwen2", "starcoder2": "starcoder"}
-"""How texts are cut before merging, by ``model_type``: the older files do not say it."""
+"""The way to cut texts before merging, by ``model_type``, since the older files do not state it."""
 
 
 def slow_tokenizer(source: Source) -> str | None:
-    """The text of a ``tokenizer.json``; None where no file says what it would be.
+    """The text of a ``tokenizer.json``; None if the repository lacks the files for it.
 
     Raises:
-        CannotConvert: a file is damaged, or is no BPE.
+        CannotConvert: a file is damaged, or is not a BPE.
     """
     found = next((name for name in PIECES if source.has(name)), None)
     if found is not None:
@@ -37,7 +37,7 @@ def slow_tokenizer(source: Source) -> str | None:
 def _pieces(source: Source, name: str) -> dict[str, Any]:
     try:
         model = sentencepiece.SentencePieceProcessor(model_file=str(source.path(name)))
-    except Exception as error:  # the library raises what it likes
+    except Exception as error:  # the library raises any class
         raise CannotConvert(f"{name} cannot be read: {error}") from error
     size = model.get_piece_size()
     kinds = [
@@ -76,7 +76,7 @@ def _merges(source: Source, cut: str) -> dict[str, Any]:
 
 
 def _with_added(source: Source, tokens: list[str], kinds: list[int]) -> tuple[list[str], list[int]]:
-    """The tokens that a tokenizer got later, in their places."""
+    """The tokens that were added to a tokenizer later, at their places."""
     added: dict[int, tuple[str, bool]] = {}
     for token, id in source.json("added_tokens.json").items():
         added[id] = (token, True)

@@ -1,4 +1,4 @@
-"""A hub repository's files in a folder, as they were downloaded: its configurations, its licence, where it is from."""
+"""A hub repository's downloaded files in a folder: its configurations, its licence, its origin."""
 
 import json
 import re
@@ -14,23 +14,23 @@ _LANGUAGES = re.compile(r"^language:(.*(?:\n[ \t]*- .*)*)", re.MULTILINE)
 
 
 class SourceError(Exception):
-    """The folder holds no model as a hub does."""
+    """The folder does not hold a model in a hub's form."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A repository on disk. Nothing in it is ever executed; pickled weights are read as tables of tensors."""
+    """A repository on disk. Hearth executes none of its files and reads pickled weights as tables of tensors."""
 
     folder: Path
     repository: str
-    """Its id on the hub, or the name of a folder that did not come from one."""
+    """The repository's id on the hub, or the name of a folder that did not come from a hub."""
     revision: str | None = None
     """The commit that was downloaded; None for a folder that did not come from a hub."""
     config: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    """Texts of files that the folder has not, by name: what a GGUF says in their place."""
+    """Texts of files that the folder lacks, by name, made from a GGUF."""
     weights: tuple[Path, ...] = ()
-    """The GGUF, in one file or several, that has the weights; none: the folder has them as a hub keeps them."""
+    """The files of the GGUF that has the weights; empty: the folder has them in a hub's form."""
 
     @property
     def architecture(self) -> str:
@@ -45,17 +45,17 @@ class Source:
 
     @cached_property
     def generation_config(self) -> Mapping[str, Any]:
-        """``generation_config.json``, or nothing."""
+        """``generation_config.json``; empty if the file is missing."""
         return self.json("generation_config.json")
 
     @cached_property
     def tokenizer_config(self) -> Mapping[str, Any]:
-        """``tokenizer_config.json``, or nothing."""
+        """``tokenizer_config.json``; empty if the file is missing."""
         return self.json("tokenizer_config.json")
 
     @cached_property
     def license(self) -> str:
-        """The licence that the repository's README names, as it names it; ``unknown`` when it names none."""
+        """The licence in the repository's README, word for word; ``unknown`` if it names none."""
         named: dict[str, str] = {}
         for line in self.front_matter.splitlines():
             key, colon, value = line.partition(":")
@@ -66,29 +66,29 @@ class Source:
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
-        """The languages that the repository's README lists, as it writes them."""
+        """The languages in the repository's README, as it writes them."""
         match = _LANGUAGES.search(self.front_matter)
         return tuple(_CODE.findall(match[1])) if match else ()
 
     @cached_property
     def front_matter(self) -> str:
-        """What the repository's README says of itself for machines: YAML; empty where it says nothing."""
+        """The YAML metadata of the repository's README; empty if it has none."""
         match = _FRONT_MATTER.match(self.text("README.md"))
         return match[1] if match else ""
 
     def path(self, name: str) -> Path:
-        """Where a file of the repository lies, if it is there."""
+        """The path of a file of the repository, which may be missing."""
         return self.folder / name
 
     def has(self, name: str) -> bool:
-        """Whether the repository has this file."""
+        """Tells whether the repository has this file."""
         return name in self.files or (not self.weights and (self.folder / name).is_file())
 
     def text(self, name: str) -> str:
-        """A file's text; empty when there is no such file.
+        """A file's text; empty if the file is missing.
 
         Raises:
-            SourceError: it cannot be read.
+            SourceError: the file cannot be read.
         """
         if name in self.files:
             return self.files[name]
@@ -98,10 +98,10 @@ class Source:
             raise SourceError(f"{self.path(name)} cannot be read: {error}") from error
 
     def json(self, name: str) -> Mapping[str, Any]:
-        """A JSON file's object; nothing when there is no such file.
+        """A JSON file's object; empty if the file is missing.
 
         Raises:
-            SourceError: it is no JSON object.
+            SourceError: the file is not a JSON object.
         """
         if name in self.files:
             return object_of(self.files[name], name)
@@ -112,7 +112,7 @@ def read_source(folder: Path, repository: str = "", revision: str | None = None)
     """The repository in a folder.
 
     Raises:
-        SourceError: there is no ``config.json``, or it is no JSON object.
+        SourceError: ``config.json`` is missing or not a JSON object.
     """
     if not (folder / "config.json").is_file():
         raise SourceError(f"{folder} has no config.json: it is no model as a hub keeps it.")
@@ -133,7 +133,7 @@ def read_object(file: Path) -> Mapping[str, Any]:
 
 
 def object_of(text: str, name: str) -> Mapping[str, Any]:
-    """The object that a JSON text is.
+    """The object in a JSON text.
 
     Raises:
         SourceError: it is none.

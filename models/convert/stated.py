@@ -1,4 +1,4 @@
-"""``config.json`` of a hub's repository, read with what its family's class assumes where it says nothing."""
+"""Reads ``config.json`` of a hub's repository, with the defaults of its family's class for missing values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ MOST_LAYERS = 1024
 
 
 class Stated:
-    """A configuration and its family's defaults. What is null counts as not stated."""
+    """A configuration and its family's defaults. A null value counts as not stated."""
 
     def __init__(self, table: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         self._table = {**defaults, **{key: value for key, value in table.items() if value is not None}}
@@ -19,19 +19,19 @@ class Stated:
 
     @property
     def table(self) -> Mapping[str, Any]:
-        """Everything that is stated, or assumed."""
+        """All stated values, and the defaults."""
         return self._table
 
     def has(self, name: str) -> bool:
-        """Whether it is stated, or assumed."""
+        """Tells whether the value is stated or has a default."""
         return self._table.get(name) is not None
 
     def is_null(self, name: str) -> bool:
-        """Whether the configuration says that there is none."""
+        """Tells whether the configuration states null."""
         return name in self._null
 
     def get(self, name: str) -> Any:
-        """Whatever stands there; None where nothing does."""
+        """The value of any type; None if it is missing."""
         return self._table.get(name)
 
     def integer(self, name: str, otherwise: int | None = None, most: int = MOST) -> int:
@@ -46,10 +46,10 @@ class Stated:
         return value
 
     def window(self, name: str = "sliding_window") -> int:
-        """How many tokens a layer sees; 0 where it is not stated, null or 0: all.
+        """The number of tokens that a layer sees; 0 (all tokens) if the value is missing, null or 0.
 
         Raises:
-            CannotConvert: it is no number of tokens.
+            CannotConvert: the value is not a number of tokens.
         """
         return self.integer(name) if self.get(name) and not self.is_null(name) else 0
 
@@ -65,14 +65,14 @@ class Stated:
         return float(value)
 
     def flag(self, name: str) -> bool:
-        """Whether something is so; false where nothing is said."""
+        """A true or false value; false if it is missing."""
         return bool(self._table.get(name))
 
     def require(self, **wanted: Any) -> None:
-        """Refuse a configuration that wants something else than the one thing that is computed.
+        """Refuse a configuration with a value other than the only supported one.
 
         Raises:
-            CannotConvert: it does.
+            CannotConvert: the value differs.
         """
         for name, value in wanted.items():
             found = self._table.get(name, value)
@@ -80,10 +80,10 @@ class Stated:
                 raise CannotConvert(f"config.json has {name} = {short(found)}, which no engine here computes.")
 
     def layers(self, name: str = "num_hidden_layers") -> int:
-        """How many layers there are.
+        """The number of layers.
 
         Raises:
-            CannotConvert: not so many.
+            CannotConvert: the number is out of range.
         """
         return self.integer(name, most=MOST_LAYERS)
 
@@ -91,7 +91,7 @@ class Stated:
         """The activation of the inner layer.
 
         Raises:
-            CannotConvert: it is not known here.
+            CannotConvert: the activation is unknown.
         """
         value = self._table.get(name)
         if not isinstance(value, str) or value not in ACTIVATIONS:
@@ -99,7 +99,7 @@ class Stated:
         return value
 
     def layer_types(self, otherwise: list[str]) -> list[str]:
-        """How much each layer sees: ``full_attention`` or ``sliding_attention``.
+        """The attention of each layer: ``full_attention`` or ``sliding_attention``.
 
         Raises:
             CannotConvert: a layer is of another kind.
@@ -114,5 +114,5 @@ class Stated:
 
 
 def short(value: Any) -> str:
-    """A value for a message."""
+    """A value in the form for a message."""
     return repr(value)[:60]

@@ -1,7 +1,7 @@
-"""Static embedders (model2vec, potion): a vector for each token, and the mean of a text's tokens is the text's.
+"""Converts static embedders (model2vec, potion): each token has a vector, and a text's vector is their mean.
 
-The folder has no network: one table, in the file and the form that other models have theirs in. Weights of tokens and
-rows that several tokens share (``weights``, ``mapping``) become part of it.
+The folder has no network but one table, in the same file and form as other models' weights. Weights of tokens and rows
+that several tokens share (``weights``, ``mapping``) become part of the table.
 """
 
 import json
@@ -26,12 +26,12 @@ from models.convert.tokens import Tokens
 SPECIFICATION, REVISION = "StaticEmbeddings", 1
 TABLE = "embeddings/weight"
 MOST_TOKENS = 512
-"""As model2vec cuts texts."""
+"""The length at which model2vec cuts texts."""
 _NAMES = ("embeddings", "embedding.weight")
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
-    """See `models.convert.contract.Converter`."""
+    """Fill the empty folder, and return the facts for the manifest."""
     if request.check == "original":
         raise CannotConvert(f"{source.repository} has no network that could be compared: it is a table of vectors.")
     request.report(f"converting {source.repository}")
@@ -59,10 +59,10 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
 
 
 def _table(source: Source, tensors: Tensors) -> tuple[Tensor, int]:
-    """A row for each token, and how many numbers the file has of them.
+    """A row for each token, and the number of values in the file.
 
     Raises:
-        CannotConvert: there is no table, or what stands beside it does not fit it.
+        CannotConvert: the file has no table, or its other tensors do not fit the table.
     """
     name = next((name for name in _NAMES if name in tensors), None)
     left = tensors.keys() - {name, "weights", "mapping"}
@@ -84,7 +84,7 @@ def _table(source: Source, tensors: Tensors) -> tuple[Tensor, int]:
 
 
 def _unknown(tokens: Tokens) -> str | None:
-    """The token for what is unknown, as the tokenizer's own model names it."""
+    """The unknown token, as the tokenizer's own model names it."""
     model = json.loads(tokens.model.to_str())["model"]
     found = model.get("unk_token")
     if found is None and isinstance(model.get("unk_id"), int):
@@ -93,7 +93,7 @@ def _unknown(tokens: Tokens) -> str | None:
 
 
 def _numbers(tensor: Tensor, whole_numbers: Mapping[int, str]) -> Tensor:
-    """A tensor whose numbers of so many bytes are whole ones, though a network's never are."""
+    """A tensor of integers of this many bytes, which networks never have."""
     if not isinstance(tensor, Stored):
         return tensor
     kind = whole_numbers.get(tensor.row_bytes // math.prod(tensor.shape[1:]))
@@ -103,10 +103,10 @@ def _numbers(tensor: Tensor, whole_numbers: Mapping[int, str]) -> Tensor:
 
 
 def _checked(tokens: Tokens, table: Tensor) -> Figure:
-    """How near the passage's vectors in int8 are to those of the file.
+    """Compares the passage's vectors in int8 with those of the file.
 
     Raises:
-        Mismatch: not near enough; also where vectors are no numbers.
+        Mismatch: the vectors differ too much, or are not numbers.
     """
     rows = [tokens.model.encode(text, add_special_tokens=False).ids for text in PASSAGE.split("\n\n")]
     every = whole(table)
@@ -117,7 +117,7 @@ def _checked(tokens: Tokens, table: Tensor) -> Figure:
 
 
 def _write_tokenizer(tokens: Tokens, folder: Path) -> None:
-    """Write a ``tokenizer.json`` that puts no token around a text: such a token's vector would be in every mean."""
+    """Write a ``tokenizer.json`` that puts no tokens around a text, since their vectors would be part of every mean."""
     tokens.write(folder)
     file = folder / tokenizer_file.FILE
     table = json.loads(file.read_text("utf-8"))

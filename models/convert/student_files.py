@@ -1,4 +1,4 @@
-"""Which files of a folder are a Firefox student, and which direction it translates."""
+"""Finds the files of a Firefox student in a folder, and its direction."""
 
 import re
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from models.convert.languages import code_of
 from models.convert.source import Source, SourceError, read_object
 
 ARCHITECTURE = "MarianStudent"
-"""What `Source.architecture` says of one; the files themselves name no class."""
+"""The value of `Source.architecture` for a student; the files themselves name no class."""
 LICENSE = "MPL-2.0"
 _WEIGHTS = re.compile(r"model\.(?:.*\.)?intgemm\.alphas\.bin|model\..*intgemm.*\.bin")
 _VOCABULARY, *_HALVES = (re.compile(rf"{side}vocab\.(?:.*\.)?spm") for side in ("", "src", "trg"))
@@ -24,7 +24,7 @@ class StudentFiles:
 
     weights: Path
     vocabularies: tuple[Path, ...]
-    """One for both languages, or the source's and the target's."""
+    """One vocabulary for both languages, or the source's and the target's."""
     shortlist: Path | None
     source: str
     target: str
@@ -32,7 +32,7 @@ class StudentFiles:
 
 
 def is_student(names: Collection[str]) -> bool:
-    """Whether a folder with these files holds one."""
+    """Tells whether a folder with these files holds a student."""
     return any(_WEIGHTS.fullmatch(name) for name in names)
 
 
@@ -42,13 +42,13 @@ def source_of_student(
     """A folder with a student's files.
 
     Args:
-        folder: where they lie.
-        repository: what it is called; none: by its direction.
-        revision: its version, where it is known.
-        pair: its languages, where they are known; None: as the files say.
+        folder: the folder of the files.
+        repository: the model's name; empty: named by its direction.
+        revision: the version, if it is known.
+        pair: the languages, if they are known; None: those in the files.
 
     Raises:
-        SourceError: a file is missing, or there are several of a kind.
+        SourceError: a file is missing, or a kind has several files.
     """
     names = sorted(file.name for file in folder.iterdir() if file.is_file())
     weights = _only(folder, names, _WEIGHTS, "weights (model.….intgemm.alphas.bin)")
@@ -73,7 +73,7 @@ def source_of_student(
 
 
 def student_files(source: Source) -> StudentFiles:
-    """The files of a source that `source_of_student` made."""
+    """The files of a source from `source_of_student`."""
     facts = source.config
     return StudentFiles(
         source.path(facts["weights"]),
@@ -94,10 +94,10 @@ def _only(folder: Path, names: list[str], pattern: re.Pattern[str], what: str) -
 
 
 def _direction(folder: Path, weights: str) -> tuple[str, str]:
-    """The two languages, as the metadata or the name of the weights says them.
+    """The two languages, from the metadata or the name of the weights.
 
     Raises:
-        SourceError: neither does.
+        SourceError: neither states the languages.
     """
     stated = read_object(folder / _METADATA) if (folder / _METADATA).is_file() else {}
     pair = stated.get("sourceLanguage"), stated.get("targetLanguage")
@@ -105,7 +105,7 @@ def _direction(folder: Path, weights: str) -> tuple[str, str]:
     if not all(isinstance(name, str) for name in pair):
         pair = (match[1], match[2]) if match else (None, None)
         joined = "".join(match.groups()) if match else ""
-        if len(joined) == 5 and (joined.startswith("en") or joined.endswith("en")):  # all others go from or to English
+        if len(joined) == 5 and (joined.startswith("en") or joined.endswith("en")):  # every pair includes English
             pair = (joined[:2], joined[2:]) if joined.startswith("en") else (joined[:3], joined[3:])
     known = [code_of(str(name)) for name in pair]
     if len(known) != 2 or None in known or known[0] == known[1]:

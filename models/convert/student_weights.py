@@ -1,8 +1,8 @@
-"""What a Firefox student computes, and its tensors by the names of CTranslate2's specification.
+"""The facts of a Firefox student's network, and its tensors by the names of CTranslate2's specification.
 
-The network: post-norm encoder layers, decoder layers with a recurrence (SSRU) in the place of self-attention, one table
-of embeddings for both languages and the output, or one for the source and one for target and output, sinusoidal
-positions, and a decoder that starts from a zero embedding.
+The network has post-norm encoder layers, decoder layers with a recurrence (SSRU) in place of self-attention, and
+sinusoidal positions. It has one table of embeddings for both languages and the output, or one for the source and one
+for target and output. The decoder starts from a zero embedding.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from models.convert.tensors.marian import EMBEDDINGS, Int8Joined, Int8Matrix, St
 
 MOST_LAYERS = 64
 SOURCE_EMBEDDINGS, TARGET_EMBEDDINGS = f"encoder_{EMBEDDINGS}", f"decoder_{EMBEDDINGS}"
-"""Where there are two tables."""
+"""The names if the model has two tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """A vector of zeros: the bias that a matrix has not, beside one that has. Satisfies `Tensor`."""
+    """A vector of zeros, in place of a missing bias beside a matrix that has one. Satisfies `Tensor`."""
 
     shape: tuple[int, ...]
 
@@ -48,7 +48,7 @@ class Sinusoids:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What a student's settings and shapes say."""
+    """The sizes of a student, from its settings and shapes."""
 
     width: int
     heads: int
@@ -62,7 +62,7 @@ def sizes_of(student: Student) -> Sizes:
     """Read and check them.
 
     Raises:
-        CannotConvert: it is a network of another kind than the students'.
+        CannotConvert: the network is not of the students' kind.
     """
     lines = (line.partition(":") for line in student.settings.splitlines())
     settings = {name: value.strip() for name, colon, value in lines if colon and name == name.strip()}
@@ -95,7 +95,7 @@ def variables_of(student: Student, sizes: Sizes, position_count: int) -> Variabl
     """The model's variables by CTranslate2's names; each tensor of the file is used exactly once.
 
     Raises:
-        CannotConvert: a tensor is missing, of another shape than the sizes say, or left over.
+        CannotConvert: a tensor is missing, left over, or differs in shape from the sizes.
     """
     used: set[str] = set()
 

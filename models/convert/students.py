@@ -1,7 +1,7 @@
-"""Mozilla's students (the translators in Firefox): from Marian's files to a model folder that the step engine serves.
+"""Converts Mozilla's students (the translators in Firefox): Marian's files become a folder for the step engine.
 
-The weights stay the very bytes they are: int8 with one multiplier a matrix is int8 with a scale a row whose scales are
-all alike.
+The weights keep their bytes: int8 with one multiplier for a matrix equals int8 with one scale for each row, all scales
+alike.
 """
 
 import json
@@ -26,11 +26,11 @@ from models.shortlist import Shortlist
 from models.vocabulary import SHARED, SOURCE, TARGET
 
 POSITIONS = 512
-"""As many tokens may a translation have."""
+"""The most tokens of a translation."""
 CONTEXT_TOKENS = 256
-"""Of a sentence. The students were trained on sentences; longer ones are split."""
+"""The most tokens of an input. The students were trained on sentences; the server splits longer texts."""
 BEAM_SIZE = 1
-"""The students were made to be decoded greedily, and the published figures are of that."""
+"""Mozilla made the students for greedy decoding, and the published figures are greedy."""
 TARGET_RATIO = 2.5
 """``max-length-factor`` of Mozilla's own settings."""
 END, UNKNOWN = "</s>", "<unk>"
@@ -89,7 +89,7 @@ def _pieces(file: Path) -> list[str]:
 
     Raises:
         BadWeights: it is damaged.
-        CannotConvert: it lacks the tokens that a student ends a sentence and stands for the unknown with.
+        CannotConvert: the vocabulary lacks the end token or the unknown token.
     """
     try:
         model = sentencepiece.SentencePieceProcessor(model_file=str(file))

@@ -1,6 +1,6 @@
-"""T5, Flan-T5 and mT5: encoder-decoders that answer a text with a text.
+"""Converts T5, Flan-T5 and mT5: encoder-decoders that answer a text with a text.
 
-Most have more embeddings than tokens: what no text can yield is banned here, by a bias of the last layer.
+Most have more embeddings than tokens; a bias of the last layer bans the ids without a token.
 """
 
 import tempfile
@@ -21,9 +21,9 @@ from models.families.t5 import TEMPLATE
 from models.tokenizers import HuggingFaceTokenizer
 
 PREFIXES = ("", "translate English to German: ", "summarize: ", "Answer the question. ")
-"""What users put before texts; the check asks each text with one of them."""
+"""Prefixes that users put before texts; the check gives each text one of them."""
 TRAINED_TOKENS = 512
-"""As long as T5's texts were in training, where a repository says nothing."""
+"""The length of T5's texts in training, used if a repository states no length."""
 
 
 def convert(source: Source, folder: Path, request: Request) -> Converted:
@@ -75,7 +75,7 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
 def _checked(
     source: Source, tokens: Tokens, eos: str, exact: Path, folder: Path, request: Request
 ) -> tuple[Figure, ...]:
-    """Hold the folder to its own weights in float32, or to the original.
+    """Compare the folder with its own weights in float32, or with the original.
 
     Raises:
         Mismatch: a figure is above its bound.
@@ -99,7 +99,7 @@ def _row(tokens: Tokens, eos: str, text: str) -> tuple[str, ...]:
 
 
 def _require_rows(tokens: Tokens, eos: str, wanted: Sequence[Reference]) -> None:
-    """Refuse a tokenizer whose rows would not be those that the original reads."""
+    """Refuse a tokenizer whose rows differ from the original's."""
     for each in wanted:
         row = _row(tokens, eos, each.text)
         if row != each.row:
@@ -109,6 +109,6 @@ def _require_rows(tokens: Tokens, eos: str, wanted: Sequence[Reference]) -> None
 
 
 def _stated(source: Source) -> int:
-    """The longest text that the repository speaks of. The network itself has no last position."""
+    """The longest text that the repository states. The network itself has no last position."""
     stated = source.tokenizer_config.get("model_max_length") or source.config.get("n_positions")
     return int(stated) if isinstance(stated, int | float) and 0 < stated < 10**9 else TRAINED_TOKENS

@@ -1,8 +1,8 @@
-"""Which function converts which architecture: one line each, by ``architectures[0]`` of ``config.json``.
+"""The table of converters: one line for each architecture, by ``architectures[0]`` of ``config.json``.
 
-A decoder is in the table of `models.convert.architectures`; everything else is here.
+`models.convert.architectures` has the table of decoders; this module has all other architectures.
 
-The modules behind are loaded only when one is needed.
+A converter's module is loaded only when it is needed.
 """
 
 from collections.abc import Mapping
@@ -54,11 +54,11 @@ _OF_CTRANSLATE2 = "models.convert.ctranslate2_folder:convert"
 
 
 TORCH = ("safetensors", "torch", "transformers")
-"""What a comparison with the original needs."""
+"""The packages that a comparison with the original needs."""
 
 
 def needed(source: Source, check: Check) -> tuple[str, ...]:
-    """The packages that converting this repository needs, beside a server's own."""
+    """The packages beyond a server's that the conversion of this repository needs."""
     return TORCH if check == "original" and source.architecture != ARCHITECTURE else ()
 
 
@@ -66,8 +66,8 @@ def converter_for(source: Source) -> Converter:
     """The function that converts this repository.
 
     Raises:
-        CannotConvert: its architecture is not known here, and the message lists those that are; or the repository is
-            for something else than its architecture says; or its configuration asks for what no engine here computes.
+        CannotConvert: the architecture is unknown (the message lists the known ones), the repository has another
+            purpose than its architecture suggests, or no engine here computes its configuration.
     """
     refuse_other_purpose(source)
     if source.architecture in PAGES:

@@ -1,4 +1,4 @@
-"""The tokenizer of a hub repository as a model folder keeps it, and the vocabulary in the order of the embeddings."""
+"""A hub repository's tokenizer in a model folder's form, and the vocabulary in the order of the embeddings."""
 
 import json
 from collections.abc import Mapping
@@ -17,24 +17,24 @@ FILE = "tokenizer.json"
 
 
 class Tokens:
-    """A repository's ``tokenizer.json``, held to the model's number of embeddings."""
+    """A repository's ``tokenizer.json``, checked against the model's number of embeddings."""
 
     def __init__(self, source: Source, rows: int) -> None:
         """Read it.
 
         Args:
             source: the repository.
-            rows: how many embeddings the model has.
+            rows: the number of the model's embeddings.
 
         Raises:
-            CannotConvert: there is no tokenizer that can be read, or it has tokens that the model has not.
+            CannotConvert: the repository has no readable tokenizer, or the tokenizer has more tokens than the model.
         """
         self._source = source
         self._rows = rows
         self._text = _within(_tokenizer_json(source), rows)
         try:
             self.model = tokenizers.Tokenizer.from_str(self._text)
-        except Exception as error:  # the library raises what it likes
+        except Exception as error:  # the library raises any class
             raise CannotConvert(f"{FILE} cannot be read: {error}") from error
         self.model.no_truncation()
         self.model.no_padding()
@@ -49,7 +49,7 @@ class Tokens:
 
     @cached_property
     def vocabulary(self) -> list[str]:
-        """A token for each embedding; those that no text yields get names of their own."""
+        """A token for each embedding; embeddings without a token get made-up names."""
         taken = set(self._of_id.values())
         tokens = []
         for id in range(self._rows):
@@ -61,7 +61,7 @@ class Tokens:
 
     @cached_property
     def unreachable(self) -> list[int]:
-        """The ids that are no token's."""
+        """The ids without a token."""
         return [id for id in range(self._rows) if id not in self._of_id]
 
     @cached_property
@@ -86,7 +86,7 @@ class Tokens:
 
     @cached_property
     def begins_with(self) -> str | None:
-        """The token that begins every text to continue; None where texts begin with their own first."""
+        """The token that begins every text to continue; None if texts begin with their own first token."""
         stated = self._source.tokenizer_config.get("add_bos_token")
         if isinstance(stated, bool):
             return self.specials.get("bos_token") if stated else None
@@ -100,12 +100,12 @@ class Tokens:
         return self._of_id.get(id)
 
     def id(self, token: str) -> int:
-        """The id of a token that there is."""
+        """The id of an existing token."""
         id: int = self.model.get_vocab()[token]
         return id
 
     def has(self, token: str) -> bool:
-        """Whether this is one token."""
+        """Tells whether this string is one token."""
         return self.model.token_to_id(token) is not None
 
 

@@ -1,7 +1,7 @@
-"""Checks of a translator that need no original: its texts come back, and known translations are likely.
+"""Checks of a translator without an original: texts survive the tokenizer, and known translations are likely.
 
-A network whose weights are in the wrong place finds a right translation about as unlikely as any other text. A trained
-one gives it a perplexity of one to ten a token.
+To a network with misplaced weights a right translation is about as unlikely as any other text. A trained network gives
+it a perplexity of one to ten for each token.
 """
 
 import unicodedata
@@ -48,14 +48,14 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "ja": ("駅はどこですか？", "子供たちは庭で遊んでいます。"),
     "ko": ("역이 어디에 있습니까?", "아이들이 정원에서 놀고 있습니다."),
 }
-"""Two sentences in each of some languages: where a model translates between two of these, their likelihood is asked."""
+"""Two sentences in some languages; if a model translates between two of these languages, the check uses them."""
 
 
 def require_text(tokenizer: Tokenizer, languages: Sequence[str] = ()) -> None:
-    """Refuse a tokenizer that loses something of a plain sentence, in English or one of the languages.
+    """Refuse a tokenizer that loses a part of a plain sentence, in English or one of the languages.
 
     Raises:
-        CannotConvert: a text without unknown characters is another after it was encoded and decoded.
+        CannotConvert: encoding and decoding change a text without unknown characters.
     """
     for text in (*TEXTS[:4], *(text for code in languages for text in SENTENCES.get(code, ()))):
         ids = tokenizer.encode(text)
@@ -67,10 +67,10 @@ def require_text(tokenizer: Tokenizer, languages: Sequence[str] = ()) -> None:
 
 
 def require_likely(card: ModelCard) -> tuple[Figure, ...]:
-    """Refuse a translator that finds right translations unlikely; of other languages than these nothing is asked.
+    """Refuse a translator that finds right translations unlikely; the check skips other languages than these.
 
     Raises:
-        Mismatch: their perplexity is above what any trained model's is.
+        Mismatch: the perplexity is higher than any trained model's.
     """
     tokenizer, family, section = load_tokenizer(card), load_family(card), card.translation
     assert section is not None  # noqa: S101

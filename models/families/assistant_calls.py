@@ -1,7 +1,7 @@
-"""Reads the assistant's calls back: arguments of the types that their tools' schemas ask for.
+"""Parses the assistant's calls into arguments of the types in their tools' schemas.
 
-Parts of a call are told apart by control tokens, which the server writes out behind a mark that no text has: so a value
-in which a user's word spells one of them is still one value.
+Control tokens separate the parts of a call. The server writes each control token after a mark that no text has, so a
+value with a user's word that spells a control token is still one value.
 """
 
 import json
@@ -13,7 +13,7 @@ from models.families.assistant_grammar import ARGUMENT, CALL, VALUE
 from models.signatures import Argument, Signature
 
 MARK = "\x00"
-"""Before each control token that is written out."""
+"""The mark before each control token that the server writes out."""
 _KINDS: Mapping[type, tuple[str, ...]] = {
     type(None): ("null",),
     bool: ("boolean",),
@@ -31,12 +31,12 @@ class ReadCall:
 
 
 def read_calls(text: str, tools: Sequence[Signature], *, cut: bool) -> list[ReadCall]:
-    """The calls of a completion, from the first one on.
+    """The calls of a completion, starting with the first.
 
     Args:
-        text: with a mark before each control token.
-        tools: those there are; of another one all arguments stay text.
-        cut: a limit ended the completion, so its last call is not finished, and left out.
+        text: the completion, with a mark before each control token.
+        tools: the known tools; the arguments of an unknown tool stay text.
+        cut: a limit ended the completion, so its last call is unfinished and left out.
     """
     parts = text.split(MARK + CALL)[1:]
     known = {tool.name: {each.name: each for way in reversed(tool.ways) for each in way} for tool in tools}
@@ -56,7 +56,7 @@ def read_calls(text: str, tools: Sequence[Signature], *, cut: bool) -> list[Read
 
 
 def _value(text: str, argument: Argument | None) -> Any:
-    """The value that was written, as text where it does not fit."""
+    """The value that the model wrote, or its text if it does not fit the type."""
     if argument is None:
         return text
     plain = argument.plain

@@ -1,8 +1,9 @@
 """The grammar of the assistant's completions, in llguidance's Lark: text, calls of known tools, or both.
 
-Pieces of a text segment begin with a space where the model wrote them that way in training, so one is allowed before
-each name and value. A call has every required argument once, in the order that the model likes best: of training it
-remembers an order, and held to another it says worse values (load_tests/RESULTS.md). Knows no tokenizer and no engine.
+In training some text segments begin with a piece that has a space, so the grammar allows a space before each name and
+value. A call has every required argument once, in the order that the model chooses: it remembers an order from
+training, and writes worse values in another order (load_tests/RESULTS.md). This module knows no tokenizer and no
+engine.
 """
 
 import json
@@ -22,23 +23,23 @@ _LITERALS = {
 _NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 _SIGN = re.compile(r"([^\w ])")
 _LOOKS_SO = {**_LITERALS, "integer": "-?(0|[1-9][0-9]*)", "number": r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"}
-"""Texts that would be read as a value of such a type, so they are no texts beside it."""
+"""Texts that a parser would read as a value of such a type, so a text of this form is not allowed beside that type."""
 _END, _INNER = r"[^\s\x00-\x1f\x7f]", r"[^\x00-\x1f\x7f]"
-"""Characters of a plain value: blanks around it are none of it."""
+"""Characters of a plain value; blanks around the value do not belong to it."""
 _MOST_SETS = 1024
-"""Of arguments, of all tools together: each set has a rule of its own."""
+"""The most sets of arguments, for all tools together: each set has a rule of its own."""
 
 
 def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool) -> str:
     """The grammar of a completion that may call tools.
 
     Args:
-        tools: those that may be called; at least one.
-        required: a call is made, and nothing said; else any text, also before calls.
-        several: more than one call may be made.
+        tools: the tools that the model may call; at least one.
+        required: the completion is a call without text; otherwise any text is allowed, also before calls.
+        several: the completion may have more than one call.
 
     Raises:
-        ValueError: an argument that is needed has a name that cannot be written, or is not listed.
+        ValueError: a required argument is not listed, or its name cannot be written.
     """
     calls = "call+" if several else "call"
     lines = [f"start: {calls}"] if required else [f"start: TEXT? | TEXT? {calls}", TEXT]
@@ -57,7 +58,7 @@ def call_grammar(tools: Sequence[Signature], *, required: bool, several: bool) -
 
 
 def is_name(name: str) -> bool:
-    """Whether an argument's name can be written, and be read back."""
+    """Tells whether an argument's name can be written and read back."""
     return bool(_NAME.fullmatch(name)) and name == name.strip()
 
 
@@ -78,10 +79,11 @@ def _way(rule: str, way: Sequence[Argument], most: int, *, strict: bool) -> list
 def _arguments(
     rule: str, arguments: Sequence[str], needed: Sequence[bool], most: int, *, strict: bool
 ) -> tuple[str, list[str]]:
-    """What follows a tool's name, and rules for it: one for each set of arguments that have not come yet.
+    """The text after a tool's name, and its rules: one rule for each set of arguments that are still to come.
 
-    Of more than ``most`` arguments the sets are too many. Then only the needed ones are counted, and the others come as
-    often as the model likes; or, where a tool is strict or needs too many, all come in the schema's order.
+    More than ``most`` arguments have too many sets. Then the rules count only the required arguments, and the others
+    may come any number of times; or, if a tool is strict or requires too many, all arguments come in the schema's
+    order.
     """
     counted = [i for i, is_needed in enumerate(needed) if is_needed or len(arguments) <= most]
     others = [one for i, one in enumerate(arguments) if i not in counted]
@@ -99,7 +101,7 @@ def _arguments(
 
 
 def _value(terminal: str, argument: Argument) -> tuple[str, list[str]]:
-    """What a value is, and the terminals that it needs."""
+    """The rule of a value, and the terminals that the rule needs."""
     plain = argument.plain
     if plain is None:
         return f"/ ?/ %json {json.dumps(dict(argument.schema))}", []
@@ -116,7 +118,7 @@ def _value(terminal: str, argument: Argument) -> tuple[str, list[str]]:
 
 
 def _text(plain: Plain) -> str:
-    """A text of so many characters. Never none: that is left to what is named one by one."""
+    """A text within this number of characters. The text is never empty: only an enumerated value can be empty."""
     least, most = max(1, plain.least), plain.most
     if most == 1:
         return f" ?{_END}"
@@ -125,7 +127,7 @@ def _text(plain: Plain) -> str:
 
 
 def _literal(text: str) -> str:
-    """The text, with or without a space before it."""
+    """The text, with an optional space before it."""
     return f"/ ?{_escaped(text)}/"
 
 

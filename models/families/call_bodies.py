@@ -1,7 +1,8 @@
-"""How one call of a tool is written: three bodies cover what templates of model makers write.
+"""The forms of one tool call: three bodies cover the calls that model makers' templates write.
 
-A JSON object that has the name in it; a name and then a JSON object; a name and then each argument by itself, between
-marks or as in a call of Python. Each gives a rule of a grammar, in llguidance's Lark, and reads what was written.
+The bodies are: a JSON object with the name in it; a name and then a JSON object; a name and then each argument by
+itself, between marks or as in a Python call. Each body makes a grammar rule, in llguidance's Lark, and parses a written
+call.
 """
 
 import json
@@ -15,14 +16,14 @@ from models.families.call_values import Call, NoValue, read_value, whole_value
 from models.signatures import Argument, Plain, Signature
 
 ID, NUMBER = "\uf8f1", "\uf8f2"
-"""In a form's texts: an id that the model makes up, and the number of the call."""
+"""Placeholders in a form's texts: an id that the model makes up, and the number of the call."""
 _FILLED = {ID: rf"[\w.:{ID}-]{{1,64}}", NUMBER: r"\d{1,4}"}
 FILLED = re.compile(f"([{ID}{NUMBER}])")
 _BLANKS = re.compile(r"\s+")
 _SIGN = re.compile(r"([^\w ])")
 _ID_SCHEMA = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"}
 _NAME = re.compile(r"[^\s<>\"'=:(){}\[\]|,]{1,200}")
-"""Of an argument that can be read back."""
+"""The pattern of an argument's name that can be read back."""
 _CDATA = "<![CDATA["
 _LITERALS = {
     "null": "(null|None)",
@@ -47,22 +48,22 @@ class Writer:
         self._split = re.compile("(" + ("|".join(map(re.escape, longest)) or "(?!)") + ")")
 
     def parts(self, text: str) -> list[str]:
-        """A text of a form as items of a rule."""
+        """The items of a rule for a text of a form."""
         return [item for part in FILLED.split(text) for item in self._of(part)]
 
     def literal(self, text: str) -> str:
-        """A text of a form as the body of a rule."""
+        """The body of a rule for a text of a form."""
         return " ".join(self.parts(text)) or '""'
 
     def until(self, name: str, text: str, what: str = "(?s:.*)") -> tuple[list[str], list[str]]:
-        """Items for anything up to a text, which ends it at its first place, and the rules that they need."""
+        """Items for any text up to the first occurrence of an ending text, and the rules that the items need."""
         first = next(filter(None, self._split.split(FILLED.split(text)[0])), "")
         if not first or first in self._ids:
             return [name, *self.parts(text)], [f"{name}: /{what}/"]
         return [name, *self.parts(text[len(first) :])], [f"{name}[lazy]: /{what}{escaped(first)}/"]
 
     def begins_special(self, text: str) -> bool:
-        """Whether a special token comes first."""
+        """Tells whether the text begins with a special token."""
         return self._split.match(text) is not None
 
     def _of(self, part: str) -> list[str]:
@@ -73,24 +74,24 @@ class Writer:
 
 
 class Body(Protocol):
-    """How one call is written."""
+    """The form of one call."""
 
     @property
     def texts(self) -> Sequence[str]:
-        """All texts of the form that are in it."""
+        """All texts of the form in this body."""
 
     def rule(self, name: str, tool: Signature, writer: Writer) -> list[str]:
-        """The rule ``name`` for calls of the tool, and the rules it needs.
+        """The rule ``name`` for calls of the tool, and the rules that it needs.
 
         Raises:
-            ValueError: its arguments cannot be written so.
+            ValueError: this body cannot write the tool's arguments.
         """
 
     def read(self, text: str, at: int, tools: Mapping[str, Signature]) -> tuple[Call, int]:
-        """The call at a place, and where it ends.
+        """The call at a place of a text, and the place of its end.
 
         Raises:
-            NoValue: there is none.
+            NoValue: no call begins there.
         """
 
 
@@ -106,7 +107,7 @@ class JsonBody:
     texts: Sequence[str] = ()
 
     def rule(self, name: str, tool: Signature, writer: Writer) -> list[str]:
-        """See `Body`."""
+        """The rule ``name`` for calls of the tool, and its further rules; raises `ValueError` as `Body.rule` does."""
         properties: dict[str, Any] = {self.name_key: {"const": tool.name}, self.arguments_key: _parameters(tool)}
         if not self.name_key:
             properties = {tool.name: _parameters(tool)}
@@ -116,7 +117,7 @@ class JsonBody:
         return [f"{name}: {_object(properties, tool.schema)}"]
 
     def read(self, text: str, at: int, tools: Mapping[str, Signature]) -> tuple[Call, int]:
-        """See `Body`."""
+        """The call at a place of a text, and the place of its end. Raises `NoValue` if no call begins there."""
         value, end = _json(text, at)
         name: Any
         if self.name_key:
@@ -125,7 +126,7 @@ class JsonBody:
             ((name, arguments),) = value.items()
         else:
             raise NoValue
-        if isinstance(arguments, str):  # some models write their arguments as a text
+        if isinstance(arguments, str):  # some models write their arguments as a string
             arguments, _ = _json(arguments, 0)
         if not isinstance(name, str) or not isinstance(arguments, dict):
             raise NoValue
@@ -140,16 +141,16 @@ class NamedBody:
 
     @property
     def texts(self) -> Sequence[str]:
-        """See `Body`."""
+        """All texts of the form in this body."""
         return (self.middle,)
 
     def rule(self, name: str, tool: Signature, writer: Writer) -> list[str]:
-        """See `Body`."""
+        """The rule ``name`` for calls of the tool, and its further rules; raises `ValueError` as `Body.rule` does."""
         schema = json.dumps(dict(tool.schema))
         return [f"{name}: {merged([*writer.parts(tool.name + self.middle), f'%json {schema}'])}"]
 
     def read(self, text: str, at: int, tools: Mapping[str, Signature]) -> tuple[Call, int]:
-        """See `Body`."""
+        """The call at a place of a text, and the place of its end. Raises `NoValue` if no call begins there."""
         found = _name_before(self.middle).match(text, at)
         if found is None:
             raise NoValue
@@ -162,35 +163,35 @@ class SpelledBody:
     """``book><day>Monday</day>``, ``book(day='Monday')``: a name, and each argument by itself."""
 
     opened: str
-    """After the name."""
+    """The text after the name."""
     closed: str
-    """After the last argument."""
+    """The text after the last argument."""
     bare: str
-    """After the name of a call without arguments."""
+    """The text after the name in a call without arguments."""
     key: str
-    """Before an argument's name."""
+    """The text before an argument's name."""
     joint: str
-    """Between arguments."""
+    """The text between arguments."""
     text: tuple[str, str]
-    """Before and after a text."""
+    """The marks before and after a string value."""
     others: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Before and after other values, by JSON type."""
+    """The marks before and after other values, by JSON type."""
     by_name: bool = False
-    """Arguments come in the order of their names, not of the schema."""
+    """Arguments are sorted by name instead of the schema's order."""
 
     @property
     def texts(self) -> Sequence[str]:
-        """See `Body`."""
+        """All texts of the form in this body."""
         around = [each for pair in (self.text, *self.others.values()) for each in pair]
         return (self.opened, self.closed, self.bare, self.key, self.joint, *around)
 
     @property
     def _quote(self) -> str:
-        """What stands around texts where nothing stands around numbers."""
+        """The marks around texts, if numbers have no marks."""
         return self.text[1] if not self.others["integer"][1] else ""
 
     def rule(self, name: str, tool: Signature, writer: Writer) -> list[str]:
-        """See `Body`."""
+        """The rule ``name`` for calls of the tool, and its further rules; raises `ValueError` as `Body.rule` does."""
         if not tool.ways:
             raise ValueError(f"'minProperties' at the root of {tool.name!r} asks for arguments that are not listed")
         heads, lines = [], []
@@ -200,9 +201,10 @@ class SpelledBody:
         return [f"{name}: {writer.literal(tool.name)} ({' | '.join(heads)})", *lines]
 
     def _way(self, rule: str, way: Sequence[Argument], writer: Writer) -> list[str]:
-        """Rules for arguments in the schema's order: ``s`` where none came yet, ``t`` where one did.
+        """Rules for arguments in the schema's order: ``s`` before the first argument, ``t`` after one.
 
-        Each rule begins with one text as long as can be: of two texts the lexer takes the longer one that begins so.
+        Each rule begins with one text that is as long as possible: if two texts begin alike, the lexer takes the longer
+        one.
         """
         unwritable = next((one.name for one in way if one.needed and not _NAME.fullmatch(one.name)), None)
         if unwritable is not None:
@@ -225,7 +227,7 @@ class SpelledBody:
         return lines
 
     def _values(self, rule: str, argument: Argument, writer: Writer) -> tuple[list[list[str]], list[str]]:
-        """The ways to write a value, as items, and the rules they need."""
+        """The forms of a value, as items, and the rules that the items need."""
         plain = argument.plain
         before, after = self.others.get(_type_of(argument), self.others["integer"])
         if plain is None:
@@ -244,7 +246,7 @@ class SpelledBody:
         return ways, lines
 
     def read(self, text: str, at: int, tools: Mapping[str, Signature]) -> tuple[Call, int]:
-        """See `Body`."""
+        """The call at a place of a text, and the place of its end. Raises `NoValue` if no call begins there."""
         opened, bare = _name_before(self.opened + self.key), _name_before(self.bare)
         found = opened.match(text, at)
         if found is None or (len(self.opened + self.key) <= len(self.bare) and bare.match(text, at)):
@@ -272,7 +274,7 @@ class SpelledBody:
                 continue
             key, at = found[1], found.end()
             if not after or self._quote:
-                # Texts carry their own marks; so a value shows by itself where it ends.
+                # Texts carry their own marks, so the end of every value is visible.
                 value, end = read_value(text, at - len(self._quote) if kind == "text" else at, self._quote)
                 return key, value, end
             end = text.find(after.strip(), at)
@@ -289,7 +291,7 @@ class SpelledBody:
 
     @cached_property
     def _around(self) -> list[tuple[str, tuple[str, str]]]:
-        """What stands around values: the longest mark first, since one may be the beginning of another."""
+        """The marks around values, the longest first, since one mark may be the beginning of another."""
         pairs = {self.text: "text", **{pair: kind for kind, pair in self.others.items() if pair != self.text}}
         return sorted(((kind, pair) for pair, kind in pairs.items()), key=lambda each: -len(each[1][0]))
 
@@ -304,7 +306,7 @@ def _quoted(text: str) -> str:
 
 
 def merged(items: Sequence[str]) -> str:
-    """Items of a rule, texts side by side as one: the library's lexer never goes back behind the end of a text."""
+    """Items of a rule, with adjacent texts joined: the library's lexer never goes back before the end of a text."""
     kept: list[str] = []
     for item in filter(None, items):
         if item.startswith('"') and kept and kept[-1].startswith('"'):
@@ -331,7 +333,7 @@ def _object(properties: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 
 def _json(text: str, at: int) -> tuple[dict[str, Any], int]:
-    """The JSON object at a place, and where it ends."""
+    """The JSON object at a place of a text, and the place of its end."""
     while at < len(text) and text[at].isspace():
         at += 1
     try:
@@ -356,7 +358,7 @@ def _type_of(argument: Argument) -> str:
 
 
 def _typed(said: str, argument: Argument | None, *, sure: bool) -> Any:
-    """A value between marks: a text stays one where the tool wants a text."""
+    """A value between marks; it stays a text if the tool's schema asks for a text."""
     plain = argument.plain if argument is not None else None
     if plain is not None and not plain.kinds and not plain.literals and not sure:
         return said
@@ -378,19 +380,19 @@ def _pattern(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def spaced(text: str) -> re.Pattern[str]:
-    """A text of a form, with any white space before it."""
+    """A text of a form after any white space."""
     return re.compile(rf"\s*{_pattern(text.strip())}")
 
 
 @lru_cache(maxsize=256)
 def _name_before(text: str) -> re.Pattern[str]:
-    """A tool's name, and what comes after it."""
+    """A tool's name, and the text after it."""
     return re.compile(rf"\s*([\w.-]{{1,200}}?){_pattern(text)}\s*" if text else r"\s*([\w.-]{1,200})")
 
 
 @lru_cache(maxsize=256)
 def _key_before(text: str) -> re.Pattern[str]:
-    """An argument's name, and what comes before its value."""
+    """An argument's name, and the text before its value."""
     stripped = text.rstrip()
     blank = re.escape(text[len(stripped) :])
     return re.compile(rf"\s*({_NAME.pattern}?){_pattern(stripped)}(?:{blank})?")

@@ -1,5 +1,5 @@
-"""Finds the form in which a model writes calls of tools: its chat template writes calls of marked names and values, and
-the texts around the marks are the form. A form counts only if it reads back what the template wrote.
+"""Finds the form in which a model writes tool calls. The chat template writes calls of marked names and values, and the
+texts around the marks are the form. A form counts only if it can parse the calls that the template wrote.
 """
 
 import json
@@ -15,10 +15,10 @@ from models.families.call_values import NoValue, read_value
 from models.signatures import Argument, Signature
 
 Render = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]] | None, bool], str]
-"""Writes messages and tools, with or without the beginning of the assistant's turn.
+"""Renders messages and tools, with or without the beginning of the assistant's turn.
 
 Raises:
-    ValueError: the template does not take them.
+    ValueError: the template does not accept them.
 """
 
 _FIRST, _SECOND = "fnamarkone", "fnbmarktwo"
@@ -26,7 +26,7 @@ _KEYS = ("keyamark", "keybmark")
 _TEXTS = ("valuemarkone", "valuemarktwo")
 _ARGUMENTS = dict(zip(_KEYS, _TEXTS, strict=True))
 _IDS = ("idmarkon1", "idmarktw2")
-"""Nine letters and digits, since some templates insist."""
+"""Nine letters and digits, since some templates require this form."""
 _SAID, _ASKED = "Zqsaidmark", "Zqaskedmark"
 _OTHERS: Mapping[str, Any] = {
     "integer": 73519,
@@ -44,16 +44,16 @@ _ENDS_IN_TOKEN = re.compile(r"<[^<>\s]*$")
 
 
 class NoForm(ValueError):
-    """A template writes no calls, or none that can be read back."""
+    """The template writes no calls, or calls that cannot be read back."""
 
 
 def call_form(render: Render, source: str, stop_tokens: Sequence[str]) -> CallForm | None:
-    """The form of a template's calls; None where it has none that is understood here.
+    """The form of a template's calls; None if the template has no form that this module understands.
 
     Args:
-        render: writes by the template.
+        render: renders messages with the template.
         source: the template itself.
-        stop_tokens: what ends a completion: a form cannot have one before its end.
+        stop_tokens: the tokens that end a completion; a form cannot have such a token before its end.
     """
     found: list[tuple[int, CallForm]] = []
     for null_content in (False, True):
@@ -68,12 +68,12 @@ def call_form(render: Render, source: str, stop_tokens: Sequence[str]) -> CallFo
             with suppress(NoForm, ValueError, RecursionError):
                 form = _found(calls, source, stop_tokens)
                 found.append((len(written), replace(form, text_arguments=text_arguments, null_content=null_content)))
-            break  # arguments as they are, unless the template cannot write them so
+            break  # arguments as objects, unless the template fails on these
     return min(found, key=lambda each: each[0])[1] if found else None
 
 
 class _Calls:
-    """Writes the assistant's turns by a template."""
+    """Renders the assistant's turns with a template."""
 
     def __init__(self, render: Render, text_arguments: bool, null_content: bool) -> None:
         self._render = render
@@ -85,7 +85,7 @@ class _Calls:
         self._before = [before if mark else "", render(self._asked, TOOLS, True)]
 
     def turn(self, calls: Sequence[Mapping[str, Any]]) -> str:
-        """What the assistant writes to make these calls."""
+        """The text that the assistant writes for these calls."""
         made = [as_text(call) if self._text_arguments else call for call in calls]
         message = {"role": "assistant", "content": self._content, "tool_calls": made}
         whole = self._render([*self._asked, message], TOOLS, False)
@@ -99,7 +99,7 @@ class _Calls:
 
 
 def as_text(call: Mapping[str, Any]) -> dict[str, Any]:
-    """A call with its arguments as a text."""
+    """A call with its arguments as a string."""
     function = call["function"]
     return {**call, "function": {**function, "arguments": json.dumps(function["arguments"], ensure_ascii=False)}}
 
@@ -112,7 +112,7 @@ def _tool(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 TOOLS = [
     _tool(name, {key: {"type": "string", "description": "A value."} for key in _KEYS}) for name in (_FIRST, _SECOND)
 ]
-"""Those that the marked calls are of."""
+"""The tools of the marked calls."""
 
 
 _KNOWN = {name: Signature(name, False, [[Argument(key, False, {}) for key in _KEYS]], {}) for name in (_FIRST, _SECOND)}
@@ -149,7 +149,7 @@ def _found(calls: _Calls, source: str, stop_tokens: Sequence[str]) -> CallForm:
 
 
 def _body(one: str) -> JsonBody | NamedBody | None:
-    """How a call with JSON in it is written; None where it is another."""
+    """The form of a call with JSON in it; None if the call has another form."""
     at = one.find(_FIRST)
     for start in _braces_before(one, at):
         if (found := _object_at(one, start)) is not None and _FIRST in _strings(found[0]):
@@ -162,7 +162,7 @@ def _body(one: str) -> JsonBody | NamedBody | None:
 
 
 def _place(body: Body, text: str, name: str) -> tuple[int, int]:
-    """Where the call of this name stands in a turn."""
+    """The place of the call of this name in a turn."""
     at = text.find(name)
     if at < 0 or text.find(name, at + 1) >= 0:
         raise NoForm
@@ -203,7 +203,7 @@ def _spelled(calls: _Calls, one: str, two: str) -> SpelledBody:
     opened, joint = head.removesuffix(key), middle.removesuffix(key)
     others = {kind: _around(calls, value) for kind, value in _OTHERS.items()}
     bare = _cut(calls.turn([_call(0, {})]), [_FIRST])[1]
-    # What ends the turn stands after the last call alone; what ends a call, after the first of two as well.
+    # The end of the turn stands only after the last call; the end of a call stands after the first of two as well.
     ends = tail
     if two:
         until_next = _cut(two, [*marks, _SECOND])[5]
@@ -216,7 +216,7 @@ def _spelled(calls: _Calls, one: str, two: str) -> SpelledBody:
     if after and integer_tail.startswith(after):
         closings = {kind: (pair[0], after) for kind, pair in others.items()}
     elif tail.endswith(integer_tail) and (after := tail.removesuffix(integer_tail)):
-        closings = {kind: (pair[0], "") for kind, pair in others.items()}  # as in Python: only texts have an end
+        closings = {kind: (pair[0], "") for kind, pair in others.items()}  # as in Python: only texts end with a mark
     else:
         raise NoForm
     joint, closed = joint.removeprefix(after), ends.removeprefix(after).rstrip()
@@ -231,7 +231,7 @@ def _whole_marks(text: str) -> str:
 
 
 def _around(calls: _Calls, value: Any) -> tuple[str, str]:
-    """What stands before a value after its key, and after it."""
+    """The texts between a key and its value, and after the value."""
     turn = calls.turn([_call(0, {_KEYS[0]: value})])
     at = turn.find(_KEYS[0])
     if at < 0:
@@ -252,7 +252,7 @@ def _around(calls: _Calls, value: Any) -> tuple[str, str]:
 
 
 def _require_marked(form: CallForm) -> None:
-    """Refuse a form whose calls cannot be told from text."""
+    """Refuse a form whose calls cannot be distinguished from text."""
     if not form.begin:
         if not isinstance(form.body, JsonBody):
             raise NoForm
@@ -262,7 +262,7 @@ def _require_marked(form: CallForm) -> None:
 
 
 def _require_read_back(form: CallForm, calls: _Calls) -> None:
-    """Refuse a form that does not read what the template writes."""
+    """Refuse a form that cannot parse the calls that the template writes."""
     several = form.between is not None
     for arguments in (
         {_KEYS[0]: _TEXTS[0], _KEYS[1]: "two words"},
@@ -277,7 +277,7 @@ def _require_read_back(form: CallForm, calls: _Calls) -> None:
 
 
 def _counted(begin: str, between: str) -> tuple[str, str]:
-    """The texts before the first and the second call, with a mark where they count."""
+    """The texts before the first and the second call, with a mark in place of a call's number."""
     first, second = _LAST_NUMBER.search(begin), _LAST_NUMBER.search(between)
     if first and second and int(second[0]) == int(first[0]) + 1 and begin[first.end() :] == between[second.end() :]:
         begin = begin[: first.start()] + NUMBER + begin[first.end() :]
@@ -291,7 +291,7 @@ def _until_stop(text: str, stop_tokens: Sequence[str]) -> str:
 
 
 def common_prefix(first: str, second: str) -> str:
-    """What two texts begin with."""
+    """The common beginning of two texts."""
     shorter = min(len(first), len(second))
     differ = next((i for i in range(shorter) if first[i] != second[i]), shorter)
     return first[:differ]

@@ -1,7 +1,7 @@
-"""Forms in which models write calls of tools. A form is data: texts that stand before, between, in and after calls.
-From them follow a grammar that holds a completion to the form, and a reader of what was written.
+"""Forms in which models write tool calls. A form is data: texts before, between, in and after calls. A form makes a
+grammar that enforces the form in a completion, and a parser for completions.
 
-`models.families.call_finding` finds a model's form by its template. Knows text only.
+`models.families.call_finding` finds a model's form from its template. This module knows text only.
 """
 
 import json
@@ -15,25 +15,25 @@ from models.signatures import Signature
 
 @dataclass(frozen=True)
 class CallForm:
-    """How a model writes calls."""
+    """The form of a model's calls."""
 
     begin: str
-    """Before the first call; empty: a completion that begins with a brace is a call."""
+    """The text before the first call; empty: a completion that begins with a brace is a call."""
     between: str | None
-    """Between two calls; None: a turn has one at most."""
+    """The text between two calls; None: a turn has at most one call."""
     end: str
-    """After the last."""
+    """The text after the last call."""
     body: Body
     mark: str = ""
     """A token that may come before a call that begins with a brace."""
     text_arguments: bool = False
-    """The template takes the arguments of earlier calls as a text."""
+    """The template takes the arguments of earlier calls as a string."""
     null_content: bool = False
-    """The template takes null for the text of a message that only calls."""
+    """The template takes null as the text of a message that has only calls."""
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All texts of it."""
+        """All texts of the form."""
         return (self.begin, self.between or "", self.end, self.mark, *self.body.texts)
 
     @property
@@ -45,26 +45,26 @@ class CallForm:
 
     @property
     def comes_first(self) -> bool:
-        """Whether only the beginning of a completion can be a call."""
+        """Tells whether only the beginning of a completion can be a call."""
         return not self.begin
 
     @property
     def ends(self) -> str:
-        """A text that shows that the call before it is whole; empty: none does."""
+        """A text that shows that the call before it is complete; empty: the form has no such text."""
         text = self.end.strip() or (self.between or "").strip()
         return "" if FILLED.search(text) else text
 
     def shown(self, special_tokens: Mapping[str, int]) -> dict[int, str]:
-        """The special tokens of the form, by id: they have to be written out for the reader."""
+        """The special tokens of the form, by id; the server must write them out for the parser."""
         return {id: token for token, id in special_tokens.items() if any(token in text for text in self.texts)}
 
     def parse(self, text: str, tools: Sequence[Signature] = (), *, cut: bool = False) -> list[Call] | None:
-        """The calls of a completion from the first on; None where the text is not all calls.
+        """The calls of a completion, starting with the first; None if the text has more than calls.
 
         Args:
-            text: with the marks written out.
-            tools: those there are; where a brace alone begins a call, a call of another one is text.
-            cut: a limit ended the completion, so what begins as a call and has no end is left out.
+            text: the completion, with the marks written out.
+            tools: the known tools; if a brace alone begins a call, a call of an unknown tool is text.
+            cut: a limit ended the completion, so a call without an end is left out.
         """
         known = {tool.name: tool for tool in tools}
         text = text.strip()
@@ -88,7 +88,7 @@ class CallForm:
             last = spaced(self.end).match(text, end)
             if last is not None and not text[last.end() :].strip():
                 return calls
-            # Models leave the end out where a token ends the turn, and begin again where one call would do.
+            # Models leave the end out if a token ends the turn, and begin again after the only call.
             again = self.between if self.between is not None else self.end + self.begin
             if spaced(again).match(text, end) is not None and again:
                 at, before = end, again
@@ -100,13 +100,13 @@ class CallForm:
             unfinished = self._may_begin(rest, self.end) or (cut and self._may_begin(rest, again))
             if not unfinished:
                 return None
-            return calls[:-1] if cut and self.end else calls  # a call without its end is none
+            return calls[:-1] if cut and self.end else calls  # a call without its end does not count
 
     def _may_begin(self, rest: str, mark: str) -> bool:
         return "".join(mark.split()).startswith("".join(rest.split()))
 
     def _is_unfinished(self, text: str, at: int, known: Mapping[str, Signature]) -> bool:
-        """Whether what comes is the beginning of a call: of a form with a mark it always is."""
+        """Tells whether the text begins a call; with a form that has a mark it always does."""
         if not self.comes_first:
             return True
         said = text[at:]
@@ -119,19 +119,19 @@ class CallForm:
         """The grammar of a completion that may call tools.
 
         Args:
-            tools: those that may be called; at least one.
-            special_tokens: of the tokenizer, with their ids.
-            required: a call is made, and nothing said; else any text, also before calls.
-            several: more than one call may be made.
+            tools: the tools that the model may call; at least one.
+            special_tokens: the tokenizer's special tokens with their ids.
+            required: the completion is a call without text; otherwise any text is allowed, also before calls.
+            several: the completion may have more than one call.
 
         Raises:
-            ValueError: the arguments of a tool cannot be written in this form.
+            ValueError: this form cannot write the arguments of a tool.
         """
         writer = Writer({token: id for id, token in self.shown(special_tokens).items()})
         names = [f"f{i}" for i in range(len(tools))]
         one = f"({' | '.join(names)})"
         between = self.between if several and self.between is not None else None
-        # What stands after every call is written once, or the lexer would have to look beyond it.
+        # One rule has the text after every call, or the lexer would have to look beyond it.
         shared = "" if between is None else _shared(self.end, between)
         calls = [one, *writer.parts(shared)]
         if between is not None:
@@ -151,7 +151,7 @@ class CallForm:
 
 
 def _shared(end: str, between: str) -> str:
-    """What both begin with, up to the end of a mark."""
+    """The common beginning of both texts, up to the end of a mark."""
     length = next((i for i, pair in enumerate(zip(end, between, strict=False)) if pair[0] != pair[1]), None)
     same = end[: min(len(end), len(between)) if length is None else length]
     return same[: max(same.rfind(">"), same.rfind("]")) + 1]

@@ -1,7 +1,7 @@
 """Values of arguments as models write them: JSON, Python literals, and literals whose keys have no quotes.
 
-One reader for all of them, since templates mix them: ``{'a': [1, True]}``, ``{"a": null}``, ``{a:[1,true]}``. It reads
-each character once and goes no deeper than a limit, so no text costs more than its length.
+One parser reads all three, since templates mix them: ``{'a': [1, True]}``, ``{"a": null}``, ``{a:[1,true]}``. The
+parser reads each character once and limits the depth, so its time grows only with the text's length.
 """
 
 import re
@@ -29,20 +29,20 @@ class Call:
 
 
 class NoValue(ValueError):
-    """There is no value at this place of a text."""
+    """No value begins at this place of a text."""
 
 
 def read_value(text: str, at: int, quote: str = "", depth: int = 0) -> tuple[Any, int]:
-    """The value that begins at a place, and where it ends.
+    """The value that begins at a place, and the place of its end.
 
     Args:
-        text: with the value in it.
-        at: where it begins; white space may come before.
-        quote: a mark of several characters around texts, where the form has one.
-        depth: how many lists and objects it is in.
+        text: the text that has the value.
+        at: the place of the value; white space may come before it.
+        quote: a mark of several characters around texts, if the form has one.
+        depth: the number of lists and objects around the value.
 
     Raises:
-        NoValue: none begins there, or it is nested too deeply.
+        NoValue: no value begins there, or the value is nested too deeply.
     """
     at = _blank(text, at)
     if quote and text.startswith(quote, at):
@@ -72,10 +72,10 @@ def read_value(text: str, at: int, quote: str = "", depth: int = 0) -> tuple[Any
 
 
 def whole_value(text: str) -> Any:
-    """The value that a text is.
+    """The value that a whole text denotes.
 
     Raises:
-        NoValue: it is none.
+        NoValue: the text is not a value.
     """
     value, end = read_value(text, 0)
     if text[end:].strip():

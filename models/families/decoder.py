@@ -1,4 +1,4 @@
-"""How an embedder that is a decoder (Qwen3-Embedding) reads a text: as its ``tokenizer.json`` says, the end token last.
+"""The row of an embedder that is a decoder (Qwen3-Embedding): its ``tokenizer.json`` makes it, with the end token last.
 
-Its prompts are in the manifest, for clients to send; pooling and dimensions are there too.
+The manifest has the model's prompts, which clients send, and its pooling and dimensions.
 """

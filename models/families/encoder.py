@@ -1,5 +1,5 @@
-"""How an encoder from a hub (BERT, DistilBERT, RoBERTa, XLM-R) reads a text: as its ``tokenizer.json`` says.
+"""The row of an encoder from a hub (BERT, DistilBERT, RoBERTa, XLM-R): its ``tokenizer.json`` makes it.
 
-`Tokenizer.encode_row` gives these ids, with the tokens that the file puts around a text. Pooling, dimensions and heads
-are in each model's manifest, so there is nothing left to know here.
+`Tokenizer.encode_row` returns these ids, with the tokens that the file puts around a text. Each model's manifest has
+its pooling, dimensions and heads, so this module has no code.
 """

@@ -1,8 +1,8 @@
-"""How the assistant model writes a conversation, and how its completions are read.
+"""The assistant's form of a conversation, and the parser of its completions.
 
-A conversation is a list of segments: a special token, or plain text. Special tokens are
-CONTROL pieces of the tokenizer: encoding plain text never yields one, so what a user types
-can't end a turn or forge a tool result. Each text segment is encoded on its own.
+A conversation is a list of segments: a special token, or plain text. Special tokens are CONTROL pieces of the
+tokenizer. Encoding plain text never yields such a piece, so a user's text can't end a turn or forge a tool result. The
+tokenizer encodes each text segment on its own.
 
     <s> <|system|> text <|tool|> name <|arg|> required <|opt|> optional ... <|end|>
     <|user|> text <|end|>
@@ -14,9 +14,9 @@ Arguments are not JSON inside the model: a value that is a segment of its own ha
 pieces as in the user's sentence (copying is what a small model does best), needs no escapes
 and can't be malformed. `parse_completion` turns them into JSON types of the tool's schema.
 
-A server's way: `chat_messages` and `tools_from_schemas` read a request, `template_messages` feeds the template,
-`parse_completion` reads what came back. Training's way: `segments`. Knows text only: nothing of
-tensors, HTTP or the engine.
+The server uses `chat_messages` and `tools_from_schemas` for a request, `template_messages` for the template and
+`parse_completion` for the completion. Training uses `segments`. This module knows text only: nothing of tensors, HTTP
+or the engine.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ TOOL, ARGUMENT, OPTION = "<|tool|>", "<|arg|>", "<|opt|>"
 CALL, VALUE, END = "<|call|>", "<|value|>", "<|end|>"
 CONTROL_TOKENS = (SYSTEM, USER, ASSISTANT, RESULT, TOOL, ARGUMENT, OPTION, CALL, VALUE, END)
 SPECIAL_TOKENS = (BOS, *CONTROL_TOKENS)
-CALL_TOKENS = (CALL, ARGUMENT, VALUE)  # written inside a call: `parse_completion` needs them in the text
-NEVER_WRITTEN = tuple(t for t in SPECIAL_TOKENS if t not in (*CALL_TOKENS, END))  # prompts have them, completions never
+CALL_TOKENS = (CALL, ARGUMENT, VALUE)  # inside a call: `parse_completion` needs them in the text
+NEVER_WRITTEN = tuple(t for t in SPECIAL_TOKENS if t not in (*CALL_TOKENS, END))  # only prompts have these
 
 _SPECIAL = re.compile("(" + "|".join(re.escape(token) for token in SPECIAL_TOKENS) + ")")
 _TYPES: dict[str, tuple[type, ...]] = {  # JSON types whose values are not written as text
@@ -53,7 +53,7 @@ _TURN = {"system": SYSTEM, "developer": SYSTEM, "user": USER, "assistant": ASSIS
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A callable service: argument names, and their JSON types where the schema gives one."""
+    """A callable service: argument names, and their JSON types if the schema states them."""
 
     name: str
     required: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn; `calls` only where role is assistant. role: system, user, assistant or tool."""
+    """One turn; only the assistant's turns have `calls`. role: system, user, assistant or tool."""
 
     role: str
     content: str = ""
@@ -80,7 +80,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a completion says: text, calls, or both."""
+    """The contents of a completion: text, calls, or both."""
 
     content: str
     calls: tuple[Call, ...] = ()
@@ -121,10 +121,10 @@ def _tool_segments(tools: Sequence[Tool]) -> list[str]:
 
 
 def chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
-    """OpenAI chat messages as the model knows them: one text each, decoded arguments, plain results.
+    """OpenAI chat messages in the model's form: one text each, decoded arguments, plain results.
 
     Raises:
-        ValueError: a role is unknown, or the arguments of a call are no JSON object.
+        ValueError: a role is unknown, or the arguments of a call are not a JSON object.
     """
     out = []
     for message in messages:
@@ -153,7 +153,7 @@ def _call(function: Mapping[str, Any]) -> Call:
 
 
 def template_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Messages as chat_template.jinja reads them: no text in them can be read as a special token."""
+    """Messages in the form of chat_template.jinja; the tokenizer reads no text in them as a special token."""
     return [
         {
             "role": message.role,
@@ -188,7 +188,7 @@ def tools_from_schemas(schemas: Sequence[Mapping[str, Any]]) -> list[Tool]:
 
 
 def value_text(value: Any) -> str:
-    """A JSON value as the model writes it: text as it is, anything else as compact JSON."""
+    """A JSON value in the model's form: a text unchanged, any other value as compact JSON."""
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
@@ -197,7 +197,7 @@ def value_text(value: Any) -> str:
 def result_text(content: str) -> str:
     """A tool result for the model: flat JSON objects become `key: value; key: value`.
 
-    Of a list the model sees how many entries there are and the first one, as in training.
+    For a list the model sees the number of entries and the first entry, as in training.
     Text that is not JSON stays as it is.
     """
     try:
@@ -213,12 +213,12 @@ def result_text(content: str) -> str:
 
 
 def escape(text: str) -> str:
-    """User text in which no special token can be read once it is inside a rendered template."""
+    """User text in which the tokenizer finds no special token after the template has rendered it."""
     return _SPECIAL.sub(lambda match: match.group(0).replace("<", "< "), text)
 
 
 def parse_completion(text: str, tools: Sequence[Tool] = ()) -> Completion:
-    """Content and calls of a completion whose special tokens are written literally.
+    """Content and calls of a completion that has its special tokens as literal text.
 
     A call without a name is dropped; a value that does not fit its JSON type stays text.
     """
@@ -239,7 +239,7 @@ def parse_completion(text: str, tools: Sequence[Tool] = ()) -> Completion:
 
 
 def _typed(value: str, json_type: str) -> Any:
-    """The text as the JSON type the schema asks for, or as text where it does not fit."""
+    """The text as the schema's JSON type, or as text if it does not fit that type."""
     if json_type not in _TYPES:
         return value
     try:

@@ -1,5 +1,5 @@
-"""How the sentence encoder reads a text: as its ``tokenizer.json`` says, ``[CLS]`` text ``[SEP]``, lower case.
+"""The row of the sentence encoder: its ``tokenizer.json`` makes ``[CLS]`` text ``[SEP]``, in lower case.
 
-`Tokenizer.encode_row` gives these ids. Pooling, dimensions and heads are in each model's manifest, so there is
-nothing left to know here.
+`Tokenizer.encode_row` returns these ids. Each model's manifest has its pooling, dimensions and heads, so this module
+has no code.
 """

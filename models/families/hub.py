@@ -1,7 +1,7 @@
-"""Decoders from a hub: they chat by their own template, which also says how they think and call tools.
+"""Decoders from a hub: each chats with its own template, which also shows its forms of thoughts and tool calls.
 
-Messages are written as templates of transformers expect them: one text each, arguments of calls decoded, nothing that
-is null. Knows text only.
+Messages have the form that templates of transformers expect: one text each, decoded arguments of calls, no null values.
+This module knows text only.
 """
 
 import json
@@ -10,16 +10,16 @@ from typing import Any
 
 
 def chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """OpenAI chat messages as templates know them.
+    """OpenAI chat messages in the form that templates expect.
 
     Raises:
-        ValueError: the arguments of a call are no JSON object.
+        ValueError: the arguments of a call are not a JSON object.
     """
     return [_message(message) for message in messages]
 
 
 def template_messages(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Messages as the template reads them: they are so already."""
+    """Messages in the template's form, which they have already."""
     return messages
 
 

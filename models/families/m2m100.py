@@ -1,7 +1,7 @@
-"""How M2M100 and NLLB read a source sentence: one family of network, two ways to name a language.
+"""Source rows of M2M100 and NLLB: one kind of network with two forms of language names.
 
-The source row begins with the name of its own language and ends with the end token; the translation is made to begin
-with the name of the target's.
+The source row begins with the name of its own language and ends with the end token. Decoding starts with the name of
+the target language.
 """
 
 from collections.abc import Sequence
@@ -20,5 +20,5 @@ def source_row(section: TranslationSpec, pieces: Sequence[str], source: str, tar
 
 
 def target_prefix(section: TranslationSpec, target: str) -> list[str]:
-    """The tokens that every translation begins with, and which are no part of it."""
+    """The tokens at the beginning of every decoded row, which are not part of the translation."""
     return [section.token(target)]

@@ -1,7 +1,8 @@
-"""How Marian models (OPUS-MT) read a source sentence.
+"""Source rows of Marian models (OPUS-MT).
 
-The pieces of the text, then the end token. A model with several target languages wants the target's name before them
-(``>>fra<<``); the others have none, and an empty ``target_token``. The tokens decoded are the target's pieces alone.
+A row has the pieces of the text, then the end token. A model with several target languages needs the target's name
+before the pieces (``>>fra<<``); other models have an empty ``target_token``. The decoded tokens are the target's pieces
+alone.
 """
 
 from collections.abc import Sequence

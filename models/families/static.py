@@ -1,1 +1,1 @@
-"""How a static embedder (model2vec, potion) reads a text: as its ``tokenizer.json`` says, no token around it."""
+"""The row of a static embedder (model2vec, potion): its ``tokenizer.json`` makes it, without tokens around the text."""

@@ -1,7 +1,7 @@
-"""How T5, Flan-T5 and mT5 read a request: one text with its task in words, and nothing of what was said before.
+"""The input of T5, Flan-T5 and mT5: one text that states its task in words, without earlier turns.
 
-A conversation is its system messages and its last user message. Earlier turns are not read: these models were never
-trained on any.
+The input for a conversation has its system messages and its last user message. The module drops earlier turns, since
+these models were never trained on any.
 """
 
 from models.families.hub import chat_messages as chat_messages
@@ -11,4 +11,4 @@ TEMPLATE = """\
 {%- if messages[-1].role != 'user' %}{{ raise_exception('the last message must be of the user') }}{% endif -%}
 {%- for message in messages if message.role == 'system' %}{{ message.content + '\\n' }}{% endfor -%}
 {{ messages[-1].content }}"""
-"""For repositories that have no template, which is all that are known."""
+"""The template for repositories without one; no known T5 repository has a template."""

@@ -171,6 +171,7 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
     pull.add_argument(
         "--offline", action="store_true", help="use only files that were downloaded before, without the network"
     )
+    pull.add_argument("--if-missing", action="store_true", help="do nothing if the model is there already")
     pull.add_argument("--token-file", type=Path, metavar="FILE", help="send a token, for repositories that need one")
     convert = command("convert", "convert a model: a GGUF file, a folder as a hub keeps it, or a hub's id")
     convert.add_argument("source", metavar="FILE|FOLDER|ID")

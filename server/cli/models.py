@@ -75,6 +75,8 @@ def pull(
             accept=accept,
         )
 
+    if name is None and short is None and how.get("if_missing"):
+        name = wanted_of(name_of).repository.rpartition("/")[2]  # known before anything is downloaded
     if short is not None:
         return _make(source, name or folder_name(name_of), check, aliases=(name_of.lower(),), **how)
     return _make(source, name, check, **how)
@@ -106,8 +108,7 @@ def _pull_mozilla(wanted: str, version: str | None, name: str | None, check: Che
         if name is not None and len(offers) > 1:
             raise _Refused("--name names one model, and several are asked for")
         for offer in offers:
-            if len(offers) > 1 and (root / offer.name).exists():
-                _report(f"{offer.name} is there already")
+            if (len(offers) > 1 or how.get("if_missing")) and _is_there(root, name or offer.name):
                 continue
             code = _make(partial(registry.fetch, offer, cache, _report), name or offer.name, check, **how)
             if code != 0:
@@ -169,13 +170,18 @@ def _make(
     settings: Settings,
     as_json: bool,
     aliases: tuple[str, ...] = (),
+    if_missing: bool = False,
 ) -> int:
     try:
         root = settings.models_dir
         if name is not None:
+            if if_missing and _is_there(root, name):
+                return 0
             require_name(root, name)
         source = read()
         name = name or source.repository.rpartition("/")[2]
+        if if_missing and _is_there(root, name):
+            return 0
         require_name(root, name)
         converter_for(source)
         _require(needed(source, check))
@@ -184,10 +190,20 @@ def _make(
         request = Request(quantization, context_tokens, labels, check, open_served, aliases=aliases, report=_report)
         made = convert(source, root, name, request)
     except (CannotConvert, CannotFetch, ManifestError, SourceError, OSError, _Refused) as error:
+        if if_missing and name is not None and _is_there(root, name):  # another process has made it meanwhile
+            return 0
         print(f"hearth: {error}", file=sys.stderr)
         return 1
     _tell(made, as_json)
     return 0
+
+
+def _is_there(root: Path, name: str) -> bool:
+    """Whether the folder of models holds this one; says so."""
+    if not (root / name).exists():
+        return False
+    _report(f"{name} is there already")
+    return True
 
 
 def _report(line: str) -> None:

@@ -1,11 +1,11 @@
-"""The engine contract: rows in, pieces and outcomes out.
+"""The engine contract: an engine takes rows and returns pieces and outcomes.
 
-A *row* is tokenised, validated work for one model. An engine is given rows and an *outbox*; into
-it go, per row, any number of *pieces* (one a token, for generators) and then exactly one *outcome*.
-An engine knows ids and numbers, never text, requests, threads of others or processes.
+A *row* is tokenised, validated work for one model. An engine gets rows and an *outbox*. For each row it puts any number
+of *pieces* into the outbox (a generator one for each token) and then exactly one *outcome*. An engine knows ids and
+numbers, but no text, no requests, no processes and no threads of others.
 
-Rows are numbered in the order an engine was given them within one ``run``: the rows it began with
-are 0..n-1, those that join at a step go on from there.
+Rows are numbered in the order in which an engine gets them within one ``run``. The first rows of the run are 0 to
+n - 1, and rows that join at a step have the next numbers.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from server.errors import ServerError
 
 State = Literal["unloaded", "loading", "ready", "restarting", "unloading", "failed", "closed"]
-"""The state of an engine and its model. ``failed`` ends only when it is loaded again, ``closed`` never."""
+"""The state of an engine and its model. ``failed`` ends only when the model is loaded again, ``closed`` never ends."""
 
 RowT = TypeVar("RowT")
 PieceT = TypeVar("PieceT")
@@ -28,12 +28,12 @@ ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The rows that an engine could take at this step."""
+    """The number of rows that an engine could take at this step, and of their tokens together."""
 
     rows: int
     tokens: int
     cache_usage: float = 0.0
-    """The share of the cache's blocks that running rows hold, 0 to 1; always 0 for an engine without such a cache."""
+    """The share of the cache's blocks that running rows hold, 0 to 1; always 0 for an engine without a cache."""
 
 
 NO_ROOM = Room(rows=0, tokens=0)
@@ -44,29 +44,29 @@ class Turn(Generic[RowT]):
     """The changes since the last step."""
 
     joined: Sequence[RowT] = ()
-    """Rows that join the running batch, numbered on from the last; never more than the room."""
+    """Rows that join the running batch, with the next numbers. They never exceed the engine's room."""
     dropped: Sequence[int] = ()
-    """Cancelled rows, to be stopped. They need no outcome; an outcome does no harm."""
+    """The numbers of cancelled rows, which the engine must stop. It may put outcomes of them, but need not."""
 
 
 class Outbox(Protocol[RowT, PieceT_contra, ResultT_contra]):
-    """Takes the pieces and outcomes of an engine. Any thread may call a method, one at a time."""
+    """Takes the pieces and outcomes of an engine. Any thread may call a method, but only one thread at a time."""
 
     def piece(self, row: int, piece: PieceT_contra) -> None:
         """Add one piece to a row that has no outcome yet."""
 
     def done(self, row: int, outcome: ResultT_contra | ServerError) -> None:
-        """End a row, which may be long before others end. Later events of it are ignored."""
+        """End a row, at any time before other rows end. Later pieces and outcomes of the row are ignored."""
 
     @property
     def contended(self) -> bool:
-        """Whether the next ``step`` will wait while another engine has the cores."""
+        """Whether the next ``step`` will wait because another engine has the cores."""
 
     def step(self, room: Room = NO_ROOM) -> Turn[RowT]:
         """End a step: deliver its pieces and outcomes, and return the changes.
 
-        A generator calls it once for each token position, other engines may call it never. It may
-        block while another engine has the cores: the caller must not be computing meanwhile.
+        A generator calls it once for each token position; other engines need not call it. It may block while another
+        engine has the cores, so all threads of the caller must have stopped computing before.
         """
 
 
@@ -77,8 +77,8 @@ class Engine(Protocol[RowT, PieceT_co, ResultT_co]):
         """Work on the rows until each has an outcome.
 
         Raises:
-            Exception: a failure of the whole batch; rows without an outcome fail.
+            Exception: the whole batch has failed; rows without an outcome fail with it.
         """
 
     def close(self) -> None:
-        """Free the model. No ``run`` is under way and none follows."""
+        """Free the model. The caller makes sure that no ``run`` is in progress and none follows."""

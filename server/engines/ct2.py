@@ -1,4 +1,4 @@
-"""CTranslate2's engines: encoders, translators, encoder-decoders that answer (T5), and its loop of generation."""
+"""Engines over CTranslate2: encoders, translators, encoder-decoders for generation (T5), and decoders."""
 
 import json
 import math
@@ -27,11 +27,11 @@ from server.engines.rows import (
 
 
 def open_model(library: Callable[..., Any], spec: EngineSpec) -> Any:
-    """The library's ``Generator``, ``Translator`` or ``Encoder`` of a model; its replicas share the weights."""
+    """Open a model as the library's ``Generator``, ``Translator`` or ``Encoder``; all lanes share its weights."""
     return library(
         spec.folder,
         device="cpu",
-        compute_type="default",  # as it was converted: int8, or float32 for who asked for that
+        compute_type="default",  # as the model was converted: int8, or float32 on request
         inter_threads=spec.lanes,
         intra_threads=spec.lane_threads,
         max_queued_batches=-1,
@@ -39,7 +39,7 @@ def open_model(library: Callable[..., Any], spec: EngineSpec) -> Any:
 
 
 def sampling_options(sampling: Sampling) -> Mapping[str, Any]:
-    """The library's options for it."""
+    """The library's options for a row's sampling."""
     greedy = sampling.temperature == 0 or sampling.top_k == 1
     return {
         "sampling_topk": 1 if greedy else sampling.top_k,
@@ -49,7 +49,7 @@ def sampling_options(sampling: Sampling) -> Mapping[str, Any]:
 
 
 class Decode:
-    """The state of one call, driven by the library's callback: once a live row, then the next step."""
+    """The state of one call of the library, which calls ``token`` once for each live row in each step."""
 
     def __init__(
         self, rows: Sequence[GenerationRow], out: Outbox[GenerationRow, Token, Generated], begins: Sequence[int]
@@ -57,9 +57,9 @@ class Decode:
         """Begin a call.
 
         Args:
-            rows: its rows.
-            out: where their tokens go.
-            begins: the step with which each row's first callback comes.
+            rows: the rows of the call.
+            out: the outbox for their tokens.
+            begins: for each row the step in which the library first calls ``token`` for it.
         """
         self.error: Exception | None = None
         self._rows = rows
@@ -72,9 +72,9 @@ class Decode:
         self._expected = self._count()
 
     def token(self, result: Any) -> bool:
-        """Take one token of one row; True ends the row.
+        """Take one token of one row. Returns True to end the row.
 
-        It must not raise: an exception that leaves a callback can end the process.
+        An exception that leaves a callback can end the process, so it is kept in ``error``.
         """
         try:
             return self._take(result.batch_id, result.token_id, result.log_prob)
@@ -104,7 +104,7 @@ class Decode:
         return over
 
     def _count(self) -> int:
-        """How many callbacks the next step makes."""
+        """The number of callbacks in the next step."""
         return sum(self._begins[row] <= self._step for row in self._live)
 
 
@@ -119,8 +119,8 @@ class EncoderEngine:
     def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
         """Encode the rows together and pool each over its own tokens.
 
-        Padded positions of the hidden state hold copies of the last valid token, not zeros: each row is
-        pooled over its own length.
+        Padded positions of the hidden state hold copies of the last valid token, not zeros, so each row is pooled over
+        its own length.
         """
         ids = [list(row.ids) for row in rows]
         types = [list(range(len(row))) for row in ids] if self._positions_as_types else None
@@ -142,7 +142,7 @@ def _pool(hidden: npt.NDArray[np.float32], rows: Sequence[EncoderRow], out: Outb
 
 
 class DecoderEncoder:
-    """One decoder whose last layer is the unit matrix, so that its logits are hidden states: an embedder."""
+    """An embedding model of a decoder's layers. The last layer is the unit matrix, so logits are hidden states."""
 
     def __init__(self, spec: EngineSpec) -> None:
         self._generator = open_model(ctranslate2.Generator, spec)
@@ -167,7 +167,7 @@ class GeneratorEngine:
         """Decode rows of one key (``keys.generator``) together."""
         first = rows[0]
         shortest = min(len(row.prompt) for row in rows)
-        # The tail of a longer prompt is fed a token a step before the row's first callback.
+        # The library reads the tail of a longer prompt one token a step, before the row's first callback.
         decode = Decode(rows, out, [len(row.prompt) - shortest for row in rows])
         self._generator.generate_batch(
             [[self._vocabulary[i] for i in row.prompt] for row in rows],
@@ -183,7 +183,7 @@ class GeneratorEngine:
             raise decode.error
 
     def close(self) -> None:
-        """Free the model. The library aborts the interpreter's exit if this is left to the end of it."""
+        """Free the model. The library aborts the process if the model is still there when the interpreter exits."""
         del self._generator
 
 
@@ -251,12 +251,11 @@ class TranslatorEngine:
 
 
 def _hypothesis(tokens: Sequence[str], score: float, attention: Sequence[Sequence[float]], given: int) -> Hypothesis:
-    """Without the tokens it was ``given`` to begin with.
+    """A hypothesis of the library, without the ``given`` tokens of the target prefix.
 
-    The library's score is the mean log-probability with its default length penalty of 1.
-
-    Its attention has a row a target token, over the source's tokens, the mean of the last layer's heads; only where
-    each is highest goes over the pipe.
+    The library's score is the mean log-probability, because its default length penalty is 1. Its attention has one row
+    for each target token, over the source's tokens: the mean of the last layer's heads. The hypothesis keeps only the
+    place of each row's maximum, since it goes over a pipe.
     """
     alignment = tuple(max(range(len(row)), key=row.__getitem__) for row in attention[given:])
     return Hypothesis(tuple(tokens[given:]), score if math.isfinite(score) else -math.inf, alignment)

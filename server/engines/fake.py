@@ -1,7 +1,7 @@
-"""An engine without weights, for tests of everything around engines. Its rows say what becomes of them.
+"""An engine without weights, for tests of the code around engines. Each of its rows says how it ends.
 
-It keeps the contract to the letter, with steps, joining rows and dropped ones, so the contract suite, the
-batcher's tests and the fault tests run on it in milliseconds.
+It keeps the whole contract, with steps, joining rows and dropped rows. So the contract suite, the batcher's tests and
+the fault tests run on it in milliseconds.
 """
 
 import os
@@ -19,12 +19,12 @@ Fate = Literal["result", "raise", "forget", "die", "die once"]
 
 @dataclass(frozen=True, slots=True)
 class FakeRow:
-    """A row that puts ``pieces`` one a step and then ends with ``name`` as its result."""
+    """A row that puts one of ``pieces`` in each step and then ends with ``name`` as its result."""
 
     name: str
     pieces: Sequence[object] = ()
     fate: Fate = "result"
-    """What happens after its last piece; ``die`` kills the process the engine is in."""
+    """How the row ends after its last piece; ``die`` kills the engine's process."""
     key: Hashable = ()
     tokens: int = 1
     hold: Path | None = None
@@ -32,14 +32,14 @@ class FakeRow:
     log: Path | None = None
     """A file that grows by a byte with each of the row's steps."""
     marker: Path | None = None
-    """For ``die once``: the file that says it has died already. Any row makes it when it begins."""
+    """For ``die once``: a file whose existence shows that the process has died before. The row makes it and dies."""
 
 
 class FakeEngine:
-    """See the module.
+    """The engine without weights.
 
-    Options of its spec: ``refill`` (bool): take joining rows; ``capacity`` (int): rows at a time then;
-    ``broken`` (str): fail to start with this message; ``fatal`` (bool): die at the start.
+    ``spec.options``: ``refill`` (bool): take joining rows; ``capacity`` (int): the most rows at a time then; ``broken``
+    (str): fail to start with this message; ``fatal`` (bool): kill the process at the start.
     """
 
     def __init__(self, spec: EngineSpec) -> None:
@@ -49,11 +49,11 @@ class FakeEngine:
             raise RuntimeError(str(problem))
         self._capacity = int(spec.options.get("capacity", 8)) if spec.options.get("refill") else 0
         self.ran: list[list[str]] = []
-        """The names of the rows of each run, those that joined after a plus sign."""
+        """The names of the rows of each run. Names of rows that joined begin with a plus sign."""
         self.closed = False
 
     def run(self, rows: Sequence[FakeRow], out: Outbox[FakeRow, object, str]) -> None:
-        """Work all rows off, a piece each a step."""
+        """Work on all rows, one piece of each row in a step."""
         self.ran.append([row.name for row in rows])
         known = list(rows)
         progress = dict.fromkeys(range(len(rows)), 0)
@@ -72,7 +72,7 @@ class FakeEngine:
                 known.append(row)
 
     def _advance(self, i: int, row: FakeRow, step: int, out: Outbox[FakeRow, object, str]) -> bool:
-        """Make the row's next step; True when that was its last."""
+        """Do the row's next step. Returns True if it was the last."""
         if step == 0 and row.hold is not None:
             row.hold.read_bytes()
         if row.log is not None:
@@ -92,5 +92,5 @@ class FakeEngine:
         return True
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Note that the engine was closed; it has nothing to free."""
         self.closed = True

@@ -1,7 +1,7 @@
-"""The kinds of engine: one line each. Nothing is imported until an engine is built.
+"""The kinds of engine, one line each. No engine's library is imported before an engine is built.
 
-The HTTP process knows a kind's ``key`` and ``tokens`` (to batch) and what it honours (to refuse by name);
-only the engine process loads the library behind it.
+The HTTP process uses a kind's ``key`` and ``tokens`` to batch rows, and its ``honours`` to refuse parameters by name.
+Only the engine process loads the kind's library.
 """
 
 from collections.abc import Hashable
@@ -22,16 +22,16 @@ from server.engines.base import Engine
 
 
 def generator(row: GenerationRow) -> Hashable:
-    """CTranslate2's ``generate_batch`` takes one set of sampling options a call.
+    """The batching key of a decoder's row: CTranslate2's ``generate_batch`` takes one set of sampling options a call.
 
-    A prompt of one token must not share a call with longer ones: the others' results would begin with
-    their prompts (``return_prefix`` stays set when nothing is forwarded before decoding).
+    A prompt of one token must not share a call with longer prompts. The results of the others would then begin with
+    their prompts, because ``return_prefix`` stays set if the library forwards nothing before it decodes.
     """
     return seq2seq(row), len(row.prompt) == 1
 
 
 def seq2seq(row: GenerationRow) -> Hashable:
-    """As for ``generate_batch``, but an answer begins anew after a prompt of any length."""
+    """The batching key of an encoder-decoder's row: its sampling options. Prompts of any length may share a call."""
     s = row.sampling
     greedy = s.temperature == 0 or s.top_k == 1
     options = () if greedy else (s.temperature, s.top_k, s.top_p)
@@ -39,43 +39,43 @@ def seq2seq(row: GenerationRow) -> Hashable:
 
 
 def step(row: GenerationRow | TranslationRow) -> Hashable:
-    """Our own engine decodes each row by its own options: any rows go together."""
+    """The batching key of the step engine: always the same, since it decodes each row by the row's own options."""
     return ()
 
 
 def generation_tokens(row: GenerationRow) -> int:
-    """The prompt, and what may come of it."""
+    """The size of a generation row in tokens: the length of its prompt."""
     return len(row.prompt)
 
 
 def translator(row: TranslationRow) -> Hashable:
-    """Decoding options, the length limit among them, hold for a whole call; rows begin after as many tokens."""
+    """The batching key of a translator's row: the options of a whole call, and the length of the target prefix."""
     options = row.repetition_penalty, row.no_repeat_ngram, row.alignment, len(row.target_prefix)
     return row.beam_size, row.hypotheses, row.max_tokens, *options
 
 
 def translation_tokens(row: TranslationRow) -> int:
-    """The source's length; the target's is about the same."""
+    """The size of a translation row in tokens: the length of its source. The target has about the same length."""
     return len(row.source)
 
 
 def encoder(row: EncoderRow) -> Hashable:
-    """Any rows go together."""
+    """The batching key of an encoder's row: always the same, so any rows share a call."""
     return ()
 
 
 def encoder_tokens(row: EncoderRow) -> int:
-    """The row's length."""
+    """The size of an encoder's row in tokens."""
     return len(row.ids)
 
 
 def fake(row: "FakeRow") -> Hashable:
-    """The row says itself."""
+    """The batching key of a fake row, which a test has put into it."""
     return row.key
 
 
 def fake_tokens(row: "FakeRow") -> int:
-    """The row says itself."""
+    """The size of a fake row in tokens, which a test has put into it."""
     return row.tokens
 
 
@@ -97,16 +97,16 @@ STEP_PARAMETERS = GENERATOR_PARAMETERS | {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is known of an engine without loading it."""
+    """The properties of an engine that are known before it is loaded."""
 
     path: str
-    """module:class; the class takes an ``EngineSpec``."""
+    """``module:class``; the class takes an ``EngineSpec``."""
     key: Callable[[Any], Hashable]
     tokens: Callable[[Any], int]
     honours: frozenset[str] = frozenset()
-    """Request parameters that it serves exactly."""
+    """The request parameters that the engine serves exactly."""
     has_cache: bool = False
-    """Whether it keeps keys and values in blocks, finds prompts' prefixes there, and has ``cache_blocks``."""
+    """Whether the engine has a cache of blocks of keys and values, finds prefixes in it, and has ``cache_blocks``."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -128,25 +128,29 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """All an engine process needs to build its engine."""
+    """The description of an engine, from which its process builds it."""
 
     kind: str
     folder: str = ""
     lanes: int = 1
-    """How many ``run`` calls go on at once."""
+    """The number of ``run`` calls at once."""
     lane_threads: int = 1
-    """How many threads one of them computes with."""
+    """The number of threads that one ``run`` call computes with."""
     options: Mapping[str, Any] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     """The SHA-256 that files of the folder must have before they are loaded."""
 
     @property
     def name(self) -> str:
-        """What to call it in logs and in the list of processes."""
+        """The engine's name in logs and in the list of processes."""
         return Path(self.folder).name or self.kind
 
     def build(self) -> Engine[Any, Any, Any]:
-        """Load the engine; whatever goes wrong comes out as the library's exception."""
+        """Load the engine.
+
+        Raises:
+            Exception: any exception of the engine's library if the engine cannot be loaded.
+        """
         module, name = KINDS[self.kind].path.split(":")
         engine: Engine[Any, Any, Any] = getattr(import_module(module), name)(self)
         return engine

@@ -1,6 +1,6 @@
-"""The rows, pieces and results of the three kinds of engine: plain data, all of it picklable.
+"""The rows, pieces and results of generators, translators and encoders: plain data that can be pickled.
 
-numpy is imported where it is used: a translator's process does without it, and is 20 MB smaller.
+Functions import numpy only when they use it. A translator's process does not, and so takes 20 MB less.
 """
 
 import struct
@@ -17,15 +17,15 @@ from models.cards import Pooling
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How one row's next token is chosen. The defaults are plain sampling from the model.
+    """The options by which a row's next token is chosen. The defaults are plain sampling from the model.
 
-    Order of operations (OpenAI's and vLLM's): ``bias`` and penalties on the logits, then temperature, then
-    top_k, top_p and min_p, then the draw. Reported log-probabilities are of the logits after bias and
-    penalties at temperature 1.
+    The order of operations is OpenAI's and vLLM's: ``bias`` and penalties on the logits, then temperature, then top_k,
+    top_p and min_p, then the draw. Reported log-probabilities are those of the logits after bias and penalties, at
+    temperature 1.
     """
 
     temperature: float = 1.0
-    """0 is greedy; then top_k, top_p, min_p and seed change nothing."""
+    """0 is greedy decoding, in which top_k, top_p, min_p and seed have no effect."""
     top_k: int = 0
     """Keep the k likeliest tokens; 0 keeps all."""
     top_p: float = 1.0
@@ -37,27 +37,27 @@ class Sampling:
     frequency_penalty: float = 0.0
     """Subtracted once for each occurrence in the completion so far."""
     bias: Mapping[int, float] = field(default_factory=dict)
-    """Added to the logits; -100 and below bans a token."""
+    """Added to the logits of tokens, by id; -100 or less bans a token."""
     seed: int | None = None
-    """With it, the text depends on the request alone. None: the engine draws a seed of its own."""
+    """With a seed the text depends on the request alone. None: the engine draws a random seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """The thought that a completion may begin with. A row's grammar is for what comes after it."""
+    """The thought that a completion may begin with. A row's grammar applies to the answer after the thought."""
 
     begin: Sequence[int]
-    """Tokens that begin one; empty: the prompt ends inside it."""
+    """The tokens that begin a thought; empty if the prompt ends inside a thought."""
     end: str
-    """The mark that ends it."""
+    """The mark that ends the thought."""
     end_id: int | None
-    """Its token, where it is one."""
+    """The token of that mark; None if the mark is not one token."""
     close: Sequence[int]
-    """Tokens that end it once the budget is spent."""
+    """The tokens by which the engine ends the thought when the budget is spent."""
     after: Sequence[int] = ()
-    """Tokens that stand between its end and the answer."""
+    """The tokens between the end of the thought and the answer."""
     budget_tokens: int | None = None
-    """At most so many tokens of thought."""
+    """The most tokens of thought; None is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +73,17 @@ class GenerationRow:
     stop_ids: frozenset[int] = frozenset()
     """Ids that end the completion. Empty: only ``max_tokens`` ends it (``ignore_eos``)."""
     min_tokens: int = 0
-    """Until so many tokens are made, the stop ids are banned."""
+    """The stop ids are banned until the completion has this many tokens."""
     sampling: Sampling = Sampling()
     logprobs: int | None = None
-    """None: no log-probabilities; n: the chosen token's and those of the n likeliest."""
+    """None: no log-probabilities. n: those of the chosen token and of the n likeliest tokens."""
     grammar: str | None = None
-    """A grammar in llguidance's form that the completion obeys; the stop ids are allowed where it may end."""
+    """The grammar of the completion, in llguidance's Lark. The stop ids are allowed where the grammar may end."""
     thought: Thought | None = None
-    """Where it has to be told from the answer: with a budget, or with a grammar."""
+    """The thought before the answer. Only needed if it has a budget, or if the answer has a grammar."""
     score_from: int | None = None
-    """Report the log-probabilities of the prompt's tokens from this place on, at least 1: the first has none.
-    With it, ``max_tokens`` may be 0."""
+    """Report the log-probabilities of the prompt's tokens from this index on. It is at least 1, since the first token
+    has none. With it, ``max_tokens`` may be 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,12 @@ class Token:
     id: int
     logprob: float | None = None
     top: bytes = b""
-    """The likeliest at this position, likeliest first: their ids as int32, then their log-probabilities as float32.
-    Bytes, since a token may have twenty: as objects they would take longer than a small model's step."""
+    """The likeliest tokens at this position, likeliest first: their ids as int32, then their log-probabilities as
+    float32. Twenty objects for each token would take longer than a small model's step, so they are bytes."""
 
 
 def write_top(ids: "npt.ArrayLike", logprobs: "npt.ArrayLike") -> bytes:
-    """``Token.top`` of these."""
+    """The value of ``Token.top`` for these ids and log-probabilities, each of shape (n,)."""
     import numpy as np
 
     return np.asarray(ids, np.int32).tobytes() + np.asarray(logprobs, np.float32).tobytes()
@@ -113,13 +113,13 @@ def read_top(top: bytes) -> tuple[tuple[int, ...], tuple[float, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """How a generation row ended. Its tokens came as pieces."""
+    """The end of a generation row, whose tokens came as pieces."""
 
     reason: Literal["stop", "length"]
     cached_tokens: int = 0
-    """Prompt tokens whose keys and values came from the prefix cache."""
+    """The number of prompt tokens whose keys and values came from the prefix cache."""
     prompt: Sequence[Token] = ()
-    """With ``score_from``: the prompt's tokens from there on."""
+    """With ``score_from``: the prompt's tokens from that index on, with their log-probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +128,12 @@ class TranslationRow:
 
     source: Sequence[str]
     max_tokens: int
-    """At most so many tokens are decoded."""
+    """The most tokens to decode."""
     target_prefix: Sequence[str] = ()
-    """Tokens that the decoder is made to begin with; they are no part of a hypothesis."""
+    """The tokens that the decoder must begin with; they are no part of a hypothesis."""
     beam_size: int = 1
     hypotheses: int = 1
-    """How many to return; at most ``beam_size``."""
+    """The number of hypotheses to return; at most ``beam_size``."""
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0
     alignment: bool = False
@@ -147,7 +147,7 @@ class Hypothesis:
     tokens: Sequence[str]
     mean_logprob: float
     alignment: Sequence[int] = ()
-    """For each token the place of the source token that the model attended to most; empty when not asked for."""
+    """For each token the index of the source token that the model attended to most; empty without ``alignment``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Translated:
 
 @dataclass(frozen=True, slots=True)
 class EncoderRow:
-    """Ids to encode, with the special tokens the model wants; never empty, all below the vocabulary's size."""
+    """Ids to encode, including the model's special tokens; never empty, all below the vocabulary's size."""
 
     ids: Sequence[int]
     pooling: Pooling = "mean"

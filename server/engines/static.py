@@ -1,4 +1,4 @@
-"""Static embedders: a vector for each token, looked up in a table. There is no network."""
+"""Static embedding models: a table has a vector for each token, and there is no network."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ TABLE = "embeddings/weight"
 
 
 class StaticEngine:
-    """One table of vectors."""
+    """One static embedding model: a table of vectors."""
 
     def __init__(self, spec: EngineSpec) -> None:
         folder = Path(spec.folder)
@@ -28,7 +28,7 @@ class StaticEngine:
         self._unknown = json.loads((folder / "config.json").read_text("utf-8")).get("unknown_id")
 
     def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
-        """The mean of each row's vectors; unknown tokens have none, and a text of these alone is the null vector."""
+        """Return the mean of each row's vectors, without unknown tokens; the null vector if all tokens are unknown."""
         for i, row in enumerate(rows):
             ids = np.asarray(row.ids)
             ids = ids[ids != self._unknown] if self._unknown is not None else ids

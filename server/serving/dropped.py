@@ -133,7 +133,7 @@ class Dropped:
         self._running = _Import(file, name, stamp, process, output)
 
     def _collect(self) -> None:
-        """See whether the import that is under way has ended."""
+        """Take note of the end of the import that is under way."""
         running = self._running
         if running is None or running.process.poll() is None:
             return

@@ -101,7 +101,7 @@ class ModelStatus:
     pid: int | None = None
     """Its engine process."""
     is_file: bool = False
-    """See `Broken`."""
+    """Whether it is a file that is not imported, and not a model's folder."""
 
     @classmethod
     def of(cls, entry: "ServedModel | Broken") -> "ModelStatus":

@@ -1,10 +1,10 @@
-"""Decisions: questions about one input, answered by probabilities. One pass over the input for all questions.
+"""Decisions: questions about one input, answered by probabilities. The model reads the input once for all questions.
 
 A classifier answers questions whose options are labels of its own. An embedding model answers any question zero-shot:
-each option is a text, and the nearer the input's vector is to the option's, the likelier it is. A generator answers
-by likelihood: how much likelier the input makes each answer than no input does. The answers' tokens are scored where
-the assistant's turn begins, never decoded, so every question has an answer and the same one each time.
-``docs/decisions.md`` says how and why. Knows no HTTP.
+each option is a text, and an option is the likelier the nearer its vector is to the input's vector. A generator answers
+by likelihood: it compares the likelihood of each answer after the input with its likelihood without the input. The
+engine scores the answers' tokens at the beginning of the assistant's turn and never decodes. So every question gets an
+answer, and the same one each time. ``docs/decisions.md`` says how and why. This module knows no HTTP.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ CHOICE_SHARPNESS = 18.0
 """Factor from cosines to logits. Fitted by likelihood on choices among ten intents (``load_tests/zero_shot.py``)."""
 
 PREDICATE_SHARPNESS, PREDICATE_MIDDLE = 10.0, 0.27
-"""The same for statements. A statement whose cosine is the middle is as likely true as not."""
+"""The same factor for statements, and the cosine at which a statement is as likely true as false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +45,25 @@ class Option:
 
     @property
     def text(self) -> str:
-        """What the option says."""
+        """The text of the option: its description, or else its label in words."""
         return self.description or self.words
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A statement that is true or not (no options), or options of which one is right."""
+    """A statement that is true or false (without options), or a choice among options of which one is right."""
 
     instructions: str
     options: Sequence[Option] = ()
 
     @property
     def is_predicate(self) -> bool:
-        """Whether it asks for one probability."""
+        """Whether the question is a statement, answered by one probability."""
         return not self.options
 
 
 class Decider(Protocol):
-    """Who answers questions."""
+    """A model that answers questions."""
 
     @property
     def card(self) -> ModelCard:
@@ -77,7 +77,7 @@ class Decider(Protocol):
             probability.
 
         Raises:
-            InvalidValue: a question that this model cannot answer, named by its place.
+            InvalidValue: this model cannot answer a question; the error names the question's place.
         """
 
 
@@ -99,7 +99,7 @@ class ZeroShot:
             wanted += [option.text for option in question.options] or [question.instructions]
         unique = list(dict.fromkeys(wanted))
         done = await self._embedding.embed(unique)
-        # Not every embedding model normalizes; cosines want vectors of length 1.
+        # Not every embedding model normalizes its vectors, but cosines need vectors of length 1.
         vectors = {each: unit(vector) for each, vector in zip(unique, done.items, strict=True)}
         subject = vectors[text]
         answers: list[Sequence[float]] = []
@@ -166,20 +166,20 @@ def certainty(probabilities: Sequence[float]) -> float:
 
 
 NO_INPUT = "N/A"
-"""The text in the input's place when an answer's likelihood without the input is measured."""
+"""The text that replaces the input to measure an answer's likelihood without the input."""
 
 YES_NO = ("yes", "no")
 
 PORTION_ROWS, PORTION_TOKENS = 64, 50_000
-"""One request has at most so many rows and tokens in the queue at once: hundreds of questions must not fill it."""
+"""The most rows and tokens of one request in the queue at once, so that hundreds of questions do not fill the queue."""
 
 Row = tuple[tuple[int, ...], int]
-"""A prompt's ids, and the place where the answer begins."""
+"""A prompt's token ids, and the index of the answer's first token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The rows of one question: for each of its answers after the input, and after none."""
+    """The rows of one question: for each of its answers one row after the input, and one without the input."""
 
     informed: Sequence[Row]
     blind: Sequence[Row]
@@ -198,8 +198,10 @@ class ByLikelihood:
         return self._model.card
 
     async def decide(self, text: str, questions: Sequence[Question]) -> Done[Sequence[float]]:
-        """Answer as ``Decider`` says. A prefix that rows share is computed once: the first row goes ahead of all
-        others, and the first row of each question ahead of its others, so that these find the prefix in the cache.
+        """Answer as ``Decider`` says. The engine computes a prefix that rows share only once.
+
+        For that the first row runs before all others, and the first row of each question before its other rows, so that
+        the later rows find the prefix in the cache.
 
         Raises:
             UnsupportedParameter: the model's engine cannot score prompts.
@@ -240,7 +242,7 @@ class ByLikelihood:
         return Scored(informed, blind)
 
     def _context(self, text: str, question: Question) -> list[int]:
-        """The ids of the conversation up to the answer; the input comes first, for all questions have it."""
+        """The ids of the conversation up to the answer. The input comes first, because all questions share it."""
         content = f"{text}\n\n{_asked(question)}"
         return self._generation.chat_prompt([{"role": "user", "content": content}], None).ids
 
@@ -257,7 +259,7 @@ class ByLikelihood:
 
 
 def _asked(question: Question) -> str:
-    """The question in words. Answers are listed only where one is described: lists sway small models."""
+    """The question as a prompt. It lists the answers only if one has a description, as lists bias small models."""
     if question.is_predicate:
         return f"Is this true: {question.instructions}\nAnswer yes or no."
     if not any(option.description for option in question.options):
@@ -279,7 +281,7 @@ def _answer(question: Question, rows: Scored, logprobs: dict[Row, float]) -> Seq
 
 
 def _portions(scored: Sequence[Scored]) -> Iterator[Sequence[Row]]:
-    """All rows, each once, in portions that run one after the other, so that later ones find prefixes cached."""
+    """Yield all rows, each once, in portions that run one after another, so that later rows find prefixes cached."""
     first = [row for one in scored[:1] for row in (one.informed[0], one.blind[0])]
     heads = [row for one in scored for row in (one.informed[0], one.blind[0])]
     rest = [row for one in scored for row in (*one.informed, *one.blind)]
@@ -301,7 +303,7 @@ def _portions(scored: Sequence[Scored]) -> Iterator[Sequence[Row]]:
 
 
 def _together(timings: Sequence[Timing]) -> Timing:
-    """The times of several jobs that ran one after the other, as those of one."""
+    """Combine the times of several jobs that ran one after another."""
     first, last = timings[0], timings[-1]
     most = max(timing.batch_rows for timing in timings)
     return Timing(first.queued_s, first.taken_s, first.first_s, last.ended_s, most)

@@ -1,8 +1,8 @@
-"""Tasks of encoders: classification by a head, and embeddings. Rows are batched with everyone else's.
+"""Tasks of encoders: classification by a head, and embeddings. Rows of all requests are batched together.
 
-A text that is longer than the model reads is an error to embeddings; to a classifier it is several rows, whose
-probabilities are pooled. Heads turn a pooled vector into probabilities, in numpy; they are kept beside the model,
-never pickled.
+Embeddings refuse a text that is longer than the model reads. A classifier reads such a text as several rows and pools
+their probabilities. A head turns a pooled vector into probabilities, in numpy. Its arrays are a file beside the model,
+and are never pickled.
 """
 
 import zipfile
@@ -29,13 +29,13 @@ Floats = npt.NDArray[np.float32]
 
 
 class Head:
-    """A linear layer on the pooled vector, with a dense layer before it where the file has one."""
+    """A linear layer on the pooled vector, with a dense layer before it if the file has one."""
 
     def __init__(self, spec: HeadSpec, folder: Path) -> None:
         """Load the head's arrays.
 
         Raises:
-            ValueError: the file is no archive of arrays, or they are missing, of wrong shapes, or not finite.
+            ValueError: the file is no archive of arrays, or an array is missing, not finite or of the wrong shape.
         """
         self.spec = spec
         try:
@@ -80,15 +80,15 @@ class Head:
         return softmax(logits)
 
     def pool(self, probabilities: Floats, tokens: Sequence[int]) -> Floats:
-        """One text's probabilities from those of its chunks (docs/classification.md has the comparison of rules).
+        """Combine the probabilities of a text's chunks (docs/classification.md compares the rules).
 
         Args:
             probabilities: shape (chunks, labels).
-            tokens: how many each chunk has.
+            tokens: the number of tokens of each chunk.
 
         Returns:
-            shape (labels,). Labels that exclude each other (softmax): the mean, weighted by tokens. Independent
-            ones (sigmoid): the largest of each, for a text has what any part of it has.
+            shape (labels,). For labels that exclude each other (softmax) the mean, weighted by tokens. For independent
+            labels (sigmoid) the largest of each, because a label of any part is a label of the text.
         """
         if self.spec.kind == "sigmoid":
             return np.asarray(probabilities.max(axis=0), np.float32)
@@ -98,19 +98,20 @@ class Head:
 def _product(vectors: Floats, weight: Floats) -> Floats:
     """``vectors @ weight.T`` on one thread.
 
-    BLAS would divide so small a product among threads, which then spin on the cores that engines compute with: ten
-    times the processor time. It would also round a row differently depending on the other rows.
+    BLAS would divide even this small product among threads, which then spin on the engines' cores and take ten times
+    the processor time. It would also round a row differently depending on the other rows.
     """
     product: Floats = np.einsum("nd,hd->nh", vectors, weight)
     return product
 
 
 CHUNK_TOKENS = 48
-"""Tokens of a chunk, about two sentences. Classifiers are trained on sentences and judge these best: they hardly ever
-call a chunk as long as the model's context neutral, even if all its sentences are (docs/classification.md)."""
+"""The most tokens of a chunk, about two sentences. Classifiers are trained on sentences and classify these best. They
+hardly ever call a chunk as long as the model's context neutral, even if all its sentences are neutral
+(docs/classification.md)."""
 
 CHUNK_LANGUAGE = "en"
-"""The language whose rules find the ends of sentences in long texts of which no language is known."""
+"""The language whose rules find the ends of sentences in a long text of unknown language."""
 
 Row = list[int]
 
@@ -140,7 +141,7 @@ class Classification:
         self._readers = {code: task for task in (*others, self) for code in task.head.spec.languages}
         if self._readers:
             language.prepare()
-        # Without the tokens that the model adds to every row.
+        # The tokenizer adds tokens to every row, which a chunk must leave room for.
         self._chunk_tokens = min(CHUNK_TOKENS, model.card.context_length_tokens) - len(model.tokenizer.encode_row(""))
 
     @property
@@ -150,28 +151,30 @@ class Classification:
 
     @property
     def head(self) -> Head:
-        """The head that scores."""
+        """The head that computes the scores."""
         return self._head
 
     def beside(self, others: "Sequence[Classification]") -> "Classification":
-        """The same, with others for texts in the languages that it does not read."""
+        """This task, with other classifiers for texts in languages that it does not read."""
         return Classification(self._model, self._head, others)
 
     async def classify(self, texts: Sequence[str], truncation: Truncation | None = None) -> Done[Scores]:
         """Classify texts independently.
 
         Args:
-            texts: n texts, each non-empty. One with more tokens than the model's context is read in chunks,
-                whose probabilities become one by ``Head.pool``.
-            truncation: cut each text to this, and read none in chunks.
+            texts: n texts, each non-empty. A text with more tokens than the model's context is read in chunks, and
+                ``Head.pool`` combines the chunks' probabilities.
+            truncation: cut each text to this length, so that none is read in chunks.
 
         Returns:
             Scores in the order of ``texts``, labels as in the manifest.
 
         Raises:
-            InvalidValue: a text is empty. Checked for all texts before any is queued, so a refused request
-                costs the engine nothing.
-            Unavailable, Overloaded, TooLarge: not now, or not so much at once.
+            InvalidValue: a text is empty. All texts are checked before any is queued, so a refused request costs the
+                engine nothing.
+            Unavailable: the model has failed or is no longer served.
+            Overloaded: the queue is full.
+            TooLarge: the texts have more rows than the queue holds.
         """
         mine = self._head.spec.languages
         languages = await language.recognise_all(texts, self._readers, mine) if mine else [None] * len(texts)
@@ -202,7 +205,7 @@ class Classification:
         return Done(items, Usage(sum(part.usage.prompt_tokens for part in parts)), timing)
 
     async def _scores(self, chunks: Sequence[Sequence[Row]]) -> Done[Scores]:
-        """The scores of texts, each of which is some rows."""
+        """The scores of texts that are given as the rows of their chunks."""
         done = await _encode(self._model, lambda: [row for rows in chunks for row in rows], 0, self._head.spec.pooling)
         vectors = np.stack(list(done.items))
         products = len(vectors) * self._head.products
@@ -214,11 +217,11 @@ class Classification:
         return Done(items, done.usage, done.timing)
 
     def _rows(self, text: str, index: int, cut: "_Cut | None", code: str | None) -> list[Row]:
-        """The text's row, or those of its chunks."""
+        """The text's row, or the rows of its chunks if the text is longer than the model's context."""
         row, limit = _row(self._model, text, index, cut), self._model.card.context_length_tokens
         if len(row) <= limit:
             return [row]
-        self._model.batcher.require_room(len(row) // CHUNK_TOKENS)  # so many chunks at least
+        self._model.batcher.require_room(len(row) // CHUNK_TOKENS)  # the text has at least this many chunks
         tokenizer = self._model.tokenizer
         rules = code if code in self._head.spec.languages else CHUNK_LANGUAGE
         parts = chunk(text, rules, lambda part: len(tokenizer.encode(part)), self._chunk_tokens)
@@ -230,7 +233,7 @@ class Classification:
 
 
 class Embedding:
-    """Vectors for texts."""
+    """Vectors of texts by one embedding model."""
 
     def __init__(self, model: Model, pooling: Pooling, normalize: bool) -> None:
         self._model = model
@@ -246,12 +249,16 @@ class Embedding:
         """Embed texts or token ids independently.
 
         Args:
-            inputs: n texts, or the ids of n rows.
-            truncation: read no more of each than this.
+            inputs: n texts, or the token ids of n rows.
+            truncation: the part of each input that is read.
+
+        Returns:
+            n vectors of shape (d,), in the order of ``inputs``.
 
         Raises:
-            InputTooLong: an input has more tokens than the model's context. Otherwise as
-                ``Classification.classify``.
+            InputTooLong: an input has more tokens than the model's context.
+            InvalidValue: an input is empty or has ids outside the vocabulary.
+            Unavailable, Overloaded, TooLarge: as ``Classification.classify``.
         """
 
         def prepare() -> list[Row]:
@@ -267,13 +274,13 @@ class Embedding:
 
 
 def unit(vector: Floats) -> Floats:
-    """The vector at length 1; the null vector stays."""
+    """The vector scaled to length 1; the null vector stays unchanged."""
     length = float(np.linalg.norm(vector))
     return vector / np.float32(length) if length else vector
 
 
 async def _encode(model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Pooling) -> Done[Floats]:
-    """Pooled vectors of shape (d,) for the rows that ``prepare`` makes of so many characters."""
+    """Pooled vectors of shape (d,) of the rows that ``prepare`` makes. ``characters`` is its size for ``offload``."""
     model.require_ready()
     rows = await offload(prepare, characters)
     job = model.batcher.submit([EncoderRow(row, pooling) for row in rows])
@@ -286,10 +293,10 @@ async def _encode(model: Model, prepare: Callable[[], list[Row]], characters: in
 
 
 class _Cut:
-    """Cuts the rows of one model.
+    """Truncates the rows of one model.
 
     Raises:
-        InvalidValue: the model never reads that much, or nothing of a text would be left.
+        InvalidValue: the length is over the model's context, or leaves no token of a text.
     """
 
     def __init__(self, model: Model, truncation: Truncation) -> None:
@@ -305,7 +312,7 @@ class _Cut:
             )
 
     def text(self, row: Row, text: str) -> Row:
-        """The row of a text, cut within the tokens that stand around it."""
+        """The row of a text, with the text's tokens truncated and the tokens around them kept."""
         if len(row) <= self._limit:
             return row
         plain = self._tokenizer.encode(text)
@@ -315,7 +322,7 @@ class _Cut:
         return [*row[:begin], *kept, *row[begin + len(plain) :]]
 
     def ids(self, row: Row) -> Row:
-        """A row that came as ids."""
+        """A row that the client gave as ids, truncated."""
         return self._kept(row, self._limit)
 
     def _kept(self, ids: Row, most: int) -> Row:

@@ -12,31 +12,31 @@ from server.errors import InputTooLong, InvalidValue, Unavailable
 
 
 class Supervised(Protocol):
-    """The state of an engine, beside ``run``."""
+    """The properties of a supervised engine that tasks and routes read."""
 
     @property
     def state(self) -> State:
-        """Its state."""
+        """The engine's state."""
 
     @property
     def reason(self) -> str:
-        """Why it cannot run though it should, in a sentence; empty while it can run, or would load for a request."""
+        """The reason, in a sentence, why the engine cannot run. Empty if it can run or would load for a request."""
 
     @property
     def pid(self) -> int | None:
-        """The id of its process."""
+        """The id of the engine's process; None without a process."""
 
     @property
     def cache_usage(self) -> float:
-        """The share of its cache that running rows hold, 0 to 1."""
+        """The share of the engine's cache that running rows hold, 0 to 1."""
 
     @property
     def cache_blocks(self) -> tuple[int, int] | None:
-        """Positions a block of its cache, and how many blocks; None while there is no such cache."""
+        """The positions of a cache block and the number of blocks; None while the engine has no such cache."""
 
     @property
     def honours(self) -> frozenset[str]:
-        """The request parameters that it honours exactly."""
+        """The request parameters that the engine honours exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Model:
     engine: Supervised
     batcher: Batcher[Any, Any, Any]
     engine_kind: str = ""
-    """The kind of its engine, for people to read."""
+    """The name of the engine's kind, for people to read."""
 
     @property
     def id(self) -> str:
@@ -67,10 +67,10 @@ class Model:
             raise Unavailable(self.engine.reason, 10.0)
 
     def require_fits(self, rows: Sequence[Sequence[Any]], field: str = "input") -> None:
-        """Refuse inputs that are longer than the model reads: all are checked before any is queued.
+        """Refuse inputs that are longer than the model reads. Callers check all inputs before they queue any.
 
         Raises:
-            InputTooLong: names the first such input.
+            InputTooLong: an input is too long; the error names the first.
         """
         limit = self.card.context_length_tokens
         for index, row in enumerate(rows):
@@ -78,10 +78,10 @@ class Model:
                 raise InputTooLong(len(row), limit, index, field)
 
     def require_ids(self, rows: Sequence[Sequence[int]], field: str) -> None:
-        """Refuse ids outside the vocabulary: they can kill an engine's process.
+        """Refuse ids outside the vocabulary, because they can kill an engine's process.
 
         Raises:
-            InvalidValue: names the first such id.
+            InvalidValue: an id is outside the vocabulary; the error names the first.
         """
         size = self.tokenizer.vocab_size
         for row in rows:

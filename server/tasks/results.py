@@ -1,4 +1,4 @@
-"""Results of tasks: plain data in the words of the domain, before any wire format."""
+"""The results of tasks as plain data, before any wire format."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ KEPT_TEXTS = 16_384
 
 
 class TokenText(NamedTuple):
-    """A token with its log-probability and the likeliest at its place."""
+    """A token's text, bytes and log-probability, and the likeliest tokens at its place."""
 
     text: str
     bytes: bytes
@@ -22,15 +22,15 @@ class TokenText(NamedTuple):
 
 
 class TokenTexts:
-    """A model's tokens as texts. Those told lately are kept."""
+    """The texts of one model's tokens. Recently used texts are cached."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self.read = lru_cache(maxsize=KEPT_TEXTS)(self._read)
-        """A token's text and its bytes, by its id."""
+        """Returns the text and the bytes of a token id."""
 
     def of(self, token: Token) -> TokenText:
-        """A token and the likeliest at its place."""
+        """The text of a token, with the texts of the likeliest tokens at its place."""
         top = [TokenText(*self.read(id), logprob) for id, logprob in zip(*read_top(token.top), strict=True)]
         return TokenText(*self.read(token.id), token.logprob or 0.0, top)
 
@@ -39,18 +39,18 @@ class TokenTexts:
             return raw.decode("utf-8", "replace"), raw
         try:
             text = self._tokenizer.token(id)
-        except IndexError:  # an embedding without a token
+        except IndexError:  # the model has an embedding without a token
             text = ""
         return text, text.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
-    """Tokens of one completion. Their texts are read when they are iterated: who writes ids alone need not wait."""
+    """Tokens of one completion. Iteration looks up their texts, so a writer of ids alone does not pay for texts."""
 
     tokens: Sequence[Token] = ()
     texts: TokenTexts | None = None
-    """None only where there are no tokens."""
+    """None only if ``tokens`` is empty."""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -60,7 +60,7 @@ class TokenLogprobs:
 
     @classmethod
     def joined(cls, parts: Iterable["TokenLogprobs"]) -> "TokenLogprobs":
-        """Several after each other, all of one model."""
+        """The tokens of several parts in their order. All parts must be of one model."""
         some = [part for part in parts if part.tokens]
         return cls([token for part in some for token in part.tokens], some[0].texts) if some else NONE
 
@@ -81,18 +81,18 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and made."""
+    """The numbers of tokens that a request read and made."""
 
     prompt_tokens: int
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int | None = None
-    """Those of completions that were thought, its marks included; None for a model that does not think."""
+    """The completion tokens of thoughts, including their marks; None if the model does not think."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call the model wants made."""
+    """A call of a tool that the model asks for."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -100,16 +100,16 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Some more text of one choice; the last of a choice carries its finish reason and its calls."""
+    """The next text of one choice. The last delta of a choice has its finish reason and its calls."""
 
     index: int
     text: str = ""
     tokens: TokenLogprobs = NONE
-    """With logprobs only: the tokens that end within the text sent so far."""
+    """If the request asks for log-probabilities: the tokens that end within the text sent so far."""
     calls: Sequence[ToolCall] = ()
     finish_reason: FinishReason | None = None
     thought: str = ""
-    """Some more of what is thought before the answer."""
+    """The next text of the thought before the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,33 +132,33 @@ class Translation:
     source: str
     target: str
     detected: tuple[str, float] | None
-    """Language and confidence, when the source was to be detected."""
+    """The detected language and its probability; None if the request named the source language."""
     confidence: float
-    """How likely a reader accepts it, where the models' manifests have a calibration (of two passes the product); else
-    exp of the mean log-probability of the target tokens, over all sentences. 1 for a text left as it is, 0 for one that
-    the model does not read."""
+    """The probability that a reader accepts the translation, if the models' manifests have a calibration; otherwise exp
+    of the mean log-probability of the target tokens, over all sentences. For two passes it is the product. It is 1 for
+    an unchanged text, and 0 for a text that the model does not read."""
     alternatives: Sequence[str] = ()
     pivot: str | None = None
-    """The language that it went through, where no single pass serves the pair."""
+    """The pivot language, if no single model translates the pair."""
     via: Sequence[str] = ()
-    """The models that translated it, one a pass; none: it came back as it was."""
+    """The ids of the models that translated the text, in order; empty if the text was left unchanged."""
     flags: Sequence[Flag] = ()
-    """The faults that were found in it, and remained after another try."""
+    """The faults of the translation that remained after a second try."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One classified text: label to probability, in the manifest's order."""
+    """The scores of one classified text: probabilities by label, in the manifest's order."""
 
     scores: Mapping[str, float]
     chunks: int = 1
-    """In how many chunks it was read: more than one for a text longer than the model's context."""
+    """The number of chunks that the text was read in; more than one if the text is longer than the model's context."""
     model: str = ""
-    """The id of the model that read it."""
+    """The id of the model that read the text."""
     language: str | None = None
-    """Its language; None where that could not be told, or did not matter."""
+    """The text's language; None if it is unknown or does not matter."""
     flags: Sequence[ScoresFlag] = ()
-    """Why the scores say nothing of it."""
+    """The reasons why the scores are meaningless."""
 
     @property
     def label(self) -> str:
@@ -168,7 +168,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[ItemT]):
-    """The answers to a request's inputs, in their order, and what they cost."""
+    """The answers to a request's inputs, in the inputs' order, with the numbers of tokens and the times."""
 
     items: Sequence[ItemT]
     usage: Usage

@@ -1,4 +1,4 @@
-"""Fake engines for the HTTP side: they do as a test tells them, and nothing is computed."""
+"""Fake engines for tests of the HTTP side: they follow a test's script and compute nothing."""
 
 import threading
 from collections.abc import Sequence

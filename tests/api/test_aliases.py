@@ -1,4 +1,4 @@
-"""A model answers under every name it has, and the answer bears the name it was asked by."""
+"""A model answers under each of its names, and the answer has the name from the request."""
 
 import json
 from dataclasses import replace

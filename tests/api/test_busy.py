@@ -1,4 +1,4 @@
-"""Whatever a request holds, the event loop goes on: it answers others while that request is at work."""
+"""The event loop answers other requests while one request runs, whatever that request contains."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""A direction that no model has goes through two of them, in every dialect; each leg in its own model's line."""
+"""If no model serves a direction, two models do, through every API; each pass waits in its own model's queue."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Chat completions: what an answer holds, whole and as a stream."""
+"""Chat completions: the contents of an answer, whole and as a stream."""
 
 import asyncio
 import json

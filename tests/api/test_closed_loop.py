@@ -31,6 +31,7 @@ CHAT: dict[str, Any] = {
     "a schema": ("response_format", {"response_format": SCHEMA}),
     "top_logprobs": ("top_logprobs", {"logprobs": True, "top_logprobs": 2}),
     "tools": ("tools", {"tools": [TOOL], "tool_choice": "required"}),
+    "thinking_budget": ("thinking_budget", {"thinking_budget": 5}),
 }
 
 

@@ -1,4 +1,4 @@
-"""Embeddings, sentiment and moderations: shapes, order, and what is refused."""
+"""Embeddings, sentiment and moderations: shapes, order and refusals."""
 
 import base64
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Bodies nobody thought of: never a 5xx, always the error shape, and the server goes on."""
+"""Random bodies: the server never answers 5xx, always uses the error shape, and keeps running."""
 
 import asyncio
 import os

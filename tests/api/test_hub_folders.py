@@ -1,4 +1,4 @@
-"""Models as hubs have them, served: what clients get is what the libraries give when they are called by hand."""
+"""Served models from hubs: clients get the same results as direct calls of the libraries."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,5 +1,6 @@
-"""What asks for nothing is taken, what asks for something is refused by its name: every field of every table, on every
-route and in every object that a body holds."""
+"""The server accepts fields that ask for nothing and refuses others by name. The tests send every field of every table,
+on every route and in every object of a body.
+"""
 
 import copy
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""At most means at most: a limit over the room there is is kept by any answer, and only a prompt can be too long."""
+"""`max_tokens` is an upper bound: a limit above the free context is no error, and only a prompt can be too long."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the machine tells of itself."""
+"""The facts that the server reads about its machine."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The metrics: that all are there and documented, and that they count what they say."""
+"""Metrics: the server exports all, the page documents all, and each counts what its name says."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What every answer carries and every request leaves behind: ids, headers, access lines, keys."""
+"""Ids and headers of every answer, and the access line and key of every request."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Liveness, readiness, the models there are, and documentation that needs no network."""
+"""Liveness, readiness, the list of models, and documentation that needs no network."""
 
 import re
 from typing import Any

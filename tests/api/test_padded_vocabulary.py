@@ -1,4 +1,4 @@
-"""A model with more embeddings than tokens, as most have: an id without a token is empty text and no error."""
+"""Most models have more embeddings than tokens: an id without a token is empty text and not an error."""
 
 import json
 from collections.abc import Iterator

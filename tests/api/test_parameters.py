@@ -1,4 +1,4 @@
-"""Parameters are honoured or refused by name; nothing is ignored."""
+"""The server honours each parameter or refuses it by name; it ignores none."""
 
 from dataclasses import replace
 from typing import Any

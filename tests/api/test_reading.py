@@ -1,4 +1,4 @@
-"""How bodies are read: compression, limits, and clients that leave while they send."""
+"""Reading of bodies: compression, limits, and clients that disconnect while they send."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""Errors that people and libraries can use: the right branch, the right shape, the way out, nothing of the inside."""
+"""Errors that people and libraries can use: the right status, the right shape, a remedy, no internal details."""
 
 import hashlib
 from pathlib import Path

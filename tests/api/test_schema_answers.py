@@ -1,6 +1,6 @@
-"""Schemas nobody thought of, asked of a real server: as a format and as a tool, whole and streamed, of a small model
-that was trained and of one of random numbers. Every answer that is whole goes with its schema, or the request was a 400
-that names the keyword and its place.
+"""Generated schemas sent to a real server: as a format and as a tool, whole and streamed, to a small trained model and
+to one of random numbers. Every whole answer conforms to its schema, or the server answers 400 and names the keyword and
+its place.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Streams always say how they ended, and work nobody waits for stops."""
+"""Streams always say how they ended, and the server stops work for clients that left."""
 
 import asyncio
 import json

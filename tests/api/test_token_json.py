@@ -1,4 +1,4 @@
-"""Log-probabilities are written as their schema would write them, whatever the tokens."""
+"""The server writes log-probabilities as their schema would, for any tokens."""
 
 import gc
 import json

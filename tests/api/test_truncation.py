@@ -1,4 +1,4 @@
-"""Inputs that are cut where a request asks for it, and the usage says what was read."""
+"""The server cuts inputs if a request asks for it, and the usage counts the tokens that the model read."""
 
 from typing import Any
 

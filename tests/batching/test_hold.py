@@ -1,4 +1,4 @@
-"""A queue whose engine is not there: rows wait, nothing is taken, and its owner hears when all is done."""
+"""A queue without a loaded engine: rows wait, no lane takes rows, and the queue tells its owner when all are done."""
 
 import asyncio
 import os

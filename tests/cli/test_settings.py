@@ -1,4 +1,4 @@
-"""Where the commands read their settings, and what they say about wrong ones."""
+"""The places from which commands read their settings, and their messages about wrong ones."""
 
 import logging
 import re

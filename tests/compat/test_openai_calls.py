@@ -1,4 +1,4 @@
-"""Calls and forms through the official client: typed, told only when they are whole, never told twice."""
+"""Calls and forms through the official client: typed, returned only when they are whole, never returned twice."""
 
 import json
 from collections.abc import Iterator

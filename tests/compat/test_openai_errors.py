@@ -1,4 +1,4 @@
-"""What the official client raises for what the server refuses."""
+"""The exceptions of the official client for the server's refusals."""
 
 import hashlib
 from typing import Any

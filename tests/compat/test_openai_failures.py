@@ -1,4 +1,4 @@
-"""What the official client makes of a server that is full, and of an engine that dies: retried, or raised by type."""
+"""The official client with a full server and with an engine that dies: it retries, or raises a typed exception."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""``/v1/responses`` through the official client: whole, streamed, parsed, and what is refused."""
+"""``/v1/responses`` through the official client: whole, streamed, parsed and refused."""
 
 import json
 from collections.abc import Iterator

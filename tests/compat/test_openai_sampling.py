@@ -1,4 +1,4 @@
-"""What a model's makers recommend for sampling, through the official client: used where a request says nothing."""
+"""The makers' recommended sampling, through the official client: it applies if a request has no sampling fields."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Log-probabilities of prompts through the official client: what lm-evaluation-harness rests on."""
+"""Log-probabilities of prompts through the official client: the basis of lm-evaluation-harness."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Structured output and tool calls through the official client: enforced while decoding, whatever the model likes."""
+"""Structured output and tool calls through the official client: enforced while decoding, whatever the model prefers."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,6 @@
-"""Thoughts through the official client: switched, budgeted, told apart from answers whole and streamed, given back."""
+"""Thoughts through the official client: switches, budgets, separation from the answer (whole and streamed), and earlier
+thoughts in requests.
+"""
 
 import json
 import sys

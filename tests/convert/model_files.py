@@ -1,4 +1,4 @@
-"""Reads ``model.bin`` as it stands: every variable, and what stands for another."""
+"""Reads ``model.bin`` without conversion: every variable and every alias."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Encoders without torch: what is served is what the weights compute by a second account of them in numpy."""
+"""Encoders without torch: the served outputs equal those of a second implementation in numpy."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Translators and T5 without torch: what is served is what the weights compute by a second account of them in numpy."""
+"""Translators and T5 without torch: the served outputs equal those of a second implementation in numpy."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a repository says of conversations, its manifest, and how a self-check judges."""
+"""The chat facts of a repository, its manifest, and the verdicts of a self-check."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``hearth pull``, ``convert`` and ``rm``, as they are typed: whole ways, refusals, nothing left behind."""
+"""``hearth pull``, ``convert`` and ``rm``, as users type them: whole runs, refusals, no files left behind."""
 
 import importlib.util
 import json
@@ -53,6 +53,14 @@ def hearth(hub: Hub, home: Path, *arguments: str, typed: str = "") -> "subproces
 def structure(folder: Path) -> tuple[str, ...]:
     """For random weights, which no text is likely to."""
     return ("--check", "structure", "--models-dir", str(folder / "models"))
+
+
+def test_a_model_that_is_there_is_left_where_that_is_asked_for(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    where = ("--models-dir", str(folder))
+    left = hearth(hub, tmp_path, "pull", "owner/mine", "--if-missing", *where)
+    assert (left.returncode, "mine is there already" in left.stderr) == (0, True), left.stderr
+    assert hub.requests == []
+    assert hearth(hub, tmp_path, "pull", "owner/mine", *where).returncode == 1
 
 
 @WITH_TORCH

@@ -1,4 +1,4 @@
-"""Decoders from a hub: every family computes what the original does, through the engine that serves it."""
+"""Decoders from a hub: each family's outputs equal the original's, through the engine that serves it."""
 
 import sys
 from collections.abc import Callable

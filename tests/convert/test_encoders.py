@@ -1,4 +1,4 @@
-"""Encoders from a hub: classifiers and embedders of every architecture compute what the original does."""
+"""Encoders from a hub: classifiers and embedders of every architecture give the original's outputs."""
 
 from pathlib import Path
 from typing import Any

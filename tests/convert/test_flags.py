@@ -1,4 +1,4 @@
-"""Decoders that need a flag in the engine, without torch: what a page writes is served as its formula says."""
+"""Decoders that need a flag in the engine, without torch: the engine serves a page's facts as their formula says."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""Whatever is damaged or hostile in a file of weights is one sentence; nothing is executed, nothing grows large."""
+"""A damaged or hostile file of weights gives one clear sentence; the reader executes nothing and allocates little."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Repositories of encoders, translators and T5 whose files lie: a model or one sentence, and nothing else is left."""
+"""Repositories of encoders, translators and T5 with wrong files: the result is a model or one clear sentence."""
 
 import json
 import shutil

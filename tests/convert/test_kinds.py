@@ -1,4 +1,4 @@
-"""What is no model that could be converted is named for what it is, before its weights are downloaded."""
+"""A refusal names the kind of a repository that cannot be converted, before any weights are downloaded."""
 
 import json
 from collections.abc import Iterator

@@ -73,6 +73,14 @@ def test_several_directions_from_one_language_are_as_many_models(registry: Stand
     assert len(registry.ranges) == 3 * downloads  # what was there was not asked for again
 
 
+def test_a_direction_that_is_there_is_left_where_that_is_asked_for(registry: StandIn, run: Pull) -> None:
+    assert run("mozilla:en-de") == 0
+    downloads = len(registry.ranges)
+    assert run("mozilla:en-de", if_missing=True) == 0
+    assert len(registry.ranges) == downloads
+    assert run("mozilla:en-de") == 1
+
+
 def test_a_download_that_broke_off_goes_on_where_it_broke(
     registry: StandIn, run: Pull, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

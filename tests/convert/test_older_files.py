@@ -1,4 +1,4 @@
-"""Repositories that have the older files of tokenizers only: the ids are those that these files give."""
+"""Repositories with only older tokenizer files: the ids equal those that these files define."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct, out of a package: what random weights cannot show."""
+"""SmolLM2-135M-Instruct from a package, for facts that random weights cannot show."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,10 +70,10 @@ def test_a_file_that_is_dropped_into_the_models_folder_is_served(source: Source,
     with serving("--log-level", "error", models_dir=tmp_path) as served, served.client() as client:
         while (shown := client.get("/v1/models/smol").json())["state"] != "ready":
             assert shown["state"] in ("importing", "unloaded", "loading"), shown["reason"]
-        asked = [{"role": "user", "content": "What is the capital of France?"}]
+        asked = [{"role": "user", "content": "What is the capital of Japan?"}]
         body = {"model": "smol", "temperature": 0, "max_tokens": 12, "messages": asked}
         answer = client.post("/v1/chat/completions", json=body).json()
-    assert "Paris" in answer["choices"][0]["message"]["content"]
+    assert "Tokyo" in answer["choices"][0]["message"]["content"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["smol", "smol.gguf"]
 
 

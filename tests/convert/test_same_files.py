@@ -1,4 +1,4 @@
-"""What the streaming writer writes is byte for byte what CTranslate2's own converter does, but for stated facts."""
+"""The streaming writer's files equal those of CTranslate2's own converter byte for byte, except for added facts."""
 
 from pathlib import Path
 from types import SimpleNamespace

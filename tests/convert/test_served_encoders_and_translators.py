@@ -1,4 +1,4 @@
-"""From a hub's repositories to answers: what was converted is served, and real clients call it."""
+"""From a hub's repositories to answers: a server serves the converted models, and real clients call it."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

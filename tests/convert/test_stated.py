@@ -1,4 +1,4 @@
-"""What repositories state of labels, heads, pooling and languages; needs no torch."""
+"""The facts that repositories state about labels, heads, pooling and languages; needs no torch."""
 
 import json
 from pathlib import Path

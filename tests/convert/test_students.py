@@ -1,4 +1,6 @@
-"""Firefox's students: the bytes of Marian's files in a folder that is served; what is no such file is one sentence."""
+"""Firefox's students: the bytes of Marian's files in a folder that is served; a file of another kind gives one clear
+sentence.
+"""
 
 import shutil
 import struct

@@ -1,4 +1,6 @@
-"""T5, Flan-T5 and mT5 from a hub: what is served is the original's answer; what cannot be done is refused by name."""
+"""T5, Flan-T5 and mT5 from a hub: the served answer is the original's; the server refuses unsupported options by
+name.
+"""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Translators from a hub: what they read, what they are called to translate, and what they make is the original's."""
+"""Translators from a hub: their inputs, their language names and their outputs equal the original's."""
 
 from collections.abc import Callable
 from pathlib import Path

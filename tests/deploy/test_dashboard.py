@@ -1,4 +1,4 @@
-"""Every panel and every alert, against a real Prometheus that scrapes a real server under a little of everything."""
+"""Every panel and every alert, against a real Prometheus that scrapes a real server under mixed load."""
 
 import json
 import re

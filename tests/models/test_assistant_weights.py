@@ -1,4 +1,4 @@
-"""What the shipped assistant must still do: golden outputs, and floors under the figures of its card."""
+"""The shipped assistant keeps its golden outputs and the floors under the figures of its card."""
 
 from pathlib import Path
 

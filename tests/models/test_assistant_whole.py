@@ -1,4 +1,4 @@
-"""Whole dialogues, played and followed: when one counts."""
+"""Whole dialogues, played and followed: the conditions for a right one."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Weights that are no numbers are refused by name."""
+"""Weights that are not numbers are refused by name."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The assistant's family: what goes into the model, and what is made of what comes out."""
+"""The assistant's family: its prompts, and the parser of its completions."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The sentences that stand in for data nobody annotates: expanded, kept apart by part, and put among others."""
+"""The written sentences for categories without annotated data: expanded, separated by part, placed among others."""
 
 import random
 from itertools import combinations

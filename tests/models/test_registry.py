@@ -1,4 +1,4 @@
-"""Manifests: what is wrong is refused with the file and the key; what is right comes back typed."""
+"""Manifests: errors name the file and the key; right values come back typed."""
 
 import hashlib
 from pathlib import Path

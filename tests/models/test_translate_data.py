@@ -1,4 +1,4 @@
-"""The translation recipe's data step: which sources it takes, and what stays out of training."""
+"""The translation recipe's data step: the sources that it takes, and the rows that it keeps out of training."""
 
 import argparse
 import json

@@ -83,7 +83,7 @@ class Visit:
     def open(self, tab: str) -> Page:
         """Go to the playground, on this tab, and wait until it knows the models."""
         self.page.goto(f"{self.url}/#{tab}")
-        expect(self.page.locator("#models-list .model")).to_have_count(5)
+        expect(self.page.locator("#models-list .model")).to_have_count(6)
         return self.page
 
     def check(self) -> None:

@@ -36,4 +36,4 @@ def test_the_pages_link_to_each_other(visit: Visit) -> None:
     expect(page).to_have_title("Hearth: API")
     page.get_by_role("link", name="Playground").click()
     expect(page).to_have_title("Hearth")
-    expect(page.locator("#models-list .model")).to_have_count(5)
+    expect(page.locator("#models-list .model")).to_have_count(6)

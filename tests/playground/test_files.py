@@ -1,4 +1,4 @@
-"""The pages as files: their headers, what they refer to, and what they must not contain."""
+"""The pages as files: their headers, their references, and forbidden contents."""
 
 import re
 import subprocess

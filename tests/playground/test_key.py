@@ -1,4 +1,4 @@
-"""A server that wants keys."""
+"""A server that requires keys."""
 
 import hashlib
 import subprocess

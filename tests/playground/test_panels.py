@@ -113,7 +113,7 @@ def test_the_models_are_listed_with_their_state(visit: Visit) -> None:
     card = page.get_by_role("article", name="assistant", exact=True)
     expect(card).to_contain_text("generation")
     expect(card).to_contain_text("1,024 tokens")
-    expect(page.locator(".model .state")).to_have_text(["ready"] * 5)
+    expect(page.locator(".model .state")).to_have_text(["ready"] * 6)
 
 
 def test_the_graphs_get_points(visit: Visit) -> None:

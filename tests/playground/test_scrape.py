@@ -1,4 +1,4 @@
-"""What the page makes of Prometheus text, against Prometheus's own client and its own arithmetic."""
+"""The page's reading of Prometheus text, compared with Prometheus's own client and arithmetic."""
 
 import httpx
 import pytest

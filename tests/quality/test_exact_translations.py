@@ -1,4 +1,4 @@
-"""What no translation may change, through a server with the shipped translator: there, or flagged."""
+"""Text that no translation may change, through a server with the shipped translator: kept, or flagged."""
 
 from collections.abc import Iterator
 from pathlib import Path

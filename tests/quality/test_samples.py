@@ -1,4 +1,4 @@
-"""What ships is as good as its cards say, by samples of 200 rows: floors a little under what was measured.
+"""The shipped models are as good as their cards say: floors a little below the measured figures of 200 rows.
 
 A figure of 200 rows is not the card's: `make evaluate` measures those, on whole test sets. These tests notice a model,
 a tokenizer or a server that has become worse. `make_samples.py` says where the rows come from.

@@ -1,4 +1,4 @@
-"""What an attacker is let loose on: the application of tests/api, in process or on a real socket."""
+"""The target of the attacks: the application of tests/api, in process or on a real socket."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

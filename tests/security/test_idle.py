@@ -1,4 +1,4 @@
-"""Ten thousand connections that say nothing, against a real server: who works is answered, memory stays bounded."""
+"""Ten thousand idle connections to a real server: it answers working clients, and its memory stays bounded."""
 
 import os
 import resource

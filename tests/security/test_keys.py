@@ -1,4 +1,4 @@
-"""API keys from a file: who gets in, to which models, how often."""
+"""API keys from a file: their access, their models, their rates."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""What is written down: never what users say, and one line an event whatever they say."""
+"""The log never has users' texts, and has one line for each event, whatever the users send."""
 
 import hashlib
 import io

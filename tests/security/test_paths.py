@@ -1,4 +1,4 @@
-"""Names of models and routes that would be paths, and where models come from: nothing outside its folder is read."""
+"""Names of models and routes that look like paths: the server reads no file outside a model's folder."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What is on which port."""
+"""The routes on each port."""
 
 import socket
 import subprocess

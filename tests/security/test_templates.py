@@ -1,4 +1,4 @@
-"""Jinja2 where strangers write: in messages it is text, in a model's template it is kept in."""
+"""Jinja2 code from strangers: in messages it stays text, in a model's template the sandbox confines it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A memory of three models: real processes of the fake engine, a clock and a scale that the test sets."""
+"""Three models in memory: real processes of the fake engine, with a clock and memory sizes that the test sets."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Which models are in memory: what is loaded, what gives way, and what waits."""
+"""Models in memory: the server loads them, unloads idle ones for others, and lets requests wait."""
 
 import asyncio
 import os

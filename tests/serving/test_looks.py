@@ -1,4 +1,4 @@
-"""When the disk is looked at: one look at a time, and made-up names cost one a second."""
+"""Scans of the model folders: one scan at a time, and at most one a second for unknown names."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which language a system message asks a translator for."""
+"""The target language that a system message asks for."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A head in numpy gives what the head it was taken from gives."""
+"""A head in numpy gives the same outputs as the original head."""
 
 import math
 from pathlib import Path

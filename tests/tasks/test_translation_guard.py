@@ -1,4 +1,4 @@
-"""What comes out wrong is tried once more, and flagged if it stays wrong. The engine is scripted."""
+"""The server tries a wrong translation once more, and flags it if it stays wrong. The engine is scripted."""
 
 from collections.abc import Sequence
 from typing import Any

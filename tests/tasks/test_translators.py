@@ -1,4 +1,4 @@
-"""Which translator serves a request that names none."""
+"""The choice of a translator for a request that names none."""
 
 from dataclasses import replace
 from pathlib import Path

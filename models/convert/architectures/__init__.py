@@ -1,6 +1,6 @@
-"""A page for each family of decoders: what its configuration assumes, its facts, the names of its weights.
+"""Pages for families of decoders: the defaults of a configuration, its facts, the names of the weights.
 
-Most are Llama's page with a line or two. A new one is a module here and a line in ``PAGES``.
+Most pages are Llama's with one or two changed lines. To add a family, write a module here and a line in ``PAGES``.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Encoder-decoders of BART's kind: Marian (OPUS-MT), and M2M100 with NLLB; and what T5 shares with them."""
+"""Encoder-decoders of BART's kind: Marian (OPUS-MT), M2M100 and NLLB; and the parts that T5 shares with them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ TABLES = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.
 
 @dataclass(frozen=True, slots=True)
 class Seq2Seq:
-    """The facts of an encoder-decoder beside its weights."""
+    """All facts of an encoder-decoder except its weights."""
 
     encoder_layers: int
     decoder_layers: int
@@ -30,23 +30,23 @@ class Seq2Seq:
     decoder_heads: int
     width: int
     heads_width: int
-    """All heads beside each other."""
+    """The width of all heads together."""
     rows: int
-    """Of the embeddings in the file."""
+    """The number of embeddings in the file."""
     vocabulary: int
-    """How many of them are tokens that can be read and made."""
+    """The number of embeddings that are tokens."""
     activation: str
     pre_norm: bool
     scale: float = 1.0
-    """What embeddings are multiplied with."""
+    """The factor of the embeddings."""
     positions: int = 0
-    """How many there are; 0: their distances are sorted into buckets."""
+    """The number of positions; 0: the model sorts distances into buckets instead."""
     buckets: int = 0
     distance: int = 0
-    """From how many tokens on all distances are one bucket."""
+    """The distance in tokens from which all distances share one bucket."""
     gated: bool = False
     starts_from_zero: bool = False
-    """Whether decoding starts from an embedding of zeros, rather than from a token."""
+    """True if decoding starts from an embedding of zeros, not from a token."""
     output_scale: float | None = None
     epsilon: float = 1e-5
 
@@ -60,13 +60,13 @@ class Seq2SeqPage:
     """The variables of CTranslate2's specification that are tensors."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
-    """Beginnings of names of weights that no computation reads."""
+    """Prefixes of the names of unused weights."""
 
     def network(self, config: Mapping[str, Any]) -> Seq2Seq:
         """The facts of a repository's configuration.
 
         Raises:
-            CannotConvert: it asks for something that no engine here computes.
+            CannotConvert: no engine here computes this configuration.
         """
         return self.facts(Stated(config, self.defaults))
 
@@ -109,7 +109,9 @@ def scalars(n: Seq2Seq) -> dict[str, Scalar]:
 
 
 def tables(n: Seq2Seq, take: Weights, prefix: str, last: str) -> tuple[Tensor, Tensor, Tensor]:
-    """The embeddings of both sides and the last layer: one table in most files, under any of four names, or several."""
+    """The embeddings of both sides and the last layer: most files have one table, under any of four names; some
+    several.
+    """
     names = {name: f"{prefix}{name}" for name in TABLES} | {last: last}
     there = {
         name: take.take(full, n.rows, n.width, again=i > 0)
@@ -126,15 +128,15 @@ def tables(n: Seq2Seq, take: Weights, prefix: str, last: str) -> tuple[Tensor, T
 def attention(
     take: Weights, layer: str, here: str, names: Sequence[str], shape: tuple[int, int], *, cross: bool, biased: bool
 ) -> Iterator[Variable]:
-    """Queries, keys, values and what comes out, as CTranslate2 joins them.
+    """Queries, keys, values and the output projection, joined as in CTranslate2.
 
     Args:
         take: the weights.
-        layer, here: where it is, in the file and in the specification.
-        names: of the four.
-        shape: all heads beside each other, and the width.
-        cross: whether the keys are the encoder's.
-        biased: whether there are biases.
+        layer, here: the attention's names in the file and in the specification.
+        names: the names of the four matrices.
+        shape: the width of all heads together, and the model's width.
+        cross: true if the keys are the encoder's.
+        biased: true if the matrices have biases.
     """
     heads, width = shape
     joined = ((0,), (1, 2), (3,)) if cross else ((0, 1, 2), (3,))
@@ -182,7 +184,7 @@ def _marian(stated: Stated) -> Seq2Seq:
     padding = stated.get("pad_token_id")
     if padding != facts["rows"] - 1:
         raise CannotConvert(f"config.json: pad_token_id is {padding!r}, and is the last of the vocabulary in Marian.")
-    # transformers adds the token to start from an embedding of zeros, and CTranslate2 does that without one.
+    # transformers adds a start token with an embedding of zeros; CTranslate2 starts from zeros without a token.
     return Seq2Seq(**facts | {"vocabulary": facts["rows"] - 1}, starts_from_zero=True)
 
 
@@ -252,7 +254,7 @@ def _marian_weights(n: Seq2Seq, take: Weights) -> Iterator[Variable]:
 
 
 def _m2m100_weights(n: Seq2Seq, take: Weights) -> Iterator[Variable]:
-    return _weights(n, take, 2, _m2m100_turns)  # the first two are the padding's
+    return _weights(n, take, 2, _m2m100_turns)  # the first two belong to the padding
 
 
 _DEFAULTS: Mapping[str, Any] = {

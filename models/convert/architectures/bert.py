@@ -1,4 +1,4 @@
-"""BERT, and the encoders that are BERT but for names and a fact: their pages, and the variables that come of them."""
+"""Pages of BERT and of encoders that differ from it in names and one fact, and the variables made from the pages."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _ADD = 1
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """The facts of an encoder beside its weights."""
+    """All facts of an encoder except its weights."""
 
     layers: int
     width: int
@@ -32,27 +32,27 @@ class Encoder:
     epsilon: float
     activation: str
     types: int = 0
-    """How many tables of kinds of text there are; 0: the family has none."""
+    """The number of kinds of text; 0: the family has none."""
     unused_positions: int = 0
-    """The first places of the table of positions that no token gets."""
+    """The number of unused places at the beginning of the table of positions."""
     buckets: int = 0
-    """In how many kinds the distance of two tokens is sorted, each with a bias; 0: none."""
+    """The number of buckets for distances of two tokens, each with a bias; 0: none."""
     distance: int = 128
-    """From how many tokens on all distances are one kind."""
+    """The distance in tokens from which all distances share one bucket."""
     rope_base: float | None = None
     """The base of rotated positions; None: positions are learned."""
     gated: bool = False
 
     @property
     def context_tokens(self) -> int:
-        """How many tokens have positions."""
+        """The number of tokens with positions."""
         return self.positions - self.unused_positions
 
     @property
     def positions_as_types(self) -> bool:
-        """Whether positions are written as the second table of embeddings, since there are biases of distances too.
+        """True if positions become the second table of embeddings, because the model also has biases of distances.
 
-        CTranslate2 leaves its table of positions out where layers have such biases.
+        CTranslate2 ignores its table of positions if layers have such biases.
         """
         return self.buckets > 0
 
@@ -83,7 +83,7 @@ HEADS_OF_OTHERS = (
     "cls.", "lm_head.", "pooler.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "qa_outputs.",
     "generator_predictions.", "generator_lm_head.", "discriminator_predictions.",
 )  # fmt: skip
-"""Beginnings of names of weights that come after the body and are for something else than what is converted."""
+"""Prefixes of the names of weights after the body that serve other tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +91,21 @@ class EncoderPage:
     """A family of encoders."""
 
     prefix: str
-    """What names of the body begin with in a model that has a head."""
+    """The prefix of the body's names in a model with a head."""
     head: tuple[str, str] = ("classifier.dense", "classifier.out_proj")
     """The layers of a classifier's head."""
     activation: Activation = "tanh"
-    """What follows the first of them."""
+    """The activation after the first of these layers."""
     layer: str = "encoder.layer."
     names: Mapping[str, str] = field(default_factory=lambda: BERT_LAYER)
-    """CTranslate2's names of a layer's parts to the family's."""
+    """Maps CTranslate2's names of a layer's parts to the family's."""
     defaults: Mapping[str, Any] = field(default_factory=lambda: _DEFAULTS)
     spelled: Mapping[str, str] = field(default_factory=dict)
-    """What the family's configuration calls what BERT's has by these names."""
+    """Maps BERT's configuration keys to the family's."""
     from_padding: bool = False
-    """Whether positions are counted from the padding's id on: the first places of the table are never used."""
+    """True if positions count from the padding's id, so that the first places of the table are unused."""
     typed: bool = True
-    """Whether there is a table of kinds of text."""
+    """True if the family has a table of kinds of text."""
     biases: str | None = None
     """The table of biases of distances."""
 
@@ -113,7 +113,7 @@ class EncoderPage:
         """The facts of a repository's configuration.
 
         Raises:
-            CannotConvert: it asks for something that no engine here computes.
+            CannotConvert: no engine here computes this configuration.
         """
         table = dict(config) | {name: config[own] for name, own in self.spelled.items() if own in config}
         stated = Stated(table, self.defaults)
@@ -146,10 +146,10 @@ class EncoderPage:
         return encoder
 
     def named(self, tensors: Tensors) -> Tensors:
-        """The tensors by the names that they have in a body alone; norms by their newer names.
+        """The tensors by their names in a body without a head; norms by their newer names.
 
         Raises:
-            CannotConvert: two get one name.
+            CannotConvert: two tensors get one name.
         """
         found: dict[str, Tensor] = {}
         for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""ERNIE 4.5, the dense ones: Llama whose neighbours rotate together."""
+"""ERNIE 4.5 without experts: Llama with neighbours that rotate together."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""EXAONE 4: norms behind each half of a layer alone; where layers have windows, those without have no positions."""
+"""EXAONE 4: norms only after each half of a layer; if some layers have windows, the others have no positions."""
 
 from dataclasses import replace
 from functools import partial
@@ -26,7 +26,7 @@ def _facts(stated: Stated) -> Decoder:
 
 
 def _usual(pattern: object, layers: int) -> list[str]:
-    """The kinds of the layers: every so manieth sees all; or letters (``LLLG``), and the last sees all."""
+    """The kinds of the layers. A number n: every n-th layer sees all. Letters (``LLLG``): the last layer sees all."""
     if isinstance(pattern, int) and not isinstance(pattern, bool) and pattern > 0:
         return ["full_attention" if (i + 1) % pattern == 0 else "sliding_attention" for i in range(layers)]
     if isinstance(pattern, str) and pattern and set(pattern) <= {"L", "G"}:

@@ -1,4 +1,4 @@
-"""Gemma 1, 2 and 3: norms stored less one, embeddings times the root of their width, caps and windows."""
+"""Gemma 1, 2 and 3: norms stored less one, embeddings times the root of their width, soft caps and windows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -98,7 +98,7 @@ def _windowed(stated: Stated, pattern: int) -> Decoder:
 
 
 def _of_images(decoder: Decoder, take: Weights) -> Iterator[Variable]:
-    """The text part of a model that sees, by its older names or its newer ones."""
+    """The text part of a model with vision, by its older or newer names."""
     prefixes = ("language_model.model.", "model.language_model.")
     prefix = next((each for each in prefixes if take.has(f"{each}{llama.EMBEDDINGS}")), prefixes[1])
     yield from llama.weights(decoder, take, prefix, _NORMS)

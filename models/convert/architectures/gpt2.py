@@ -1,4 +1,4 @@
-"""GPT-2: learned positions, norms with an offset, matrices that lie the other way round."""
+"""GPT-2: learned positions, norms with an offset, transposed matrices."""
 
 from collections.abc import Iterator, Mapping
 

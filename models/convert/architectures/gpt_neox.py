@@ -1,4 +1,4 @@
-"""GPT-NeoX and Pythia: both halves of a layer read the same input; queries, keys and values lie a head at a time."""
+"""GPT-NeoX and Pythia: both halves of a layer read the same input; the file groups queries, keys and values by head."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def _weights(d: Decoder, take: Weights) -> Iterator[Variable]:
     yield "projection/weight", take.take("embed_out.weight", d.vocabulary, d.width) if own else table
     parallel = d.norms == "parallel"
     norms = ("input_layer_norm", "post_attention_layer_norm") if parallel else tuple(llama.NORMS)
-    # Rows lie a head at a time: its queries, its keys, its values.
+    # The file groups rows by head: its queries, its keys, its values.
     order = np.arange(3 * d.query_width).reshape(d.heads, 3, d.head_dim).swapaxes(0, 1).reshape(-1)
     for i in range(d.layers):
         layer, here = f"gpt_neox.layers.{i}.", f"layer_{i}/"

@@ -1,7 +1,7 @@
-"""Granite 3, the dense ones of Granite 4, and MiniCPM: Llama with factors, which become part of the weights.
+"""Granite 3, Granite 4 without experts, and MiniCPM: Llama with factors, which become part of the weights.
 
-What each half of a layer adds is scaled, and so are the logits: factors of the matrices before. How much queries count
-and what embeddings are times are facts of any decoder.
+The outputs of each half of a layer and the logits are scaled; these factors move into the matrices before. The scale of
+queries and the factor of embeddings are facts of any decoder.
 """
 
 from collections.abc import Iterator, Mapping
@@ -60,7 +60,9 @@ def _scaled(decoder: Decoder, embeddings: float, added: float, logits: float) ->
 
 
 def _granite4_weights(d: Decoder, take: Weights) -> Iterator[Variable]:
-    """The inner layer is called shared, since in other sizes there are experts beside it; its two halves are one."""
+    """The file calls the inner layer shared, since other sizes have experts beside it; it joins the layer's two
+    halves.
+    """
     yield from llama.ends(d, take, f"model.{llama.EMBEDDINGS}", f"model.{llama.FINAL_NORM}")
     for i in range(d.layers):
         layer, here = f"model.layers.{i}.", f"layer_{i}/"

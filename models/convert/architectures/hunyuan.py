@@ -1,4 +1,4 @@
-"""Hunyuan, the dense ones, and HY-MT: Llama whose queries and keys are normalised after they have rotated."""
+"""Hunyuan without experts, and HY-MT: Llama with norms of queries and keys after the rotation."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +22,7 @@ def _facts(stated: Stated) -> Decoder:
 
 
 def _with_base(stated: Stated) -> Stated:
-    """Positions of the kind ``dynamic`` that have an ``alpha`` are plain ones of another base, whatever the length."""
+    """Positions of the kind ``dynamic`` with an ``alpha`` are plain positions with another base, for every length."""
     written = stated.get("rope_parameters") or stated.get("rope_scaling") or {}
     if not isinstance(written, Mapping) or not written.get("alpha"):
         return stated

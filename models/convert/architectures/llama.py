@@ -1,4 +1,4 @@
-"""Llama, and what many other families are but for a line: Mistral, Qwen, Granite ..."""
+"""Llama's page, on which the pages of many families build: Mistral, Qwen, Granite ..."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,12 +32,12 @@ DEFAULTS: Mapping[str, Any] = {
 def common(
     stated: Stated, activation: str = "hidden_act", epsilon: str = "rms_norm_eps", *, partly: bool = False
 ) -> dict[str, Any]:
-    """The facts that every family of this kind says by the same names.
+    """The facts that all families of this kind state under the same names.
 
     Args:
         stated: the configuration.
-        activation, epsilon: the names of two facts.
-        partly: whether the family can rotate a part of each head.
+        activation, epsilon: the configuration's names of two facts.
+        partly: true if the family can rotate a part of each head.
     """
     heads, width, layers = stated.integer("num_attention_heads"), stated.integer("hidden_size"), stated.layers()
     head_dim = stated.integer("head_dim", max(1, width // heads))
@@ -88,17 +88,17 @@ def weights(decoder: Decoder, take: Weights, prefix: str = "model.", norms: Name
 
 
 def ends(d: Decoder, take: Weights, embeddings: str, norm: str) -> Iterator[Variable]:
-    """What comes before all layers and behind them."""
+    """The weights before the first layer and after the last."""
     table = take.take(embeddings, d.vocabulary, d.width)
     yield "embeddings/weight", table
     yield "layer_norm/gamma", take.take(norm, d.width)
-    # A file may hold both though they are said to be one; what it holds is what was trained.
+    # A file may hold both although its configuration ties them; the file's weights were trained.
     last = table if d.tied and not take.has(PROJECTION) else take.take(PROJECTION, d.vocabulary, d.width)
     yield "projection/weight", scaled(last, d.logits_factor)
 
 
 def attention(d: Decoder, take: Weights, layer: str, here: str) -> Iterator[Variable]:
-    """Queries, keys and values below each other, and what comes out."""
+    """Queries, keys and values stacked by rows, and the output projection."""
     heads = (("q_proj", d.query_width), ("k_proj", d.kv_width), ("v_proj", d.kv_width))
     yield f"{here}linear_0/weight", Joined(tuple(take.take(f"{layer}{n}.weight", size, d.width) for n, size in heads))
     if "qkv" in d.biased:

@@ -1,4 +1,4 @@
-"""OLMo 2 and 3: Llama with norms behind each half of a layer alone; all heads of queries are normalised as one row."""
+"""OLMo 2 and 3: Llama with norms only after each half of a layer, and one norm over all heads of queries."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ NORMS: llama.Names = {
     "post_attention_layer_norm": "post_attention_layernorm",
     "post_feedforward_layer_norm": "post_feedforward_layernorm",
 }
-"""Of every family that has them behind alone."""
+"""The norms of every family with norms only after each half."""
 
 
 def _olmo2(stated: Stated) -> Decoder:
@@ -23,7 +23,7 @@ def _olmo2(stated: Stated) -> Decoder:
 
 
 def _olmo3(stated: Stated) -> Decoder:
-    """Layers with a window, three of four, keep the positions as they were before the context was stretched."""
+    """Layers with a window, three of four, keep the positions of the original context."""
     decoder = _olmo2(stated)
     usual = ["sliding_attention" if (i + 1) % 4 else "full_attention" for i in range(decoder.layers)]
     types, window = stated.layer_types(usual), stated.window()

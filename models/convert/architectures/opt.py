@@ -1,4 +1,4 @@
-"""OPT: learned positions, of which the first two rows are nobody's; norms and matrices with offsets."""
+"""OPT: learned positions, whose first two rows are unused; norms and matrices with offsets."""
 
 from collections.abc import Iterator
 

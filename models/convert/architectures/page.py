@@ -1,4 +1,6 @@
-"""What a page is, and how weights are taken by their names: each once, each of the shape that the facts say."""
+"""The interface of a page, and access to weights by name: each weight once, in the shape that follows from the
+facts.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +18,7 @@ COMPUTED = (
     *("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"),
     *("position_ids", "embeddings.token_type_ids"),
 )
-"""Ends of names of what some files hold though it is computed."""
+"""Suffixes of the names of tensors that some files hold although they are computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +29,17 @@ class Page:
     weights: Callable[[Decoder, "Weights"], Iterator[Variable]]
     """The variables of CTranslate2's specification that are tensors, without ``decoder/``."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """What the family's configuration class assumes."""
+    """The defaults of the family's configuration class."""
     section: str | None = None
-    """Where the configuration keeps what is said of the text model, where it is not the whole."""
+    """The configuration's key for the text model, if the text model is only a part."""
     ignored: tuple[str, ...] = ()
-    """Beginnings of names of weights that are not of the text model."""
+    """Prefixes of the names of weights outside the text model."""
 
     def decoder(self, config: Mapping[str, Any]) -> Decoder:
         """The facts of a repository's configuration.
 
         Raises:
-            CannotConvert: it asks for something that no engine here computes.
+            CannotConvert: no engine here computes this configuration.
         """
         table = config.get(self.section) if self.section else config
         if not isinstance(table, Mapping):
@@ -46,29 +48,29 @@ class Page:
 
 
 class Weights:
-    """A repository's tensors; remembers which were taken."""
+    """A repository's tensors, with a record of those taken."""
 
     def __init__(self, tensors: Tensors, factors: Mapping[str, float]) -> None:
         self._tensors = tensors
         self._factors = factors
         self._left = set(tensors)
         self.parameters = 0
-        """How many numbers were taken."""
+        """The number of values taken."""
 
     def has(self, name: str) -> bool:
-        """Whether there is such a tensor."""
+        """Tells whether the repository has such a tensor."""
         return name in self._tensors
 
     def take(self, name: str, *shape: int, again: bool = False) -> Tensor:
         """A tensor, times its factor.
 
         Args:
-            name: what it is called.
-            shape: what it must have.
-            again: whether it is one that was counted under another name.
+            name: the tensor's name.
+            shape: the required shape.
+            again: true if the tensor was counted under another name.
 
         Raises:
-            CannotConvert: it is not there, was taken before, or has another shape.
+            CannotConvert: the tensor is missing, was taken before, or has another shape.
         """
         tensor = self._tensors.get(name)
         if tensor is None:
@@ -83,10 +85,10 @@ class Weights:
         return scaled(tensor, factor)
 
     def require_all_taken(self, ignored: tuple[str, ...]) -> None:
-        """Refuse weights that nobody took: what they are for would be missing in the model.
+        """Refuse unused weights, since the model would lack their function.
 
         Raises:
-            CannotConvert: there are some.
+            CannotConvert: some weights are unused.
         """
         left = [name for name in self._left if not name.startswith(ignored) and not name.endswith(COMPUTED)]
         if left:
@@ -105,7 +107,7 @@ def layer_norm(take: Weights, name: str, target: str, size: int) -> Iterator[Var
 def linear(
     take: Weights, name: str, target: str, outputs: int, inputs: int, *, biased: bool = True
 ) -> Iterator[Variable]:
-    """A matrix, and its bias where it has one."""
+    """A matrix, and its bias if it has one."""
     yield f"{target}/weight", take.take(f"{name}.weight", outputs, inputs)
     if biased:
         yield f"{target}/bias", take.take(f"{name}.bias", outputs)

@@ -1,4 +1,4 @@
-"""Phi-3, 3.5 and Phi-4-mini: fused matrices, a part of each head rotates, and positions stretched by ``longrope``."""
+"""Phi-3, 3.5 and Phi-4-mini: fused matrices, rotation of a part of each head, positions stretched by ``longrope``."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
-"""Encoders that rotate positions and have a gate in each inner layer: Nomic's BERT, and GTE's "new" one.
+"""Encoders with rotated positions and a gate in each inner layer: Nomic's BERT, and GTE's "new" one.
 
-They are BERT but for that: norms behind each half of a layer, kinds of text, a norm behind the embeddings. Files name
-weights as their makers' own code does, or as transformers does; both are read.
+In all other parts they are BERT: norms after each half of a layer, kinds of text, a norm after the embeddings. Files
+name weights as their makers' own code does, or as transformers does; the page reads both.
 """
 
 import re
@@ -23,17 +23,17 @@ _SWIGLU = {"swiglu": "silu", "geglu": "gelu"}
 
 @dataclass(frozen=True, slots=True)
 class RotatingPage(EncoderPage):
-    """A family of them."""
+    """A family of such encoders."""
 
     renamed: tuple[tuple[str, str], ...] = ()
-    """Patterns in the makers' names, and what transformers has there."""
+    """Patterns in the makers' names, and transformers' names for them."""
     biased: frozenset[str] = frozenset()
-    """Which layers have a bias: ``attention``, ``down``."""
+    """The layers with a bias: ``attention``, ``down``."""
     wanted: Mapping[str, Any] = field(default_factory=dict)
-    """What a configuration may say, where it says it."""
+    """The only accepted values of some keys, if a configuration has these keys."""
 
     def facts(self, config: Mapping[str, Any]) -> Encoder:
-        """See `EncoderPage`."""
+        """The facts of a repository's configuration. Raises `CannotConvert` as `EncoderPage.facts` does."""
         table = dict(config) | {name: config[own] for name, own in self.spelled.items() if own in config}
         table["hidden_act"] = _SWIGLU.get(str(table.get("hidden_act")), table.get("hidden_act"))
         stated = Stated(table, self.defaults)
@@ -60,7 +60,7 @@ class RotatingPage(EncoderPage):
         )
 
     def named(self, tensors: Tensors) -> Tensors:
-        """The tensors by transformers' names, without what comes before the body's."""
+        """The tensors by transformers' names, without the prefix of the body."""
         found: dict[str, Tensor] = {}
         for name, tensor in tensors.items():
             plain = name.removeprefix(self.prefix)
@@ -72,7 +72,7 @@ class RotatingPage(EncoderPage):
         return found
 
     def variables(self, encoder: Encoder, take: Weights) -> Iterator[Variable]:
-        """See `EncoderPage`."""
+        """The variables of CTranslate2's specification that are tensors, without ``encoder/``."""
         e = encoder
         yield "embeddings_0/weight", take.take("embeddings.word_embeddings.weight", e.vocabulary, e.width)
         if e.types:

@@ -1,4 +1,4 @@
-"""SmolLM3: Llama of which every fourth layer has no positions."""
+"""SmolLM3: Llama without positions in every fourth layer."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from models.convert.network import Decoder, Rope
 from models.convert.stated import Stated
 
 STILL = Rope(10000.0, "linear", 1e30)
-"""Positions that are all the same: divided by so much, none turns a head by anything that a float could tell."""
+"""A divisor that makes all positions alike: no position turns a head by an amount that a float can represent."""
 
 
 def _facts(stated: Stated) -> Decoder:

@@ -1,4 +1,4 @@
-"""T5, T5 1.1, Flan-T5 and mT5: encoder-decoders without positions, whose distances have biases."""
+"""T5, T5 1.1, Flan-T5 and mT5: encoder-decoders with biases of distances in place of positions."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,7 +35,7 @@ def _facts(stated: Stated, *, scaled: bool) -> Seq2Seq:
         buckets=stated.integer("relative_attention_num_buckets"),
         distance=stated.integer("relative_attention_max_distance"),
         gated=gate == "gated",
-        # The first T5 scales what goes into the last layer, and says so by tying it; later ones do neither.
+        # The first T5 ties the last layer to the embeddings and scales its input; later models do neither.
         output_scale=width**-0.5 if scaled and stated.get("tie_word_embeddings") is not False else None,
         epsilon=stated.number("layer_norm_epsilon"),
     )

@@ -1,7 +1,7 @@
-"""Named tensors out of the files that hold weights: safetensors, pickles, GGUF.
+"""Reads named tensors from files of weights: safetensors, pickles, GGUF.
 
-A reader checks a file's header before anything else: sizes, places and types of all tensors. Their numbers are read
-when they are asked for, some rows at a time, so a model never lies in memory as a whole. Nothing is executed.
+A reader first checks a file's header: sizes, places and types of all tensors. It reads numbers on demand, some rows at
+a time, so a model is never in memory as a whole. It executes nothing.
 """
 
 from models.convert.tensors.base import BadWeights, Tensor, Tensors

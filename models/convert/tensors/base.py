@@ -1,4 +1,4 @@
-"""What a tensor in a file is, and what can be made of tensors without reading them."""
+"""The interface of a tensor in a file, and transformations of tensors that read no data."""
 
 import math
 import os
@@ -16,23 +16,24 @@ Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.int8]
 
 MOST_ELEMENTS = 1 << 34
-"""Of one tensor: more is damage, and keeps every product of sizes below 64 bits."""
+"""The most values of one tensor. A larger number means damage; the limit keeps every product of sizes below 64 bits."""
 MOST_DIMENSIONS = 4
 
 
 class BadWeights(SourceError):
-    """A file of weights is damaged, cut off, or of a kind that is not read; the message says which."""
+    """A file of weights is damaged, cut off, or of an unsupported kind; the message says which."""
 
 
 class Tensor(Protocol):
-    """Numbers in a file."""
+    """A tensor in a file."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its sizes, the outermost first."""
+        """The sizes, the outermost first."""
 
     def rows(self, begin: int, end: int) -> Floats:
-        """The numbers of the outermost dimension's places from ``begin`` to ``end``, an array of the caller's own.
+        """The numbers of the outermost dimension's places from ``begin`` to ``end``, in an array that the caller may
+        change.
 
         Raises:
             BadWeights: the file ends before them.
@@ -41,10 +42,10 @@ class Tensor(Protocol):
 
 @runtime_checkable
 class Quantized(Tensor, Protocol):
-    """A matrix that a file holds in int8, with a scale for each row: such rows are written as they are."""
+    """A matrix that a file holds in int8, with a scale for each row; the converter copies such rows unchanged."""
 
     def quantized_rows(self, begin: int, end: int) -> tuple[Bytes, Floats]:
-        """The rows from ``begin`` to ``end`` in int8, and what each was multiplied with.
+        """The rows from ``begin`` to ``end`` in int8, and the multiplier of each row.
 
         Raises:
             BadWeights: the file ends before them.
@@ -63,7 +64,7 @@ class Stored:
     row_bytes: int
     shape: tuple[int, ...]
     decode: Callable[[bytes], Floats]
-    """From the bytes of whole rows to their numbers, in one dimension; what it gives may be read-only."""
+    """Turns the bytes of whole rows into numbers, in one dimension; the array may be read-only."""
 
     def rows(self, begin: int, end: int) -> Floats:
         """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
@@ -75,20 +76,20 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Numbers that no file holds, or that are in memory."""
+    """A tensor that is computed, or held in memory."""
 
     shape: tuple[int, ...]
     make: Callable[[int, int], Floats]
-    """From the first row's place and that behind the last to the rows."""
+    """Returns the rows from the first place to the place before the second."""
 
     def rows(self, begin: int, end: int) -> Floats:
-        """See `Tensor`."""
+        """The numbers of the places from ``begin`` to ``end`` of the outermost dimension."""
         return np.array(self.make(begin, end), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Tensors of one width below each other."""
+    """Tensors of one width, stacked by rows."""
 
     parts: tuple[Tensor, ...]
 
@@ -130,7 +131,7 @@ class Picked:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A tensor with every number changed, alike in each row or by the row's place."""
+    """A tensor with a function applied to every number, the same for all rows or by the row's place."""
 
     of: Tensor
     change: Callable[[Floats, slice], Floats]
@@ -147,7 +148,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Transposed:
-    """A matrix the other way round. It is read as a whole, each time."""
+    """A transposed matrix. Every access reads the whole matrix."""
 
     of: Tensor
 
@@ -167,7 +168,7 @@ def whole(tensor: Tensor) -> Floats:
 
 
 def scaled(tensor: Tensor, factor: float | Floats) -> Tensor:
-    """A tensor times a number, or each of its rows times one of its own."""
+    """A tensor times one number, or each of its rows times a number of its own."""
 
     def change(rows: Floats, where: slice) -> Floats:
         if isinstance(factor, float):
@@ -183,7 +184,7 @@ def part(tensor: Tensor, begin: int, end: int) -> Tensor:
 
 
 class WeightFile:
-    """A file of weights; every read is checked against its size."""
+    """A file of weights; it checks every read against the file's size."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -191,7 +192,7 @@ class WeightFile:
         self.size_bytes = os.fstat(self._handle).st_size
 
     def read(self, offset: int, length_bytes: int) -> bytes:
-        """These bytes.
+        """The bytes of a range.
 
         Raises:
             BadWeights: the file ends before.
@@ -208,17 +209,17 @@ class WeightFile:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
-        """Close it; nothing is read any more."""
+        """Close the file; later reads fail."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
 
 
 def elements_of(name: str, shape: Sequence[int]) -> int:
-    """How many numbers a shape has.
+    """The number of values in a shape.
 
     Raises:
-        BadWeights: it is none of a model's.
+        BadWeights: no model has such a shape.
     """
     count = math.prod(shape)
     if len(shape) > MOST_DIMENSIONS or not all(0 < size <= MOST_ELEMENTS for size in shape) or count > MOST_ELEMENTS:
@@ -227,7 +228,7 @@ def elements_of(name: str, shape: Sequence[int]) -> int:
 
 
 def float_decoder(kind: str) -> Callable[[bytes], Floats]:
-    """From bytes to numbers of a float type: ``F64``, ``F32``, ``F16`` or ``BF16``, little endian."""
+    """The decoder of a float type, ``F64``, ``F32``, ``F16`` or ``BF16``, little endian."""
 
     def bfloat16(raw: bytes) -> Floats:
         return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)

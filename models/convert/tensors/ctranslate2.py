@@ -1,4 +1,4 @@
-"""CTranslate2's ``model.bin``: name, shape, type and numbers of each variable, then names that stand for others."""
+"""Reads CTranslate2's ``model.bin``: name, shape, type and numbers of each variable, then aliases."""
 
 import math
 import struct
@@ -22,7 +22,7 @@ from models.convert.tensors.base import (
 BINARY_VERSION = 6
 MOST_VARIABLES = 1 << 17
 _TYPES = ("<f4", "i1", "<i2", "<i4", "<f2", "<u2")
-"""By the file's number; the last is bfloat16."""
+"""The types by the file's number; the last is bfloat16."""
 _FLOATS = {0: "F32", 4: "F16", 5: "BF16"}
 _INT8 = 1
 _SCALE = "_scale"
@@ -30,7 +30,7 @@ _SCALE = "_scale"
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """A matrix of int8 with what each of its rows was multiplied with."""
+    """A matrix of int8 with the multiplier of each row."""
 
     of: Stored
     scale: Floats
@@ -47,21 +47,21 @@ class Quantized:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """What the file holds."""
+    """The contents of the file."""
 
     specification: str
     revision: int
     scalars: Mapping[str, Any]
     """Numpy scalars of the file's own types."""
     tensors: Mapping[str, Tensor]
-    """Floats all, also those that stand for others."""
+    """All float variables, including aliases."""
 
 
 def read_model_file(file: WeightFile) -> ModelFile:
     """The whole header of a file.
 
     Raises:
-        BadWeights: it is none, is of another version, is cut off, or holds matrices that are packed in another way.
+        BadWeights: the file is not a ``model.bin``, has another version, is cut off, or packs matrices in another way.
     """
     return _Reader(file).read()
 

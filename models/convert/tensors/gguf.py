@@ -1,6 +1,6 @@
-"""GGUF: magic, version, keys with values, names with shapes and types of tensors, then the tensors' blocks.
+"""Reads GGUF: magic, version, keys with values, names with shapes and types of tensors, then the tensors' blocks.
 
-The header is read within bounds: lengths are compared with what is left of the file before anything is made of them.
+The reader compares every length in the header with the rest of the file before it uses the length.
 """
 
 import struct
@@ -27,16 +27,16 @@ _SHARD_KEYS = ("split.no", "split.count")
 
 @dataclass(frozen=True, slots=True)
 class Gguf:
-    """What a file, or several that belong together, say and hold."""
+    """The facts and tensors of a file, or of several that belong together."""
 
     facts: Mapping[str, Any]
     """Numbers, booleans, strings, and lists of these."""
     tensors: Mapping[str, Stored]
-    """By GGUF's names; sizes outermost first, so a matrix has (outputs, inputs)."""
+    """The tensors by GGUF's names; sizes outermost first, so a matrix has (outputs, inputs)."""
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether a file says that it is one."""
+    """Tells whether a file begins with GGUF's magic."""
     with path.open("rb") as opened:
         return opened.read(4) == MAGIC
 
@@ -45,7 +45,7 @@ def read_gguf(files: list[WeightFile]) -> Gguf:
     """The whole header of a model in one file, or in several.
 
     Raises:
-        BadWeights: a file is none, is cut off, lies about its sizes, or has tensors of an unknown type.
+        BadWeights: a file is not a GGUF, is cut off, states wrong sizes, or has tensors of an unknown type.
     """
     facts: dict[str, Any] = {}
     tensors: dict[str, Stored] = {}

@@ -1,7 +1,8 @@
-"""The blocks that GGUF stores numbers in, and how they become numbers again.
+"""Decodes the blocks in which GGUF stores numbers.
 
 A row is a run of blocks. The layouts are ggml's, little endian: ``d`` and ``m`` are the block's scale and offset, ``q``
-has the low bits of the numbers, ``h`` the high ones. Types that need tables of whole vectors (IQ1 to IQ3) are not read.
+has the low bits of the numbers, ``h`` the high ones. The module does not read types that need tables of whole vectors
+(IQ1 to IQ3).
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ _NIBBLES = np.array([0, 4], np.uint8)
 _PAIRS = np.array([0, 2, 4, 6], np.uint8)
 _BITS = np.arange(8, dtype=np.uint8)
 _UNEVEN = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32)
-"""What the sixteen values of IQ4 stand for."""
+"""The numbers of IQ4's sixteen values."""
 _MXFP4 = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.float32)
 
 Blocks = npt.NDArray[Any]
@@ -25,7 +26,7 @@ Blocks = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """How many numbers are in how many bytes, and how to get them out."""
+    """The numbers and bytes of a block, and the function that decodes it."""
 
     name: str
     numbers: int
@@ -150,9 +151,9 @@ BLOCKS: Mapping[int, Block] = {
     30: _floats("BF16", 2),
     39: _block("MXFP4", 32, [("e", "u1"), ("q", "u1", 16)], _mxfp4),
 }
-"""By ggml's number of the type."""
+"""The types by ggml's number."""
 UNREAD: Mapping[int, str] = {
     16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S", 29: "IQ1_M", 34: "TQ1_0",
     35: "TQ2_0", 40: "NVFP4",
 }  # fmt: skip
-"""Types that models have and that are not read here."""
+"""Types that models use but this module does not read."""

@@ -1,4 +1,4 @@
-"""Marian's binary weights (``.bin``), as the int8 students of Mozilla's Firefox translations have them.
+"""Reads Marian's binary weights (``.bin``) of Mozilla's int8 students for Firefox.
 
 Layout, little endian (``src/common/binary.cpp`` of marian-dev): u64 version (1), u64 count; for each item four u64:
 length of its name with a final zero byte, type, number of dimensions, length of its data; then all names, all shapes
@@ -34,7 +34,7 @@ class Int8Matrix:
     shape: tuple[int, ...]
     """Outputs, inputs."""
     multiplier: float
-    """What a weight was multiplied with."""
+    """The multiplier of the weights."""
 
     def quantized_rows(self, begin: int, end: int) -> tuple[Bytes, Floats]:
         """The rows from ``begin`` to ``end`` in int8, and their scales."""
@@ -49,7 +49,7 @@ class Int8Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Int8Joined:
-    """Matrices of one width below each other, each with its own multiplier. Satisfies `Quantized`."""
+    """Matrices of one width stacked by rows, each with its own multiplier. Satisfies `Quantized`."""
 
     parts: tuple[Int8Matrix, ...]
 
@@ -89,7 +89,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """What a file holds."""
+    """The contents of a file."""
 
     matrices: Mapping[str, Int8Matrix]
     vectors: Mapping[str, Row]
@@ -101,7 +101,7 @@ def read_marian(file: WeightFile) -> Student:
     """Read the heads of all items, and check that each lies in the file.
 
     Raises:
-        BadWeights: the file is none of Marian's, lies about its sizes, is cut off, or holds weights of a kind that the
+        BadWeights: the file is not Marian's, states wrong sizes, is cut off, or holds weights of a kind that the
             students do not have.
     """
     name = file.path.name

@@ -1,7 +1,7 @@
-"""Weights that torch pickled: a zip with a pickle of names and shapes, and the numbers beside it as they are.
+"""Reads weights that torch pickled: a zip with a pickle of names and shapes, and the raw numbers beside it.
 
-The pickle may name the seven things that a table of tensors is made of, and no others; what it names is not torch's
-but a record of this module. So nothing that a file holds is executed, and torch is not needed.
+The pickle may name only the seven classes and functions that make up a table of tensors; each name yields a record of
+this module, not torch's object. So the reader executes nothing from the file and does not need torch.
 """
 
 import pickle
@@ -16,7 +16,7 @@ from models.convert.tensors.base import FLOAT_BYTES, BadWeights, Stored, WeightF
 MOST_PICKLE_BYTES = 64 << 20
 _STORAGES = {"FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16", "DoubleStorage": "F64"}
 _WHOLE_STORAGES = ("LongStorage", "IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage")
-"""Of counters and masks, which no decoder's weights are: they are skipped."""
+"""Types of counters and masks, which no decoder's weights have; the reader skips such tensors."""
 _LOCAL_HEADER_BYTES = 30
 
 
@@ -38,7 +38,7 @@ def read_pickled(file: WeightFile) -> Mapping[str, Stored]:
     """The float tensors of a file.
 
     Raises:
-        BadWeights: the file is none, is damaged, or names something else than tensors.
+        BadWeights: the file is not of this form, is damaged, or names other objects than tensors.
     """
     name = file.path.name
     try:
@@ -55,7 +55,7 @@ def read_pickled(file: WeightFile) -> Mapping[str, Stored]:
         raise BadWeights(
             f"{name} is cut off, or was written before torch 1.6; save it again, as safetensors."
         ) from error
-    except Exception as error:  # a damaged pickle raises whatever it comes to
+    except Exception as error:  # a damaged pickle can raise any class
         raise BadWeights(f"{name} is no table of tensors: {str(error)[:200] or type(error).__name__}.") from error
     if isinstance(table, dict) and isinstance(table.get("state_dict"), dict):
         table = table["state_dict"]
@@ -104,7 +104,7 @@ def _parameter(tensor: Any, *_: Any) -> Any:
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """The record that stands for what the pickle names."""
+        """The record for a name in the pickle."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):

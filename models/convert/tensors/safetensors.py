@@ -1,4 +1,4 @@
-"""Safetensors: eight bytes say how long a JSON header is, which says name, type, shape and place of each tensor."""
+"""Reads safetensors: eight bytes give the length of a JSON header with name, type, shape and place of each tensor."""
 
 import json
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from typing import Any
 from models.convert.tensors.base import FLOAT_BYTES, BadWeights, Stored, WeightFile, elements_of, float_decoder
 
 MOST_HEADER_BYTES = 100 << 20
-"""As the format's own library has it."""
+"""The limit of the format's own library."""
 _OTHERS = {1: "BOOL U8 I8 F8_E4M3 F8_E5M2", 2: "I16 U16", 4: "I32 U32", 8: "I64 U64"}
 _BYTES = {**FLOAT_BYTES, **{name: size for size, names in _OTHERS.items() for name in names.split()}}
 
 
 def read_safetensors(file: WeightFile) -> Mapping[str, Stored]:
-    """The tensors of a file. What is no float is there, too; reading it raises `BadWeights`.
+    """The tensors of a file. Tensors of other types than floats are included; reading them raises `BadWeights`.
 
     Raises:
-        BadWeights: the file is none, or its header lies.
+        BadWeights: the file is not safetensors, or its header is wrong.
     """
     name = file.path.name
     length = int.from_bytes(file.read(0, 8), "little")
@@ -42,7 +42,7 @@ def shards(folder: Path, index: Mapping[str, Any]) -> list[Path]:
     """The files that an index of shards names.
 
     Raises:
-        BadWeights: it names none, or one outside the folder, or one that is not there.
+        BadWeights: the index names no file, a file outside the folder, or a missing file.
     """
     table = index.get("weight_map")
     names = set(table.values()) if isinstance(table, dict) else set()

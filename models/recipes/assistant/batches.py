@@ -32,7 +32,7 @@ class Row:
 
 
 def encode(segments: Sequence[str], tokenizer: sentencepiece.SentencePieceProcessor, limit_tokens: int) -> Row:
-    """A conversation as ids; what is beyond the limit is cut."""
+    """A conversation as ids, cut at the limit."""
     ids: list[int] = []
     weights: list[float] = []
     role = BOS

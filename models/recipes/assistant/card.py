@@ -1,6 +1,6 @@
-"""Writes model.toml and MODEL_CARD.md from what convert and evaluate measured.
+"""Writes model.toml and MODEL_CARD.md from the figures of convert and evaluate.
 
-Knows facts and figures, computes none. Where evaluate has not run, the card says so.
+This module knows facts and figures and computes none. If evaluate has not run, the card says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from models.recipes.common import write_manifest
 _TEXT = Path(__file__).with_name("card.md")
 _AIM = 0.80  # share of exact calls on services seen in training
 _CC_BY_SA = "CC BY-SA 4.0"
-# What the shipped model's training read.
+# The training data of the shipped model.
 _SOURCES = (  # name, licence, conversations, origin
     (
         "Schema-Guided Dialogue, train",
@@ -59,7 +59,7 @@ def write_card(folder: Path, work: Path, parameters: int, tokens: int, steps: in
 
 
 def has_facts(work: Path) -> bool:
-    """Whether the folder is that of the training, which the card speaks of."""
+    """Tells whether the folder belongs to the training that the card describes."""
     return (work / FACTS).exists()
 
 
@@ -133,7 +133,7 @@ def _card(facts: dict[str, Any], figures: dict[str, Any]) -> str:
 
 
 def _verdict(exact: float) -> str:
-    """What the exact matches of trained services mean against the aim."""
+    """A sentence that compares the exact matches of trained services with the aim."""
     met = (
         "which it reaches" if exact >= _AIM else "which it does not reach: check the arguments before you act on a call"
     )

@@ -39,7 +39,7 @@ class Assistant:
         self.tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
 
     def pieces(self, conversation: Sequence[str]) -> list[str]:
-        """The conversation's pieces; the oldest turns go where it is too long."""
+        """The conversation's pieces, without the oldest turns if it is too long."""
         row = encode(conversation, self.tokenizer, 1 << 20).ids.tolist()
         pieces: list[str] = [self.tokenizer.id_to_piece(i) for i in row]
         if len(pieces) > _PROMPT_LIMIT_TOKENS:
@@ -78,7 +78,7 @@ class Assistant:
         return parse_completion(text, tools)
 
     def assistant_loss(self, conversation: Sequence[str], limit_tokens: int) -> tuple[float, int]:
-        """Negative log likelihood of what the assistant writes, and its tokens."""
+        """Negative log likelihood of the assistant's output, and its number of tokens."""
         row = encode(conversation, self.tokenizer, limit_tokens)
         pieces = [self.tokenizer.id_to_piece(i) for i in row.ids.tolist()]
         log_probabilities = self._generator.score_batch([pieces])[0].log_probs

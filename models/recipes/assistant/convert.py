@@ -1,8 +1,8 @@
 """Step 4: checkpoint to a whole model folder, int8, with template, tokenizer and manifest.
 
-Of the last and the averaged weights it ships those with the lower loss on a part of the dev
-rows. It refuses to write where the engine's float32 logits differ from the network's. The
-float32 folder stays in --work for the comparison that `evaluate` makes.
+The step compares the last and the averaged weights and ships those with the lower loss on a part of the dev rows. It
+writes nothing if the engine's float32 logits differ from the network's. The float32 folder stays in --work for the
+comparison in `evaluate`.
 """
 
 from __future__ import annotations

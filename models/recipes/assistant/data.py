@@ -38,8 +38,8 @@ _ORDER_ROWS = 1000
 _PRACTICE_ROWS = 4000
 _MADE_ROWS = 16000
 _DAY_ROWS = 24000
-# How much of a source is taken; schema-guided dialogues, which have the clearest calls, stay whole. MultiWOZ answers
-# from a database that is not there, Taskmaster-4 is mostly menus, and questions for the fallback are soon learnt.
+# The share of each source; schema-guided dialogues, which have the clearest calls, stay whole. MultiWOZ answers from a
+# database that is missing here, Taskmaster-4 is mostly menus, and the model soon learns questions for the fallback.
 _SHARES = {"sgd-train": 0.75, "star": 0.25, "taskmaster4": 0.1, "multiwoz21-val": 0.0}
 _QUESTION_SHARE = 0.25
 _SWAPPED_SHARE = 0.5  # of the schema-guided dialogues: their values swapped for others
@@ -115,7 +115,7 @@ def training_rows(data: Path, rng: random.Random) -> Iterator[tuple[str, list[st
 
 
 def practice_words(questions: Sequence[str]) -> list[str]:
-    """Words to make values of: those of the general questions, each once."""
+    """Words for made-up values: those of the general questions, each once."""
     return sorted({word for text in questions for word in text.split() if word.isalpha() and len(word) > 2})
 
 
@@ -221,7 +221,7 @@ def choose_tools(own: list[Tool], others: list[Tool], rng: random.Random, share_
 
 
 def until_call(messages: Sequence[Message]) -> list[Message]:
-    """What is said before the first call, for which no tool is listed."""
+    """The turns before the first call, for rows without listed tools."""
     return list(takewhile(lambda message: not message.calls, messages))
 
 

@@ -1,8 +1,7 @@
-"""Days and times as people say them and as calls have them, and system messages that say which day it is.
+"""Days and times in spoken form and in calls, and system messages that state the current day.
 
-A day is said in a dozen ways ("tomorrow", "on Friday", "the 14th"). A call has it as YYYY-MM-DD where the system
-message names the day that it is; where nobody does, a call has the words as they were said. Times of day become HH:MM.
-Original text.
+A day has a dozen spoken forms ("tomorrow", "on Friday", "the 14th"). If the system message states the current day, a
+call has the day as YYYY-MM-DD; otherwise a call repeats the spoken words. Times of day become HH:MM. Original text.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def says_today(today: date, rng: random.Random) -> str:
 
 
 def said_day(today: date, rng: random.Random) -> tuple[str, str]:
-    """A day of the next weeks as somebody says it, and as a call has it."""
+    """A day of the next weeks in spoken form, and in a call's form."""
     kind = rng.random()
     ahead = rng.randint(1, 7) if kind < 0.45 else rng.choice((rng.randint(1, 13), rng.randint(1, 28)))
     if kind < 0.2:
@@ -81,7 +80,7 @@ def ordinal(number: int) -> str:
 
 
 def said_time(rng: random.Random) -> tuple[str, str]:
-    """A time of day as somebody says it, and as a call has it."""
+    """A time of day in spoken form, and in a call's form."""
     hour, minute = rng.randint(7, 21), rng.choice((0, 0, 0, 15, 30, 30, 45, rng.randrange(0, 60, 5)))
     of_clock = (hour - 1) % 12 + 1
     half = "am" if hour < 12 else "pm"
@@ -108,7 +107,7 @@ _MARCH = re.compile(
 
 
 def moved(messages: Sequence[Message], today: date) -> list[Message]:
-    """A schema-guided dialogue on another day: dates, days of March and weekdays moved as far as the day is."""
+    """A schema-guided dialogue on another day: dates, days of March and weekdays move by the same number of days."""
     by = today - SGD_TODAY
 
     def other(found: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
 """Reads the shared dialogue files as conversations with tools, in the model's own form.
 
-Knows the sources' habits (STAR's `api.is_equal_to("x")`, SGD's schemas), nothing of tokens.
+This module knows the sources' habits (STAR's `api.is_equal_to("x")`, SGD's schemas), but nothing of tokens.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REQUIRED_SHARE = 0.9  # an argument in nine calls of ten counts as required whe
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages, the tools they are about, and where they come from."""
+    """Messages, their tools, and their source."""
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...]

@@ -1,7 +1,7 @@
-"""What made-up dialogues are about: services with their arguments, and how people ask for them.
+"""The subjects of made-up dialogues: services with their arguments, and users' requests for them.
 
-Each service is a schema: names of tools and arguments, which are required, and of which kind their values are
-(`values.py`). Original text.
+Each service is a schema: names of tools and arguments, the required arguments, and the kinds of values (`values.py`).
+Original text.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ ERRANDS: tuple[Errand, ...] = (
     ),
 )  # fmt: skip
 
-# What else people call the words of a tool's name.
+# Synonyms for the words of a tool's name.
 SYNONYMS: Mapping[str, Sequence[str]] = {
     "book": ("reserve", "arrange", "take", "secure", "add"),
     "reserve": ("book", "keep", "block"),

@@ -1,6 +1,6 @@
 """Sentences written for this model: polite fallbacks, greetings, thanks, and system prompts.
 
-They are the answers the model is trained to give where it can't help. Original text.
+The model is trained to give these answers if it can't help. Original text.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def small_talk(rng: random.Random) -> tuple[str, str]:
 
 
 def general_request(words: Sequence[str], rng: random.Random) -> str:
-    """A request about nothing the model can do, as people type it."""
+    """A request that the model can't serve, as people type it."""
     word, other = rng.choice(words).lower(), rng.choice(words).lower()
     text = rng.choice(_GENERAL).replace("{word}", word).replace("{other}", other)
     while "{number}" in text:
@@ -167,7 +167,7 @@ def general_request(words: Sequence[str], rng: random.Random) -> str:
 
 
 def _noise(rng: random.Random) -> str:
-    """Something short that says nothing: a number, keys hit at random, signs."""
+    """A short text without meaning: a number, random keys, signs."""
     kind = rng.randrange(4)
     if kind == 0:
         return str(rng.randint(0, 10 ** rng.randint(1, 6)))

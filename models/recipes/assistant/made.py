@@ -1,9 +1,9 @@
-"""Whole made-up dialogues from the schemas of services: missing facts are asked for, known ones repeated, then called.
+"""Whole made-up dialogues from service schemas: the assistant asks for missing facts, repeats known ones, then calls.
 
 One dialogue has up to three errands. Facts come in any order, several in one turn, in the system message, or with the
-errand before ("same name"). People correct themselves. Before most calls the assistant writes down all that it knows,
-and every call is made once, also where somebody agrees afterwards. Some calls fail, and another value is asked for.
-Original text; the words come from the caller.
+errand before ("same name"). People correct themselves. Before most calls the assistant writes down all known facts. It
+makes every call once, even if the user agrees afterwards. If a call fails, it asks for another value. Original text;
+the words come from the caller.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class MadeDialogue:
         return chosen
 
     def _system(self, tasks: Sequence[_Task]) -> str:
-        """What the system message says: who it works for, the day, facts of the customer, facts nobody needs."""
+        """The system message: the employer, the day, facts about the customer, irrelevant facts."""
         rng = self._rng
         lines = []
         if rng.random() < 0.5:
@@ -295,7 +295,7 @@ class MadeDialogue:
             self._undo(task.undo, given, result[given])
 
     def _undo(self, tool: Tool, key: str, code: str) -> None:
-        """What was just booked is taken back, by the identifier of its result."""
+        """The user cancels the last booking, by the identifier in its result."""
         rng = self._rng
         self._say(self._spell(rng.choice(TAKE_BACK)))
         if rng.random() < 0.5:
@@ -353,7 +353,7 @@ class MadeDialogue:
         return joined + rng.choice(("", ".", " please", ", thanks")) if rng.random() < 0.5 else joined
 
     def _state(self, task: _Task) -> str:
-        """All that is known, written down as a call has it."""
+        """All known facts, in the form of a call."""
         if not task.values:
             return _spoken(task.tool.name)
         return ", ".join(f"{_spoken(key)} {task.values[key].called}" for key in task.keys if key in task.values)

@@ -1,4 +1,4 @@
-"""What user, assistant and services say in made-up dialogues (`made.py`). Original text."""
+"""Phrases of users, the assistant and services in made-up dialogues (`made.py`). Original text."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Other names for a dialogue's tools and arguments, so that they can only be read off the list of tools.
+"""Renames a dialogue's tools and arguments, so that the model must read the names from the list of tools.
 
-The schema-guided dialogues name few arguments, and a small model writes `city` because it always was `city`, though
-the tool listed has `location`. A name becomes a synonym, is spelled another way, or gets a word before or after it,
-often one that no service has, so that it can't be guessed; the same everywhere in the dialogue, also where a result
-repeats it. Original text; the words come from the caller.
+The schema-guided dialogues name few arguments, and a small model writes `city` out of habit, even if the listed tool
+has `location`. A name becomes a synonym, is spelled another way, or gets a word before or after it, often one that no
+service has, so that the model can't guess it. A new name is the same everywhere in the dialogue, also in results.
+Original text; the words come from the caller.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _STRANGE_SHARE = 0.35  # of the arguments: a word that no service has
 _CAMEL_SHARE = 0.15  # of the arguments
 _STRANGE_TOOL_SHARE = 0.25  # of the tools: likewise
 _SNAKE_SHARE = 0.25  # of the tools
-# Words of names, and what else people call them.
+# Words of names, and their synonyms.
 _SYNONYMS: Mapping[str, Sequence[str]] = {
     "city": ("town", "location", "place", "city_name", "area", "where", "municipality"),
     "location": ("place", "city", "area", "address", "town", "region"),

@@ -1,8 +1,8 @@
-"""Other values in the place of a dialogue's own, so that they can only be read off the dialogue.
+"""Swaps a dialogue's values for others, so that the model must read the values from the dialogue.
 
-The dialogues name few cities, hotels and singers, and a small model answers with the frequent ones.
-A name said before the call that uses it is replaced wherever it stands: by another value of the
-same argument, or by made-up words.
+The dialogues name few cities, hotels and singers, and a small model answers with the frequent ones. If a name occurs
+before the call that uses it, this module replaces it everywhere with another value of the same argument, or with
+made-up words.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _is_name(value: str) -> bool:
 
 
 def _stands_alone(value: str, messages: Sequence[Message], call_position: int) -> bool:
-    """Whether the value was said in full before the call, and never in part or as initials."""
+    """Tells whether the value occurs in full before the call, and never in part or as initials."""
     if not _is_name(value):
         return False
     whole = re.compile(rf"(?<!\w){re.escape(value)}(?!\w)", re.IGNORECASE)

@@ -1,7 +1,7 @@
-"""Values for the arguments of made-up dialogues, which name nothing real, each as it is said and as a call has it.
+"""Made-up values for the arguments of dialogues, each in spoken form and in a call's form.
 
-Names and identifiers are called as they were said, numbers and times in digits, and days as a date where the system
-message names the day that it is. Original text; the words come from the caller.
+In calls names and identifiers keep their spoken form, numbers and times have digits, and days are dates if the system
+message states the current day. Original text; the words come from the caller.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import date
 
 from models.recipes.assistant.days import MONTHS, NUMBERS, said_day, said_time
 
-# How a fact of a kind is said; the others are said as "the KEY is VALUE".
+# Spoken forms of some kinds of facts; the others have the form "the KEY is VALUE".
 SAID: Mapping[str, Sequence[str]] = {
     "people": ("for {}", "{}", "{} please", "make it {}", "we need {}"),
     "nights": ("for {}", "{}", "it is {}", "{} in all"),
@@ -87,7 +87,7 @@ _ITEMS = (
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value as it is said, and as a call has it."""
+    """A value in spoken form, and in a call's form."""
 
     said: str
     called: str
@@ -118,7 +118,7 @@ def value(kind: str, today: date | None, anchor: date, words: Sequence[str], rng
 
 
 def _named(kind: str, words: Sequence[str], rng: random.Random) -> str:
-    """A value that a call has as it was said."""
+    """A value that a call repeats in its spoken form."""
     if kind in ("identifier", "plate"):
         return identifier(rng)
     if kind == "digits":

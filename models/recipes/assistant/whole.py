@@ -1,14 +1,14 @@
-"""Whole dialogues: does a model make the right calls, each once and with the right arguments, from first to last turn?
+"""Measures whole dialogues: the model must make the right calls, each once and with the right arguments.
 
 A scenario (`scenarios.jsonl`, written before any training that it judges, and kept out of it) is played: its user's
 turns come from a script, the model's own answers stay in the history, and a right call gets its result. A dialogue of
-SGD dev is played the same way, though its user answers what the dialogue's own assistant said; and it is followed: at
-each of the assistant's turns the model gets the history as it was and says what comes next. Both end at the first call
-that is not the next of the right ones. A call may be made earlier than in the dialogue, for instance where that asks
-once more; played, also later.
+SGD dev is played the same way, although its user replies to the dialogue's own assistant. It is also followed: at each
+of the assistant's turns the model gets the original history and writes the next turn. Both end at the first call that
+is not the next right one. The model may make a call earlier than the dialogue, for instance if the dialogue asks once
+more; in a played dialogue also later.
 
-Knows no model: `play` and `follow` yield histories and are sent completions, so that a bare model and a server can both
-answer. `python -m models.recipes.assistant.whole --data DATA` measures the shipped model.
+This module knows no model: `play` and `follow` yield histories and receive completions, so that a bare model and a
+server can both answer. `python -m models.recipes.assistant.whole --data DATA` measures the shipped model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SCENARIOS = Path(__file__).with_name("scenarios.jsonl")
 _MOST_CALLS_A_TURN = 3
 Answer = Callable[[Sequence[Message], Sequence[Tool]], Completion]
 Course = Generator[Sequence[Message], Completion, str]
-"""Yields histories, is sent what comes next, and returns why the dialogue failed: nothing where it did not."""
+"""Yields histories, receives the next turns, and returns the reason of a failure; an empty text means success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class WantedCall:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A script: the system message, the user's turns, and the calls that should come of them, in order."""
+    """A script: the system message, the user's turns, and the expected calls, in order."""
 
     name: str
     system: str
@@ -151,7 +151,7 @@ def chosen(rows: Sequence[DevRow], limit: int, *, trained: bool) -> list[DevRow]
 
 
 def why_failed(course: Course, tools: Sequence[Tool], answer: Answer) -> str:
-    """Run a dialogue with a model to its end; why it failed, or nothing."""
+    """Run a dialogue with a model to its end; returns the reason of a failure, or an empty text."""
     try:
         messages = next(course)
         while True:
@@ -161,7 +161,7 @@ def why_failed(course: Course, tools: Sequence[Tool], answer: Answer) -> str:
 
 
 def whole_dialogues(answer: Answer, rows: Sequence[DevRow], limit: int) -> dict[str, dict[str, float]]:
-    """The shares of scenarios, and of held-out dialogues of trained and of new services, that a model gets through."""
+    """The shares of scenarios, and of held-out dialogues of trained and of new services, that a model completes."""
     failures = {"scenarios": [why_failed(play(one), one.tools, answer) for one in scenarios()[: limit or None]]}
     for key, trained in (("trained", True), ("new", False)):
         some = chosen(rows, limit or DIALOGUES, trained=trained)

@@ -2,8 +2,8 @@
 
 Contract: reads the checkpoints and the tokenizer of work folders whose runs began at the same weights, or those weights
 themselves in a shipped folder; writes their mean as the checkpoint of another, for `convert`, or as the `--init` of a
-further round. Rounds from one start lie in one valley, and what is between them often generalises a little better than
-each (arXiv 2203.05482). It knows nothing of labels.
+further round. Rounds from one start lie in one valley of the loss, and their mean often generalises a little better
+than each (arXiv 2203.05482). It knows nothing of labels.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def state_of(folder: Path) -> dict[str, Any]:
     """Shape, encoder and head of a round's work folder or of a shipped model.
 
     Raises:
-        SystemExit: it is neither.
+        SystemExit: the folder is neither.
     """
     if (folder / CHECKPOINT).exists() or not (folder / "model.bin").exists():
         return required_checkpoint(folder)
@@ -56,7 +56,7 @@ def average(rounds: Sequence[Path], work: Path, weights: Sequence[float] | None 
     """Write the mean.
 
     Raises:
-        SystemExit: a folder has no weights, their shapes differ, or not each has its weight in the mean.
+        SystemExit: a folder has no weights, shapes differ, or the number of shares differs from that of the folders.
     """
     states = [state_of(folder) for folder in rounds]
     if any(state["shape"] != states[0]["shape"] for state in states):

@@ -25,7 +25,7 @@ from models.recipes.classifier.train import required_checkpoint
 from models.recipes.classifier.weights import write_ctranslate2
 from models.recipes.common import Table, write_manifest
 
-# A float32 conversion that differs by more is a mistake in the conversion, not rounding.
+# A larger difference of the float32 conversion means a mistake, not rounding.
 LARGEST_DIFFERENCE = 1e-4
 CHECKED_TEXTS = 200
 QUANTIZATION = "int8_float32"
@@ -34,13 +34,13 @@ FLOAT32_FOLDER = "float32"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """An encoder and its head, as training left them."""
+    """An encoder and its head after training."""
 
     encoder: SentenceEncoder
     head: Head
 
     def parameters(self) -> int:
-        """How many numbers there are."""
+        """The number of parameters."""
         return sum(p.numel() for part in (self.encoder, self.head) for p in part.parameters())
 
 
@@ -120,7 +120,7 @@ def write_recipe_manifest(
     if recipe.kind == "sigmoid":
         head["thresholds"] = {name: round(value, 3) for name, value in calibration.thresholds.items()}
         head["experimental"] = list(recipe.experimental)
-    # A row's source may end in a remark such as "(as neutral)": that is how it was used, not what it is.
+    # A row's source may end in a remark such as "(as neutral)", which states its use, not its origin.
     rows = Counter(row.source.partition(" (")[0] for row in training)
     sources: list[Table] = [
         {

@@ -1,4 +1,4 @@
-"""Teach the base model's WordPiece tokenizer to see emoji.
+"""Adds emoji to the base model's WordPiece tokenizer.
 
 Contract: a base `tokenizer.json` in, a Tokenizer of the same size out, and start vectors for the
 new rows. BERT's vocabulary has hardly any emoji but almost a thousand unused rows, so emoji take
@@ -19,7 +19,7 @@ from models.recipes.classifier.encoder import SentenceEncoder
 # Blocks whose characters people type: faces, hands, hearts, people, animals, food, objects.
 _EMOJI_BLOCKS = ((0x1F600, 0x1F650), (0x1F440, 0x1F500), (0x1F900, 0x1FA00), (0x1F300, 0x1F400))
 _EMOJI_OUTSIDE_BLOCKS = "❤♥💔☺☹✌✊✋☝✍✨✅❌❗❓⭐⚡☠☀☁☎☕⚽⛔✔✖♀♂♿🔥🔪🔫🔞🖕🖐🕺🚀🚗🚨🚫🚮🛑🤷🫶🫡🫠"
-# Words of Unicode names that say nothing of the meaning.
+# Words of Unicode names without meaning.
 _EMPTY_NAME_WORDS = frozenset({"face", "with", "sign", "symbol", "of", "and", "emoji", "black", "white"})
 
 

@@ -1,8 +1,8 @@
 """The classifier head in torch, for training, and its loss.
 
-Contract: vectors of rows in, one logit a label out. Targets of NaN are not annotated and cost
-nothing: a softmax then runs over the annotated labels only. `save` writes the arrays that
-numpy_head.py and the server read. It knows nothing of encoders or text.
+Contract: vectors of rows in, one logit a label out. NaN targets are not annotated and cost no loss: a softmax then
+covers the annotated labels only. `save` writes the arrays that numpy_head.py and the server read. It knows nothing of
+encoders or text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Inference as the server does it: CTranslate2 and numpy, no torch.
+"""Inference with the server's method: CTranslate2 and numpy, no torch.
 
 Contract: texts in; mean-pooled vectors or probabilities out, in the order of the texts. The
 mean runs over a row's own tokens: CTranslate2 fills padded places with copies of the last
-token. Every figure of a model card is computed here. It knows nothing of training.
+token. This module computes every figure of a model card. It knows nothing of training.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the steps must know of one classifier: its head, its manifest and how it is calibrated.
+"""The facts of one classifier that the steps need: its head, its manifest and its calibration.
 
 Contract: plain data and one function. It knows nothing of training or files.
 """
@@ -15,7 +15,7 @@ from models.recipes.classifier.numpy_head import Kind
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What is fitted after training, on rows that training has not seen."""
+    """The values fitted after training, on rows outside the training set."""
 
     temperature: float
     thresholds: Mapping[str, float] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class SourceTerms:
-    """Licence and origin of one source of training rows; `rows` where they are not counted here."""
+    """Licence and origin of one source of training rows; `rows` if the step does not count them."""
 
     license: str
     origin: str

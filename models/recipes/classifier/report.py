@@ -1,9 +1,8 @@
 """Measured figures on file, and the manifest and card made of them.
 
-Contract: `evaluate` writes WORK/figures.json with the checksum of the model it measured; `card`
-refuses figures of another model, fills the recipe's `card.md` and writes MODEL_CARD.md and the
-figures of model.toml. Every number of a card comes from here or from the template's text. It knows nothing
-of what is measured.
+Contract: `evaluate` writes WORK/figures.json with the checksum of the model it measured; `card` refuses figures of
+another model, fills the recipe's `card.md` and writes MODEL_CARD.md and the figures of model.toml. Every number of a
+card comes from here or from the template's text. It knows nothing of the meaning of figures.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What `evaluate` found.
+    """The figures of `evaluate`.
 
     `comparison` has the same figures on few rows, with float32 beside them; `notes` are further numbers that the
     card's text names.
@@ -59,7 +58,7 @@ def compared(shipped: Sequence[Figure], plain: Sequence[Figure]) -> list[Figure]
 
 
 def save_measured(work: Path, folder: Path, measured: Measured) -> None:
-    """Write the figures and which weights they belong to."""
+    """Write the figures with the checksum of their weights."""
     record = {"model": sha256_of_file(folder / "model.bin"), **asdict(measured)}
     (work / FIGURES_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
@@ -68,7 +67,7 @@ def load_measured(work: Path, folder: Path) -> Measured:
     """The figures of the folder's model.
 
     Raises:
-        SystemExit: they were measured on another model.
+        SystemExit: the figures belong to another model.
     """
     record = json.loads((work / FIGURES_FILE).read_text(encoding="utf-8"))
     if record["model"] != sha256_of_file(folder / "model.bin"):

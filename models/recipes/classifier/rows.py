@@ -1,8 +1,8 @@
 """Labelled rows: text and, for each label, yes, no or not annotated.
 
-Contract: reads and writes `.jsonl` ({"text", "labels": {name: 0 or 1}, "source", "share"}) and `.tsv`
-(text, label[, source]), both also as `.xz`. An absent label is not annotated: it becomes NaN
-in the targets and no loss is computed for it. It knows nothing of tokenizers or models.
+Contract: reads and writes `.jsonl` ({"text", "labels": {name: 0 or 1}, "source", "share"}) and `.tsv` (text, label[,
+source]), both also as `.xz`. An absent label is not annotated: it becomes NaN in the targets and costs no loss. It
+knows nothing of tokenizers or models.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One text and what is known of its labels."""
+    """One text and its known labels."""
 
     text: str
     labels: Mapping[str, float]

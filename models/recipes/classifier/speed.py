@@ -1,7 +1,7 @@
 """Speed of a converted encoder on this machine.
 
 Contract: texts a second of processor time, on one thread in batches of eight, the best of three
-runs. Processor time and not the clock, since other programs may be running. It knows nothing of
+runs. It measures processor time and not the clock, since other programs may be running. It knows nothing of
 quality.
 """
 
@@ -14,7 +14,7 @@ from models.recipes.classifier.infer import EngineEncoder
 
 
 def texts_per_second(encoder: EngineEncoder, texts: Sequence[str]) -> float:
-    """The best of three runs: others only ever make a run slower."""
+    """The best of three runs, since other programs only make a run slower."""
     encoder.pooled(texts[:16], batch_rows=8)
     best_s = float("inf")
     for _ in range(3):

@@ -23,7 +23,7 @@ from models.recipes.classifier.speed import texts_per_second
 
 Measure = Callable[[EngineClassifier, Calibration, Path, int | None], list[Figure]]
 SPEED_ROWS = 300
-# float32 takes three times as long, and what int8 loses shows on few rows of each source.
+# float32 takes three times as long, and few rows of each source show the loss of int8.
 COMPARED_ROWS = 150
 
 
@@ -89,7 +89,7 @@ def sheet(recipe: Recipe, classifier: EngineClassifier) -> str:
 def card_command(
     recipe: Recipe, template: Path, description: str, more: Callable[[EngineClassifier], dict[str, str]] | None = None
 ) -> None:
-    """Figures, sheet and what `more` makes with the model into MODEL_CARD.md and model.toml."""
+    """Write figures, sheet and the results of `more` into MODEL_CARD.md and model.toml."""
     arguments = parsed(description)
     measured = load_measured(arguments.work, arguments.out)
     calibration = shipped_calibration(arguments.out)

@@ -1,9 +1,8 @@
 """Fine-tune an encoder and one head on labelled rows.
 
-Contract: rows, a start folder and settings in; checkpoints in the work folder out, the last of
-which `convert` reads. A run that stops goes on from its checkpoint; the result depends on the
-seed, the settings and, when the time budget is what ends it, on the machine. It knows nothing
-of particular data sets.
+Contract: rows, a start folder and settings in; checkpoints in the work folder out, the last of which `convert` reads. A
+stopped run resumes from its checkpoint. The result depends on the seed, the settings and, if the time budget ends the
+run, on the machine. It knows nothing of particular data sets.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Settings:
     learning_rate: float = 1e-4
     layer_decay: float = 0.85
     frozen_layers: int | None = None
-    """So many lower layers, and the embeddings, stay as they are; None: everything learns."""
+    """The number of lower layers that stay fixed, with the embeddings; None: all weights learn."""
     warmup_share: float = 0.06
     weight_decay: float = 0.01
     smoothing: float = 0.05
@@ -61,7 +60,7 @@ def required_checkpoint(work: Path) -> dict[str, Any]:
     """The state in a work folder.
 
     Raises:
-        SystemExit: there is none.
+        SystemExit: the folder has no checkpoint.
     """
     state = load_checkpoint(work / CHECKPOINT)
     if state is None:
@@ -71,7 +70,7 @@ def required_checkpoint(work: Path) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Progress:
-    """What a checkpoint must bring back besides the tensors."""
+    """The state in a checkpoint besides the tensors."""
 
     epoch: int = 0
     batch: int = 0
@@ -79,7 +78,7 @@ class Progress:
 
 
 class ClassifierRun:
-    """One training run: the model, its optimizer and where it stands."""
+    """One training run: the model, its optimizer and its progress."""
 
     def __init__(
         self,
@@ -165,7 +164,7 @@ class ClassifierRun:
         if self.settings.consistency:
             apart = divergence_rows(logits[:rows], logits[rows:], targets[:rows], self.settings.kind)
             each = (each[:rows] + each[rows:]) / 2.0 + self.settings.consistency * apart
-        # Not the mean: a batch that a rare length left small must not weigh like a full one.
+        # Not the mean: a small batch of a rare length must not count like a full one.
         full_rows = min(self.settings.batch_rows, self.settings.batch_tokens // ids.shape[1])
         (each.sum() / full_rows).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*self.encoder.parameters(), *self.head.parameters()], 1.0)
@@ -189,7 +188,7 @@ class ClassifierRun:
         """Go on from the checkpoint of the work folder, if there is one.
 
         Raises:
-            SystemExit: it holds weights alone, as a mean of rounds does.
+            SystemExit: the checkpoint holds only weights, like a mean of rounds.
         """
         if not (self.work / CHECKPOINT).exists():
             return False
@@ -208,7 +207,7 @@ class ClassifierRun:
         """Begin at the weights of another work folder, with a fresh optimizer.
 
         Raises:
-            SystemExit: it has none, or its head is for another number of labels.
+            SystemExit: the folder has no weights, or its head has another number of labels.
         """
         state = required_checkpoint(work)
         labels = len(state["head"]["out.bias"])
@@ -250,7 +249,7 @@ class _Report:
 
 
 def _freeze(encoder: SentenceEncoder, layers: int | None) -> None:
-    """Leave the embeddings and so many lower layers as they are."""
+    """Fix the embeddings and this number of lower layers."""
     if layers is None:
         return
     for name, parameter in encoder.named_parameters():
@@ -258,7 +257,7 @@ def _freeze(encoder: SentenceEncoder, layers: int | None) -> None:
 
 
 def _parameter_groups(encoder: SentenceEncoder, head: Head, settings: Settings) -> list[dict[str, object]]:
-    """A lower rate for lower layers: what they know of the language should change least."""
+    """A lower rate for lower layers, since their knowledge of the language should change least."""
     depth = encoder.shape.layers
     rates: dict[str, float] = {}
     for name, _ in encoder.named_parameters():

@@ -67,7 +67,7 @@ def _against(vectors: Vectors, original: Vectors) -> tuple[float, float, float]:
 
 
 def search(shipped: EngineEncoder, plain: EngineEncoder, data: Path, rows: int) -> list[Figure]:
-    """Search as users do it: the answer nearest to a question, among the answers to all of them."""
+    """Search as users do it: the nearest answer to a question, among the answers to all questions."""
     questions, answers = questions_and_answers(data, rows)
     ours, theirs = (
         (encoder.embeddings(questions) @ encoder.embeddings(answers).T).argmax(axis=1) for encoder in (shipped, plain)
@@ -88,7 +88,7 @@ def intent_accuracy(encoder: EngineEncoder, data: Path, name: str, sample: int |
     for text, label in zip(texts, labels, strict=True):
         if len(seen.setdefault(label, [])) < EXAMPLES_PER_INTENT:
             seen[label].append(text)
-    seen.pop("oos", None)  # "none of these" is no place in the space
+    seen.pop("oos", None)  # "none of these" has no place in the space
     order = sorted(seen)
     examples = encoder.embeddings([text for label in order for text in seen[label]])
     bounds = itertools.accumulate((len(seen[label]) for label in order), initial=0)

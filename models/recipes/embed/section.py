@@ -1,4 +1,4 @@
-"""What the manifest of `embed` says, apart from figures and checksums."""
+"""The manifest of `embed`, apart from figures and checksums."""
 
 from __future__ import annotations
 

@@ -21,20 +21,20 @@ from models.recipes.moderation.harmless import Part, harmless
 LABELS = ("harassment", "hate", *written.CATEGORIES)
 HARMLESS = dict.fromkeys(LABELS, 0)
 _MEANT_AS_HARASSMENT = ("harassment", "offensive", "toxic")
-# The largest sources would drown the others; cursing alone is the bulk of the tweets.
+# Without caps the largest sources would dominate; most of the tweets are cursing.
 _MOST_ROWS = {
     ("davidson-tweets", "harassment"): 7000,
     ("toxic-spans-civil-comments", "harassment"): 5500,
     ("vicomtech-forum", ""): 6000,
     ("germeval2018", ""): 2000,
 }
-# Training reads the first 96 tokens of a row; what it says must be among them.
+# Training reads the first 96 tokens of a row, so the annotated text must be among them.
 _AROUND_CHARACTERS = 110
 SEED = 31
 
 
 def mapped(labels: Mapping[str, int]) -> dict[str, int]:
-    """Our categories, as far as the row's annotation says anything of them."""
+    """Our categories, as far as the row's annotation covers them."""
     known = {name: labels[name] for name in ("hate", *written.CATEGORIES) if name in labels}
     said = [labels[name] for name in _MEANT_AS_HARASSMENT if name in labels]
     if said:
@@ -43,7 +43,7 @@ def mapped(labels: Mapping[str, int]) -> dict[str, int]:
 
 
 def moderation_rows(data: Path, part: str) -> list[Row]:
-    """The rows of a moderation file with mapped labels; rows that say nothing are left out."""
+    """The rows of a moderation file with mapped labels, without rows that have no label."""
     rows = read_rows(data / "moderation" / f"{part}.jsonl.xz", LABELS)
     kept = (Row(row.text, mapped(row.labels), row.source) for row in rows)
     return [row for row in kept if row.labels]
@@ -66,7 +66,7 @@ def training_rows(data: Path) -> list[Row]:
 
 
 def development_rows(data: Path) -> list[Row]:
-    """What the operating points are chosen on."""
+    """The rows that determine the operating points."""
     return [*moderation_rows(data, "dev"), *harmless_rows(harmless(data, "dev")), *written_rows("dev")]
 
 
@@ -76,13 +76,14 @@ def harmless_rows(texts: Mapping[str, Sequence[str]]) -> list[Row]:
 
 
 def group_rows(part: groups.Part) -> list[Row]:
-    """Made-up rows about groups of people; whether a hateful one is harassment too is left open."""
+    """Made-up rows about groups of people; hateful rows have no label for harassment."""
     return [Row(text, {"hate": 1} if hateful else HARMLESS, "groups") for text, hateful in groups.about_groups(part)]
 
 
 def written_rows(part: Part, around: Sequence[str] = ()) -> list[Row]:
-    """Rows of the written sentences, some of them among harmless ones; whether one that has a category is hate or
-    harassment too is left open."""
+    """Rows of the written sentences, some among harmless ones; rows of a category have no labels for hate and
+    harassment.
+    """
     return [
         Row(row.text, one_label(written.CATEGORIES, row.category) if row.has_it else HARMLESS, "written")
         for row in written.written(part, around)

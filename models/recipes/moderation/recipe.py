@@ -13,12 +13,12 @@ from models.recipes.classifier.rows import targets_of
 from models.recipes.moderation.data import LABELS, development_rows
 from models.recipes.moderation.written import CATEGORIES
 
-# At its operating point a category may flag this share of harmless text, whatever F1 would like: there are five.
+# At its operating point a category may flag at most this share of harmless text, whatever F1: the model has five.
 MOST_FALSE_ALARMS = 0.005
-# F1 is flat over a wide range of thresholds. The lowest of them finds most.
+# F1 is flat over a wide range of thresholds. The lowest threshold finds most.
 F1_SLACK = 0.01
-# Of the categories with written sentences F1 says little, as dev's are as easy as training's: they flag this share,
-# neither more nor less.
+# F1 says little about categories with written sentences, as dev's are as easy as training's: these categories flag
+# exactly this share.
 WRITTEN_FALSE_ALARMS = 0.002
 
 _HARMLESS = "taken as harmless"

@@ -18,7 +18,7 @@ from models.recipes.moderation.harmless import Part
 CATEGORIES = ("sexual", "violence", "self-harm")
 SENTENCES = Path(__file__).with_name("written.toml")
 MOST_FORMS = 24
-"""Of a pattern, at most so many sentences are taken."""
+"""The most sentences of one pattern."""
 EMBEDDED_SHARE = 0.4
 MORE_SHARE = 0.5
 """Of those among others: with a second sentence of their kind."""
@@ -29,7 +29,7 @@ _SPACE_BEFORE_SIGN = re.compile(r"(?<! ) +(?=[,.?!])")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A text, the category that it is about, and whether it has it."""
+    """A text, its category, and whether it belongs to the category."""
 
     text: str
     category: str
@@ -37,7 +37,7 @@ class Written:
 
     @property
     def kind(self) -> tuple[str, bool]:
-        """What sentences have in common that can stand in one text."""
+        """The key of sentences that can stand in one text."""
         return self.category, self.has_it
 
 

@@ -18,7 +18,7 @@ from models.recipes.classifier.rows import Row, one_label, read_rows, write_rows
 from models.recipes.sentiment import sentences
 
 LABELS = ("negative", "neutral", "positive")
-# Sources without a neutral class: their rows say nothing of "neutral", so it stays unannotated.
+# Sources without a neutral class: their rows leave "neutral" unannotated.
 BINARY_SOURCES = frozenset({"sst2", "rt-polarity", "customer-reviews"})
 # The chance that an epoch takes a row: comments are long and many, one and two words say little.
 SHARES = {"goemotions": 0.5, "joined": 0.6}
@@ -33,7 +33,7 @@ SEED = 11
 
 
 def labelled(row: Row) -> Row:
-    """The row with `neutral` forgotten where its source could not say it."""
+    """The row without a label for `neutral` if its source has no such class."""
     if row.source not in BINARY_SOURCES:
         return row
     known = {name: value for name, value in row.labels.items() if name != "neutral"}

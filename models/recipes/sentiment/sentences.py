@@ -1,4 +1,4 @@
-"""Sentences as customers type them, made of sentences.toml: many forms of few hundred.
+"""Sentences as customers type them, from sentences.toml: many forms of a few hundred patterns.
 
 Contract: the file's sentences and a random generator in, labelled rows out, none of which is in written.tsv, whose
 sentences measure. It knows nothing of models.
@@ -29,12 +29,12 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 def key(text: str) -> str:
-    """What of a text counts when two are compared: its letters and digits."""
+    """The letters and digits of a text, for comparisons of two texts."""
     return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def written() -> list[tuple[str, str, str]]:
-    """Text, label and language of the sentences that measure."""
+    """Text, label and language of the test sentences."""
     lines = WRITTEN.read_text(encoding="utf-8").splitlines()
     return [(text, label, language) for text, label, language in (line.split("\t") for line in lines)]
 

@@ -24,7 +24,7 @@ from models.recipes.sentiment_multilingual.recipe import FOREIGN
 
 SEED = 23
 TEACHER_SHARPNESS = 1.4
-"""The teacher's probabilities are taken to this power: they were made for judging, and are too soft to learn from."""
+"""The exponent of the teacher's probabilities, which are calibrated for judging and too soft to learn from."""
 PARALLEL_ROWS = {"negative": 9000, "neutral": 7000, "positive": 9000}
 """Of each language, by the teacher's label."""
 SURE = {"negative": 0.5, "neutral": 0.6, "positive": 0.5}
@@ -35,7 +35,7 @@ SENTENCES_SHARE = 0.7
 
 
 def parallel_rows(file: Path, rng: random.Random) -> Iterator[Row]:
-    """Translations by people, with what the English classifier says of their English side."""
+    """Human translations, with the English classifier's probabilities for their English side."""
     found: dict[tuple[str, str], list[Row]] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
@@ -52,7 +52,7 @@ def parallel_rows(file: Path, rng: random.Random) -> Iterator[Row]:
 
 
 def translated_rows(file: Path) -> Iterator[Row]:
-    """Labelled English rows in the words of the shipped translator."""
+    """Labelled English rows, translated by the shipped translator."""
     for record in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
         for language in FOREIGN:
             text = record[language]

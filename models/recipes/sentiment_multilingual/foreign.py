@@ -1,8 +1,8 @@
 """Step 2, foreign: `python -m models.recipes.sentiment_multilingual.foreign --data DIR --work DIR`.
 
 Contract: reads the shared data folder and the shipped models `sentiment` and `translate`; writes WORK/parallel.jsonl,
-pairs translated by people with what `sentiment` says of their English side, and WORK/translated.jsonl, labelled English
-rows in the words of `translate`. It knows nothing of training.
+human translations with `sentiment`'s probabilities for their English side, and WORK/translated.jsonl, labelled English
+rows translated by `translate`. It knows nothing of training.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from models.recipes.classifier.command import train_command
 from models.recipes.classifier.train import Settings
 from models.recipes.sentiment.data import LABELS
 
-# The embeddings and the lower third stay: they hold what the four languages have in common, and the step is half again
-# as fast.
+# The embeddings and the lower third stay fixed: they hold the common knowledge of the four languages, and a step is
+# half again as fast.
 SETTINGS = Settings(
     labels=LABELS, kind="softmax", epochs=2, learning_rate=1.5e-4, layer_decay=0.9, frozen_layers=4, limit_tokens=64
 )

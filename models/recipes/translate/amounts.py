@@ -1,7 +1,7 @@
 """Training rows with identifiers, names and sums of money in sentences, written as each language writes them.
 
-The sources hold hardly any order number or price; a model that has not seen them cuts identifiers and
-loses currency signs. The sentences are few and plain: it is the amount that is to be learnt.
+The sources hold hardly any order number or price; without such rows a model cuts identifiers and loses currency signs.
+The sentences are few and plain, since the model should learn the amount.
 """
 
 from __future__ import annotations

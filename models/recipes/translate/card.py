@@ -1,7 +1,7 @@
-"""Step 6, card: MODEL_CARD.md and the figures of the manifest, from what `evaluate` measured.
+"""Step 6, card: MODEL_CARD.md and the figures of the manifest, from the results of `evaluate`.
 
-Translates the sheet of user-like inputs with the shipped model. A person's verdict stands beside
-an output only as long as the model still gives the very output that was judged.
+Translates the sheet of user-like inputs with the shipped model. A person's verdict stands beside an output only if the
+model still gives exactly the judged output.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ AIMS_BLEU = {"en-de": 26, "en-fr": 33, "en-es": 34, "de-en": 31, "fr-en": 38, "e
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the evaluate step found for the model in the folder."""
+    """The evaluate step's results for the model in the folder."""
 
     figures: list[Figure]
     comparison: dict[str, list[Figure]]
@@ -39,7 +39,7 @@ def read_measured(work: Path, folder: Path) -> Measured:
     """The record of the evaluate step.
 
     Raises:
-        SystemExit: it was measured on another model than the folder's.
+        SystemExit: the record belongs to another model than the folder's.
     """
     record = json.loads((work / "figures.json").read_text(encoding="utf-8"))
     if record["model"] != sha256_of_file(folder / "model.bin"):
@@ -97,7 +97,7 @@ def before_table(figures: list[Figure]) -> str:
 
 
 def sheet_table(engine: Engine) -> str:
-    """The sheet of everyday sentences, one direction of each: what the weights before these wrote, and these."""
+    """The sheet of everyday sentences, one direction each: the outputs of the weights before and of these weights."""
     before = (HERE / "everyday.before.tsv").read_text(encoding="utf-8").splitlines()
     rows = []
     for (_, texts), line in zip(read_sheet(), before, strict=True):

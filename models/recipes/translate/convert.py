@@ -1,9 +1,9 @@
 """Step 4, convert: the weights of the checkpoint as a model folder that CTranslate2 runs.
 
-Writes the int8 model with its manifest to --out, and the same weights in float32 to
-WORK/float32, against which `evaluate` compares. Checks first that the engine's float32
-probabilities equal the network's: a wrong layout would still translate, only worse. --blend mixes the
-weights with those of the model that the training began from: what the training forgot comes back in part.
+Writes the int8 model with its manifest to --out, and the same weights in float32 to WORK/float32, against which
+`evaluate` compares. Checks first that the engine's float32 probabilities equal the network's: a wrong layout would
+still translate, only worse. --blend mixes the weights with those of the model that the training began from, which
+restores a part of the forgotten skills.
 """
 
 from __future__ import annotations

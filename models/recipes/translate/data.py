@@ -27,12 +27,13 @@ SOURCE_ROWS = "sources.json"  # in the work folder: how many pairs of each sourc
 PARTS = ("train", "software.train")
 DICTIONARIES = ("dictionary", "dictionary2")
 EVERYDAY_SOURCES = ("tatoeba", "bcontrast")
-# What is typed carelessly and in capitals in some of the made rows.
+# The sources of the made rows with careless typing and capitals.
 NOISY_SOURCES = (*EVERYDAY_SOURCES, "ding", "ms-business-central", "chromium", "aosp-apps", "pretix", "vita-min")
 COPIED_ROWS = 12_000
 DATED_PAIRS = 4_000  # of each foreign language
 AMOUNT_PAIRS = 5_000  # of each foreign language
-# Menus and messages of two to four words, and texts with a {placeholder}, are many; they are taken less often.
+# The sources have many menus and messages of two to four words, and texts with a {placeholder}; epochs take these less
+# often.
 FRAGMENT_WORDS = 4
 FRAGMENT_SHARE = 0.4
 MADE_WEIGHT = 0.4

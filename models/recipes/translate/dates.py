@@ -1,7 +1,7 @@
 """Training rows with dates and times of day in sentences, written as each language writes them.
 
-The sources hold few dates; a model that has not seen the 14th of March in all four languages
-writes some other day. The sentences are few and plain: it is the date that is to be learnt.
+The sources hold few dates; a model that has not seen the 14th of March in all four languages writes some other day. The
+sentences are few and plain, since the model should learn the date.
 """
 
 from __future__ import annotations

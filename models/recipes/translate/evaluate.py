@@ -24,7 +24,7 @@ from models.registry import sha256_of_file
 
 Pairs = list[tuple[str, str]]
 BEAMS = (1, 2, 3, 4, 6)
-# News is far from what the model is for: this many rows of a newstest are enough to say how far.
+# News is far from the model's purpose; this many rows of a newstest suffice to measure it.
 NEWS_ROWS = 500
 
 

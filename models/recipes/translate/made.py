@@ -1,4 +1,4 @@
-"""Training rows that users' input looks like and the sources lack, made from the pairs that there are.
+"""Makes training rows that resemble users' input and that the sources lack, from the existing pairs.
 
 Joined sentences, careless typing, capitals, other people's names, other numbers, lines that must
 come through unchanged. Dates are in `dates`. Every function draws from the generator it is given.
@@ -88,12 +88,12 @@ def names_in(pairs: Sequence[Pair]) -> set[str]:
 
 
 def made_up_name(rng: random.Random) -> str:
-    """A name that no list has: it can only be copied."""
+    """A made-up name, which the model can only copy."""
     return ("".join(rng.choice(_SYLLABLES) for _ in range(rng.choice((1, 2, 2, 3)))) + rng.choice(_ENDINGS)).title()
 
 
 def renamed(pairs: Sequence[Pair], names: Sequence[str], language: str, rng: random.Random) -> Iterator[Row]:
-    """Pairs about Tom, now about somebody of one or two other names, known or made up."""
+    """Pairs about Tom with one or two other names in his place, known or made up."""
     whole = re.compile(rf"\b{NAME_IN_PAIRS}\b")
     for english, foreign in pairs:
         if not (whole.search(english) and whole.search(foreign)):

@@ -1,6 +1,6 @@
-"""The manifest of the shipped model: what it is, where its data came from, what was measured.
+"""The manifest of the shipped model: its facts, the origin of its data, its figures.
 
-Knows the facts that no file of the model says; measures nothing.
+This module knows the facts that no file of the model has, and measures nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def source_rows(work: Path) -> dict[str, int]:
 
 
 def parameter_count(shape: NetworkShape) -> int:
-    """Trained numbers; the fixed positions do not count."""
+    """The number of trained weights, without the fixed positions."""
     width, inner = shape.width, shape.feed_forward
     norm = 2 * width
     encoder_layer = 4 * width**2 + 2 * width * inner + 2 * norm
@@ -48,7 +48,7 @@ def write(
         folder: the model folder.
         rows: pairs of each source; empty when only own pairs were trained on.
         shape: of the network.
-        figures: what was measured so far.
+        figures: the figures so far.
         model_id: the name the server's users see.
     """
     top = {

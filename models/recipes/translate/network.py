@@ -16,7 +16,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class NetworkShape:
-    """The numbers that say how large the network is."""
+    """The sizes of the network."""
 
     vocabulary: int
     width: int = 256

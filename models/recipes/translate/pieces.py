@@ -1,6 +1,6 @@
-"""The pieces of a tokenizer: which characters must be some, and how to put new ones behind those of a shipped one.
+"""The pieces of a tokenizer: the required characters, and a way to append new pieces to a shipped tokenizer.
 
-Knows sentencepiece models, neither texts nor networks.
+This module knows sentencepiece models, but neither texts nor networks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the model serves: its languages and the manifest's translation section."""
+"""The model's languages, and the manifest's translation section."""
 
 from __future__ import annotations
 

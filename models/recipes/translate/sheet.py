@@ -1,7 +1,7 @@
 """The sheet of everyday sentences, written by hand before training: fifty of support, fifty of travel.
 
-Contract: no training row is a near copy of a sentence of the sheet, in any of its languages, so that what
-the card shows of it is what a newcomer's own sentences get.
+Contract: no training row is a near copy of a sentence of the sheet, in any of its languages, so that the card's results
+for the sheet are typical of new sentences.
 """
 
 from __future__ import annotations

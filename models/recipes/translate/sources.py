@@ -1,4 +1,4 @@
-"""The table of sources: how often an epoch takes a row of each, its licence and where it is published.
+"""The table of sources: the share of rows in an epoch, the licence and the place of publication of each.
 
 One row of `sources.tsv` for each name that the data's source column holds (before a slash, where a
 source joins many packages): name, weight, copyleft, licence, origin.
@@ -42,7 +42,7 @@ def source_of(column: str) -> Source:
     """The source of a row, from what its source column says: `apps/evince` is of `apps`.
 
     Raises:
-        KeyError: the table lacks it, so nobody has looked at its licence.
+        KeyError: the table lacks the source, so nobody has checked its licence.
     """
     return sources()[column.partition("/")[0]]
 

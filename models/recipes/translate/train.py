@@ -34,7 +34,7 @@ CHECKPOINT_S = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What has been seen so far; travels in the checkpoint."""
+    """The training progress so far; the checkpoint holds it."""
 
     epoch: int = 0
     batches_in_epoch: int = 0

@@ -99,7 +99,9 @@ class AssistantMessage(RequestBody):
     reasoning_content: str | None = Field(
         None, description="What it thought before; templates that take it write it.", examples=["The user greets."]
     )
-    reasoning: str | None = Field(None, description="Another name of `reasoning_content`.")
+    reasoning: str | None = Field(
+        None, description="Another name of `reasoning_content`.", examples=["The user greets me."]
+    )
 
     @model_validator(mode="after")
     def _thinks_once(self) -> "AssistantMessage":

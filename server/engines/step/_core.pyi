@@ -1,4 +1,4 @@
-"""Types of the compiled core; contracts: core/decoder.h and core/translator.h."""
+"""The types of the compiled core. core/decoder.h and core/translator.h have the contracts."""
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -9,7 +9,7 @@ import numpy.typing as npt
 BLOCK_TOKENS: int
 
 class NoToken(IntEnum):
-    """Stands in an id's place where a step chose no token for a row."""
+    """Values that a step returns in place of an id if it has chosen no token for a row."""
 
     NONE_ALLOWED = -1
     PROMPT_PENDING = -2
@@ -89,7 +89,7 @@ class Translator:
     def __init__(self, path: str, config: Config, instruction_set: str = "") -> None: ...
 
 class Sentences:
-    """Contract: core/translator.h."""
+    """The sentences of one lane; core/translator.h has the contract."""
 
     def __init__(self, translator: Translator) -> None: ...
     def open(

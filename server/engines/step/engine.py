@@ -1,7 +1,7 @@
-"""The engine contract over the compiled core: a loop of steps that rows join and leave at any of them.
+"""The engine contract for decoders over the compiled core: a loop of steps, each of which rows may join or leave.
 
-It knows tokens and cache blocks; requests, text and processes are others'. What is computed for a row never depends
-on its neighbours (the core's promise), so chunks and seats may be chosen for speed alone.
+This module knows tokens and cache blocks, but no requests, text or processes. The core promises that a row's numbers
+never depend on the other rows. So the engine may choose chunks of prompts and batches for speed alone.
 """
 
 import secrets
@@ -30,7 +30,7 @@ CONTEXT_TOKENS = 2048
 CACHE_BYTES = 512 << 20
 MAX_ROWS = 64
 STALL_S = 0.05
-"""While rows are decoding, about so long may a step's prompt tokens take."""
+"""The time in seconds that the prompt tokens of one step may take, about, while other rows are decoding."""
 PROMPT_TOKENS = 512
 """The most prompt tokens of one step."""
 LEAST_PROMPT_TOKENS = 32
@@ -39,11 +39,12 @@ LEAST_PROMPT_TOKENS = 32
 class StepEngine:
     """One decoder model with its weights, its cache and its threads.
 
-    ``spec.options``: ``context_tokens``, ``cache_bytes`` (memory for keys and values, at least one whole context),
-    ``max_rows`` (running at once) and ``instruction_set`` (one of the core's, for tests; the best by itself).
+    ``spec.options``: ``context_tokens``, ``cache_bytes`` (memory for keys and values; the cache holds at least one
+    whole context), ``max_rows`` (the most rows at once) and ``instruction_set`` (one of the core's, for tests; by
+    default the best).
 
     Raises:
-        ValueError: the model is one that this engine cannot serve; the message says why.
+        ValueError: this engine cannot serve the model; the message says why.
     """
 
     def __init__(self, spec: EngineSpec) -> None:
@@ -65,11 +66,11 @@ class StepEngine:
         self._no_token = compiled.NoToken
         self._grammars = Grammars(spec.folder)
         self._max_rows = int(spec.options.get("max_rows", MAX_ROWS))
-        self._lock = threading.Lock()  # one batch at a time: a second lane would only wait for the same cores
+        self._lock = threading.Lock()  # one batch at a time, since a second would only wait for the same cores
         self._prompt_tokens_per_s = 0.0
 
     def run(self, rows: Sequence[GenerationRow], out: Outbox[GenerationRow, Token, Generated]) -> None:
-        """Decode the rows and all that join them, each by its own options."""
+        """Decode the rows and all rows that join them, each by its own options."""
         with self._lock:
             live: list[Live] = []
             try:
@@ -88,7 +89,7 @@ class StepEngine:
 
     @property
     def cache_blocks(self) -> tuple[int, int]:
-        """Positions a block of the cache, and how many blocks there are."""
+        """The positions of a cache block, and the number of blocks."""
         return self._block_tokens, self._core.blocks
 
     def close(self) -> None:
@@ -175,7 +176,10 @@ class StepEngine:
     def _masks(
         self, shares: Sequence[Share], live: list[Live], out: Outbox[GenerationRow, Token, Generated]
     ) -> tuple[list[Share], dict[int, bytes]]:
-        """What each share's grammar allows, by its place among the shares of rows whose grammar can be followed."""
+        """The shares that remain, and the masks of their grammars by the share's index among them.
+
+        A row fails and loses its share if its grammar needs more than the library's limits.
+        """
         kept: list[Share] = []
         masks = {}
         for share in shares:
@@ -194,7 +198,7 @@ class StepEngine:
     def _force(
         self, one: Live, forced: Sequence[int], live: list[Live], out: Outbox[GenerationRow, Token, Generated]
     ) -> None:
-        """Append what the grammar leaves no choice about: it is read like a prompt, all at once."""
+        """Append the tokens that the grammar forces. The core then reads them in one step, as it reads a prompt."""
         if not forced:
             return
         self._core.append(one.row, forced)
@@ -207,7 +211,7 @@ class StepEngine:
     def _score(
         self, shares: Sequence[Share], live: list[Live], out: Outbox[GenerationRow, Token, Generated]
     ) -> list[Share]:
-        """Compute the shares of prompts that are being scored; what remains is an ordinary step."""
+        """Compute the shares of prompts that are being scored. Returns the shares of the ordinary step."""
         others = []
         scored: list[Scored] = []
         for share in shares:

@@ -1,11 +1,11 @@
-"""Grammars: which tokens may come next, and which must. The library llguidance does the parsing.
+"""Grammars: the tokens that may come next, and the tokens that must. The library llguidance does the parsing.
 
-It was chosen since it is maintained, works on any vocabulary given as bytes, computes a mask in microseconds, and is
-a wheel of 3 MB without PyTorch behind it.
+The library was chosen because it is maintained, works on any vocabulary of bytes, computes a mask in microseconds, and
+is a wheel of 3 MB that does not depend on PyTorch.
 
-Its lexer is an automaton that is built as texts need it, and building it costs most of a mask. So completions under one
-grammar share one automaton, within a limit; a completion that goes over it has one of its own from there on, with the
-library's own limits, so that no completion fails for what others made.
+Its lexer is an automaton that grows with the texts it reads, and this growth is most of the cost of a mask. So all
+completions under one grammar share one automaton, up to a limit. A completion that exceeds the limit goes on with its
+own automaton and the library's own limits. So no completion fails because of other completions.
 """
 
 from collections import OrderedDict
@@ -23,18 +23,19 @@ from server.engines.rows import GenerationRow, Thought
 
 KEPT_GRAMMARS = 32
 OWN: Mapping[str, Any] = {"max_items_in_row": 8_000, "initial_lexer_fuel": 4_000_000}
-"""Limits of a completion's own automaton, beside the library's: an optional property of an object takes four items."""
+"""The limits of a completion's own automaton that differ from the library's. An optional property takes four items."""
 SHARED: Mapping[str, Any] = {**OWN, "max_lexer_states": 10_000}
-"""Limits of the automaton that completions under one grammar share: some 10 MB; a usual schema needs hundreds."""
+"""The limits of a shared automaton, which takes about 10 MB then. A usual schema needs hundreds of states."""
 KEPT_SPANS = 4096
 
 
 class Grammars:
-    """Matchers for one model's vocabulary. The library and the tokenizer are loaded with the first one.
+    """Matchers for one model's vocabulary. The first matcher loads the library and the tokenizer.
 
     Args:
-        folder: the model's.
-        shared, own: limits as the library's ``LLParserLimits`` names them, of what completions share and have alone.
+        folder: the model's folder.
+        shared: the limits of the automaton that completions share, as the library's ``LLParserLimits`` names them.
+        own: the limits of a completion's own automaton.
     """
 
     def __init__(self, folder: str, shared: Mapping[str, Any] = SHARED, own: Mapping[str, Any] = OWN) -> None:
@@ -43,10 +44,10 @@ class Grammars:
         self._kept: OrderedDict[str, Any] = OrderedDict()
 
     def begin(self, row: GenerationRow) -> "Matcher | ThoughtMatcher | None":
-        """A matcher at the beginning of a row's completion; None where it is free.
+        """A matcher at the beginning of a row's completion; None if the row has no grammar and no thought.
 
         Raises:
-            ValueError: the grammar is none.
+            ValueError: the library cannot compile the grammar.
         """
         matcher = self.matcher(row.grammar) if row.grammar is not None else None
         if row.thought is None:
@@ -57,7 +58,7 @@ class Grammars:
         """A matcher at the beginning of a text under a grammar.
 
         Raises:
-            ValueError: the grammar is none.
+            ValueError: the library cannot compile the grammar.
         """
         first = self._kept.pop(grammar, None) or self._compile(grammar, self._shared)
         if first.is_error():
@@ -68,7 +69,7 @@ class Grammars:
 
         def alone() -> Any:
             if self._kept.get(grammar) is first:
-                del self._kept[grammar]  # the next ones share another
+                del self._kept[grammar]  # later completions share a new automaton
             return self._compile(grammar, self._own)
 
         return Matcher(first.deep_copy(), alone)
@@ -92,14 +93,15 @@ class Grammars:
 
 
 class Matcher:
-    """One completion's place in its grammar.
+    """The state of one completion in its grammar.
 
     Args:
-        matcher: the library's, at the beginning.
-        alone: makes one that shares nothing, for when the shared one is over its limit.
+        matcher: the library's matcher, at the beginning of the text.
+        alone: makes a matcher with its own automaton, for use when the shared automaton exceeds its limit.
 
     Raises:
-        ValueError: here, the grammar is none; from the methods, it needs more than the library's limits allow.
+        ValueError: here: the library cannot compile the grammar. In the methods: the grammar needs more than the
+            library's limits allow.
     """
 
     def __init__(self, matcher: Any, alone: Callable[[], Any] | None = None) -> None:
@@ -109,17 +111,17 @@ class Matcher:
         self._check()
 
     def mask(self) -> bytes:
-        """The tokens that may come next: a bit each, the lowest first, in whole words of 32."""
+        """The tokens that may come next: one bit for each id, lowest id first, padded to words of 32 bits."""
         bits: bytes = self._ask("compute_bitmask")
         return bits
 
     def take(self, token: int) -> None:
-        """The completion goes on with this token."""
+        """Go on with this token of the completion."""
         self._ask("consume_token", token)
         self._taken.append(token)
 
     def forced(self) -> Sequence[int]:
-        """The tokens that must come next, as far as there is no choice; they are taken."""
+        """Take and return the tokens that must come next because the grammar allows no others."""
         tokens: list[int] = self._ask("compute_ff_tokens")
         for token in tokens:
             self.take(token)
@@ -140,19 +142,20 @@ class Matcher:
 
 
 class ThoughtMatcher:
-    """One completion's place in a thought and in the answer after it, under a budget, a grammar of the answer, or both.
+    """The state of one completion in its thought and its answer, under a budget, a grammar of the answer, or both.
 
-    A thought is free, save that it cannot be the end where the answer obeys a grammar. Once its budget is spent, the
-    tokens that close it come one after another, and so do those between a thought and an answer under a grammar.
+    A thought may have any tokens. If the answer has a grammar, the completion cannot end inside the thought. When the
+    budget is spent, the matcher forces the tokens that close the thought. If the answer has a grammar, it also forces
+    the tokens between thought and answer.
 
     Args:
-        thought: the row's.
-        answer: at the beginning of the answer; None where it is free.
-        stop_ids: end a completion.
-        tokenizer: tells what tokens write.
+        thought: the row's thought.
+        answer: the matcher of the answer, at its beginning; None if the answer has no grammar.
+        stop_ids: the ids that end a completion.
+        tokenizer: the model's tokenizer, which gives the bytes of tokens.
 
     Raises:
-        ValueError: from the methods, as of `Matcher`.
+        ValueError: in the methods, as those of `Matcher`.
     """
 
     def __init__(
@@ -167,14 +170,14 @@ class ThoughtMatcher:
         self._written = b""
         self._left = thought.budget_tokens
         self._due: list[int] = []
-        """Tokens that come next, whatever the model would like."""
+        """The tokens that the matcher forces next."""
         self._state: Literal["before", "thought", "answer"] = "before" if thought.begin else "thought"
         self._begun = 0
         if self._state == "thought":
             self._spend(0)
 
     def mask(self) -> bytes | None:
-        """The tokens that may come next, as of `Matcher`; None: any."""
+        """The tokens that may come next, as bits in the form of ``Matcher.mask``; None allows any token."""
         if self._due:
             return self._only(self._due[:1])
         if self._state == "answer":
@@ -190,7 +193,7 @@ class ThoughtMatcher:
         return self._all_but(self._stop_ids) if self._stop_ids else None
 
     def take(self, token: int) -> None:
-        """The completion goes on with this token."""
+        """Go on with this token of the completion."""
         if self._due:
             self._due = self._due[1:]
             return
@@ -207,7 +210,7 @@ class ThoughtMatcher:
                 self._spend(1)
 
     def forced(self) -> Sequence[int]:
-        """The tokens that must come next, as far as there is no choice; they are taken."""
+        """Take and return the tokens that must come next because no others are allowed."""
         due, self._due = self._due, []
         if not due and self._state == "answer" and self._answer is not None:
             return self._answer.forced()
@@ -251,7 +254,7 @@ class ThoughtMatcher:
 
 
 class _Vocabulary:
-    """A tokenizer as the library wants to see it."""
+    """A tokenizer with the attributes that the library reads."""
 
     def __init__(self, tokenizer: Tokenizer, stop_ids: Sequence[int]) -> None:
         self._tokenizer = tokenizer
@@ -268,12 +271,12 @@ class _Vocabulary:
         self._spans = lru_cache(maxsize=KEPT_SPANS)(self._tokenize)
 
     def __call__(self, text: str | bytes) -> list[int]:
-        """The tokens of a text in the middle of a completion: their bytes are exactly the text's."""
+        """The tokens of a text in the middle of a completion. Their joined bytes are exactly the text's."""
         return list(self._spans(text.encode() if isinstance(text, str) else text))
 
     def _tokenize(self, raw: bytes) -> Sequence[int]:
         plain = raw.decode("utf-8", "replace")
-        # A tokenizer may put a space before a text, or change characters: something harmless goes before it.
+        # A tokenizer may add a space before a text, or change characters, so encode it after a harmless character.
         for before in (":", ".", "\n"):
             head, whole = self._tokenizer.encode(before), self._tokenizer.encode(before + plain)
             if whole[: len(head)] == head and self._bytes(whole[len(head) :]) == raw:
@@ -284,7 +287,7 @@ class _Vocabulary:
         return b"".join(self.tokens[i] for i in ids)
 
     def _greedy(self, raw: bytes) -> list[int]:
-        """The longest token that fits, again and again; a byte that no token begins with is left out."""
+        """Take the longest matching token again and again. A byte that begins no token is left out."""
         ids, at = [], 0
         while at < len(raw):
             fitting = [n for n in range(min(self._longest, len(raw) - at), 0, -1) if raw[at : at + n] in self._ids]

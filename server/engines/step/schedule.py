@@ -1,13 +1,13 @@
-"""Who computes how many tokens in the next step. No threads, no clock; the core is asked only for cache blocks.
+"""Decides which rows compute how many tokens in the next step. Uses no threads, no clock, and only the core's blocks.
 
 The rules:
 
-1. Every row that is decoding goes, one token each: a long prompt never stalls the others.
-2. The rest of the step's token budget goes to prompts, oldest row first, in chunks.
-3. When cache blocks run out, the youngest row is preempted: its blocks go, its tokens stay, and it is computed again
-   later. The oldest row is never preempted for another, so it always comes to its end.
-4. A row is admitted when its whole prompt fits beside the others' next blocks, so that rows do not push each other
-   out in turn.
+1. Every decoding row computes one token in each step, so a long prompt never stalls the others.
+2. The rest of the step's token budget goes to prompts in chunks, oldest row first.
+3. If the cache has too few free blocks, the youngest row is preempted: it gives its blocks back, keeps its tokens, and
+   is computed again later. The oldest row is never preempted for another, so it always finishes.
+4. A row is admitted if its whole prompt fits into the cache together with the next blocks of the other rows. So rows do
+   not preempt each other in turn.
 """
 
 from collections.abc import Sequence
@@ -22,39 +22,39 @@ if TYPE_CHECKING:
 
 
 class Blocks(Protocol):
-    """What scheduling asks of the core."""
+    """The methods of the core that scheduling uses."""
 
     @property
     def available_blocks(self) -> int:
-        """Blocks that are free or can be freed."""
+        """The number of blocks that are free or can be freed."""
 
     def reserve(self, row: int, count: int) -> bool:
-        """Take the blocks for so many more tokens; False, and nothing taken, when there are too few."""
+        """Take the blocks for ``count`` more tokens of a row. If there are too few, take none and return False."""
 
     def preempt(self, row: int) -> None:
         """Give the row's blocks back."""
 
     def pending(self, row: int) -> int:
-        """Tokens known and not computed."""
+        """The number of the row's tokens that are known but not computed."""
 
 
 @dataclass(slots=True)
 class Live:
-    """A row that is being worked on."""
+    """A row in work."""
 
     row: int
-    """Its number in the core."""
+    """The row's number in the core."""
     index: int
-    """Its number in the run: lower is older."""
+    """The row's number in the run; a lower number is older."""
     left_tokens: int
-    """How many more tokens it may make."""
+    """The number of tokens that the row may still make."""
     stop_ids: frozenset[int]
     matcher: "Matcher | ThoughtMatcher | None" = None
-    """Where its completion is in its grammar."""
+    """The state of the completion in its grammar; None without a grammar."""
     scoring: "Scoring | None" = None
-    """What is known of its prompt's log-probabilities."""
+    """The log-probabilities of the prompt so far; None if the prompt is not scored."""
     admitted: bool = False
-    """Whether it holds cache blocks."""
+    """Whether the row holds cache blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,13 @@ class Share:
 
 
 def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens: int) -> list[Share]:
-    """Choose the shares of one step, and reserve what they need.
+    """Choose the shares of one step, and reserve their cache blocks.
 
     Args:
         rows: all live rows, oldest first; not empty.
         blocks: the core.
-        budget_tokens: how many tokens a step may compute; at least one prompt token goes in any case.
-        block_tokens: positions a cache block.
+        budget_tokens: the most tokens of a step. At least one prompt token is computed even if the budget is spent.
+        block_tokens: the positions of a cache block.
 
     Returns:
         At least one share.
@@ -80,7 +80,7 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
     shares: dict[int, Share] = {}
     decoding = [live for live in rows if live.admitted and blocks.pending(live.row) == 1]
     for live in decoding:
-        if live.admitted:  # and not preempted for an older one meanwhile
+        if live.admitted:  # this loop may have preempted the row for an older one
             _give(live, 1, rows, blocks, shares)
     left = max(1, budget_tokens - len(shares))
     for live in rows:
@@ -90,7 +90,7 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
             continue
         count = min(blocks.pending(live.row), left)
         if _give(live, count, rows, blocks, shares):
-            # A prefix found in the cache leaves less to do than there was before the row was admitted.
+            # The row may have found a prefix in the cache when it was admitted, so it has fewer pending tokens now.
             done = min(count, blocks.pending(live.row))
             shares[live.index] = Share(live, done)
             left -= done
@@ -98,7 +98,10 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
 
 
 def room(rows: Sequence[Live], blocks: Blocks, block_tokens: int, most_rows: int) -> Room:
-    """What could join: seats, and cache for prompts beside the rows' next blocks and what waits already."""
+    """The number of rows that could join, and of their prompt tokens.
+
+    The tokens leave room in the cache for the next blocks of running rows and for rows that wait to be admitted.
+    """
     waiting = sum(blocks.pending(live.row) for live in rows if not live.admitted)
     tokens = (blocks.available_blocks - len(rows)) * block_tokens - waiting
     return Room(rows=max(0, most_rows - len(rows)) if tokens > 0 else 0, tokens=max(0, tokens))
@@ -112,7 +115,7 @@ def _may_enter(live: Live, rows: Sequence[Live], blocks: Blocks, block_tokens: i
 
 
 def _give(live: Live, count: int, rows: Sequence[Live], blocks: Blocks, shares: dict[int, Share]) -> bool:
-    """Reserve for the row, setting back younger ones as needed; False when it has to wait or went itself."""
+    """Reserve blocks for the row and preempt younger rows if needed. False if the row must wait or was preempted."""
     while not blocks.reserve(live.row, count):
         younger = [other for other in rows if other.admitted and other.index > live.index]
         victim = younger[-1] if younger else live

@@ -1,4 +1,4 @@
-"""Log-probabilities of prompts: what the model thinks of tokens that are given, not chosen."""
+"""Log-probabilities of prompts: the model's probabilities of tokens that are given, not chosen."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import numpy.typing as npt
 from server.engines.rows import Token, write_top
 
 CHUNK_TOKENS = 64
-"""So many positions' logits are computed at once, of one row or several: each is as long as the vocabulary."""
+"""The most positions whose logits are computed at once, of one or several rows. Each has one logit for each id."""
 
 
 class Scoring:
-    """One prompt's tokens from ``start`` on. A row that is preempted is scored again, with the same result."""
+    """The scores of a prompt's tokens from index ``start`` on. A preempted row is scored again, with equal results."""
 
     def __init__(self, prompt: Sequence[int], start: int, top: int) -> None:
         self._prompt = prompt
@@ -22,10 +22,10 @@ class Scoring:
         self._tokens: dict[int, Token] = {}
 
     def unscored(self, pending: int) -> tuple[int, int]:
-        """How many pending tokens come before those whose logits count, and how many of those there are now.
+        """The number of pending tokens before the first whose logits are needed, and the number to score next.
 
         Args:
-            pending: the prompt's tokens that are not computed.
+            pending: the number of the row's tokens that are not computed.
         """
         if len(self._tokens) == len(self._prompt) - self._start:
             return 0, 0
@@ -34,7 +34,12 @@ class Scoring:
         return before, min(CHUNK_TOKENS, pending - 1 - before)
 
     def take(self, pending: int, logits: npt.NDArray[np.float32]) -> None:
-        """The logits of the next positions, shape (n, vocabulary); ``pending`` as it was before them."""
+        """Take the logits of the next n positions, shape (n, vocabulary).
+
+        Args:
+            pending: the number of pending tokens before these positions were computed.
+            logits: float32; row i predicts the token after position i.
+        """
         first = len(self._prompt) - pending + 1
         shifted = logits - logits.max(axis=1, keepdims=True)
         logprobs = shifted - np.log(np.exp(shifted.astype(np.float64)).sum(axis=1, keepdims=True)).astype(np.float32)
@@ -47,7 +52,7 @@ class Scoring:
             self._tokens[place] = Token(self._prompt[place], float(row[self._prompt[place]]), top)
 
     def result(self) -> Sequence[Token]:
-        """The tokens, in order."""
+        """The scored tokens, in order."""
         return tuple(self._tokens[place] for place in range(self._start, len(self._prompt)))
 
 
@@ -57,14 +62,14 @@ class Scored:
 
     scoring: Scoring
     row: int
-    """Its number in the core."""
+    """The row's number in the core."""
     pending: int
     count: int
-    """How many positions' logits: at most ``CHUNK_TOKENS``."""
+    """The number of positions to score, at most ``CHUNK_TOKENS``."""
 
 
 def portions(parts: Iterable[Scored]) -> Iterator[list[Scored]]:
-    """What is computed together, in order: as many rows as fit ``CHUNK_TOKENS``."""
+    """Yield the parts in order, in groups of at most ``CHUNK_TOKENS`` positions that are computed together."""
     portion: list[Scored] = []
     left = CHUNK_TOKENS
     for part in parts:

@@ -1,26 +1,26 @@
-"""Which model folders the step engine serves, and why not the others.
+"""Decides whether the step engine can serve a model folder, and gives the reason if it cannot.
 
-Only headers are read: the answer costs milliseconds and no memory, so it can be asked before any weight is loaded.
+This module reads only headers. That takes milliseconds and no memory, so the server can ask before it loads weights.
 
-Some models need numbers that CTranslate2's own converter does not write. This engine asks for them where it can tell
-that they are missing, and a converter that writes them makes the model exact:
+Some models need numbers that CTranslate2's own converter does not write. If the engine can see that such a number is
+missing, it refuses the model. A converter that writes these numbers makes the model exact:
 
 - Llama 3.1's positions: ``rotary_scaling_factor`` (float32) and ``original_max_position_embeddings`` (int32) beside
   ``rotary_scaling_type`` of every layer in ``model.bin``. CTranslate2 reads them too.
 - Gemma 2: the keys ``final_logit_softcap`` and ``attention_logit_softcap`` of ``config.json`` (0: no cap), and
   ``sliding_window`` (int32; 0: none) of every layer in ``model.bin``. CTranslate2 knows no cap of attention.
 
-What cannot be told from the file, the converter has to see to: ``queries_scale`` of every layer where it is not one
-over the root of the head's size, ``rotary_scaling_type`` 0 and ``rotary_scaling_factor`` on the layers of Gemma 3 that
-see everything, and the windows of a Qwen 2 that has any.
+The engine cannot see whether other numbers are missing, so the converter must write them: ``queries_scale`` of every
+layer if it is not one over the root of the head's size, ``rotary_scaling_type`` 0 and ``rotary_scaling_factor`` on the
+layers of Gemma 3 with full attention, and the windows of a Qwen 2 that has windows.
 
-CTranslate2 ignores attributes that it does not know. A model that needs one of ours has the specification
-``HearthDecoderSpec`` instead of ``TransformerDecoderSpec``, which CTranslate2 refuses:
+CTranslate2 ignores attributes that it does not know. So a model that needs one of this engine's own attributes has the
+specification ``HearthDecoderSpec`` instead of ``TransformerDecoderSpec``, and CTranslate2 refuses it. These are:
 
-- norms behind each half of a layer alone: ``post_attention_layer_norm`` and ``post_feedforward_layer_norm``;
+- norms only behind each half of a layer: ``post_attention_layer_norm`` and ``post_feedforward_layer_norm``;
 - ``q_norm`` and ``k_norm`` as wide as all heads, which are then normalised as one row; or ``qk_norm_after_rotation``
   (int8, 1) of every layer;
-- ``rotary_scaling_type`` 1 with ``rotary_scaling_short_factor`` alone, and ``rotary_attention_factor`` (float32): yarn.
+- ``rotary_scaling_type`` 1 with only ``rotary_scaling_short_factor``, and ``rotary_attention_factor`` (float32): yarn.
 """
 
 import json
@@ -45,7 +45,7 @@ NOT_COMPILED = (
 
 
 def core() -> ModuleType | None:
-    """The compiled part, or None where the installation has none."""
+    """The compiled core, or None if the installation has none that can be loaded."""
     try:
         return import_module(CORE)
     except ImportError:
@@ -53,17 +53,17 @@ def core() -> ModuleType | None:
 
 
 def is_own(folder: str | Path) -> bool:
-    """Whether CTranslate2 refuses the folder's file, as it has attributes of ours; false where it cannot be read."""
+    """Whether the file has this engine's own attributes, so that CTranslate2 refuses it. False if it is unreadable."""
     wanted = OWN_SPECIFICATION.encode() + b"\0"
     try:
         with (Path(folder) / "model.bin").open("rb") as file:
-            return file.read(6 + len(wanted))[6:] == wanted  # behind the version and the name's length
+            return file.read(6 + len(wanted))[6:] == wanted  # after the version and the name's length
     except OSError:
         return False
 
 
 def missing() -> str:
-    """Why there is no ``core``: nothing was compiled, or what was cannot be loaded here."""
+    """The reason why ``core`` returns None: the core was not compiled, or it cannot be loaded here."""
     try:
         import_module(CORE)
     except ModuleNotFoundError:
@@ -74,10 +74,11 @@ def missing() -> str:
 
 
 def config(folder: str | Path) -> "Config":
-    """What config.json says that the core has to know; the compiled part must be there.
+    """The values of config.json that the core needs. The compiled core must be installed.
 
     Raises:
         ValueError: config.json is not a JSON object, or a value is not a number in its range.
+        OSError: config.json cannot be read.
     """
     values = _config(Path(folder))
 
@@ -98,10 +99,10 @@ def config(folder: str | Path) -> "Config":
 
 
 def supports(folder: str | Path) -> str | None:
-    """None when the step engine serves this model; otherwise the reason, for people to read.
+    """None if the step engine can serve this decoder; otherwise the reason, for people to read.
 
     Raises:
-        ValueError: the folder lacks a number without which no engine computes the model's own answers.
+        ValueError: the folder lacks a number that every engine needs to compute the model's own answers.
     """
     compiled = core()
     if compiled is None:
@@ -123,21 +124,22 @@ def supports(folder: str | Path) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class TranslatorSettings:
-    """Tokens with a meaning, of config.json."""
+    """The special tokens of an encoder-decoder, from config.json."""
 
     start: str
-    """What the first step reads; empty: a zero embedding."""
+    """The token that the decoder reads in the first step; if empty, it reads a zero embedding."""
     end: str
     unknown: str
     is_unknown_banned: bool
-    """Whether the unknown token never comes."""
+    """Whether the decoder must never write the unknown token."""
 
 
 def translator_settings(folder: str | Path) -> TranslatorSettings:
-    """What config.json says of an encoder-decoder.
+    """Read the special tokens of an encoder-decoder from config.json.
 
     Raises:
-        ValueError: a token is named that is no text.
+        ValueError: config.json is not a JSON object, or the value of a token is no text.
+        OSError: config.json cannot be read.
     """
     values = _config(Path(folder))
 
@@ -154,7 +156,7 @@ def translator_settings(folder: str | Path) -> TranslatorSettings:
 
 
 def supports_translator(folder: str | Path) -> str | None:
-    """None when the step engine serves this encoder-decoder; otherwise the reason, for people to read."""
+    """None if the step engine can serve this encoder-decoder; otherwise the reason, for people to read."""
     compiled = core()
     if compiled is None:
         return missing()
@@ -180,7 +182,7 @@ def supports_translator(folder: str | Path) -> str | None:
 
 
 def positions(folder: str | Path) -> int | None:
-    """How many learned positions the model has; None when its positions have no end."""
+    """The number of the model's learned positions; None if its positions are computed, so that they have no limit."""
     compiled = core()
     if compiled is None:
         return None

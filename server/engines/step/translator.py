@@ -1,7 +1,7 @@
-"""The engine contract over the compiled core for encoder-decoders: sentences join and leave at any step.
+"""The engine contract for encoder-decoders over the compiled core: sentences may join and leave at any step.
 
-Each lane decodes its sentences on one thread; all lanes share the weights. What is computed for a sentence never
-depends on its neighbours (the core's promise), and each sentence has its own options.
+Each lane decodes its sentences on one thread, and all lanes share the weights. The core promises that a sentence's
+numbers never depend on the other sentences. Each sentence has its own options.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ MAX_ROWS = 32
 
 
 def _give_back() -> None:
-    """Give the memory of a large run back to the system, which takes a millisecond; only glibc has such a call.
+    """Give the free memory of a large run back to the system. That takes a millisecond, and only glibc can do it.
 
-    Engines keep what is freed for the next batch (`server.engines.process.life`): at rest as much as a student weighs.
+    Otherwise the process keeps freed memory for its next batch, which at rest is as much as a small model's weights.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -37,11 +37,11 @@ def _give_back() -> None:
 class StepTranslator:
     """One encoder-decoder model. ``run`` may be called by ``spec.lanes`` threads at once.
 
-    ``spec.options``: ``max_rows`` (sentences at once in a lane) and ``instruction_set`` (one of the core's, for tests;
-    the best by default).
+    ``spec.options``: ``max_rows`` (the most sentences at once in a lane) and ``instruction_set`` (one of the core's,
+    for tests; by default the best).
 
     Raises:
-        ValueError: the model is one that this engine cannot serve; the message says why.
+        ValueError: this engine cannot serve the model; the message says why.
     """
 
     honours: frozenset[str] = frozenset()
@@ -71,9 +71,9 @@ class StepTranslator:
         _give_back()
 
     def run(self, rows: Sequence[TranslationRow], out: Outbox[TranslationRow, None, Translated]) -> None:
-        """Translate the rows and all that join them, each by its own options."""
+        """Translate the rows and all rows that join them, each by its own options."""
         sentences: Sentences = self._compiled.Sentences(self._translator)
-        live: dict[int, int] = {}  # the core's number of a sentence, to its number in the run
+        live: dict[int, int] = {}  # the number of a sentence in the run, by its number in the core
         self._take_on(rows, 0, sentences, live, out)
         given = len(rows)
         while live:

@@ -1,7 +1,7 @@
-"""Tool calls of a model: how a completion is held to them, and how they are read out of it.
+"""Tool calls of one model: the grammars that make a completion write calls, and the readers that parse them.
 
-A family may have a way of its own (`models.families.hearth_assistant`); else the chat template says it
-(`models.families.call_finding`), or tools are refused.
+A family may define its own syntax of calls (`models.families.hearth_assistant`). Otherwise the server reads the syntax
+off the chat template (`models.families.call_finding`), and refuses tools if the template shows none.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,38 +19,40 @@ from server.tasks.model import Model
 from server.tasks.results import ToolCall
 
 Manner = ModuleType | CallForm | None
-"""How a model calls tools: a family's own way, the form of a template, or none that is known."""
+"""How a model writes calls: the module of a family with its own syntax, the form of a template, or None if unknown."""
 
 
 def manner_of(family: ModuleType, form: CallForm | None) -> Manner:
-    """The family's own way, if it has one."""
+    """The family, if it defines a syntax of calls, or else the form of the chat template."""
     return family if hasattr(family, "read_calls") else form
 
 
 @dataclass(frozen=True, slots=True)
 class CallReader:
-    """What begins a call, what ends one, and who reads them.
+    """The tokens and texts that begin and end a call, and the function that parses calls.
 
-    A family with a way of its own has ``CALL`` (the special token that begins one), ``CALL_TOKENS`` (those written
-    inside one), ``MARK`` (what goes before each of them), ``NEVER_WRITTEN`` (those of prompts alone) and
-    ``read_calls``.
+    A family with its own syntax defines ``CALL`` (the special token that begins a call), ``CALL_TOKENS`` (the special
+    tokens inside a call), ``MARK`` (a text written before each of these tokens), ``NEVER_WRITTEN`` (special tokens that
+    stand in prompts only) and ``read_calls``.
     """
 
     call_id: int | None = None
     shown: Mapping[int, str] = field(default_factory=dict)
-    """Control tokens that are written out, and how."""
+    """The texts that control tokens are written out as, by token id."""
     parse: Callable[[str, bool], Sequence[ToolCall] | None] | None = None
-    """The calls of a text; None where it has none after all. With True a limit ended it: no unfinished one is told."""
+    """Parses a text: its calls, or None if it has none after all. The second argument is True if a token limit ended
+    the text; the result then leaves out an unfinished call."""
     stop_ids: frozenset[int] = frozenset()
-    """Banned, or else they end the completion: tokens of prompts alone and, without tools, those of calls."""
+    """Ids of tokens of prompts and, in a request without tools, of calls. The engine never samples them if it honours
+    ``logit_bias``; otherwise such a token ends the completion."""
     marks: tuple[str, ...] = ()
     """Texts that begin a call."""
     only_first: bool = False
-    """Whether they do so at the beginning of a completion alone."""
+    """Whether a mark begins a call only at the beginning of a completion."""
     call_ends: str = ""
-    """A text that shows that the call before it is whole."""
+    """A text that ends each complete call; empty if the syntax has none."""
     begins_tokens: int = 1
-    """How many tokens a completion needs until it shows whether it begins with a call."""
+    """The number of tokens after which a completion shows whether it begins with a call."""
 
     @classmethod
     def of(cls, manner: Manner, tokenizer: Tokenizer, tools: Sequence[Signature]) -> "CallReader":
@@ -91,7 +93,7 @@ class CallReader:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """The grammars of an answer that is either calls or text of a form.
+    """The grammars of an answer that is either calls or text of a form, in llguidance's Lark.
 
     The model chooses between calls and text without the form. Under one grammar for both, the model would compare the
     token that begins a call with the bracket that begins JSON. The former is nearly always likelier, even if the model
@@ -99,7 +101,7 @@ class Ways:
     """
 
     undecided: str
-    """Calls, or any text."""
+    """The grammar of calls or any text."""
     calls: str
     text: str
 
@@ -110,22 +112,27 @@ class Ways:
         return f"start: calls | said\n{calls}\n{self.text.replace('start:', 'said:', 1)}"
 
     def of(self, calls: bool) -> str:
-        """The grammar for an answer, once the model has chosen."""
+        """The grammar for an answer, after the model has chosen calls (True) or text (False)."""
         return self.calls if calls else self.text
 
 
 class Calling:
-    """Calls of one generator."""
+    """Checks and prepares the tool calls of one generator."""
 
     def __init__(self, model: Model, manner: Manner) -> None:
         self._model = model
         self._manner = manner
 
     def require(self, tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool) -> None:
-        """What a request with tools asks has to be what the model can do.
+        """Refuse a request with tools that the model cannot serve.
+
+        Args:
+            tools: the request's tools, in OpenAI's form.
+            required: the answer must be a call.
+            several: the answer may have more than one call.
 
         Raises:
-            UnsupportedParameter: it is not.
+            UnsupportedParameter: the model's syntax of calls is unknown, or its engine cannot enforce the request.
         """
         name = self._model.card.id
         if self._manner is None:
@@ -143,7 +150,9 @@ class Calling:
     def prepared(
         self, form: Form | None, tools: Sequence[Mapping[str, Any]], *, required: bool, several: bool
     ) -> "tuple[Sequence[Signature], str | Ways | None]":
-        """What the tools may be called with, and what an answer has to obey: calls of them, text of a form, or either.
+        """The signatures of the tools, and the grammar of the answer.
+
+        The grammar is of calls, of text in the form, or `Ways` if the model may choose; None allows any answer.
 
         Raises:
             InvalidValue: a schema cannot be used.
@@ -162,7 +171,7 @@ class Calling:
     def _of_calls(
         self, functions: Sequence[Mapping[str, Any]], tools: Sequence[Signature], *, required: bool, several: bool
     ) -> str:
-        """The grammar of calls of these functions; if none is required, the grammar of any text, too."""
+        """The grammar of calls of these functions. Unless a call is required, the grammar allows any text too."""
         manner, special = self._manner, self._model.tokenizer.special_tokens
         specials: Sequence[str | int]
         try:
@@ -198,7 +207,7 @@ def _parameters(function: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @contextmanager
 def _named(function: Mapping[str, Any]) -> Iterator[None]:
-    """Have a refusal of its schema name the tool."""
+    """Put the tool's name into the message of a refusal that is raised inside the context."""
     try:
         yield
     except InvalidValue as error:

@@ -1,8 +1,8 @@
-"""Chat templates: messages to segments of special tokens and plain text.
+"""Chat templates: they render messages to segments of special tokens and plain text.
 
-Templates are Jinja2 as model makers write them, in a sandbox. A special token written in the template is that
-token; the same characters in a message stay text, so nobody can end a turn or forge one by typing. Knows
-nothing of ids and of what a message means.
+Templates are Jinja2 as model makers write them, and run in a sandbox. Where the template writes a special token, the
+prompt gets that token. The same characters in a message stay text, so a client cannot end or forge a turn by typing
+them. This module knows nothing of token ids or of the meaning of messages.
 """
 
 import json
@@ -23,7 +23,7 @@ _PRIVATE_USE = range(0xE000, 0xF900)
 
 
 class TemplateRefused(Exception):
-    """A template called ``raise_exception``: its author says what it does not take."""
+    """A template called ``raise_exception``, by which its author refuses some messages."""
 
 
 class ChatTemplate:
@@ -32,15 +32,15 @@ class ChatTemplate:
     def __init__(
         self, source: str, special_tokens: Collection[str], variables: Mapping[str, str] | None = None
     ) -> None:
-        """Compile.
+        """Compile the template.
 
         Args:
-            source: the template.
-            special_tokens: what becomes a `Special` segment where the template writes it.
+            source: the template's text.
+            special_tokens: texts that become `Special` segments where the template writes them.
             variables: names that the template may use besides messages and tools, such as ``bos_token``.
 
         Raises:
-            ValueError: it is no Jinja2 template.
+            ValueError: the source is no Jinja2 template.
         """
         environment = self._environment = Sandbox()
         environment.filters["tojson"] = _to_json
@@ -52,12 +52,12 @@ class ChatTemplate:
             raise ValueError(f"line {error.lineno} of the chat template: {error.message}") from error
         self.source = source
         self.variables = frozenset(meta.find_undeclared_variables(environment.parse(source)))
-        """Names that the template reads and does not set itself."""
+        """Names of variables that the template reads and does not set."""
         self._variables = dict(variables or {})
-        # A token of one character could not be told from text, so it is text.
+        # A special token of one character cannot be distinguished from text, so the template treats it as text.
         special = sorted({token for token in special_tokens if len(token) > 1}, key=len, reverse=True)
         self._any_special = _any_of(map(re.escape, special))
-        # Each place in a text at which a special token begins; they may overlap.
+        # Matches each place in a text where a special token begins; special tokens may overlap.
         self._begin = _any_of(f"{re.escape(token[0])}(?={re.escape(token[1:])})" for token in special)
         self._heads = tuple({token[:n] for token in special for n in range(1, len(token))})
         self._tails = tuple({token[n:] for token in special for n in range(1, len(token))})
@@ -70,16 +70,16 @@ class ChatTemplate:
         add_generation_prompt: bool = True,
         variables: Mapping[str, Any] = MappingProxyType({}),
     ) -> list[Segment]:
-        """The conversation as the model reads it.
+        """The conversation as the model reads it, as segments of special tokens and plain text.
 
         Args:
             messages: JSON-like, in OpenAI's form.
-            tools: JSON-like, in OpenAI's form; None when there are none.
-            add_generation_prompt: end with the beginning of the assistant's turn.
+            tools: JSON-like, in OpenAI's form; None if the request has no tools.
+            add_generation_prompt: end the prompt with the beginning of the assistant's turn.
             variables: values of some of the template's variables, JSON-like.
 
         Raises:
-            InvalidValue: the template does not take these messages.
+            InvalidValue: the template refuses these messages or cannot write them.
         """
         mark = self._free_mark(messages, tools, variables)
         protect = self._protector(mark)
@@ -102,16 +102,20 @@ class ChatTemplate:
         return [part if isinstance(part, Special) else part.replace(mark, "") for part in self.segments(rendered)]
 
     def text(self, *args: Any, **kwargs: Any) -> str:
-        """The conversation as one text, special tokens written out; arguments as of ``render``."""
+        """The conversation as one text with special tokens written out; takes and raises the same as ``render``."""
         return "".join(part.token if isinstance(part, Special) else part for part in self.render(*args, **kwargs))
 
     def segments(self, written: str) -> list[Segment]:
-        """A text of the template's author, cut at special tokens."""
+        """Cut a text of the template's author, never a client's, at its special tokens."""
         parts = self._any_special.split(written)  # text and special tokens by turns
         return [Special(part) if i % 2 else part for i, part in enumerate(parts) if part]
 
     def _free_mark(self, *given: object) -> str:
-        """A character that neither what is given nor the template has."""
+        """A private-use character that neither the given data nor the template contains.
+
+        Raises:
+            InvalidValue: they contain all private-use characters.
+        """
         used = set(self.source)
 
         def look(text: str) -> str:
@@ -125,11 +129,11 @@ class ChatTemplate:
         raise InvalidValue(reason="The messages use up all private-use characters of Unicode.", field="messages")
 
     def _protector(self, mark: str) -> Callable[[str], str]:
-        """Breaks special tokens in a message's text with a mark that is taken out again after rendering.
+        """Break special tokens in a message's text with a mark; ``render`` removes the mark after rendering.
 
-        Also where a text ends as a special token begins, or the other way round: the template may put two
-        texts, or a text of its own, side by side. Not in the middle of one: templates make the token of a turn
-        from its role.
+        A text also gets a mark where it ends with the beginning of a special token or begins with the end of one,
+        because the template may join it to another text there. A text that is only the middle of a special token gets
+        no mark, because templates build the token of a turn from the role.
         """
 
         def protect(text: str) -> str:
@@ -142,12 +146,12 @@ class ChatTemplate:
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    """One group that matches any of the patterns, or nothing at all when there are none."""
+    """One group that matches any of the patterns; without patterns it never matches."""
     return re.compile("(" + ("|".join(patterns) or "(?!)") + ")")
 
 
 def _deep(value: Any, change: Callable[[str], str]) -> Any:
-    """A copy of JSON-like data with each string changed, keys too."""
+    """A copy of JSON-like data with ``change`` applied to each string, including keys."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
@@ -168,5 +172,5 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """JSON for a model to read, by the arguments that transformers takes: Jinja2's own filter would write HTML."""
+    """JSON for a model to read, with the arguments of transformers' filter. Jinja2's own filter would escape HTML."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

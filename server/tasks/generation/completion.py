@@ -1,7 +1,7 @@
 """The choices of one generation request as their tokens come in: thoughts, text, stops, log-probabilities, tool calls.
 
 `Completion` is the state of one choice and knows no engine. `GenerationStream` turns the events of a job into deltas,
-in the order they come, and counts what the request cost.
+in the order of the events, and counts the request's tokens.
 """
 
 import json
@@ -21,7 +21,10 @@ from server.tasks.results import NONE, Choice, Delta, TokenLogprobs, TokenTexts,
 
 
 class Completion:
-    """The state of one choice. ``take`` a token, then ``end``; both return what is new, if anything."""
+    """The state of one choice. Call ``take`` for each token, then ``end``; both return the new text, calls and tokens.
+
+    ``take`` returns None if a token adds nothing yet.
+    """
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class Completion:
         self._text = Detokenizer(tokenizer, continues_text=continues_text, shown=shown)
         self._thoughts = thoughts.marks() if thoughts is not None else None
         self._undecided: list[Token] = []
-        """Tokens of a text that may turn out to begin a thought."""
+        """Tokens at the beginning of the completion, while its text may still be the mark that begins a thought."""
         self.reasoning_tokens = 0
         """Tokens of thought so far."""
         self._stops = StopStrings(stops)
@@ -53,12 +56,12 @@ class Completion:
         self._sent_characters = 0
         self._waiting: deque[tuple[int, Token]] = deque()
         self._call: str | None = None
-        """All that was written from the first call's token on."""
+        """The text from the token on that began the first call; None before that token."""
         self._marks = CallMarks(reader.marks, only_first=reader.only_first) if reader.marks else None
         self.tokens = 0
         """Completion tokens so far, the stop token included."""
         self.over = False
-        """A stop string was met, or a call was made again: the row is to be dropped."""
+        """A stop string ended the text, or the model repeated a call: the stream then drops the row."""
 
     @property
     def calls(self) -> bool:
@@ -66,7 +69,7 @@ class Completion:
         return self._call is not None or (self._marks is not None and self._marks.collected is not None)
 
     def take(self, token: Token) -> Delta | None:
-        """One more token."""
+        """Take one more token. Returns what can be sent now, or None."""
         self.tokens += 1
         if token.id in self._stop_ids:
             return None
@@ -76,10 +79,10 @@ class Completion:
         return self._think(self._thoughts, text, token)
 
     def _think(self, marks: ThoughtMarks, text: str, token: Token) -> Delta | None:
-        """Some more text where a thought may be, or was."""
+        """Take more text of a completion that may have, has or had a thought."""
         if marks.inside is False:
             said = marks.push(text)[1]
-            if marks.thought and marks.blank:  # white space between them belongs to neither
+            if marks.thought and marks.blank:  # white space between thought and answer belongs to neither
                 self.reasoning_tokens += 1
                 return None
             return self._answer(said, token)
@@ -105,7 +108,7 @@ class Completion:
             self._waiting.append((self._made_characters, token))
 
     def _answer(self, text: str, token: Token) -> Delta | None:
-        """Some more text of the answer."""
+        """Take more text of the answer."""
         if token.id == self._reader.call_id and self._call is None:
             self._call = ""
         if self._call is not None:
@@ -126,7 +129,7 @@ class Completion:
         return Delta(self._index, out, tokens) if out or tokens else None
 
     def end(self, how: Generated) -> Delta:
-        """The row has ended."""
+        """End the choice when its row has ended. Returns the held-back text and the finish reason."""
         rest, thought = self._text.finish(), ""
         if self._thoughts is not None:
             thought, rest = (a + b for a, b in zip(self._thoughts.push(rest), self._thoughts.finish(), strict=True))
@@ -154,7 +157,7 @@ class Completion:
         return Delta(self._index, text, self._covered(len(text)), finish_reason="stop")
 
     def _marked(self, rest: str, *, cut: bool) -> tuple[Sequence[ToolCall] | None, str]:
-        """The calls that a mark began, and what else there is to say: all of it where they are none after all."""
+        """The calls that a mark began, and the rest of the text; None and the whole text if it has no call."""
         if self._marks is None or self._reader.parse is None or self._stops.matched is not None:
             return None, rest
         plain = self._marks.push(rest)
@@ -164,11 +167,14 @@ class Completion:
         return calls, plain if calls is not None else plain + self._marks.collected
 
     def _repeated(self, written: str, fresh: int) -> Delta | None:
-        """The end of the turn, where a call was made for the second time: no other would come of it.
+        """End the turn if the model has made the same call twice, as it would repeat the call without end.
 
         Args:
-            written: all from the first call on.
-            fresh: so many characters of it are new.
+            written: the text from the first call on.
+            fresh: the number of characters at its end that are new.
+
+        Returns:
+            The last delta with each call once, or None if no call is repeated.
         """
         reader = self._reader
         if (
@@ -185,7 +191,7 @@ class Completion:
         return Delta(self._index, calls=once, finish_reason="tool_calls")
 
     def _covered(self, characters: int) -> TokenLogprobs:
-        """The tokens that end within the text sent so far."""
+        """Count more characters as sent. Returns the tokens that end within the text sent so far."""
         self._sent_characters += characters
         covered = []
         while self._waiting and self._waiting[0][0] <= self._sent_characters:
@@ -194,7 +200,7 @@ class Completion:
 
 
 def _each_once(calls: Sequence[ToolCall]) -> list[ToolCall]:
-    """The calls without those that were made before."""
+    """The calls in order, without repetitions of an earlier call with the same arguments."""
     kept: list[ToolCall] = []
     written: set[str] = set()
     for call in calls:
@@ -206,7 +212,7 @@ def _each_once(calls: Sequence[ToolCall]) -> list[ToolCall]:
 
 
 class GenerationStream:
-    """Iterate it for deltas, or wait for the ``whole``: the same text either way."""
+    """The completions of one request. Iterate it for deltas, or wait for the ``whole``; both give the same text."""
 
     def __init__(
         self,
@@ -225,7 +231,8 @@ class GenerationStream:
         self._job = job
         self._texts = texts
         self.prompt_tokens: dict[int, TokenLogprobs] = {}
-        """With ``prompt_logprobs``, by choice and once the choice has ended: its prompt's tokens but the first."""
+        """With ``prompt_logprobs``: by the index of a choice, all tokens of its prompt except the first. A choice is
+        added when it ends."""
         self._prompt_tokens = prompt_tokens
         self._cached_tokens = 0
         self._thinks = thoughts is not None
@@ -246,23 +253,23 @@ class GenerationStream:
 
     @property
     def usage(self) -> Usage:
-        """Tokens read and made so far."""
+        """The numbers of prompt, cached, reasoning and completion tokens so far."""
         made = sum(completion.tokens for completion in self._completions)
         thought = sum(completion.reasoning_tokens for completion in self._completions) if self._thinks else None
         return Usage(self._prompt_tokens, made, self._cached_tokens, thought)
 
     @property
     def timing(self) -> Timing:
-        """When things happened so far."""
+        """The times of the job's events so far, in seconds."""
         return self._job.timing
 
     @property
     def calls(self) -> Sequence[bool]:
-        """Whether each choice has begun a call."""
+        """For each choice, whether it has begun a call."""
         return [completion.calls for completion in self._completions]
 
     def cancel(self) -> None:
-        """Nobody wants the rest."""
+        """Stop decoding all rows, because the client no longer wants them."""
         self._job.cancel()
 
     async def __aiter__(self) -> AsyncIterator[Delta]:
@@ -279,7 +286,11 @@ class GenerationStream:
             self._job.cancel()
 
     async def whole(self) -> list[Choice]:
-        """Wait for all choices, in the order of their indices."""
+        """Wait for all choices and return them in the order of their indices.
+
+        Raises:
+            ServerError: a row failed; the others are cancelled.
+        """
         deltas: list[list[Delta]] = [[] for _ in self._completions]
         async for delta in self:
             deltas[delta.index].append(delta)
@@ -288,7 +299,7 @@ class GenerationStream:
     def _take(self, event: Piece[Token] | Outcome[Generated]) -> Delta | None:
         completion = self._completions[event.index]
         if isinstance(event, Piece):
-            if completion.over:  # the engine made it before it heard that nobody wants more
+            if completion.over:  # the engine made this token before it learned that the row was dropped
                 return None
             delta = completion.take(event.piece)
             if completion.over:

@@ -1,6 +1,7 @@
-"""Conversations as one model reads them: its family and its chat template write them, and say how it thinks and calls.
+"""Conversations as one model reads them, written by the model's family and its chat template.
 
-What a template says is found once, when the model is read. Knows no requests beyond their options, and no engine.
+The server finds out how the model thinks and calls tools once, when it reads the model's files: it renders probe
+messages with the chat template. This module knows only the options of a request, and no engine.
 """
 
 import json
@@ -21,23 +22,23 @@ from server.tasks.generation.options import GenerationOptions
 from server.tasks.generation.thinking import Marks, ThoughtReader, thinking_of
 
 MOST_CPU_S = 1.0
-"""For all that a template is asked when its model is read: those of model makers take a twentieth of it. What is not
-found by then is taken for unknown."""
+"""Processor time for all probes of a template when its model is read; templates of model makers take a twentieth of it.
+After this time the remaining features of the template count as unknown."""
 _LAST_SEGMENTS = 8
-"""So many segments of a prompt say whether it ends in a thought."""
+"""The number of segments at the end of a prompt that are searched for the marks of a thought."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatPrompt:
-    """A conversation as the model reads it."""
+    """A conversation as token ids."""
 
     ids: list[int]
     thoughts: ThoughtReader | None = None
-    """None: its completions do not begin with a thought."""
+    """None: completions of this prompt do not begin with a thought, or thoughts are unknown."""
 
 
 class Conversation:
-    """The conversations of one model."""
+    """Writes the prompts of one model's conversations."""
 
     def __init__(
         self, template: ChatTemplate, family: ModuleType, tokenizer: Tokenizer, stop_tokens: Sequence[str]
@@ -60,11 +61,11 @@ class Conversation:
         options: GenerationOptions,
         model: str,
     ) -> ChatPrompt:
-        """The messages up to the beginning of the assistant's answer, or of its thought.
+        """The prompt of these messages, up to the beginning of the assistant's answer or thought.
 
         Raises:
-            InvalidValue: the template does not take them.
-            UnsupportedParameter: it has no switch for the thinking that is asked for.
+            InvalidValue: the template does not take these messages.
+            UnsupportedParameter: the template has no switch for the thinking that the request asks for.
         """
         thinking, budget = self.thinking, options.thinking_budget
         variables = thinking.chosen(options.reasoning, budget, model)
@@ -74,14 +75,19 @@ class Conversation:
         thoughts = None
         if marks is not None and not marks.is_closed(written):
             inside = marks.is_open(written)
-            if thinking.is_off(options.reasoning, budget):  # and no switch did it: it is over before it begins
+            if thinking.is_off(options.reasoning, budget):  # no switch turned it off: write an empty thought
                 segments = [*segments, *self._template.segments(f"{'' if inside else marks.begin}{marks.close}")]
             else:
                 thoughts = self._reader(marks, inside=inside)
         return ChatPrompt(self._encode(segments), thoughts)
 
     def thought(self, thoughts: ThoughtReader, budget_tokens: int | None) -> Thought:
-        """What an engine has to know to hold a thought to its budget, and the answer to its grammar."""
+        """The token ids of a thought's marks, by which an engine limits a thought and finds the answer after it.
+
+        Args:
+            thoughts: the reader of the prompt's completions.
+            budget_tokens: the most tokens of thought; None is no limit.
+        """
         end = self._ids(thoughts.end)
         return Thought(
             begin=() if thoughts.inside else self._ids(thoughts.begin),
@@ -98,7 +104,11 @@ class Conversation:
         return ThoughtReader(marks.begin, marks.end, marks.close, inside, shown)
 
     def _read(self, messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """The messages as the family's template takes them: a family may write calls and results its own way."""
+        """The messages in the form that the template takes. A family may write calls and results in its own form.
+
+        Raises:
+            InvalidValue: the messages cannot be written in that form.
+        """
         if not hasattr(self._family, "chat_messages"):
             return messages
         try:
@@ -137,7 +147,7 @@ class Conversation:
 
 
 def _adapted(message: Mapping[str, Any], form: CallForm | None, key: str | None) -> Mapping[str, Any]:
-    """A message as one template wants it: where it has a thought, and how a call's arguments are given."""
+    """A message in the form of one template: with the key of its thought, and with arguments as text or data."""
     adapted = dict(message)
     thought = adapted.pop("reasoning_content", None)
     if thought is not None and key is not None:

@@ -1,6 +1,6 @@
-"""Tokens to text as they come: every delta is complete UTF-8, and the deltas joined are the whole text.
+"""Turns tokens into text, one by one: each delta is complete UTF-8, and the joined deltas are the whole text.
 
-Knows bytes of tokens, nothing of stop strings, logprobs or streams.
+This module knows the bytes of tokens, but nothing of stop strings, log-probabilities or streams.
 """
 
 import codecs
@@ -15,8 +15,8 @@ NOTHING: Mapping[int, str] = MappingProxyType({})
 class Detokenizer:
     """The text of one completion, token by token.
 
-    The pieces of sentencepiece carry the space before a word, also before the first word of a text. That first
-    space is no part of the text, neither at the start nor after a control token.
+    A token of sentencepiece includes the space before its word, even before the first word of a text. That first space
+    is no part of the text, neither at its start nor after a control token.
     """
 
     def __init__(
@@ -25,9 +25,9 @@ class Detokenizer:
         """Begin a text.
 
         Args:
-            tokenizer: whose tokens they are.
-            continues_text: the completion goes on in the middle of a text, so its first space counts.
-            shown: control tokens to write out, and how; others write nothing.
+            tokenizer: the tokenizer of the tokens.
+            continues_text: the completion continues a text, so its first space is part of the text.
+            shown: texts of the control tokens to write out, by id; all other control tokens write nothing.
         """
         self._tokenizer = tokenizer
         self._shown = shown
@@ -35,7 +35,7 @@ class Detokenizer:
         self._at_start = tokenizer.adds_leading_space and not continues_text
 
     def push(self, id: int) -> str:
-        """What the token adds to the text; may be empty, or hold back a character until its last byte is there."""
+        """The text that this token adds. It is empty until all bytes of a character have come."""
         piece = self._tokenizer.token_bytes(id)
         if not piece:
             self._at_start = self._tokenizer.adds_leading_space
@@ -45,5 +45,5 @@ class Detokenizer:
         return self._utf8.decode(piece)
 
     def finish(self) -> str:
-        """The end of the text: U+FFFD for a character that was never completed."""
+        """The end of the text: U+FFFD if the last character is incomplete, or else an empty text."""
         return self._utf8.decode(b"", final=True)

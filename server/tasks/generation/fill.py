@@ -1,4 +1,4 @@
-"""Filling a gap: the prompt of a text before and a text after. Knows tokens, no requests."""
+"""Filling in the middle: prompts of the text before a gap and the text after it. Knows tokens, but no requests."""
 
 from collections.abc import Sequence
 
@@ -6,30 +6,30 @@ from models.cards import FillSpec
 from models.tokenizers import Tokenizer
 
 _BEFORE = "\u263a"
-"""A character that goes before a text so that its first space is its own."""
+"""A character encoded before a text, so that the tokenizer does not add a space to the text's beginning."""
 
 
 class Filling:
-    """How one model is asked to fill a gap."""
+    """Writes the prompts that ask one model to fill a gap."""
 
     def __init__(self, spec: FillSpec, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._prefix, self._suffix, self._middle = map(tokenizer.id, (spec.prefix, spec.suffix, spec.middle))
         stops = [tokenizer.id(token) for token in spec.stop_tokens]
         self.stop_ids = frozenset([*stops, self._prefix, self._suffix, self._middle])
-        """What ends a filling, beside what ends any completion."""
+        """Ids of tokens that end a filling, in addition to the stop tokens of every completion."""
 
     def prompt(self, before: str, after: str) -> list[int]:
-        """The ids that ask for what belongs between two texts.
+        """The token ids that ask for the text between two texts.
 
         Raises:
-            ValueError: a text has a lone surrogate, so it is no Unicode text.
+            ValueError: a text contains a lone surrogate, so it is not valid Unicode.
         """
         encode = self._tokenizer.encode
         return [self._prefix, *encode(before), self._suffix, *self._following(after), self._middle]
 
     def _following(self, text: str) -> Sequence[int]:
-        """The ids of a text that is not the first: some tokenizers put a space before that one."""
+        """The ids of the text after the gap, without the space that some tokenizers add before the first word."""
         if not self._tokenizer.adds_leading_space:
             return self._tokenizer.encode(text)
         head, whole = self._tokenizer.encode(_BEFORE), self._tokenizer.encode(_BEFORE + text)

@@ -1,7 +1,8 @@
-"""Grammars of answers and calls, made of JSON Schemas. What cannot be enforced is refused here, before any work.
+"""Grammars of answers and calls, made of JSON Schemas. Refuses a schema that cannot be enforced before it is queued.
 
-All schemas go through one reading (``server/tasks/json_schema``); the library llguidance compiles what comes of it
-(``server/engines/step/grammar.py`` says why that one), and the engine enforces it token by token. Knows no models.
+``server/tasks/json_schema`` reads every schema. The library llguidance compiles the result
+(``server/engines/step/grammar.py`` says why this library), and the engine enforces it token by token. This module knows
+no models.
 """
 
 import json
@@ -24,67 +25,67 @@ from server.tasks.json_schema.shapes import Endless, Shapes
 from server.tasks.json_schema.writing import Writing
 
 KEPT, KEPT_CHARACTERS = 64, 100_000
-"""So many schemas and grammars, none longer than that, need not be read again."""
+"""The number of schemas and grammars that are cached, and the longest that is cached, in characters."""
 
 
 _IDS = re.compile(r"<\[(\d+)\]>")
 STEPS, CLOSING, ENDING = 64, frozenset(b'",'), frozenset(b"}]")
-"""So many bytes of an answer are tried before anything is queued. Limits mostly show in the first ones of each value,
-so values are soon brought to their end; lists and objects are not."""
+"""The number of bytes of an answer that are tried under a grammar before the request is queued. Limits of the library
+mostly show in the first bytes of a value, so the trial ends values early, but keeps lists and objects open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What an answer has to be: JSON that a schema describes."""
+    """The form of an answer: JSON that a schema describes."""
 
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
     name: str = "response_format"
-    """What the request calls the schema."""
+    """The request's field that holds the schema."""
     strict: bool = False
-    """Refuse what cannot be held to; else it is left out."""
+    """Refuse keywords that cannot be enforced. If False, the grammar leaves them out."""
 
     @property
     def characters(self) -> int:
-        """How long it is."""
+        """The length of the schema as JSON, in characters."""
         return len(json.dumps(self.schema))
 
 
 def rule(form: Form) -> str:
-    """The body of a rule, in llguidance's Lark, for such answers.
+    """The body of a rule for answers of this form, in llguidance's Lark.
 
     Raises:
-        InvalidValue: it is no schema, nothing goes with it, or it is strict and not to be held to.
+        InvalidValue: the schema is malformed, no value is valid under it, or it is strict and cannot be enforced.
     """
     body: str = _kept(_rule, form.schema, form.name, form.strict)
     return body
 
 
 def tool_signature(name: str, parameters: Mapping[str, Any], where: str, *, strict: bool) -> Signature:
-    """What a tool may be called with.
+    """The arguments that a tool may be called with.
 
     Args:
-        name: the tool's.
-        parameters: its JSON Schema.
-        where: what the request calls them.
-        strict: as of a form.
+        name: the tool's name.
+        parameters: the JSON Schema of the tool's parameters.
+        where: the request's field that holds the parameters.
+        strict: refuse keywords that cannot be enforced, instead of leaving them out.
 
     Raises:
-        InvalidValue: as ``rule``.
+        InvalidValue: the schema is malformed, no object is valid under it, or it is strict and cannot be enforced.
     """
     made: Signature = _kept(_signature, parameters, where, strict, name)
     return made
 
 
 def checked(grammar: str, where: str, specials: Sequence[str | int] = ()) -> str:
-    """The grammar, if an engine can begin with it.
+    """Return the grammar unchanged, after a trial whether an engine can begin an answer under it.
 
     Args:
-        grammar: llguidance's Lark.
-        where: what the request calls what it was made of.
-        specials: control tokens in it, by their names or their ids, as the grammar writes them.
+        grammar: in llguidance's Lark.
+        where: the request's field that the grammar was made of.
+        specials: the control tokens in the grammar, by name or by id, as the grammar writes them.
 
     Raises:
-        InvalidValue: it cannot be begun: it is too large.
+        InvalidValue: no answer can begin under the grammar, because it is too large.
     """
     ids = [special for special in specials if isinstance(special, int)]
     tried = _IDS.sub(
@@ -92,7 +93,7 @@ def checked(grammar: str, where: str, specials: Sequence[str | int] = ()) -> str
     )
     names = tuple(f"<|{special}|>" if isinstance(special, int) else special for special in specials)
     if not (_kept_begins if len(grammar) <= KEPT_CHARACTERS else _begins)(tried, names):
-        raise InvalidValue("The schema cannot be used: what it takes to enforce it is too large.", where)
+        raise InvalidValue("The schema cannot be used: its grammar is too large to enforce.", where)
     return grammar
 
 
@@ -101,7 +102,7 @@ def _kept(make: Any, schema: Mapping[str, Any], *args: Any) -> Any:
     return (_made if len(written) <= KEPT_CHARACTERS else _made.__wrapped__)(make, written, *args)
 
 
-# The requests of a client mostly have the same one, and reading it takes milliseconds.
+# Most requests of a client have the same schema, and reading a schema takes milliseconds.
 @lru_cache(maxsize=KEPT)
 def _made(make: Any, written: str, *args: Any) -> Any:
     try:
@@ -126,17 +127,17 @@ def _signature(schema: Any, where: str, strict: bool, name: str) -> Signature:
 
 
 def require_small(parameters: Mapping[str, Any], where: str) -> None:
-    """Look for what is too large in the parameters of a tool whose grammar cannot be begun.
+    """Find the part of a tool's parameters that is too large, after ``checked`` has refused the tool's grammar.
 
     Raises:
-        InvalidValue: it is there; the message names it.
+        InvalidValue: the parameters are too large; the message names the keywords.
     """
     writing, root = _written(parameters, where, False)
     _require_small(writing, f"%json {json.dumps({'x-guidance': OPTIONS, **writing.whole(root)})}")
 
 
 def _require_small(writing: Writing, body: str) -> None:
-    """Refuse what the library has no room for, by the smallest schema in it that is too large by itself."""
+    """Refuse a grammar that is too large for the library, and name the smallest inner schema that is too large."""
     if not _begins(f"start: {body}", ()):
         writing.refuse_largest(
             lambda inner: _begins(f"start: %json {json.dumps({'x-guidance': OPTIONS, **inner})}", ())
@@ -150,11 +151,11 @@ def _written(schema: Any, where: str, strict: bool) -> Any:
 
 
 def _begins(grammar: str, specials: tuple[str, ...]) -> bool:
-    """Whether a completion can begin under a grammar, asked with a vocabulary of bytes: it is the smallest."""
-    from llguidance import LLMatcher, LLParserLimits  # 3 MB: only for servers that are asked for it
+    """Whether a completion can begin under a grammar. The trial uses a vocabulary of bytes, which is the smallest."""
+    from llguidance import LLMatcher, LLParserLimits  # 3 MB: imported only when a request has a schema
 
     matcher = LLMatcher(bytes_and(specials), grammar, log_level=0, limits=LLParserLimits(**OWN))
-    choices = random.Random(0)  # noqa: S311  any way will do
+    choices = random.Random(0)  # noqa: S311  any sequence of choices will do
     for _ in range(STEPS):
         if matcher.is_error() or matcher.is_stopped():
             break
@@ -172,14 +173,14 @@ _kept_begins = lru_cache(maxsize=KEPT)(_begins)
 
 @lru_cache(maxsize=8)
 def bytes_and(specials: tuple[str, ...]) -> Any:
-    """The library's view of a vocabulary of bytes and these control tokens. One for each family: it takes 10 ms."""
+    """llguidance's tokenizer for a vocabulary of bytes and these control tokens. Cached, because it takes 10 ms."""
     from llguidance import LLTokenizer, TokenizerWrapper
 
     return LLTokenizer(TokenizerWrapper(_Bytes(specials)))
 
 
 class _Bytes:
-    """A vocabulary of bytes and some control tokens, as the library wants to see it."""
+    """A vocabulary of bytes and some control tokens, with the attributes that llguidance reads."""
 
     def __init__(self, specials: Sequence[str]) -> None:
         self.tokens = [*(bytes([i]) for i in range(256)), *(each.encode() for each in specials), b"<|ended|>"]

@@ -1,16 +1,16 @@
 """Stop strings, thoughts and the beginnings of tool calls, in a text that comes in parts.
 
-The text ends where a stop string is first complete; if several are complete there, before the longest. That is a fact
-of the whole text: it does not depend on how the text was cut into parts, and no part of a stop string is ever sent.
-`CallMarks` holds back text that may begin a call in the same way, and `ThoughtMarks` text that may end a thought. This
-module knows nothing of tokens.
+The text is cut before the stop string that is complete first. If several are complete at the same character, the text
+is cut before the longest. The result depends only on the whole text, not on its parts, and no part of a stop string is
+ever sent. In the same way `CallMarks` holds back text that may begin a call, and `ThoughtMarks` text that may end a
+thought. This module knows nothing of tokens.
 """
 
 from collections.abc import Sequence
 
 
 def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
-    """Where the text is to be cut and which stop string did it, or None."""
+    """The index to cut the text at and the stop string that begins there, or None if the text has no stop string."""
     found = [(at + len(stop), at, stop) for stop in stops if (at := text.find(stop)) >= 0]
     if not found:
         return None
@@ -19,10 +19,14 @@ def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
 
 
 class StopStrings:
-    """Watches one text. Holds back only what may still become a stop string."""
+    """Watches one text for stop strings. Holds back only the end of the text that may become a stop string."""
 
     def __init__(self, stops: Sequence[str]) -> None:
-        """Watch for the stop strings, each at least one character long."""
+        """Watch for these stop strings.
+
+        Raises:
+            ValueError: a stop string is empty.
+        """
         if not all(stops):
             raise ValueError("a stop string is empty")
         self._stops = tuple(stops)
@@ -31,7 +35,7 @@ class StopStrings:
         """The stop string that ended the text."""
 
     def push(self, delta: str) -> str:
-        """The text that may go out now. After a match: nothing any more."""
+        """Add a part of the text. Returns the text that may be sent now; always empty after a match."""
         if self.matched is not None:
             return ""
         text = self._held + delta
@@ -45,13 +49,13 @@ class StopStrings:
         return text[: len(text) - keep]
 
     def finish(self) -> str:
-        """What was held back, once no more text comes."""
+        """The held-back text, to be sent when no more text comes."""
         held, self._held = self._held, ""
         return held
 
 
 class CallMarks:
-    """Watches one completion for the first text that begins a call; all from there on is collected."""
+    """Watches one completion for the first mark of a call, and collects the text from that mark on."""
 
     def __init__(self, marks: Sequence[str], *, only_first: bool) -> None:
         """Watch for the marks.
@@ -64,12 +68,12 @@ class CallMarks:
         self._only_first = only_first
         self._held = ""
         self._plain = False
-        """Whether no call can begin any more."""
+        """Whether it is too late for a call to begin."""
         self.collected: str | None = None
-        """From the mark on; None while there was none."""
+        """The text from the mark on; None before a mark."""
 
     def push(self, delta: str) -> str:
-        """The plain text that may go out now."""
+        """Add a part of the text. Returns the plain text that may be sent now."""
         if self.collected is not None:
             self.collected += delta
             return ""
@@ -88,20 +92,20 @@ class CallMarks:
         return text[: len(text) - keep]
 
     def finish(self) -> str:
-        """What was held back, once no more text comes."""
+        """The held-back text, to be sent when no more text comes."""
         held, self._held = self._held, ""
         return held
 
 
 class ThoughtMarks:
-    """Cuts one completion into a thought and the answer after it, without the white space around either."""
+    """Cuts one completion into a thought and the answer after it, and drops the white space around the thought."""
 
     def __init__(self, begin: str, end: str, *, inside: bool) -> None:
         """Watch for the marks.
 
         Args:
-            begin: what begins a thought, where nothing but white space comes before it.
-            end: what ends one.
+            begin: the mark that begins a thought, if only white space comes before it.
+            end: the mark that ends a thought.
             inside: the text begins inside a thought.
         """
         self._begin, self._end = begin, end
@@ -109,14 +113,14 @@ class ThoughtMarks:
         self._fresh = True
         """Whether the thought has no text yet."""
         self.inside: bool | None = inside or None
-        """None: it is not known yet; False: the answer goes on."""
+        """Whether the text is inside a thought; None while it may still become the mark that begins a thought."""
         self.thought = inside
-        """Whether there was a thought."""
+        """Whether the completion has a thought."""
         self.blank = True
         """Whether the answer after a thought has no text yet."""
 
     def push(self, delta: str) -> tuple[str, str]:
-        """What may go out now: of the thought, and of the answer."""
+        """Add a part of the text. Returns the text that may be sent now, of the thought and of the answer."""
         text, self._held = self._held + delta, ""
         if self.inside is None:
             said = text.lstrip()
@@ -141,7 +145,7 @@ class ThoughtMarks:
         return self._thought(shown), ""
 
     def finish(self) -> tuple[str, str]:
-        """What was held back, once no more text comes."""
+        """The held-back text of the thought and of the answer, to be sent when no more text comes."""
         held, self._held = self._held, ""
         if self.inside:
             return self._thought(held).rstrip(), ""
@@ -154,7 +158,7 @@ class ThoughtMarks:
         return text
 
     def _answer(self, text: str) -> str:
-        """The answer's text: white space goes before the first word of it only where there was no thought."""
+        """The answer's text. After a thought, white space before the answer's first word is dropped."""
         if self.thought and self.blank:
             text = text.lstrip()
             self.blank = not text
@@ -162,7 +166,7 @@ class ThoughtMarks:
 
 
 def _possible(text: str, marks: Sequence[str]) -> int:
-    """Length of the longest end of the text with which a mark begins."""
+    """The length in characters of the longest end of the text that is the beginning of a mark."""
     for length in range(min(len(text), max(map(len, marks), default=1) - 1), 0, -1):
         end = text[len(text) - length :]
         if any(mark.startswith(end) for mark in marks):

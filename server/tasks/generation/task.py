@@ -1,6 +1,6 @@
-"""Text from a generator: prompts to rows, tokens back to text, with stops, log-probabilities and tool calls.
+"""The generation task: makes rows of prompts, queues them, and returns streams of text, log-probabilities and calls.
 
-Knows no HTTP and no threads. Every refusal is raised by ``begin``, before anything is queued.
+This module knows no HTTP and no threads. Every refusal is raised before a row is queued.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ from server.tasks.results import TokenLogprobs, TokenTexts
 
 
 class Generation:
-    """Chat and completions on one generator."""
+    """Chat and text completions on one generator."""
 
     def __init__(self, model: Model, template: ChatTemplate | None, family: ModuleType) -> None:
         self._model = model
@@ -44,7 +44,7 @@ class Generation:
         self._eos = [tokenizer.id(section.eos_token)] if section is not None and section.eos_token else []
         fill = section.fill if section is not None else None
         self._filling = Filling(fill, tokenizer) if fill is not None else None
-        # An encoder-decoder's answer does not share the context with the prompt, nor go on with its text.
+        # The answer of an encoder-decoder neither shares the context with the prompt nor continues the prompt's text.
         self._most_made = section.max_target_tokens if section is not None else None
 
     @property
@@ -53,9 +53,9 @@ class Generation:
         return self._model.card
 
     def effective(self, options: GenerationOptions) -> GenerationOptions:
-        """The options with what the model's makers recommend, where the request says nothing.
+        """The options, with the model makers' recommended values for sampling parameters that the request leaves out.
 
-        A recommendation that the engine cannot follow exactly is left out: nobody asked for it.
+        A recommendation that the engine does not honour is ignored, because the client did not ask for it.
         """
         section = self.card.generation
         known = recommendations(section.sampling, self._model.engine.honours) if section is not None else {}
@@ -64,7 +64,7 @@ class Generation:
 
     @property
     def thinks(self) -> bool:
-        """Whether anything is known of how the model thinks."""
+        """Whether the chat template shows how the model thinks."""
         return self._conversation is not None and self._conversation.thinking.can
 
     def chat_prompt(
@@ -73,12 +73,12 @@ class Generation:
         tools: Sequence[Mapping[str, Any]] | None,
         options: GenerationOptions | None = None,
     ) -> ChatPrompt:
-        """The ids of a conversation, up to the beginning of the assistant's answer, or of its thought.
+        """The token ids of a conversation, up to the beginning of the assistant's answer or thought.
 
         Raises:
             InvalidValue: the model's template does not take these messages.
             BadRequest: the model has no chat template.
-            UnsupportedParameter: it has no switch for the thinking that is asked for.
+            UnsupportedParameter: the template has no switch for the thinking that the request asks for.
         """
         if self._conversation is None:
             raise BadRequest(f"The model '{self.card.id}' has no chat template; use /v1/completions.", "model")
@@ -86,7 +86,13 @@ class Generation:
         return replace(prompt, ids=[*prompt.ids, *self._eos])
 
     async def text_prompts(self, prompts: Sequence[str | Sequence[int]]) -> list[list[int]]:
-        """The ids of texts to continue, as ``text_prompt``; ids stay as they are. Long texts take a thread."""
+        """The token ids of texts to continue, one list for each prompt; prompts of ids stay as they are.
+
+        Long texts are encoded in a thread.
+
+        Raises:
+            InvalidValue: a text is not valid Unicode.
+        """
 
         def write() -> list[list[int]]:
             return [self.text_prompt(prompt) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
@@ -94,11 +100,11 @@ class Generation:
         return await offload(write, size_of([prompt for prompt in prompts if isinstance(prompt, str)]))
 
     async def gap_prompts(self, befores: Sequence[str], after: str) -> list[list[int]]:
-        """The ids that ask for what belongs between each of the texts and the one after.
+        """The token ids that ask for the text between each of ``befores`` and ``after``.
 
         Raises:
             UnsupportedParameter: the model has no tokens to fill gaps with.
-            InvalidValue: a text is no Unicode text.
+            InvalidValue: a text is not valid Unicode.
         """
         fill = self._filling
         if fill is None:
@@ -109,16 +115,20 @@ class Generation:
         )
 
     def text_prompt(self, text: str) -> list[int]:
-        """The ids of plain text to continue; an empty text is the beginning of one."""
+        """The token ids of plain text to continue; an empty text gives only the tokens around a text.
+
+        Raises:
+            InvalidValue: the text is not valid Unicode.
+        """
         return self._bos + self._encode(lambda: self._model.tokenizer.encode(text), "prompt") + self._eos
 
     def prompt_tokens(self, ids: Sequence[int], scored: TokenLogprobs, prompt: str | Sequence[int]) -> TokenLogprobs:
-        """All tokens of a prompt that was scored: those of its text, or all of its ids.
+        """All tokens of a scored prompt that the client gave, with their log-probabilities.
 
         Args:
             ids: the prompt as the model read it.
-            scored: its tokens but the first, from ``GenerationStream.prompt_tokens``.
-            prompt: as it was given: a text has no token that begins it.
+            scored: the prompt's tokens except the first, from ``GenerationStream.prompt_tokens``.
+            prompt: the prompt as the client gave it. If it is a text, the BOS token is left out of the result.
         """
         if isinstance(prompt, str) and self._bos:
             return scored
@@ -133,13 +143,16 @@ class Generation:
         call_required: bool = False,
         several_calls: bool = True,
     ) -> GenerationStream:
-        """Queue a conversation; raises as ``chat_prompt`` and ``begin`` do.
+        """Queue a conversation.
 
         Args:
             messages, tools: in OpenAI's form.
-            options: how to decode.
-            call_required: the answer is a call of one of the tools.
-            several_calls: it may be several.
+            options: the parameters of decoding.
+            call_required: the answer must be a call of one of the tools.
+            several_calls: the answer may have more than one call.
+
+        Raises:
+            ServerError: as ``chat_prompt``, ``Calling.require``, ``Calling.prepared`` and ``begin``.
         """
         form = options.grammar
 
@@ -151,19 +164,19 @@ class Generation:
         self._require_honoured(options)
         if tools:
             self._calling.require(tools, required=call_required, several=several_calls)
-        # A schema that was not asked for before takes some milliseconds: not on the event loop.
+        # A schema that is not cached takes some milliseconds, so it is not read on the event loop.
         size = size_in(messages) if not tools and form is None else SMALL_CHARACTERS + 1
         prompt, signatures, grammar = await offload(prepare, size)
         if isinstance(grammar, Ways) and prompt.thoughts is None:
             return await self._begin_either(prompt.ids, options, signatures, grammar)
-        # A model that thinks chooses between calls and text in its thought.
+        # A model that thinks decides on calls or text during its thought.
         grammar = grammar.either if isinstance(grammar, Ways) else grammar
         return self.begin([prompt.ids], options, "messages", signatures, grammars=[grammar], said=prompt)
 
     async def _begin_either(
         self, prompt: Sequence[int], options: GenerationOptions, tools: Sequence[Signature], ways: Ways
     ) -> GenerationStream:
-        """Decode the first tokens without the form. Queue for calls if they begin one, else for text."""
+        """Decode the first tokens without the form. If they begin a call, queue the prompt for calls, else for text."""
         self._max_tokens(len(prompt), options.max_tokens, options.min_tokens, "messages")
         most = CallReader.of(self._manner, self._model.tokenizer, tools).begins_tokens
         beginning = replace(options, max_tokens=most, min_tokens=0, stop=(), logprobs=None)
@@ -185,18 +198,20 @@ class Generation:
         """Queue the prompts, ``options.n`` completions each; choice ``p * n + i`` is the ith of prompt p.
 
         Args:
-            prompts: their ids.
-            options: how to decode.
-            field: what the request calls the prompts.
-            tools: what may be called.
-            grammars: what the answers have to obey, in llguidance's Lark: one for all choices, or one for each.
-            fills: the prompts are of ``gap_prompts``.
-            said: the conversation that the prompt is of.
+            prompts: the token ids of each prompt.
+            options: the parameters of decoding.
+            field: the request's field that holds the prompts.
+            tools: the signatures of the tools that the model may call.
+            grammars: the grammars of the answers, in llguidance's Lark: one for all choices, or one for each.
+            fills: the prompts come from ``gap_prompts``.
+            said: the conversation that the one prompt was made of.
 
         Raises:
-            Unavailable, Overloaded: not now.
+            Unavailable: the model has failed or is no longer served.
+            Overloaded: the queue is full.
             UnsupportedParameter: the model's engine cannot honour a parameter exactly.
-            ContextLengthExceeded, InvalidValue: a prompt is too long, empty or has ids that are none.
+            ContextLengthExceeded: a prompt leaves no room in the context.
+            InvalidValue: a prompt is empty or has unknown ids, or a parameter has a value that is out of range.
         """
         self._model.require_ready()
         self._require_honoured(options)
@@ -249,7 +264,12 @@ class Generation:
         )
 
     def _max_tokens(self, prompt_tokens: int, asked: int | None, at_least: int, field: str) -> int:
-        """The most tokens that a row makes: as many as were asked for, as far as there is room."""
+        """The most tokens that a row may make: as many as the request asks for, but no more than have room.
+
+        Raises:
+            InvalidValue: the prompt is empty, or ``min_tokens`` is larger than the result.
+            ContextLengthExceeded: the prompt leaves no room in the context.
+        """
         context = self.card.context_length_tokens
         if prompt_tokens == 0:
             raise InvalidValue("The prompt has no tokens; send at least one.", field)
@@ -259,18 +279,18 @@ class Generation:
             raise ContextLengthExceeded(prompt_tokens, least, context, field)
         most = room if asked is None else min(asked, room)
         if at_least > most:
-            raise InvalidValue(f"At least {at_least} tokens are asked for, but {most} at most.", "min_tokens")
+            raise InvalidValue(f"'min_tokens' is {at_least}, but the answer has {most} tokens at most.", "min_tokens")
         return most
 
     def _require_honoured(self, options: GenerationOptions) -> None:
         for name in sorted(options.asked() - self._model.engine.honours):
             raise UnsupportedParameter(
                 ON_THE_WIRE.get(name, name),
-                f"the model '{self.card.id}' runs on an engine that cannot do it exactly for one request.",
+                f"the model '{self.card.id}' runs on an engine that cannot apply it exactly to a single request.",
             )
         if options.logprobs and "top_logprobs" not in self._model.engine.honours:
             raise UnsupportedParameter(
-                "top_logprobs", f"the model '{self.card.id}' runs on an engine that gives the chosen token's only."
+                "top_logprobs", f"the model '{self.card.id}' runs on an engine that returns only the chosen token's."
             )
 
     def _encode(self, encode: Any, field: str) -> list[int]:
@@ -282,10 +302,10 @@ class Generation:
 
 
 def size_in(value: Any) -> int:
-    """How large JSON-like data is, for ``offload``: all of its texts and items, as far as it takes to find it large."""
+    """The size of JSON-like data in characters, for ``offload``. Counting stops when the data is found to be large."""
     size = 0
     inner = [value]
-    for each in inner:  # it grows meanwhile
+    for each in inner:  # the loop appends to this list
         size += len(each) if isinstance(each, str) else ITEM_CHARACTERS
         if size > SMALL_CHARACTERS:
             break
@@ -297,7 +317,7 @@ def size_in(value: Any) -> int:
 
 
 def _sampling(options: GenerationOptions, choice: int, banned: Iterable[int]) -> Sampling:
-    """Each choice of a seeded request has a seed of its own, or all would be the same."""
+    """The sampling of one choice. Each choice of a seeded request gets its own seed, or all choices would be equal."""
     return Sampling(
         temperature=options.temperature,
         top_k=options.top_k,

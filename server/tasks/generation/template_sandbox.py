@@ -1,8 +1,9 @@
-"""Jinja2 for templates of strangers: no way out to Python, and an end to what they cost.
+"""Jinja2 for templates from unknown authors: it bars them from Python's internals and limits their time and memory.
 
-Chat templates come with models, from anybody, and run on the event loop. Jinja2's sandbox keeps them from Python's
-inside, but not from loops in loops and texts of gigabytes. So here turns of loops and calls are counted and timed, and
-what makes large things of small ones is asked how large beforehand.
+Chat templates come with models of any origin. Short prompts are rendered on the event loop, long ones in a thread.
+Jinja2's sandbox keeps a template from Python's internals, but not from nested loops or texts of gigabytes. So this
+sandbox counts and times the turns of loops and the calls. It also computes the size of a result before it allows `*`,
+`ljust` or `join`, because these make large strings of short arguments.
 """
 
 import re
@@ -21,22 +22,23 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 MOST_TURNS = 500_000
-"""Of all loops of one rendering, and calls: a long conversation with tools takes thousands."""
+"""The most turns of loops and calls in one rendering, together. A long conversation with tools takes thousands."""
 MOST_CPU_S = 1.0
 MOST_CHARACTERS = 16_000_000
-"""Of one text. A request's body is a fraction of it."""
+"""The most characters of one text. A request's body has a fraction of that."""
 
 NUMBER = re.compile(r"\d+")
 CONTEXTS = (Context, nodes.EvalContext, jinja2.Environment)
-"""What Jinja2 gives to filters that want it, before the template's own."""
+"""Types of the argument that Jinja2 passes to some filters before the template's own arguments."""
 FORMATS = frozenset({"format", "format_map"})
 GROWING = frozenset({"center", "expandtabs", "indent", "join", "ljust", "replace", "rjust", "zfill"})
-"""Filters and methods whose result can be larger than all they are given: as large as the product of two of it."""
+"""Filters and methods whose result can be larger than their arguments, up to the product of two arguments' sizes."""
 
 
 class _Spent(threading.local):
-    """What the rendering in this thread has taken so far: short prompts are written on the event loop, long ones
-    beside it, and a thread's clock says nothing of another thread.
+    """The turns and the start time of the rendering in this thread.
+
+    The event loop and threads render prompts at the same time, and each thread has its own clock of processor time.
     """
 
     turns = 0
@@ -44,7 +46,7 @@ class _Spent(threading.local):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """The environment. It does one rendering at a time in each thread."""
+    """The Jinja2 environment of chat templates. Each thread does one rendering at a time."""
 
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
@@ -58,10 +60,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._spent = _Spent()
 
     def text(self, template: jinja2.Template, variables: Mapping[str, Any]) -> str:
-        """What a template writes.
+        """Render a template.
 
         Raises:
-            jinja2.TemplateError: it costs too much, reaches for what is not its own, or is wrong.
+            jinja2.TemplateError: the template takes too much time or memory, uses something that the sandbox forbids,
+                or has an error.
         """
         self._spent.turns, self._spent.began_s = 0, time.thread_time()
         parts: list[str] = []
@@ -77,17 +80,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return "".join(parts)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  # Jinja2's names
-        """Call what a template calls."""
+        """Call a function for a template, after a check of the size of its result."""
         __self._turn()
         name = getattr(__obj, "__name__", "")
-        # The sandbox has its own function in the place of a text's `format`.
+        # Jinja2's sandbox replaces a text's `format` by its own function, which wraps the method.
         target = getattr(getattr(__obj, "__wrapped__", __obj), "__self__", None)
         if isinstance(target, str) and name in GROWING | FORMATS:
             _ask(name, [target, *args, *kwargs.values()])
         return _sized(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Calculate what a template calculates."""
+        """Compute an operator of a template, after a check of the size of its result."""
         if operator == "%" and isinstance(left, str):
             _ask("format", [left, right])
         elif operator == "*" and (isinstance(left, Sequence) or isinstance(right, Sequence)):
@@ -114,7 +117,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 class _Watch(NodeTransformer):
-    """Has each loop counted, and each text that is put together sized."""
+    """Adds filters to a template's tree: one counts the turns of each loop, one checks the size of each joined text."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  # named after the node
         self.generic_visit(node)
@@ -131,7 +134,7 @@ def _filtered(node: Any, name: str) -> nodes.Filter:
 
 
 def _asked(name: str, made: Any) -> Any:
-    @wraps(made)  # with the marks of filters that want Jinja2's context first
+    @wraps(made)  # also copies the attributes that mark filters which take Jinja2's context first
     def asked(*args: Any, **kwargs: Any) -> Any:
         args = tuple(list(each) if isinstance(each, Iterator) else each for each in args)
         _ask(name, [each for each in (*args, *kwargs.values()) if not isinstance(each, CONTEXTS)])
@@ -141,7 +144,11 @@ def _asked(name: str, made: Any) -> Any:
 
 
 def _ask(name: str, given: Sequence[Any]) -> None:
-    """Refuse what would grow too large."""
+    """Refuse a call whose result would be too large.
+
+    Raises:
+        SecurityError: the result would have over ``MOST_CHARACTERS`` characters.
+    """
     first, *others = (_extent(each) for each in given)
     most = max([1, *others])
     if name in FORMATS and isinstance(given[0], str):
@@ -155,7 +162,10 @@ def _ask(name: str, given: Sequence[Any]) -> None:
 
 
 def _extent(value: Any) -> int:
-    """How long a text is, all texts of a list together, or the number itself (it may be a width); 1 for others."""
+    """The size of an argument: a text's length, the length of all texts of a list, or a number, which may be a width.
+
+    Other values have size 1.
+    """
     if isinstance(value, str):
         return len(value) + 1
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""How a model thinks before it answers: found by its chat template, switched by what a request asks.
+"""How a model thinks before it answers: found in its chat template, and turned on or off by the request.
 
-A template has a switch where the prompt it writes differs with a variable; which variables there are is read out of the
-template, and what stands around a thought is read off prompts that it writes. Nothing goes by a model's name.
+The template's source shows which variables it has. A variable is a switch if the rendered prompt changes with its
+value. The marks around a thought are found in rendered prompts. A model's name plays no part.
 """
 
 import re
@@ -15,7 +15,7 @@ from server.tasks.generation.options import Reasoning
 from server.tasks.generation.stop_strings import ThoughtMarks
 
 Write = Callable[..., str]
-"""Writes messages with variables of a template: ``write(messages, variables, add_generation_prompt)``.
+"""Renders messages with values of the template's variables: ``write(messages, variables, add_generation_prompt)``.
 
 Raises:
     InvalidValue: the template does not take them.
@@ -27,7 +27,7 @@ SWITCHES: Mapping[str, tuple[Any, Any]] = {
     "reasoning": (True, False),
     "thinking_mode": ("enabled", "disabled"),
 }
-"""Variables that turn thinking on and off, with both values."""
+"""Variables that turn thinking on and off, with the values for on and for off."""
 _OFF: Mapping[str, Any] = {
     **{name: off for name, (_, off) in SWITCHES.items()},
     "reasoning_effort": "none",
@@ -36,9 +36,9 @@ _OFF: Mapping[str, Any] = {
 LEVELS = ("reasoning_effort", "thinking_effort", "reasoning_strength")
 """Variables that say how much a model thinks."""
 KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
-"""Where a message may have its thought."""
+"""Keys under which a template may read the thought of an earlier message."""
 RESERVED = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "strftime_now"})
-"""Variables of templates that no request sets."""
+"""Variables of templates that the server sets, so that no request may set them."""
 
 _ASKED, _THOUGHT, _ANSWER = "Zqaskedmark", "Zqthoughtmark", "Zqanswermark"
 _USER = {"role": "user", "content": _ASKED}
@@ -52,7 +52,7 @@ _MEANS_THOUGHT = re.compile("think|thought|reason|inner", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What stands around a thought."""
+    """The texts around a thought."""
 
     begin: str
     end: str
@@ -70,36 +70,36 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class ThoughtReader:
-    """What stands around the thoughts of a request's completions, and whether these begin inside one."""
+    """The marks around the thoughts of a request's completions, and whether the completions begin inside a thought."""
 
     begin: str
     end: str
     close: str
     inside: bool
     shown: Mapping[int, str]
-    """Control tokens of the marks, to be written out."""
+    """The control tokens in the marks, by id, which the detokenizer has to write out."""
 
     def marks(self) -> ThoughtMarks:
-        """What watches one completion."""
+        """A new watcher of marks for one completion."""
         return ThoughtMarks(self.begin, self.end, inside=self.inside)
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """How a template makes a model think."""
+    """How a chat template makes a model think."""
 
     marks: Marks | None = None
-    """None: thoughts cannot be told from answers, if there are any."""
+    """None: the server cannot separate thoughts from answers."""
     key: str | None = None
-    """Where the template reads the thought of an earlier message."""
+    """The key of a message under which the template reads its thought."""
     switch: str | None = None
     level: str | None = None
     variables: frozenset[str] = frozenset()
-    """All that the template can be given."""
+    """Names of all variables that the template reads."""
 
     @property
     def can(self) -> bool:
-        """Whether anything is known of thoughts."""
+        """Whether the template shows any sign of thinking."""
         return self.marks is not None or self.switch is not None or self.level is not None
 
     def is_off(self, asked: Reasoning, budget_tokens: int | None) -> bool:
@@ -109,7 +109,12 @@ class Thinking:
         return asked.on is False or asked.effort == "none" or budget_tokens == 0
 
     def chosen(self, asked: Reasoning, budget_tokens: int | None, model: str) -> dict[str, Any]:
-        """The template's variables for a request.
+        """The values of the template's variables for a request.
+
+        Args:
+            asked: the request's wishes for the thought.
+            budget_tokens: the most tokens of thought; 0 turns thinking off, None is no limit.
+            model: the model's name, for messages.
 
         Raises:
             UnsupportedParameter: the template has no such variable or switch.
@@ -118,7 +123,7 @@ class Thinking:
         for name, value in asked.variables.items():
             if name in RESERVED or name not in self.variables:
                 if name in _OFF and value == _OFF[name] and (self.marks is not None or not self.can):
-                    continue  # the thought is closed at once, or there is none
+                    continue  # the prompt closes the thought at once, or the model does not think
                 where = f"chat_template_kwargs.{name}"
                 raise UnsupportedParameter(where, f"the chat template of '{model}' has no such variable.")
             chosen[name] = value
@@ -144,12 +149,12 @@ class Thinking:
 
 
 def thinking_of(write: Write, source: str, variables: frozenset[str]) -> Thinking:
-    """What a template says of thinking.
+    """Find out how a chat template makes a model think.
 
     Args:
-        write: writes by the template.
-        source: the template itself.
-        variables: names that it reads and does not set.
+        write: renders the template.
+        source: the template's text.
+        variables: names that the template reads and does not set.
     """
     plain = _prompt(write, {})
     if plain is None:
@@ -183,7 +188,7 @@ def _differs(write: Write, name: str, plain: str, switch: str | None) -> bool:
 
 
 def _of_messages(write: Write, variables: Mapping[str, Any]) -> tuple[str | None, Marks | None]:
-    """Where a message has its thought, and what the template writes around it."""
+    """The key of a message's thought, and the marks that the template writes around the thought."""
     for key in KEYS:
         message = {"role": "assistant", "content": _ANSWER, key: _THOUGHT}
         try:
@@ -205,7 +210,7 @@ def _of_messages(write: Write, variables: Mapping[str, Any]) -> tuple[str | None
 
 
 def _of_prompts(on: str, off: str) -> Marks | None:
-    """What a prompt without thinking has beyond one with it: a thought that is over before it begins."""
+    """The marks of the empty thought that a prompt without thinking has in addition to a prompt with thinking."""
     on_end, off_end = (prompt.rpartition(_ASKED)[2] for prompt in (on, off))
     common = common_prefix(on_end, off_end)
     if off_end == common:
@@ -224,7 +229,7 @@ def _of_prompts(on: str, off: str) -> Marks | None:
 
 
 def _of_source(source: str, prompt: str) -> Marks | None:
-    """Marks that the template or its prompt names, where it has both."""
+    """The marks in the template's source or its prompt, if these contain both the begin and the end mark."""
     text = source + prompt
     for found in _OPENING.finditer(text):
         begin, name = found[0], found[2]

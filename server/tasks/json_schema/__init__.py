@@ -1,6 +1,7 @@
-"""JSON Schema, read once for all that must obey it: answers of a format, and the arguments of calls.
+"""JSON Schema, read in the same way for answers of a format and for the arguments of tool calls.
 
-``document`` finds schemas and checks what they say; ``parts`` are the values that one allows, a part a JSON type;
-``shapes`` works out the parts of a place; ``writing`` says them again as llguidance enforces them. Every refusal names
-the keyword and where it stands, as a JSON pointer. Knows no models and no tools.
+``document`` finds the schemas in a document and checks their keywords. ``parts`` describes the values that a schema
+allows, one part for each JSON type. ``shapes`` computes the parts of each schema. ``writing`` writes the parts as a
+schema that llguidance enforces exactly. Every refusal names the keyword and its place, as a JSON pointer. This package
+knows no models and no tools.
 """

@@ -1,4 +1,4 @@
-"""The parameters of a tool, read as any other schema, as what it may be called with."""
+"""Turns the schema of a tool's parameters into a `Signature`: the arguments that the tool may be called with."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,29 +12,36 @@ from server.tasks.json_schema.parts import ANY, List, Null, Number, Object, Part
 from server.tasks.json_schema.writing import Writing
 
 MOST_WAYS = 32
-"""Alternatives of all arguments together that a family may have to write down one by one."""
+"""The most alternative sets of arguments in a signature, since a family's grammar may list each of them."""
 _LITERAL_TYPES: Mapping[str, tuple[type, ...]] = {"null": (type(None),), "boolean": (bool,), "number": (int, float)}
 
 
 def signature(name: str, writing: Writing, root: State, field: str, *, strict: bool) -> Signature:
-    """What a tool of these parameters may be called with.
+    """The signature of a tool with these parameters.
+
+    Args:
+        name: the tool's name.
+        writing: the schema of the parameters, already read.
+        root: the state of the schema's root.
+        field: the request's field that holds the parameters.
+        strict: whether a call must obey the schema exactly.
 
     Raises:
-        InvalidValue: they are of no object.
+        InvalidValue: the schema allows no object.
     """
     objects = [part for part in writing.parts(root) if isinstance(part, Object)]
     if root == ANY:
         objects = [Object(rest=ANY)]
     if not objects:
-        raise InvalidValue("The schema cannot be used: arguments are an object, 'type' at the root says no.", field)
-    # What is written one by one is listed: so many arguments as are asked for have to be among them.
+        raise InvalidValue("The schema cannot be used: arguments are an object, but 'type' at the root is not.", field)
+    # A family's grammar writes listed arguments only, so prefer objects whose required arguments reach minProperties.
     listed = [part for part in objects if part.least <= len(part.required)]
     ways = [_way(part, writing) for part in (listed if listed or strict else objects)[:MOST_WAYS]]
     plain: dict[str, set[Plain | None]] = {}
     for way in ways:
         for argument in way:
             plain.setdefault(argument.name, set()).add(argument.plain)
-    # Read back by its name alone, so a value is written in one manner in all alternatives.
+    # The parser finds an argument by its name alone, so all alternatives must write its value in the same form.
     one_manner = [[each if len(plain[each.name]) == 1 else replace(each, plain=None) for each in way] for way in ways]
     return Signature(name, strict, one_manner, {"x-guidance": OPTIONS, **writing.schema(objects)})
 
@@ -55,7 +62,7 @@ def _argument(name: str, state: State, writing: Writing, *, needed: bool) -> Arg
 
 
 def _plain(parts: Sequence[Part]) -> Plain | None:
-    """How a value is written without quotes, where it can be and it is certain what is meant."""
+    """How a value is written without quotes; None if it cannot be, or if the parser could mistake its type."""
     texts = [part for part in parts if isinstance(part, Text)]
     kinds: set[str] = set()
     literals: list[str] = []
@@ -87,7 +94,7 @@ def _plain(parts: Sequence[Part]) -> Plain | None:
 
 
 def _is_clear(text: str, kinds: set[str], literals: Sequence[str]) -> bool:
-    """Whether a text can be written without quotes, and is not read as something else."""
+    """Whether a text can be written without quotes and the parser cannot read it as a value of another type."""
     if text != text.strip() or any(character < " " or character == "\x7f" for character in text):
         return False
     if not kinds and not literals:

@@ -1,7 +1,7 @@
-"""A JSON Schema as it was sent: where its schemas stand, what they refer to, whether keywords are well formed.
+"""A JSON Schema as the client sent it: the places of its inner schemas, the targets of references, checks of keywords.
 
-Drafts 4 to 2020-12 are read alike: a list as ``items``, ``definitions`` and exclusive bounds that are true or false are
-taken in any of them.
+Drafts 4 to 2020-12 are read alike. A schema of any draft may use ``definitions``, a list as ``items`` and exclusive
+bounds that are true or false.
 """
 
 import re
@@ -14,14 +14,14 @@ from server.errors import InvalidValue
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 MOST_SCHEMAS = 5_000
-"""In one document, counted as often as they are come to."""
+"""The most schemas in one document, with schemas that the server adds for constants."""
 MOST_SAID = 6
-"""Keywords in one message."""
+"""The most keywords that one message names."""
 MOST_COUNT = 1_000
-"""Of items or properties that a schema can ask for; longer texts are no trouble."""
+"""The largest number of items or properties in a keyword. Lengths of texts have no such limit."""
 
 _PLACE = re.compile("[0-9]{1,6}")
-"""Of an item of a list, in a JSON pointer."""
+"""The index of a list's item in a JSON pointer."""
 
 
 def _is_number(value: Any) -> bool:
@@ -82,7 +82,8 @@ WELL_FORMED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("allOf", "anyOf", "oneOf"), SCHEMAS),
     **dict.fromkeys(("$defs", "definitions"), (lambda value: isinstance(value, Mapping), "an object of schemas")),
 }
-"""The keywords that bind a value, apart from ``const``; all others are remarks."""
+"""The keywords that constrain a value, except ``const``, each with a check and the text of its refusal. All other
+keywords are ignored as annotations."""
 BINDING = frozenset({*WELL_FORMED, "const"}) - {
     "then",
     "else",
@@ -93,7 +94,7 @@ BINDING = frozenset({*WELL_FORMED, "const"}) - {
     "definitions",
 }
 HOLDERS = frozenset("$defs definitions properties patternProperties dependentSchemas dependencies".split())  # noqa: SIM905
-"""Keywords whose values are schemas by name."""
+"""Keywords whose values are objects of schemas by name."""
 INSIDE = (
     HOLDERS
     | {key for key, (right, _) in WELL_FORMED.items() if right in (_is_schema, SCHEMAS[0], _are_schemas)}
@@ -103,15 +104,16 @@ COUNTS = ("minItems", "maxItems", "minContains", "minProperties", "maxProperties
 
 
 class Document:
-    """One schema with all schemas inside it.
+    """One schema with all schemas inside it. A *place* is the JSON pointer of an inner schema.
 
     Args:
-        root: as it was sent.
-        field: what the request calls it.
-        strict: refuse what cannot be held to; else it is left out.
+        root: the schema as the client sent it.
+        field: the request's field that holds the schema.
+        strict: refuse keywords that cannot be enforced. If False, they are left out.
 
     Raises:
-        InvalidValue: here and from the methods: the schema is malformed, or strict and not to be held to.
+        InvalidValue: here and in the methods: the schema is malformed or too large, or it is strict and has a keyword
+            that cannot be enforced.
     """
 
     def __init__(self, root: Any, field: str, *, strict: bool) -> None:
@@ -124,7 +126,7 @@ class Document:
         self._walk("")
 
     def at(self, place: str) -> Mapping[str, Any] | bool:
-        """The schema at a JSON pointer, its keywords checked."""
+        """The schema at a place, after a check of its keywords."""
         found = self._known[place]
         if place not in self._checked:
             self._left -= 1
@@ -135,7 +137,7 @@ class Document:
         return found  # type: ignore[no-any-return]  # it was checked
 
     def inside(self, place: str, *keys: str | int) -> str:
-        """The pointer of what is below."""
+        """The place of the schema that these keys lead to, from the schema at ``place``."""
         value, pointer = self._known[place], place
         for key in keys:
             value = value[key]
@@ -144,13 +146,16 @@ class Document:
         return pointer
 
     def made(self, place: str, key: str, schema: Mapping[str, Any], said: tuple[str, str]) -> str:
-        """A pointer for a schema that another one means without saying it.
+        """Add a schema that the document does not write out, such as that of an item of a constant list.
 
         Args:
-            place: what it is below.
-            key: its name there.
-            schema: what it says.
-            said: the keyword that means it, and where that stands.
+            place: the place to add the schema below.
+            key: the schema's key there.
+            schema: the schema.
+            said: the keyword that implies the schema, and the keyword's place, for messages.
+
+        Returns:
+            The schema's place.
         """
         pointer = f"{place}/{key}"
         self._known[pointer] = schema
@@ -158,12 +163,20 @@ class Document:
         return pointer
 
     def binds(self, place: str) -> list[str]:
-        """The keywords there that say anything, in their order."""
+        """The keywords at a place that constrain the value, in the schema's order."""
         schema = self.at(place)
         return [] if isinstance(schema, bool) else [key for key in schema if key in BINDING]
 
     def target(self, place: str, reference: str) -> str:
-        """Where a ``$ref`` leads to."""
+        """The place that a ``$ref`` refers to.
+
+        Args:
+            place: the place of the schema with the ``$ref``, for messages.
+            reference: the value of the ``$ref``.
+
+        Raises:
+            InvalidValue: the reference leads out of the document or to no schema.
+        """
         root = self._known[""]
         own = root.get("$id") if isinstance(root, Mapping) else None
         if isinstance(own, str) and own.rstrip("#") and reference.split("#")[0] == own.rstrip("#"):
@@ -172,7 +185,7 @@ class Document:
             return ""
         if not reference.startswith("#"):
             where = f"'$ref' at {told(place)} leads out of the schema"
-            self.refuse(f"{where}, to '{reference[:80]}'; bring that along in '$defs'")
+            self.refuse(f"{where}, to '{reference[:80]}'; include that schema in '$defs'")
         pointer = unquote(reference[1:])
         if not pointer.startswith("/"):
             return self._anchor(place, pointer)
@@ -198,7 +211,10 @@ class Document:
         self.refuse(f"'$ref' at {told(place)}: there is no '#{name[:80]}'")
 
     def bearer(self, places: Sequence[str], keyword: str) -> str:
-        """Which of the schemas that bind the same value as these has the keyword."""
+        """The place of the schema that has the keyword, among all schemas that constrain the same value as these.
+
+        The result is the first of the given places if no schema has the keyword.
+        """
         waiting, seen = list(places), set(places)
         while waiting:
             place = waiting.pop(0)
@@ -218,7 +234,11 @@ class Document:
         return places[0]
 
     def unheld(self, place: str, keyword: str) -> None:
-        """A keyword cannot be held to: refuse it where that was asked, leave it out otherwise."""
+        """Report that a keyword cannot be enforced. A strict document refuses it; otherwise the caller leaves it out.
+
+        Raises:
+            InvalidValue: the document is strict.
+        """
         if self._strict:
             self.refuse(
                 f"'{keyword}' at {told(place)} cannot be held to while an answer is written, as it stands here. "
@@ -226,7 +246,7 @@ class Document:
             )
 
     def nothing(self, places: Sequence[str]) -> None:
-        """No value goes with the schemas at these places.
+        """Refuse the schema because no value is valid under the schemas at these places.
 
         Raises:
             InvalidValue: always.
@@ -237,12 +257,12 @@ class Document:
         self.refuse(f"No value goes with {', '.join(keywords)}")
 
     def said(self, places: Sequence[str]) -> list[str]:
-        """The keywords at these places that say anything, and where they stand, for people to read."""
+        """The constraining keywords at these places, each with its place, as texts for messages."""
         found = [self._meant.get(place, (key, place)) for place in places for key in self.binds(place)]
         return [f"'{key}' at {told(place)}" for key, place in dict.fromkeys(found)][:MOST_SAID]
 
     def _walk(self, place: str) -> None:
-        """Check all that is inside, also what nothing comes to."""
+        """Check all inner schemas, including those that no reference or keyword uses."""
         schema = self.at(place)
         for key in () if isinstance(schema, bool) else schema.keys() & INSIDE:
             value = schema[key]  # type: ignore[index]  # it has keys
@@ -273,7 +293,7 @@ class Document:
                 self.refuse(f"'{key}' at {told(place)} is over {MOST_COUNT}, the most that can be counted")
 
     def refuse(self, why: str) -> NoReturn:
-        """Say why the schema cannot be used.
+        """Refuse the schema for this reason.
 
         Raises:
             InvalidValue: always.
@@ -282,5 +302,5 @@ class Document:
 
 
 def told(place: str) -> str:
-    """A place as messages name it."""
+    """A place as messages write it."""
     return f"'{place[:200]}'" if place else "the root"

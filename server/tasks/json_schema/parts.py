@@ -1,6 +1,7 @@
-"""The values that a schema allows, as parts: each part is of one JSON type. Two parts can be met; nothing is looked up.
+"""The values that a schema allows, as parts: each part describes values of one JSON type.
 
-What stands inside lists and objects is not worked out here: it is named by the places of all schemas that bind it.
+This module intersects, subtracts and merges parts without access to the document. Items of lists and properties of
+objects stay unresolved: a part names them by the places of all schemas that constrain them (`State`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,19 +12,19 @@ from math import ceil, floor, lcm
 from server.tasks.json_schema.library import matches
 
 State = tuple[str, ...] | None
-"""Places of schemas that all bind one value; none of them: any value. None: there is no such value."""
+"""The places of all schemas that constrain one value. An empty tuple allows any value; None allows no value."""
 ANY: State = ()
 FINEST = Fraction(1, 10**9)
-"""Numbers are written with no more digits than that behind the point."""
+"""A number has at most nine digits after its decimal point."""
 LARGEST = 10**15 - 1
-"""Nor with more than fifteen before it: a number must come to an end, and to be read back as it was written."""
+"""A number has at most fifteen digits before its decimal point, so that it ends and is read back as it was written."""
 
 LARGEST_STEP = 10_000
-"""Without its point: the library counts what is left over, each remainder a state."""
+"""The largest step, its decimal point left out. The library needs one state of its grammar for each remainder."""
 
 
 def both(one: State, other: State) -> State:
-    """What is bound by the schemas of two states."""
+    """The state of a value that the schemas of both states constrain."""
     if one is None or other is None:
         return None
     return tuple(dict.fromkeys((*one, *other)))
@@ -35,19 +36,19 @@ def _least(one: int | None, other: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Null:
-    """null."""
+    """The value null."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """true, false, or both."""
+    """The values true, false, or both."""
 
     values: frozenset[bool] = frozenset((True, False))
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """Numbers in a range, or some numbers."""
+    """The numbers in a range, or the numbers of a list."""
 
     low: Fraction = Fraction(-LARGEST)
     high: Fraction = Fraction(LARGEST)
@@ -55,18 +56,18 @@ class Number:
     high_open: bool = False
     whole: bool = False
     step: Fraction | None = None
-    """Multiples of that."""
+    """Only multiples of this number."""
     values: tuple[int | float, ...] | None = None
 
     @property
     def written(self) -> Fraction:
-        """Every number in the range that can be written is a multiple of that."""
+        """The step between the numbers of the range that can be written: each is a multiple of it."""
         if self.step is None:
             return Fraction(1) if self.whole else FINEST
         return Fraction(self.step.numerator) if self.whole else self.step
 
     def has(self, value: int | float) -> bool:
-        """Whether this number is one of them."""
+        """Whether the part contains this number."""
         exact = exactly(value)
         if self.values is not None and all(value != each for each in self.values):
             return False
@@ -77,7 +78,7 @@ class Number:
 
     @property
     def ends(self) -> tuple[Fraction, Fraction]:
-        """The least and the largest that can be written."""
+        """The smallest and the largest number of the range that can be written."""
         step = self.written
         first, last = ceil(self.low / step), floor(self.high / step)
         first += self.low_open and first * step == self.low
@@ -86,13 +87,13 @@ class Number:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is none that can be written."""
+        """Whether the part contains no number that can be written."""
         return not self.values if self.values is not None else self.ends[0] > self.ends[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Texts of some length, or some texts."""
+    """The texts with these lengths (in characters), patterns and formats, or the texts of a list."""
 
     least: int = 0
     most: int | None = None
@@ -101,7 +102,7 @@ class Text:
     values: tuple[str, ...] | None = None
 
     def has(self, value: str) -> bool:
-        """Whether this text is one of them, as far as can be told: formats are not looked at."""
+        """Whether the part contains this text. Formats are not checked."""
         if self.values is not None and value not in self.values:
             return False
         fits = self.least <= len(value) and (self.most is None or len(value) <= self.most)
@@ -110,7 +111,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """Lists: the first items one by one, then the rest."""
+    """Lists of ``least`` to ``most`` items: a state for each of the first items, and one for all others."""
 
     first: tuple[State, ...] = ()
     rest: State = ANY
@@ -118,13 +119,16 @@ class List:
     most: int | None = None
 
     def item(self, index: int) -> State:
-        """What binds the item there."""
+        """The state of the item at this index."""
         return self.first[index] if index < len(self.first) else self.rest
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """Objects: named properties, those whose names match patterns, and the rest."""
+    """Objects of ``least`` to ``most`` properties: states of properties by name, by pattern of name, and of all others.
+
+    A property whose state is None is forbidden.
+    """
 
     properties: Mapping[str, State] = field(default_factory=dict)
     patterns: Mapping[str, State] = field(default_factory=dict)
@@ -134,7 +138,7 @@ class Object:
     most: int | None = None
 
     def property(self, name: str) -> State:
-        """What binds the property of this name."""
+        """The state of the property with this name."""
         if name in self.properties:
             return self.properties[name]
         found = [state for pattern, state in self.patterns.items() if matches(pattern, name)]
@@ -144,11 +148,11 @@ class Object:
         return state
 
     def without(self, name: str) -> "Object":
-        """Those that have no property of this name."""
+        """The objects of this part that lack the property with this name."""
         return replace(self, properties={**self.properties, name: None})
 
     def needing(self, name: str) -> "Object":
-        """Those that have it."""
+        """The objects of this part that have the property with this name."""
         listed = {name: self.property(name)} if name not in self.properties else {}
         required = self.required if name in self.required else (*self.required, name)
         return replace(self, properties={**self.properties, **listed}, required=required)
@@ -158,12 +162,12 @@ Part = Null | Truth | Number | Text | List | Object
 
 
 def exactly(value: int | float) -> Fraction:
-    """The number that was written: 0.1 is a tenth."""
+    """The exact value of the number as it was written: 0.1 becomes one tenth."""
     return Fraction(value) if isinstance(value, int) else Fraction(repr(value))
 
 
 def meet(one: Part, other: Part) -> Part | None:
-    """The values that are in both; None where it is plain that there are none."""
+    """The values in both parts; None if the parts alone show that there are none."""
     match one, other:
         case Null(), Null():
             return one
@@ -244,7 +248,7 @@ def _objects(one: Object, other: Object) -> Object | None:
 
 
 def merged(parts: Sequence[Part]) -> list[Part]:
-    """The same values in fewer parts: those that are named one by one go together."""
+    """The same values in fewer parts: joins lists of values, and drops equal parts."""
     kept: list[Part] = []
     for part in parts:
         for i, old in enumerate(kept):
@@ -257,7 +261,7 @@ def merged(parts: Sequence[Part]) -> list[Part]:
 
 
 def _one_part(one: Part, other: Part) -> Part | None:
-    """What has the values of both, and no others."""
+    """One part with exactly the values of both, or None if no such part exists."""
     match one, other:
         case Truth(), Truth():
             return Truth(one.values | other.values)
@@ -269,7 +273,7 @@ def _one_part(one: Part, other: Part) -> Part | None:
 
 
 def is_step(written: float, step: Fraction) -> bool:
-    """Whether the library counts in such steps exactly: it multiplies by ten until there is no fraction left."""
+    """Whether the library handles this ``multipleOf`` exactly. It multiplies the number by ten until it is whole."""
     value, digits = float(written), 0
     while value % 1 and digits < 9:
         value, digits = value * 10, digits + 1
@@ -277,7 +281,7 @@ def is_step(written: float, step: Fraction) -> bool:
 
 
 def named(part: Object, names: Sequence[Text]) -> Object | None:
-    """The objects whose properties all have such a name; None where that cannot be said of properties."""
+    """The objects of the part whose properties all have one of these names; None if no part can express that."""
     if any(each == Text() for each in names):
         return part
     properties = {
@@ -300,11 +304,11 @@ def named(part: Object, names: Sequence[Text]) -> Object | None:
 
 
 NeverBoth = Callable[[State, State], bool]
-"""Whether it is plain that no value goes with both."""
+"""Whether it is certain that no value is valid under both states."""
 
 
 def apart(parts: Sequence[Part], others: Sequence[Part], never_both: NeverBoth) -> list[Part]:
-    """The parts without what is in the others; left out where that cannot be said."""
+    """The parts without the values of the others. A part is left out if no part can express the difference."""
     kept = []
     for part in parts:
         narrow: Part | None = part

@@ -1,4 +1,4 @@
-"""Works out which parts the schemas of a document allow: what binds the same value is brought together."""
+"""Computes the parts that the schemas of a document allow, and combines all schemas that constrain the same value."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -21,21 +21,21 @@ from server.tasks.json_schema.parts import (
 from server.tasks.json_schema.typed import ANY_PARTS, Typed
 
 MOST_PARTS = 1_000
-"""Of one value: alternatives of alternatives multiply."""
+"""The most parts of one value, since alternatives within alternatives multiply."""
 MOST_EXACT, LEAST_EXACT = 2**53, 1e-9
-"""Numbers that are named, beyond these, would not be written exactly."""
+"""The largest and the smallest absolute value of a number in ``const`` or ``enum`` that is written exactly."""
 
 
 class Endless(Exception):
-    """A schema refers to itself before it says anything; the place of the reference."""
+    """A schema refers back to itself without a constraint in between. Its argument is the place of the reference."""
 
 
 class Shapes:
     """The parts of every place in a document.
 
     Raises:
-        InvalidValue: the schema is malformed, too large, or strict and not to be held to.
-        Endless: it says nothing.
+        InvalidValue: in the methods: the schema is malformed or too large, or it is strict and cannot be enforced.
+        Endless: in the methods: a reference leads back to itself.
     """
 
     def __init__(self, document: Document) -> None:
@@ -46,11 +46,11 @@ class Shapes:
         self._typed = Typed(document, self.expand)
 
     def state(self, place: str) -> State:
-        """What the schema there says of a value."""
+        """The state of a value that the schema at this place constrains."""
         return self._typed.state(place)
 
     def expand(self, state: State) -> Sequence[Part]:
-        """The parts of a value that all these schemas bind."""
+        """The parts of a value that all schemas of the state constrain; empty if no value is valid."""
         if state is None:
             return ()
         if state not in self._states:
@@ -105,7 +105,7 @@ class Shapes:
         return [self._below(place, keyword, i) for i in range(len(schema[keyword]))]
 
     def _one_of(self, place: str, schema: Mapping[str, Any]) -> Sequence[Part]:
-        """Each alternative without what goes with another one too."""
+        """The parts of ``oneOf``: each alternative without the values that another alternative allows too."""
         each = self._each(place, "oneOf", schema)
         narrow: list[Sequence[Part]] = []
         for i, parts in enumerate(each):
@@ -140,7 +140,7 @@ class Shapes:
         return [*yes, *no]
 
     def _dependent(self, place: str, schema: Mapping[str, Any], parts: Sequence[Part]) -> Sequence[Part]:
-        """Properties that ask for others: without them, or with all that they ask for."""
+        """Split objects by a property that requires others: objects without it, and objects with all of them."""
         for keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
             for name, wanted in schema.get(keyword, {}).items():
                 is_list = isinstance(wanted, list)
@@ -154,7 +154,7 @@ class Shapes:
         return parts
 
     def _values(self, place: str, values: Sequence[Any]) -> list[Part]:
-        """The parts of values that are named one by one: texts and numbers at once, as there may be thousands."""
+        """The parts of the values of ``enum``. All texts share one part, and all numbers, as there may be thousands."""
         parts = [self._value(place, "enum", [i], value) for i, value in enumerate(values)]
         texts = dict.fromkeys(text for part in parts if isinstance(part, Text) for text in part.values or ())
         numbers = dict.fromkeys(number for part in parts if isinstance(part, Number) for number in part.values or ())
@@ -166,7 +166,7 @@ class Shapes:
         return merged(others)
 
     def _value(self, place: str, keyword: str, path: Sequence[int], value: Any) -> Part:
-        """The part of a value that is named."""
+        """The part of one value of ``const`` or ``enum``."""
         if value is None:
             return Null()
         if isinstance(value, bool):
@@ -180,7 +180,7 @@ class Shapes:
         return self._holder(self.document.inside(place, keyword, *path), value, (keyword, place))
 
     def _holder(self, place: str, value: Any, said: tuple[str, str]) -> Part:
-        """A list or an object that is named as a whole."""
+        """The part of a list or an object in ``const`` or ``enum``."""
         keys: Iterable[Any] = value if isinstance(value, Mapping) else range(len(value))
         made = {key: self.document.made(place, f"const:{key}", {"const": value[key]}, said) for key in keys}
         states: dict[Any, State] = {key: (each,) for key, each in made.items()}
@@ -200,10 +200,10 @@ class Shapes:
 
     def _require_few(self, parts: Sequence[Part]) -> None:
         if len(parts) > MOST_PARTS:
-            self.document.refuse("its alternatives multiply to too many")
+            self.document.refuse("its alternatives have too many combinations")
 
     def _never_both(self, one: State, other: State) -> bool:
-        """Whether it is plain that no value goes with both."""
+        """Whether it is certain that no value is valid under both states."""
         try:
             return not self.expand(both(one, other))
         except Endless:

@@ -1,4 +1,4 @@
-"""The keywords that look at one value of one type: what numbers, texts, lists and objects they allow."""
+"""The keywords that constrain values of one type, and the numbers, texts, lists and objects that they allow."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -41,16 +41,19 @@ TOGETHER = frozenset(
         "dependencies",
     ]
 )
-"""Keywords that bring in other schemas of the same value, or name values."""
+"""Keywords that apply other schemas to the same value, or that list values."""
 TYPED = BINDING - TOGETHER
 
 
 class Typed:
-    """Reads them at the places of a document.
+    """Reads the keywords for values of one type at the places of a document.
 
     Args:
-        document: where they stand.
-        expand: the parts of a state.
+        document: the document with the schemas.
+        expand: returns the parts of a state.
+
+    Raises:
+        InvalidValue: in the methods: the document is strict and has a keyword that cannot be enforced.
     """
 
     def __init__(self, document: Document, expand: Callable[[State], Sequence[Part]]) -> None:
@@ -58,17 +61,17 @@ class Typed:
         self._expand = expand
 
     def state(self, place: str) -> State:
-        """What the schema there says of a value."""
+        """The state of a value that the schema at this place constrains."""
         if self._document.at(place) is False:
             return None
         return (place,) if self._document.binds(place) else ANY
 
     def inside(self, place: str, *keys: str | int) -> State:
-        """What the schema below says."""
+        """The state of a value that the schema below this place constrains."""
         return self.state(self._document.inside(place, *keys))
 
     def parts(self, place: str, schema: Mapping[str, Any]) -> Sequence[Part]:
-        """What the keywords that look at the value alone say."""
+        """The parts that the schema's keywords for single types allow."""
         if not schema.keys() & TYPED:
             return ANY_PARTS
         wanted = schema.get("type", list(KINDS))
@@ -150,7 +153,10 @@ class Typed:
         return self._containing(place, schema, part) if "contains" in schema else part
 
     def _containing(self, place: str, schema: Mapping[str, Any], part: List) -> List | None:
-        """The first items are made those that must be there: any place would do, but none other can be counted."""
+        """Apply ``contains`` to the first ``minContains`` items of the list.
+
+        JSON Schema allows the items at any index, but a part can count items only at the beginning of a list.
+        """
         wanted = int(schema.get("minContains", 1))
         if "maxContains" in schema:
             self._document.unheld(place, "maxContains")
@@ -199,7 +205,10 @@ class Typed:
         return part if made is None else made
 
     def _unevaluated(self, place: str, keyword: str, part: Any, *, closed: bool) -> Any:
-        """Where nothing else at this place looks at the value, all that is not named is unevaluated."""
+        """Apply ``unevaluatedItems`` or ``unevaluatedProperties`` to the rest of a list or an object.
+
+        That is exact only if no other keyword at this place evaluates items or properties.
+        """
         if closed:
             return part
         others = {"allOf", "anyOf", "oneOf", "$ref", "if", "not", "dependentSchemas", "contains", "$dynamicRef"}

@@ -1,4 +1,4 @@
-"""Says a schema again in the keywords that the library enforces exactly, with an end to every number."""
+"""Writes parts as a schema with only keywords that llguidance enforces exactly, and limits the digits of numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,10 +12,10 @@ from server.tasks.json_schema.shapes import Shapes
 
 
 def number(part: Number) -> dict[str, Any]:
-    """Numbers, in a closed range."""
+    """The schema of numbers, in a closed range."""
     if part.values is not None:
         return {"enum": list(part.values)}
-    low, high = part.ends  # the library has open ranges wrong where both ends have one whole part
+    low, high = part.ends  # the library is wrong about open ranges if both ends have the same whole part
     made = {"type": "integer" if part.whole else "number", "minimum": _plain(low), "maximum": _plain(high)}
     return made if part.whole and part.written == 1 else made | {"multipleOf": _plain(part.written)}
 
@@ -25,7 +25,7 @@ def _plain(value: Fraction) -> int | float:
 
 
 def text(part: Text) -> dict[str, Any]:
-    """Texts."""
+    """The schema of texts."""
     if part.values is not None:
         return {"enum": list(part.values)}
     made: dict[str, Any] = {"type": "string"}
@@ -42,20 +42,22 @@ def text(part: Text) -> dict[str, Any]:
 
 
 MOST_OPTIONAL = 6
-"""Of more optional properties there are too many sets to write each down."""
+"""The most optional properties whose combinations are all written down."""
 
 
 def counted(part: Object, optional: Sequence[str], *, is_open: bool) -> list[Object] | None:
-    """The same objects, each with all its listed properties required where their number matters.
+    """The same objects as alternatives whose number of properties the library can enforce.
+
+    If the part limits the number of properties, each alternative requires one combination of listed properties.
 
     Args:
         part: the objects.
-        optional: its listed properties that may be there, and need not.
-        is_open: others than the listed ones may be there too. The library does not see whether two of them have one
-            name, so it can be held to one of them and to no more.
+        optional: names of listed properties that an object may have or lack.
+        is_open: an object may have other properties than the listed ones. The library does not see whether two of these
+            have the same name, so it can enforce only that there is at least one.
 
     Returns:
-        None where the number cannot be held to.
+        The alternatives, or None if the number of properties cannot be enforced.
     """
     needed = len(part.required)
     least = part.least if part.least > needed else 0
@@ -87,7 +89,7 @@ def counted(part: Object, optional: Sequence[str], *, is_open: bool) -> list[Obj
 
 
 MOST_TRIED = 50
-"""Schemas inside one that is too large, to say which of them is to blame."""
+"""The most inner schemas that are tried to find the one that makes a schema too large."""
 ANY_VALUE: Mapping[str, Any] = {
     "anyOf": [
         {"type": ["null", "boolean", "string"]},
@@ -99,10 +101,11 @@ ANY_VALUE: Mapping[str, Any] = {
 
 
 class Writing:
-    """All that can be come to from one place, and which of it has values at all.
+    """All states that are reachable from a root, without the states and parts that allow no value.
 
     Raises:
-        InvalidValue: no value goes with the schema there; or as ``Shapes``.
+        InvalidValue: no value is valid under the root, or for the reasons of ``Shapes``.
+        Endless: a reference leads back to itself.
     """
 
     def __init__(self, shapes: Shapes, root: State) -> None:
@@ -121,11 +124,11 @@ class Writing:
             self._blame(root)
 
     def parts(self, state: State) -> Sequence[Part]:
-        """The parts that have values; those of objects and lists without what has none."""
+        """The parts of a state that allow a value. Lists and objects have no items or properties that allow none."""
         return self._parts.get(state, ())
 
     def is_full(self, state: State) -> bool:
-        """Whether there is a value."""
+        """Whether the state allows a value."""
         return state in self._full
 
     def whole(self, state: State) -> dict[str, Any]:
@@ -133,11 +136,11 @@ class Writing:
         return self.any_value() if state == ANY else self.schema(self.parts(state))
 
     def any_value(self) -> dict[str, Any]:
-        """The schema of all values there are."""
+        """The schema of all JSON values."""
         return {"$ref": "#/$defs/any", "$defs": {"any": ANY_VALUE}}
 
     def schema(self, parts: Sequence[Part]) -> dict[str, Any]:
-        """A schema of its own for these parts, with ``$defs`` for all that they need."""
+        """A complete schema of these parts, with ``$defs`` for all states that they refer to."""
         names: dict[State, str] = {}
         made = _any_of([self._written(part, names) for part in parts])
         defs: dict[str, Any] = {"any": ANY_VALUE}
@@ -149,7 +152,10 @@ class Writing:
         return {**made, "$defs": defs}
 
     def refuse_largest(self, is_small: Callable[[Mapping[str, Any]], bool]) -> NoReturn:
-        """Refuse the smallest schema that is too large by itself; all of it, where that is none of its parts.
+        """Refuse the smallest inner schema that is too large by itself, or the whole schema if none of them is.
+
+        Args:
+            is_small: whether the library can enforce a schema.
 
         Raises:
             InvalidValue: always.
@@ -166,7 +172,7 @@ class Writing:
 
     def _refuse_size(self, state: tuple[str, ...]) -> NoReturn:
         document = self._shapes.document
-        document.refuse(f"what it takes to hold to {', '.join(document.said(state))} is too large")
+        document.refuse(f"the grammar that enforces {', '.join(document.said(state))} is too large")
 
     def _reach(self, root: State) -> None:
         waiting = [root]
@@ -179,7 +185,7 @@ class Writing:
                 waiting += _within(part)
 
     def _fill(self) -> None:
-        """Find the states that have values: those whose needs have some."""
+        """Find the states that allow a value: those with a part whose required items and properties allow one."""
         self._full = {ANY}
         backwards, found = list(reversed(self._parts)), True
         while found:
@@ -206,7 +212,7 @@ class Writing:
         return any(each in self._full for each in (part.rest, *part.patterns.values()))
 
     def _text_has(self, state: State, part: Text) -> bool:
-        """Patterns and lengths together may leave nothing, or more than the library can look through."""
+        """Whether a text fits the patterns and lengths together. False also if that is too much for the library."""
         if not (part.patterns or part.formats) or part.values is not None:
             return True
         if part not in self._texts:
@@ -260,7 +266,7 @@ class Writing:
         document.unheld(document.bearer(state or ("",), keyword), keyword)
 
     def _blame(self, root: State) -> None:
-        """Refuse the schema, by what is at the bottom of it."""
+        """Refuse the schema, and name the innermost schema that allows no value."""
         state, seen = root, {root}
         while True:
             needs = [each for part in self._parts.get(state, ()) for each in _needs(part) if each not in self._full]
@@ -312,7 +318,7 @@ class Writing:
         return made
 
     def _named(self, state: State, names: dict[State, str]) -> Any:
-        """What stands for a value inside another: its schema, or where it holds others a reference to it."""
+        """The schema of a value inside another; a reference for lists and objects, since these may be recursive."""
         if state is None:
             return False
         if state == ANY:
@@ -333,7 +339,7 @@ def _within(part: Part) -> list[State]:
 
 
 def _is_small(part: Part) -> bool:
-    """Whether it is never too large by itself."""
+    """Whether the part alone is never too large for the library."""
     plain = isinstance(part, Text) and not part.patterns and not part.formats and part.values is None
     return plain or isinstance(part, Null | Truth | Number)
 

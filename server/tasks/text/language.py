@@ -1,4 +1,4 @@
-"""In which language is a text? Only the languages that are served are candidates. Knows nothing of models."""
+"""Detects the language of a text among candidates, mostly the languages that are served. Knows nothing of models."""
 
 import math
 import re
@@ -34,9 +34,9 @@ ENGLISH_NAMES = {
 
 
 def served_code(code: str, languages: Collection[str]) -> str:
-    """A language's code as it is served: without its region where only the language itself is (``de`` for ``de-AT``).
+    """The served form of a language code: without its region if only the language is served (``de`` for ``de-AT``).
 
-    Letters count in any case, and ``_`` as ``-``. A code that is served in no form comes back as it is.
+    Upper and lower case are equal, and so are ``_`` and ``-``. A code that is served in no form comes back unchanged.
     """
     known = {each.casefold(): each for each in languages}
     wanted = code.casefold().replace("_", "-")
@@ -44,7 +44,7 @@ def served_code(code: str, languages: Collection[str]) -> str:
 
 
 def english_name(code: str) -> str:
-    """The language's name, with what stands behind its code; the code itself where there is none."""
+    """The language's English name, with the variant of its code in brackets; the code itself if it has no name."""
     language, dash, variant = code.partition("-")
     name = ENGLISH_NAMES.get(language)
     if name is None:
@@ -53,47 +53,51 @@ def english_name(code: str) -> str:
 
 
 SHARPNESS = 14.0
-"""Turns eldc's scores, each between 0 and 1, into probabilities that hold (load_tests/language_id.py)."""
+"""Turns eldc's scores, each between 0 and 1, into calibrated probabilities (load_tests/language_id.py)."""
 MOST_CHARACTERS = 1000
-"""The beginning of a text that py3langid reads; eldc has a limit of its own."""
+"""The number of characters at the beginning of a text that py3langid reads."""
 ELDC_CHARACTERS = 10_000
-"""The beginning of a text that eldc is given: it looks at the first thousand or so letters, wherever they are."""
+"""The number of characters at the beginning of a text that eldc gets. It reads about the first thousand letters."""
 FOREIGN, FOREIGN_WORDS = 0.8, 2
-"""A text is in a language that is not served with this probability, and from so many words on: of 8,400 sentences in
-four served languages none."""
+"""The least probability and number of words of a text that counts as foreign. None of 8,400 sentences in four served
+languages did."""
 _WORD = re.compile(r"[^\W\d_]+")
 LEAST_SHARE = 0.02
-"""Of all languages that py3langid knows: with less for the candidates together, the text is in none of them."""
+"""The least share of all candidates together among all languages that py3langid knows. With a smaller share the text is
+in none of the candidates."""
 
 
 LEAST_RATIO, LEAST_RATIO_OF_FEW, FEW_LETTERS = 0.2, 0.001, 8
-"""Of the likeliest of all languages: a candidate with less is not the text's; with fewer letters much less is enough,
-for ``lol`` is no Dutch (load_tests/language_id.py)."""
+"""The least ratio of a candidate's weight to the weight of the likeliest of all languages. A text of fewer letters
+needs only the second ratio, because ``lol`` is not Dutch (load_tests/language_id.py)."""
 PREFERRED_RATIO = 0.5
-"""A preferred candidate is the text's if it is so likely beside the likeliest."""
+"""The least ratio of a preferred candidate's weight to the likeliest candidate's weight."""
 
 
 class Library(Protocol):
-    """One of the libraries, loaded."""
+    """A loaded library that detects languages."""
 
     languages: frozenset[str]
-    """The ISO 639-1 codes it knows."""
+    """The ISO 639-1 codes of the languages that the library knows."""
 
     is_quick: bool
-    """Whether it reads a text in much less than a millisecond."""
+    """Whether the library reads a text in much less than a millisecond."""
 
     def weights(self, text: str, known: Sequence[str]) -> Mapping[str, float]:
-        """For each of some known languages how likely the text is in it beside the others, in any unit; empty when
-        nothing in the text tells."""
+        """The weight of each of some known languages, proportional to the probability that the text is in it.
+
+        The result is empty if nothing in the text is a sign of a language.
+        """
 
 
 class Eldc:
-    """Byte n-grams, counted in C. The library keeps the candidates between two calls, so one text is read at a time."""
+    """Byte n-grams, counted in C. The library keeps the candidates between calls, so a lock lets it read one text at a
+    time."""
 
     is_quick = True
 
     def __init__(self) -> None:
-        import eldc  # 23 MB of tables: only for a server that translates or has classifiers that say their languages
+        import eldc  # 23 MB of tables: imported only by servers with translators, or classifiers that state languages
 
         eldc.init()
         self._library = eldc.instance()
@@ -102,17 +106,17 @@ class Eldc:
         self.languages = frozenset(eldc.LANGUAGES)
 
     def weights(self, text: str, known: Sequence[str]) -> Mapping[str, float]:
-        """How likely the text is in each of some known languages, in any unit; empty if nothing tells."""
+        """The weights of some known languages, as ``Library.weights``."""
         with self._lock:
             self._library.set_languages(known)
             self._library.set_scores(min(len(known), self._most))
             scores: dict[str, float] = self._library.detect_details(text[:ELDC_CHARACTERS]).scores
-        # A candidate without a score has none of the text's n-grams: it counts as 0.
+        # A candidate without a score has none of the text's n-grams, so its score counts as 0.
         return {code: math.exp(SHARPNESS * scores.get(code, 0.0)) for code in known} if scores else {}
 
 
 class Py3langid:
-    """Naive Bayes over byte n-grams; 90 MB and seconds to load, and often wrong about a single word."""
+    """Naive Bayes over byte n-grams. It takes 90 MB and seconds to load, and is often wrong about a single word."""
 
     is_quick = False
 
@@ -123,20 +127,20 @@ class Py3langid:
         self.languages = frozenset(self._identifier.labels)
 
     def weights(self, text: str, known: Sequence[str]) -> Mapping[str, float]:
-        """How likely the text is in each of some known languages, in any unit; empty if nothing tells."""
+        """The weights of some known languages, as ``Library.weights``."""
         shares = dict(self._identifier.rank(text[:MOST_CHARACTERS]))
         if len(set(shares.values())) <= 2:
-            return {}  # none of its n-grams: all alike, or twice that for a language in two scripts
+            return {}  # the text has no known n-gram: all shares are equal, or double for a language in two scripts
         mine = {code: shares[code] for code in known}
         return mine if sum(mine.values()) >= LEAST_SHARE else {}
 
 
 @cache
 def library() -> Library:
-    """The best library that is installed, loaded once.
+    """The best installed library, loaded once.
 
     Raises:
-        ImportError: there is none.
+        ImportError: no library is installed.
     """
     try:
         return Eldc()
@@ -145,27 +149,28 @@ def library() -> Library:
 
 
 def prepare() -> None:
-    """Load the library, where there is one: the first text would wait for it."""
+    """Load the library if one is installed, so that the first text does not wait for it."""
     with suppress(ImportError):
         library()
 
 
 def detect(text: str, candidates: Collection[str]) -> tuple[str, float] | None:
-    """The likeliest language of a text and the probability that it is this one of the candidates.
+    """The likeliest language of a text among the candidates, and its probability among them.
 
     Args:
-        text: any text, of which the first thousand or so letters count. With eldc a single word is told right in
-            about nine of ten cases, three words nearly always.
-        candidates: ISO 639-1 codes, or longer ones that begin with one: of ``zh`` and ``zh-Hant`` the first is told.
+        text: any text, of which about the first thousand letters count. With eldc the answer is right for about nine of
+            ten single words, and nearly always for three words.
+        candidates: ISO 639-1 codes, or longer codes that begin with one. Of ``zh`` and ``zh-Hant`` the result is the
+            first.
 
     Returns:
-        None when nothing in the text tells: no word in the script of any candidate.
+        None if nothing in the text is a sign of a language, for example if no word is in a candidate's script.
 
     Raises:
         UnsupportedParameter: no library is installed.
     """
     tell = _library()
-    named = {_base(code): code for code in sorted(candidates, reverse=True)}  # zh before zh-Hant
+    named = {_base(code): code for code in sorted(candidates, reverse=True)}  # zh replaces zh-Hant
     known = sorted(named.keys() & tell.languages)
     weights = tell.weights(text, known) if known else {}
     if not weights:
@@ -178,13 +183,13 @@ def recognise(text: str, candidates: Collection[str], preferred: Collection[str]
     """The language of a text that may be in none of the candidates.
 
     Args:
-        text: see `detect`.
-        candidates: see `detect`.
-        preferred: those of them that need not be the likeliest, only nearly so.
+        text: any text, as for `detect`.
+        candidates: language codes, as for `detect`.
+        preferred: candidates that win even if another is up to 1 / ``PREFERRED_RATIO`` times as likely.
 
     Returns:
-        The likeliest of the candidates; another language where the text is hardly in any of them; None when nothing in
-        the text tells, or no library is installed.
+        The likeliest candidate, or another language if all candidates are unlikely. None if nothing in the text is a
+        sign of a language or no library is installed.
     """
     try:
         library_ = library()
@@ -205,17 +210,21 @@ def recognise(text: str, candidates: Collection[str], preferred: Collection[str]
 async def recognise_all(
     texts: Sequence[str], candidates: Collection[str], preferred: Collection[str]
 ) -> list[str | None]:
-    """What `recognise` says of each text; off the event loop where that takes long."""
+    """The result of `recognise` for each text, in order. Long work runs off the event loop."""
     return await offload(lambda: [recognise(text, candidates, preferred) for text in texts], effort(texts))
 
 
 async def tell(texts: Sequence[str], candidates: Collection[str]) -> list[tuple[str, float] | None]:
-    """What `detect` says of each text; off the event loop where that takes long."""
+    """The result of `detect` for each text, in order. Long work runs off the event loop.
+
+    Raises:
+        UnsupportedParameter: no library is installed.
+    """
     return await offload(lambda: [detect(text, candidates) for text in texts], effort(texts))
 
 
 def effort(texts: Sequence[str]) -> int:
-    """What it takes to tell the languages of texts, in characters as ``offload`` counts them."""
+    """The cost of detecting the languages of texts, in characters, for ``offload``."""
     try:
         is_quick = library().is_quick
     except ImportError:
@@ -224,10 +233,10 @@ def effort(texts: Sequence[str]) -> int:
 
 
 def closest(language: str, candidates: Collection[str]) -> str | None:
-    """What `detect` would say of a text in this language; None when it does not know the language.
+    """The candidate that `detect` returns for a text in this language; None if the library does not know the language.
 
     Raises:
-        UnsupportedParameter: see `detect`.
+        UnsupportedParameter: no library is installed.
     """
     if _base(language) not in _library().languages:
         return None
@@ -235,8 +244,10 @@ def closest(language: str, candidates: Collection[str]) -> str | None:
 
 
 def is_foreign(text: str, languages: Collection[str]) -> bool:
-    """Whether a text is in a language beside these, as far as can be told quickly: two words or more, with next to
-    nothing for any of these. Never without a library that knows many.
+    """Whether a text is almost certainly in another language than these.
+
+    That needs two words or more, and tiny weights for all of these languages. Without a quick library the answer is
+    always False.
     """
     try:
         tell = library()
@@ -253,7 +264,7 @@ def is_foreign(text: str, languages: Collection[str]) -> bool:
 
 
 def looks_like(text: str, language: str, other: str) -> str | None:
-    """Which of two languages a text is in; None where that cannot be told, for want of a library too."""
+    """The likelier of two languages for a text; None if nothing shows it or no library is installed."""
     try:
         found = detect(text, (language, other))
     except UnsupportedParameter:
@@ -270,5 +281,5 @@ def _library() -> Library:
 
 
 def _base(code: str) -> str:
-    """The language of a longer code: ``zh`` of ``zh-Hant``."""
+    """The language part of a code: ``zh`` for ``zh-Hant``."""
     return code.partition("-")[0]

@@ -1,10 +1,12 @@
-"""Texts into sentences and back: what is between the sentences stays exactly as it was.
+"""Cuts texts into sentences and joins them again; the text between the sentences stays exactly as it was.
 
-Paragraphs, blank lines, indentation, list markers, spacing, fenced code and all that is nothing to translate
-(numbers, addresses, code and emoji are the same in every language) are kept apart as *gaps*. A line that ends without
-an end mark and is as long as a wrapped line goes on in the next one. Knows nothing of models; the splitter's rules
-for each language are those of the library sentencex. Tokens and lines may be of any length: where a pattern has to
-find something within one, a look ahead finds it, so that it is read twice and not once a character.
+Text that needs no translation is kept apart as *gaps*: blank lines, indentation, list markers, spacing, fenced code,
+and sentences of only numbers, addresses, code or emoji, which are the same in every language. A line without an end
+mark that is as long as a wrapped line continues in the next line. The library sentencex has the rules of each language.
+This module knows nothing of models.
+
+Words and lines may have any length. If a pattern must find something inside one, it uses one look-ahead. So it reads
+the word or line twice, and not once for each character.
 """
 
 import math
@@ -22,10 +24,10 @@ ADDRESS = (
     r"(?:\{[^\s{}]{0,80}\}|[^\s<>\"{}.,:;!?'’”»)\]…])"  # what may end an address and not a sentence
     rf"|{MAIL_ADDRESS}"
 )
-"""An address of the web or of mail, without the punctuation of the sentence it stands in."""
+"""An address of the web or of mail, without the punctuation of the sentence around it."""
 
 
-# What a token looks like that no translation changes.
+# Patterns of words that no translation changes.
 _ADDRESS = rf"{ADDRESS_BEGINS}\S+|{MAIL_ADDRESS}"
 TOP_DOMAINS = "com|org|net|io|dev|edu|gov|eu|de|fr|es|uk|at|ch|info"
 _DOMAIN = rf"(?:[a-z0-9-]+\.)+(?:{TOP_DOMAINS})(?:/\S*)?"
@@ -46,7 +48,7 @@ _UNCHANGED = re.compile("|".join((_ADDRESS, _DOMAIN, _PATH, _IDENTIFIER, _PLACEH
 _SPANS = re.compile(rf"`[^`]*`|{_PLACEHOLDER}|(?<![\w./-]){_MEASURE}(?!\w)")
 _AROUND = ".,:!?…\"'“”„«»‘’()[]¿¡*~|"
 _FIRST_NOT_LATIN = "\u0370"
-"""Beyond it a single letter can be a word."""
+"""The first character of the scripts after Latin, in which a single letter can be a word."""
 _LONGEST_CODE_LINE = 200
 _CODE_LINE = re.compile(
     r"[\s{}()\[\];,]+"
@@ -60,7 +62,7 @@ _CODE_LINE = re.compile(
 
 
 def is_translatable(text: str) -> bool:
-    """Whether the text has a word in it."""
+    """Whether the text contains a word that a translation would change."""
     if _is_code(text):
         return False
     rest = _SPANS.sub(" ", text)
@@ -76,7 +78,7 @@ def _is_word(token: str) -> bool:
 
 
 def _is_code(text: str) -> bool:
-    """Lines that only a program would have: each of them ends or is joined as in code."""
+    """Whether all lines of the text look like a program's: each of them ends or is joined as in code."""
     lines = [line for line in text.splitlines() if line.strip()]
     if any(len(line) > _LONGEST_CODE_LINE for line in lines):
         return False
@@ -84,7 +86,7 @@ def _is_code(text: str) -> bool:
 
 
 def _reads_like_prose(line: str) -> bool:
-    """Most of it plain words: "I went home; she stayed;" is prose with an odd end."""
+    """Whether most of the line is plain words: "I went home; she stayed;" is prose with an odd end."""
     tokens = line.split()
     plain = sum(1 for token in tokens if token.strip(_AROUND + ";").isalpha())
     return plain >= 4 and plain > 0.7 * len(tokens)
@@ -97,8 +99,8 @@ _LIST_MARKER = re.compile(
 )
 _END_MARK = re.compile(r"[.!?:;…。！？]['\"”’»)\]]*$")
 _WRAPPED_CHARACTERS = 50
-"""A line shorter than this was ended on purpose."""
-# Where the library cuts and should not: after a title or an initial, and in German after an ordinal number.
+"""The shortest line that may be a wrapped line. The author ended a shorter line on purpose."""
+# The library cuts wrongly after a title or an initial, and in German after an ordinal number.
 _TITLE_ENDS = re.compile(
     r"(?:^|[\s(«\"'’“„])(?:[A-ZÀ-Þ]|MM|Mmes?|Mlles?|Mgr|Mrs?|Ms|Messrs|Drs?|Pr|Prof|Profa?|Sra?s?|Srta|Dra|Dña|Hr|Hrn"
     r"|Fr|Frl|St|Ste|Sto|Sta|Gen|Col|Maj|Capt|Cpt|Sgt|Lt|Gov|Sen|Rep|Rev|Hon|d)\.\s+$"
@@ -109,22 +111,22 @@ _ORDINAL_ENDS = re.compile(
 )
 _LONGEST_END = 40
 _LIBRARY_CHARACTERS = 4000
-# Where it does not cut and should: it keeps a quotation together, however long.
+# The library fails to cut inside a quotation of any length.
 _LONG_CHARACTERS = 100
 _SURE_END = re.compile(r"(?<=[a-zß-ÿ]{4}[.!?])[\"”’»)]*\s+(?=[\"“„«(¿¡]*[A-ZÀ-Þ])")
 
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """A text as sentences and what stands before, between and after them."""
+    """A text as sentences and the gaps before, between and after them."""
 
     sentences: tuple[str, ...]
-    """What is to be translated, without space around it."""
+    """The texts to translate, without white space around them."""
     gaps: tuple[str, ...]
-    """One more than sentences."""
+    """The texts around the sentences; there is one more gap than sentences."""
 
     def join(self, sentences: Sequence[str]) -> str:
-        """The text with these sentences in place of its own, one for one."""
+        """The text with its sentences replaced by these, one for one."""
         parts = [self.gaps[0]]
         for sentence, gap in zip(sentences, self.gaps[1:], strict=True):
             parts += (sentence, gap)
@@ -141,11 +143,11 @@ def split(
     """The sentences of a text.
 
     Args:
-        text: any text; ``split(text, ...).join(sentences)`` gives it back unchanged.
-        language: ISO 639-1 code of its language.
-        count_tokens: how many tokens a sentence has; with ``limit_tokens``, longer ones are split at clauses.
-        limit_tokens: the most tokens a sentence may have.
-        require_room: told how many sentences there are so far; raises where those are too many.
+        text: any text; a skeleton joined with its own sentences is this text.
+        language: ISO 639-1 code of the text's language.
+        count_tokens: counts the tokens of a sentence. With ``limit_tokens``, longer sentences are split at clauses.
+        limit_tokens: the most tokens of a sentence.
+        require_room: called with the number of sentences so far; it raises an error if these are too many.
     """
     sentences: list[str] = []
     gaps: list[list[str]] = [[]]
@@ -167,12 +169,12 @@ def split(
 
 
 def segment(text: str, language: str) -> list[str]:
-    """The text cut between its sentences; joined, the parts are the text. List markers and code are parts as well."""
+    """The text cut between its sentences. List markers and code are parts too, and the joined parts are the text."""
     return [part for part, _ in _parts(text, language)]
 
 
 def _parts(text: str, language: str) -> Iterator[tuple[str, bool]]:
-    """The text in order, cut into sentences with space around them (True) and what is none (False)."""
+    """Yield the text's parts in order: sentences with the space around them (True), and other text (False)."""
     for block, is_text in _blocks(text):
         if not is_text:
             yield block, False
@@ -186,7 +188,7 @@ def _parts(text: str, language: str) -> Iterator[tuple[str, bool]]:
 
 
 def _blocks(text: str) -> Iterator[tuple[str, bool]]:
-    """Lines with their ends; wrapped lines together, lines of fenced code as no text."""
+    """Yield lines with their line ends. Wrapped lines come together (True), lines of fenced code come alone (False)."""
     block: list[str] = []
     fence = ""
     for line in text.splitlines(keepends=True):
@@ -207,7 +209,7 @@ def _blocks(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _goes_on(line: str, following: str) -> bool:
-    """Whether a sentence of the line goes on in the following one."""
+    """Whether a sentence of the line continues in the following line."""
     line, following = line.rstrip(), following.strip()
     if len(line) < _WRAPPED_CHARACTERS or _END_MARK.search(line) or not following:
         return False
@@ -215,11 +217,11 @@ def _goes_on(line: str, following: str) -> bool:
 
 
 def _sentences(text: str, language: str) -> Iterator[str]:
-    """The library's sentences, with its known wrong cuts mended."""
+    """Yield the library's sentences, with its known wrong cuts corrected."""
     found: list[str] = []
     for chunk in _chunks(text):
         cut: list[str] = sentencex.segment(language, chunk)
-        # The library promises that nothing is lost; a promise of ours rests on it.
+        # The library promises to lose nothing. This check makes sure, as `split` depends on that.
         found += cut if "".join(cut) == chunk else [chunk]
     together: list[str] = []
     for sentence in found:
@@ -231,7 +233,7 @@ def _sentences(text: str, language: str) -> Iterator[str]:
 
 
 def _chunks(text: str) -> Iterator[str]:
-    """The text in parts that the library, quadratic in quotation marks, reads in milliseconds."""
+    """Yield the text in parts that the library reads in milliseconds, as its time is quadratic in quotation marks."""
     start = 0
     while len(text) - start > _LIBRARY_CHARACTERS:
         window = text[start : start + _LIBRARY_CHARACTERS]
@@ -256,7 +258,7 @@ def _cut_if_long(text: str) -> list[str]:
     return [text[a:b] for a, b in pairwise(cuts)]
 
 
-# Best places first: the end of a sentence, of a clause, of a phrase, of a word.
+# Places to cut a long sentence, best first: the end of a sentence, of a clause, of a phrase, of a word.
 _PLACES = (
     re.compile(r"[.!?…。！？]['\"”’»)\]]*\s+|[。！？]"),
     re.compile(r"[;:；：]\s+|\s[–—-]\s+|[；：]"),
@@ -264,13 +266,13 @@ _PLACES = (
     re.compile(r"\s+"),
 )
 _MIDDLE = 0.2
-"""A cut leaves at least this part of the sentence on either side, while there is a place that does."""
+"""The least part of the sentence on either side of a cut, if a place allows that."""
 
 
 def split_long(sentence: str, count_tokens: Callable[[str], int], limit_tokens: int) -> list[str]:
-    """The sentence in pieces of at most so many tokens; joined, they are the sentence.
+    """The sentence in pieces of at most ``limit_tokens`` tokens; the joined pieces are the sentence.
 
-    A word that is too long by itself is cut between characters; a single character never is.
+    A word that is too long by itself is cut between characters. A single character is never cut.
     """
     done: list[str] = []
     todo = [sentence]
@@ -285,7 +287,7 @@ def split_long(sentence: str, count_tokens: Callable[[str], int], limit_tokens: 
 
 
 def _best_cut(text: str) -> int:
-    """The place nearest to the middle, of the best kind that has one near it."""
+    """The index of the place nearest to the middle, of the best kind of place that occurs near the middle."""
     middle = len(text) / 2
     for near in (_MIDDLE, 0.0):
         for place in _PLACES:
@@ -300,14 +302,14 @@ def _ends(place: re.Pattern[str], text: str) -> Iterator[int]:
 
 
 def chunk(text: str, language: str, count_tokens: Callable[[str], int], limit_tokens: int) -> list[str]:
-    """The text in chunks of at most so many tokens and of like length; joined, they are the text.
+    """The text in chunks of similar length; the joined chunks are the text.
 
     Args:
         text: any text.
-        language: ISO 639-1 code of its language.
-        count_tokens: how many tokens a text has.
-        limit_tokens: the most tokens of a chunk. It ends where a sentence does; within a sentence, at a clause or
-            a word, only where the sentence alone is longer than that.
+        language: ISO 639-1 code of the text's language.
+        count_tokens: counts the tokens of a text.
+        limit_tokens: the most tokens of a chunk. A chunk ends at the end of a sentence. It ends inside a sentence, at a
+            clause or a word, only if the sentence alone has more tokens.
     """
     pieces = [part for each in segment(text, language) for part in split_long(each, count_tokens, limit_tokens)]
     sizes = [count_tokens(piece) for piece in pieces]
@@ -324,5 +326,5 @@ def chunk(text: str, language: str, count_tokens: Callable[[str], int], limit_to
         held.append(piece)
         tokens += size
     chunks.append("".join(held))
-    # Where tokens run across the seam of two pieces, a chunk may have more than its pieces together.
+    # Tokens differ at the seam of two pieces, so a chunk may have more tokens than its pieces together.
     return [part for each in chunks for part in split_long(each, count_tokens, limit_tokens)]

@@ -1,7 +1,7 @@
-"""Chat with a translator: the last user message is translated, as if it were a completion.
+"""Chat with a translator: the answer is the translation of the last user message.
 
-The target language is named in a system message, by its code or its name ("German", "Deutsch", "de"), or in what goes
-before the text in the message itself: "Translate to German: Good morning."
+A system message names the target language by its code or its name ("German", "Deutsch", "de"). Or the user message
+names it by an instruction before the text: "Translate to German: Good morning."
 """
 
 import re
@@ -25,10 +25,10 @@ NAMES = {
     "fr": ("französisch", "français", "francés"),
     "es": ("spanisch", "espagnol", "español"),
 }
-"""Beside the English ones."""
+"""Names of languages in addition to the English ones, by code."""
 
 VERBS = ("translat", "übersetz", "tradu")
-"""What an instruction before a text has one of."""
+"""Stems of verbs, one of which an instruction before a text must contain."""
 
 MOST_INSTRUCTION_CHARACTERS = 200
 
@@ -37,14 +37,14 @@ _TWO_WORDS = re.compile(r"(?<![^\W\d_])[^\W\d_]+-[^\W\d_]+")
 
 
 class ChatTranslation:
-    """The chat face of a translation task."""
+    """Chat completions by a translation task, with the interface of ``Generation``."""
 
     def __init__(self, task: TranslationTask, beyond: Translators | None = None) -> None:
-        """Take them.
+        """Serve chat with a translator.
 
         Args:
-            task: the translator that was asked for.
-            beyond: all there are: they go on to languages that it does not write.
+            task: the translator that the request names.
+            beyond: all translators that are served. They translate on to languages that ``task`` does not write.
         """
         self._task = task
         self._beyond = beyond
@@ -56,12 +56,12 @@ class ChatTranslation:
         return self._task.card
 
     def effective(self, options: GenerationOptions) -> GenerationOptions:
-        """The options as they are: a translator recommends nothing."""
+        """The options unchanged, because translators have no recommended sampling parameters."""
         return options
 
     @property
     def thinks(self) -> bool:
-        """Never."""
+        """Whether the model thinks: False for every translator."""
         return False
 
     async def chat(
@@ -73,11 +73,12 @@ class ChatTranslation:
         call_required: bool = False,
         several_calls: bool = True,
     ) -> "TranslationStream":
-        """Translate the last user message; a translator calls no tools.
+        """Translate the last user message.
 
         Raises:
-            InvalidValue: no user message, or no target language.
-            UnsupportedParameter: a parameter that means nothing to a translator.
+            InvalidValue: the messages have no user message or name no target language that is served.
+            UnsupportedParameter: the request has tools or another parameter that a translator cannot honour.
+            ServerError: as ``TranslationTask.begin``.
         """
         why = f"'{self.card.id}' is a translator."
         if options.n != 1:
@@ -86,7 +87,7 @@ class ChatTranslation:
             raise UnsupportedParameter("tools", why)
         if options.reasoning.on or options.reasoning.effort not in (None, "none") or options.thinking_budget:
             raise UnsupportedParameter(options.reasoning.field or "thinking_budget", why)
-        # It decodes by beam search: the same text every time, which is what seed and temperature 0 ask for.
+        # Beam search gives the same text every time, so a translator honours any seed and temperature 0.
         exact = {"seed", "thinking_budget"} | ({"temperature"} if options.temperature == 0 else set())
         for name in sorted(options.asked() - exact):
             raise UnsupportedParameter(ON_THE_WIRE.get(name, name), why)
@@ -102,7 +103,11 @@ class ChatTranslation:
         return TranslationStream(run, task.tokenizer, options.max_tokens)
 
     def _asked(self, instructions: Sequence[str], text: str) -> tuple[str, str]:
-        """The target language and what is to be translated: an instruction that names the language is not."""
+        """The code of the target language and the text to translate, without an instruction before it.
+
+        Raises:
+            InvalidValue: neither the instructions nor the text name a target language.
+        """
         if (target := self._named(" ".join(instructions))) is not None:
             return target, text
         begin = text[:MOST_INSTRUCTION_CHARACTERS]
@@ -118,12 +123,12 @@ class ChatTranslation:
         )
 
     def _named(self, instructions: str, *, codes: bool = True) -> str | None:
-        """The language that is named last; by its code only where ``codes`` says so."""
+        """The code of the language that is named last, or None. If ``codes`` is False, only names count, not codes."""
         said = instructions.casefold()
         words = [*_WORD.findall(said), *_TWO_WORDS.findall(said)]
         named = {name: code for code in self._languages for name in _names(code)}
         by_code = {code.casefold(): code for code in self._languages}
-        for table in (named, by_code) if codes else (named,):  # names first: "it" and "no" are words, and codes as well
+        for table in (named, by_code) if codes else (named,):  # names first, as the codes "it" and "no" are words too
             found = next((table[word] for word in reversed(words) if word in table), None)
             if found is not None:
                 return found
@@ -135,12 +140,12 @@ def _names(code: str) -> tuple[str, ...]:
 
 
 class TranslationStream:
-    """A translation as the deltas of one choice; the same face as ``GenerationStream``.
+    """A translation as the deltas of one choice, with the interface of ``GenerationStream``.
 
     Args:
         run: the translation.
-        tokenizer: counts the tokens of its text.
-        max_tokens: after so many the text ends.
+        tokenizer: the tokenizer that counts the tokens of the text.
+        max_tokens: the most tokens of the text, which is cut after them; None is no limit.
     """
 
     def __init__(self, run: TranslationProgress, tokenizer: Tokenizer, max_tokens: int | None) -> None:
@@ -151,21 +156,25 @@ class TranslationStream:
 
     @property
     def usage(self) -> Usage:
-        """Tokens read and made so far; where they are limited, those of the text that was sent."""
+        """The numbers of tokens so far. With ``max_tokens``, completion tokens are those of the text that was sent."""
         usage = self._run.usage
         return usage if self._max_tokens is None else replace(usage, completion_tokens=self._sent_tokens)
 
     @property
     def timing(self) -> Timing:
-        """When things happened so far."""
+        """The times of the translation's events so far, in seconds."""
         return self._run.timing
 
     def cancel(self) -> None:
-        """Nobody wants the rest."""
+        """Cancel all rows, because the client no longer wants the translation."""
         self._run.cancel()
 
     async def __aiter__(self) -> AsyncIterator[Delta]:
-        """Yield a delta a sentence."""
+        """Yield a delta for each sentence, and a last one with the finish reason.
+
+        Raises:
+            ServerError: a row failed; the others are cancelled.
+        """
         async for part in self._run:
             ids = self._tokenizer.encode(part.text)
             room = len(ids) if self._max_tokens is None else self._max_tokens - self._sent_tokens
@@ -179,7 +188,11 @@ class TranslationStream:
         yield Delta(0, finish_reason="stop")
 
     async def whole(self) -> list[Choice]:
-        """Wait for all of it."""
+        """Wait for the whole translation and return it as one choice.
+
+        Raises:
+            ServerError: a row failed; the others are cancelled.
+        """
         deltas = [delta async for delta in self]
         return [Choice(0, "".join(delta.text for delta in deltas), NONE, (), deltas[-1].finish_reason or "stop")]
 

@@ -1,6 +1,6 @@
-"""A text of any format as sentences to translate and what stands around them.
+"""A text of any format as a document: sentences to translate, and the gaps around them.
 
-Joined with its own sentences a document is the text it was made from, byte for byte. Knows no models.
+A document that is joined with its own sentences gives back its text, byte for byte. This module knows no models.
 """
 
 import html
@@ -18,21 +18,21 @@ from server.tasks.translation.segments import HELD, Mark, Segment, hold, plain_s
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Sentences and what stands before, between and after them: one more gap than sentences."""
+    """Sentences and the gaps before, between and after them; there is one more gap than sentences."""
 
     sentences: tuple[Marked, ...]
     gaps: tuple[str, ...]
     is_markup: bool = False
 
     def join(self, sentences: Sequence[Marked]) -> str:
-        """The document with these sentences in place of its own, one for one."""
+        """The document's text with its sentences replaced by these, one for one."""
         parts = [self.gaps[0]]
         for sentence, gap in zip(sentences, self.gaps[1:], strict=True):
             parts += (self.write(sentence), gap)
         return "".join(parts)
 
     def write(self, sentence: Marked) -> str:
-        """A sentence as it is written in this format."""
+        """A sentence as text of this format: in markup its special characters are escaped."""
         return sentence.render(_escape if self.is_markup else str)
 
 
@@ -42,12 +42,12 @@ def untouched(text: str) -> Document:
 
 
 def read_segments(text: str, rules: Rules | None) -> list[Segment | str]:
-    """A text as runs; ``rules`` say that it is HTML or XML."""
+    """The text as segments to translate and texts to leave alone. ``rules`` is None for plain text."""
     return [plain_segment(text)] if rules is None else runs_of(text, rules)
 
 
 def plain_text(runs: Sequence[Segment | str]) -> str:
-    """What there is to read in runs."""
+    """The text of the segments alone, from which a language can be detected."""
     return "\n".join(words_of(runs))
 
 
@@ -61,16 +61,16 @@ def build(
     limit_tokens: int,
     require_room: Callable[[int], None] = lambda sentences: None,
 ) -> Document:
-    """The sentences of runs.
+    """Cut segments into sentences.
 
     Args:
-        runs: what ``read_segments`` gave.
-        language: ISO 639-1 code of their language.
-        is_markup: whether text has to be escaped.
-        glossary: terms that have a translation of their own.
-        count_tokens: how many tokens a text has.
-        limit_tokens: the most tokens that a sentence may have; longer ones are split.
-        require_room: told how many sentences there are so far; raises where those are too many.
+        runs: the result of ``read_segments``.
+        language: ISO 639-1 code of the text's language.
+        is_markup: whether the text of sentences must be escaped.
+        glossary: terms with fixed translations.
+        count_tokens: counts the tokens of a text.
+        limit_tokens: the most tokens that a sentence may have; longer sentences are split.
+        require_room: called with the number of sentences so far; it raises an error if these are too many.
     """
     sentences: list[Marked] = []
     gaps: list[list[str]] = [[]]
@@ -110,13 +110,15 @@ def _escape(text: str) -> str:
 
 
 def _own(marks: Sequence[Mark], places: Sequence[int], given: int, start: int, end: int) -> tuple[int, int]:
-    """Which marks are a sentence's own, as the first of them and the one after them. At its edges only whole pairs are.
+    """The marks that belong to a sentence, as the index of the first and of the one after the last.
+
+    A mark at the edge of a sentence belongs to it only if the other mark of its pair does too.
 
     Args:
-        marks: all of the run, in order.
-        places: the place of each.
-        given: how many of them belong to what comes before.
-        start, end: of the sentence.
+        marks: all marks of the segment, in order.
+        places: the place of each mark in the segment's text, in characters.
+        given: the number of marks that earlier sentences and gaps have taken.
+        start, end: the sentence's range in the segment's text, in characters.
     """
     first = bisect_left(places, start, given)
     after = bisect_right(places, end, first)

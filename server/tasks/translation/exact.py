@@ -1,8 +1,8 @@
-"""Did everything come through that no translation changes? Numbers, units, identifiers and signs of the source, each
-exactly once in its translation; and what a model invented beside them.
+"""Checks that a translation keeps the *items* that no translation changes: numbers, units, identifiers and signs.
 
-A number may be written as the target's language writes it, as long as its value stays. Knows no models. Texts come as
-anybody sends them: no pattern here may cost more than in proportion to the text.
+Each item of the source must be in its translation exactly once, and a model must not invent others. A number may be
+written in the way of the target language if its value stays. This module knows no models. Clients send arbitrary texts,
+so every pattern here takes time at most proportional to the text.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _PLAIN = r".,;:!?'\"()\-/¿¡"
-"""Signs that every language sets in its own way."""
+"""Punctuation that each language sets by its own rules, so it is no item unless it stands alone."""
 _ALONE = rf"(?<=\s)[{_PLAIN}](?=\s)"
 _ORDINARY = frozenset(" \nabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"()-/¿¡")
 _ONE_SIGN = re.compile(rf"\s[{_PLAIN}]\s")
@@ -37,9 +37,9 @@ _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th|er|re|ère|e|ème|è|o|a|os|as|s|ern
 _LETTERS_THAT_ARE_WORDS = {"fr": "àÀôÔ", "es": "áéóÁÉÓ", "pt": "àáéêóôÀÁÉÊÓÔ", "it": "èéàìòÈÉÀÌÒ"}
 _QUOTES = "«»‹›“”„‟‚‛‘’"
 _OWN_WAY = _QUOTES + "–—…°ºª·.,;:!?'\"()-/¿¡"
-"""A translation may have more of them than its source."""
+"""Signs that a translation may contain more often than its source."""
 _SMALL = 12
-"""Up to here a number of a translation may have been a word of its source."""
+"""The largest number in a translation that may stand for a number word of its source."""
 _NUMBER_WORDS = {
     "en": "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|first|second|third|once|twice|both",
     "de": "ein|eine[rnsm]?|eins|zwei|zwo|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf|(?:ers|zwei)te[rnsm]?",
@@ -53,7 +53,7 @@ _SIGN_WORDS = {
     "$": re.compile(r"d[oó]l+ar|\bUSD\b", re.IGNORECASE),
     "£": re.compile(r"\bpounds?\b|pfund|livre|libra|\bGBP\b", re.IGNORECASE),
 }
-"""What a sign of a translation may have been made of."""
+"""Words of a source that a translation may write as this sign."""
 _HAS_NUMBER_WORD = {
     language: re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) for language, words in _NUMBER_WORDS.items()
 }
@@ -62,27 +62,27 @@ _DECIMAL_POINT = frozenset({"en", "ja", "zh", "ko", "th", "he", "hi", "ms"})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that has to come through, at ``start`` to ``end`` of its text."""
+    """A number, unit, identifier or sign at ``start`` to ``end`` (in characters) of its text."""
 
     start: int
     end: int
     raw: str
-    """As it is written; a number without its unit."""
+    """The item as it is written. A number is written without its unit."""
     value: str = ""
-    """Of a number: its digits with a point before the decimals; empty: only the same writing will do."""
+    """The digits of a number with a point before its decimals. Empty: the translation must write the item the same."""
     is_measure: bool = False
-    """Of a number: a unit or a currency stands at it."""
+    """Whether the item is a number with a unit or a currency beside it."""
 
 
 def has_items(text: str) -> bool:
-    """Whether there may be any."""
-    if _ORDINARY.issuperset(text) and _ONE_SIGN.search(text) is None:  # most sentences, in a tenth of the time
+    """Whether the text may have items. False is certain, True is not."""
+    if _ORDINARY.issuperset(text) and _ONE_SIGN.search(text) is None:  # a fast answer for most sentences
         return False
     return _ANYTHING.search(text) is not None
 
 
 def items_of(text: str, language: str) -> list[Item]:
-    """All of a text in this language, in order."""
+    """All items of a text in this language, in order."""
     if not has_items(text):
         return []
     found: list[Item] = []
@@ -92,7 +92,7 @@ def items_of(text: str, language: str) -> list[Item]:
         start, at = match.span()
         raw = match[0]
         if raw in _QUOTES and not (text[max(start - 1, 0) : start] + text[at : at + 1]).isspace():
-            continue  # around words each language has its own
+            continue  # each language has its own quotation marks around words
         if raw in words if match.lastgroup == "letter" else raw in "?!:;" and language == "fr":
             continue
         if match.lastgroup in ("sign", "letter"):
@@ -119,7 +119,7 @@ def items_of(text: str, language: str) -> list[Item]:
 
 
 def _value(raw: str, language: str) -> str:
-    """The digits of a number with a point before its decimals, or hours and minutes; empty for what is neither."""
+    """The digits of a number with a point before its decimals, or a time as ``h:mm``; empty for any other text."""
     if (time := _TIME.fullmatch(raw)) is not None and time[2]:
         return f"{int(time[1])}:{time[2]}"
     if _NUMBER.fullmatch(raw) is None:
@@ -130,26 +130,26 @@ def _value(raw: str, language: str) -> str:
     is_decimal = last in (".", ",") and separators.count(last) == 1 and (len(set(separators)) > 1 or last == decimal)
     if last and not is_decimal and any(len(group) != 3 for group in re.split(r"\D", raw)[1:]):
         if last not in ".," or len(separators) > 1:
-            return ""  # groups of three belong to a number; others may be anything
+            return ""  # only groups of three digits make one number
         is_decimal = True
     whole, _, decimals = raw.rpartition(last) if is_decimal else (raw, "", "")
     if len(set(separators[:-1] if is_decimal else separators)) > 1:
-        return ""  # no language groups by several signs
+        return ""  # no language separates the groups of one number by different signs
     digits = "".join(sign for sign in whole if sign.isdecimal())
     return f"{digits}.{decimals}" if is_decimal else digits
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What did not come through."""
+    """The difference between the items of a source and those of its translation."""
 
     missing: Sequence[Item] = ()
-    """Of the source."""
+    """Items of the source that are not in the translation."""
     invented: bool = False
-    """The translation has more than its source."""
+    """Whether the translation has items that nothing in the source explains."""
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Whether there is any difference."""
         return bool(self.missing) or self.invented
 
 
@@ -157,14 +157,15 @@ NONE = Difference()
 
 
 def difference(source: str, language: str, target: str, target_language: str, *, is_mended: bool = False) -> Difference:
-    """What of a source is not exactly once in its translation, and whether that has more.
+    """Compare the items of a source with those of its translation.
 
     Args:
         source: a sentence.
-        language: its language.
-        target: its translation.
-        target_language: the translation's.
-        is_mended: what was missing has been put in, so that any other number is what is left of it.
+        language: the source's language.
+        target: the translation.
+        target_language: the translation's language.
+        is_mended: whether missing items were put into the translation. Then any other number is a leftover of the
+            model's own, so it counts as invented even if it may stand for a number word.
     """
     wanted = items_of(source, language)
     made = items_of(target, target_language)
@@ -184,8 +185,9 @@ def difference(source: str, language: str, target: str, target_language: str, *,
 def _without(
     wanted: Sequence[Item], made: Sequence[Item], key: Callable[[Item], str]
 ) -> tuple[Sequence[Item], Sequence[Item]]:
-    """What is left on each side when items with the same key are taken away, one for one. A number with a unit or a
-    currency wants one that has some too.
+    """The items left on each side after items with the same key are removed, one for one.
+
+    A number with a unit or a currency matches only a number that also has a unit or a currency.
     """
     there: dict[tuple[str, bool], list[Item]] = {}
     for item in reversed(made):
@@ -201,7 +203,7 @@ def _without(
 
 
 def _is_invented(item: Item, known: set[str], may_be_word: bool, has_items: bool) -> bool:
-    """Whether nothing of the source can have become this."""
+    """Whether nothing in the source explains this item of the translation."""
     if item.raw in known or item.value in known:
         return True
     if item.raw[:1].isdecimal():
@@ -211,14 +213,18 @@ def _is_invented(item: Item, known: set[str], may_be_word: bool, has_items: bool
 
 
 def together(text: str, items: Sequence[Item], wanted: Sequence[Item], borders: Sequence[int]) -> list[tuple[int, int]]:
-    """The stretches of a text that its wanted items are in: a number with its unit and its currency, all groups of an
-    account's number.
+    """The stretches of a text that contain the wanted items with their neighbours.
+
+    A stretch has for example a number with its unit and its currency, or all groups of an account number.
 
     Args:
         text: a sentence.
-        items: all of it, in order.
-        wanted: those that matter.
-        borders: places that no stretch goes across, ascending.
+        items: all items of the sentence, in order.
+        wanted: the items whose stretches are returned.
+        borders: ascending places, in characters, that no stretch may contain inside.
+
+    Returns:
+        The start and the end of each stretch, in characters, in order.
     """
     found: list[tuple[int, int]] = []
     begin = end = -1

@@ -1,7 +1,7 @@
-"""A sentence with things in it that must come through a translation: tags, placeholders, emoji, fixed terms.
+"""A sentence with *nodes* that must survive its translation: tags, placeholders, emoji and fixed terms.
 
-They form a tree over the sentence's text, so that writing it out never loses, doubles or crosses any of them,
-wherever a translation has put them. Knows nothing of models, nor of where things belong in a translation.
+The nodes form a tree over the sentence's text. So rendering never loses or repeats a node and never makes tags cross,
+wherever the translation places the nodes. This module knows nothing of models, or of the right places in a translation.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,45 +18,45 @@ Kind = Literal["pair", "point", "copy", "term"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Something that stands in a sentence at ``start`` to ``end`` of its text.
+    """A tag, placeholder, emoji or term at ``start`` to ``end`` (in characters) of a sentence's text.
 
-    A *pair* (an element of HTML) goes around its content. A *point* (an emoji, an image) has no text. A *copy* (a
-    placeholder, an address) has a name in its place that a model copies. A *term* is a word with a fixed translation.
+    A *pair* (an element of HTML) encloses its content. A *point* (an emoji, an image) has no text. A name that the
+    model copies represents a *copy* (a placeholder, an address). A *term* is a word with a fixed translation.
     """
 
     kind: Kind
     start: int
     end: int
     open: str
-    """What is written: of a pair before its content, of any other in place of its text."""
+    """For a pair the text before its content; for any other node the text that replaces its own."""
     close: str = ""
-    """What is written after the content of a pair."""
+    """For a pair the text after its content."""
     children: tuple["Node", ...] = ()
-    """Of a pair: those within it, in order, none overlapping another."""
+    """For a pair the nodes inside it, in order, without overlaps."""
     binds_next: bool = False
-    """Of a point: it belongs to the word that follows."""
+    """For a point, whether it belongs to the word that follows."""
     is_ordered: bool = False
-    """Of a copy: its meaning hangs on its place among its likes, as that of ``%s`` does."""
+    """For a copy, whether its meaning depends on its order among the other ordered copies, as with ``%s``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A sentence as a model reads it, and what is to be written in it."""
+    """A sentence as a model reads it, and the nodes in it."""
 
     text: str
     nodes: tuple[Node, ...] = ()
 
     def render(self, escape: Callable[[str], str] = str) -> str:
-        """The sentence in full.
+        """The sentence's text with all nodes written out.
 
         Args:
-            escape: applied to its own text, not to what the nodes write.
+            escape: applied to the sentence's own text, but not to the texts of nodes.
         """
         return "".join(_write(self.text, 0, len(self.text), self.nodes, escape))
 
 
 def walk(nodes: Sequence[Node]) -> Iterator[Node]:
-    """Yield the nodes and all below them, in the order of their starts."""
+    """Yield the nodes and all nodes inside them, in the order of their starts."""
     for node in nodes:
         yield node
         yield from walk(node.children)
@@ -74,15 +74,16 @@ def _write(text: str, start: int, end: int, nodes: Sequence[Node], escape: Calla
 
 
 STAND_INS = ("Tom", "Boston", "John")
-"""Names that stand for what is held back. Models copy names; these are the ones that the shipped model copies best
-(docs/translation.md has the numbers). More in one sentence are put in where the words around them went."""
+"""Names that represent held-back text, because models copy names. The shipped model copies these names best
+(docs/translation.md has the numbers). If a sentence has more held-back texts than names, the others are placed by the
+translations of the words around them."""
 
 DEEPEST = 20
-"""Tags nested deeper are put in one by one."""
+"""The deepest nesting of pairs of tags. Deeper tags are placed one by one, without their partners."""
 
 
 def marked(run: Segment, start: int, end: int, marks: Sequence[Mark], glossary: Glossary) -> Marked:
-    """The sentence between two places of a run, its marks and what it holds back as nodes."""
+    """The sentence at ``start`` to ``end`` (in characters) of a segment; its marks and held-back texts become nodes."""
     plain = run.text[start:end]
     if not marks and HELD not in plain and not glossary.find(plain):
         return Marked(plain)
@@ -107,7 +108,7 @@ def marked(run: Segment, start: int, end: int, marks: Sequence[Mark], glossary: 
 
 
 def paired(marks: Sequence[Mark]) -> dict[int, int]:
-    """Opening marks and their closing ones, both ways; crossing ones are none."""
+    """The indices of opening and closing marks that are pairs, in both directions. Marks that cross are no pairs."""
     found: dict[int, int] = {}
     stack: list[int] = []
     open_: Counter[str] = Counter()
@@ -125,19 +126,19 @@ def paired(marks: Sequence[Mark]) -> dict[int, int]:
 
 
 class _Reader:
-    """Writes the text of one sentence, what it holds back as nodes."""
+    """Collects the text of one sentence, and adds its held-back texts as nodes."""
 
     def __init__(self, run: Segment, plain: str) -> None:
         self._run = run
         self._names = [name for name in STAND_INS if name not in plain]
         self.parts: list[str] = []
-        """The text so far; spaces at its end are parts of their own."""
+        """The text so far. Each space at the end of a plain text is its own part."""
         self.length = 0
         self.floor = 0
-        """What is before it stays as it is: nodes end there."""
+        """The place, in characters, where the last node ends. The text before it must not change."""
 
     def read(self, start: int, end: int, nodes: list[Node]) -> None:
-        """Go on with the run's next characters."""
+        """Read the segment's characters from ``start`` to ``end``."""
         text = self._run.text
         while start < end:
             held = text.find(HELD, start, end)
@@ -149,7 +150,7 @@ class _Reader:
             start = until + 1
 
     def point(self, raw: str, nodes: list[Node], *, binds_next: bool = False) -> None:
-        """Put in something without text."""
+        """Add a node without text."""
         nodes.append(Node("point", self.length, self.length, raw, binds_next=binds_next))
         self.floor = self.length
 
@@ -157,7 +158,7 @@ class _Reader:
         text = self._run.text[start:end]
         last = nodes[-1] if nodes else None
         if not self.length and last is not None and last.kind == "point" and last.end == 0:
-            # A point takes the space before it along, or else the one after it.
+            # A point includes the space before it, or else the space after it.
             words = text.lstrip(" ")
             spaces = len(text) - len(words)
             nodes[-1] = replace(last, open=last.open + "".join(self._run.written[start : start + spaces]))
@@ -184,7 +185,7 @@ class _Reader:
 
 
 def _pair(opened: Mark | None, closed: Mark, start: int, end: int, children: list[Node]) -> Node:
-    """An element; without any text in it, it is a point."""
+    """The node of an element: a pair, or a point if the element contains no text."""
     raw = "" if opened is None else opened.raw
     if start == end:
         inner = "".join(node.open for node in children)
@@ -194,35 +195,36 @@ def _pair(opened: Mark | None, closed: Mark, start: int, end: int, children: lis
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of a sentence's text that is to come through as it is."""
+    """A part of a sentence's text that the translation must keep unchanged."""
 
     start: int
     end: int
     kind: Literal["copy", "point", "term"]
-    """*copy*: the model reads a name in its place. *point*: it reads nothing. *term*: it reads the text itself, and
-    what it makes of that is replaced."""
+    """*copy*: the model reads a name in place of the text. *point*: it reads nothing there. *term*: it reads the text,
+    and the text then replaces its translation."""
 
 
 def hold_back(sentence: Marked, stretches: Sequence[Stretch]) -> Marked:
-    """The sentence with more of its text held back. A stretch that crosses a node, or is in one that is held back
-    already, is left alone; without a name for a copy it is a point.
+    """The sentence with these stretches held back, in addition to its nodes.
+
+    A stretch that crosses a node or overlaps a copy or a term is ignored. A copy becomes a point if all names are used.
     """
     borders = sorted({place for node in walk(sentence.nodes) for place in (node.start, node.end)})
     closed = sorted((node.start, node.end) for node in walk(sentence.nodes) if node.kind in ("copy", "term"))
     names = [name for name in STAND_INS if name not in sentence.text]
     parts: list[str] = []
     moves: list[tuple[int, int]] = []
-    """From each place on, how far the text has moved."""
+    """Places of the old text, and the distance that the text from there on has moved, in characters."""
     held: list[tuple[Stretch, Node]] = []
     at = length = 0
     for each in stretches:
         start, end = each.start, each.end
         crosses = any(start < border < end for border in borders[bisect_right(borders, start) :][:1])
-        before = bisect_left(closed, (end, 0))  # of those that begin before its end the last one ends last
+        before = bisect_left(closed, (end, 0))  # of the nodes that begin before `end`, the last one ends last
         if start < at or crosses or (before and closed[before - 1][1] > start):
             continue
         kind = "point" if each.kind == "copy" and not names else each.kind
-        if kind == "point":  # it takes a space along, so that none is left over
+        if kind == "point":  # a point includes one space beside it, so that no double space remains
             if start > at and sentence.text[start - 1] == " " and start not in borders:
                 start -= 1
             elif not start and sentence.text[end : end + 1] == " " and end not in borders:
@@ -269,12 +271,12 @@ def hold_back(sentence: Marked, stretches: Sequence[Stretch]) -> Marked:
 
 
 def _with_terms(nodes: Sequence[Node], terms: Sequence[Found]) -> tuple[Node, ...]:
-    """The nodes with the terms among them; a term that a node cuts in two is none."""
+    """The nodes with the terms added in order. A term that the edge of a node divides is ignored."""
     if not terms:
         return tuple(nodes)
     inner: dict[int, list[Found]] = {}
     made: list[tuple[int, Node]] = []
-    """Each term, and the node that it stands before."""
+    """Each term, and the index of the node after it."""
     at = 0
     for term in terms:
         while at < len(nodes) and nodes[at].end <= term.start:

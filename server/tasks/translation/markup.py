@@ -1,13 +1,13 @@
-"""HTML and XML as segments: what one stretch of text is to a reader, and what is left alone.
+"""HTML and XML as segments: stretches of text that a reader sees as one, and markup between them that is left alone.
 
-A document is cut into tags, comments and text by the rules of the HTML standard's tokenizer (section 13.2.5): where a
-tag, an attribute's value, a comment or a script ends. Joined, the cuts are the document, whatever it is. Nothing is
-read twice, so the time is proportional to the length. Python's own parser needs 12 s for 35 kB of unclosed quotes,
-and parsers that build a tree write quotes, case, entities and white space their own way.
+The rules of the HTML standard's tokenizer (section 13.2.5) cut a document into tags, comments and text. They say where
+a tag, an attribute's value, a comment or a script ends. The joined cuts are always the document. Nothing is read twice,
+so the time is proportional to the length. Python's own parser needs 12 s for 35 kB of unclosed quotes, and parsers that
+build a tree change quotes, case, entities and white space.
 
 A block (a paragraph, a cell, a line break) ends a segment; inline tags are marks in it. Scripts, styles, ``<pre>``,
-comments and elements with ``translate="no"`` or ``class="notranslate"`` come back as they are; inline, they stand for
-a word.
+comments and elements with ``translate="no"`` or ``class="notranslate"`` stay unchanged. Inside a segment such an
+element counts as a word.
 """
 
 import re
@@ -36,12 +36,12 @@ _RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A stretch of a document. ``aside``: comments, declarations, scripts' content, and tags that never end."""
+    """A stretch of a document. ``aside``: a comment, a declaration, a script's content, or a tag that never ends."""
 
     kind: Literal["text", "open", "close", "empty", "aside"]
     raw: str
     name: str = ""
-    """Of a tag: in HTML in lower case."""
+    """The name of a tag; in HTML in lower case."""
     attributes: tuple[tuple[str, str], ...] = ()
 
 
@@ -69,7 +69,7 @@ def cut(document: str, *, xml: bool = False) -> Iterator[Cut]:
 
 
 def _markup(document: str, at: int, xml: bool) -> Cut | None:
-    """The tag or comment that begins here; None where ``<`` is text."""
+    """The tag or comment that begins at this place; None if the ``<`` is text."""
     if document.startswith("<!--", at):
         return _aside(document, at, _comment_end(document, at))
     if xml and document.startswith("<![CDATA[", at):
@@ -91,7 +91,7 @@ def _tag(document: str, at: int, name: re.Match[str], xml: bool) -> Cut:
         end = match.end()
         value = next((group for group in match.groups()[1:] if group is not None), "")
         attributes.append((match[1] if xml else match[1].lower(), value))
-        if match.lastindex == 1 and _UNENDED_VALUE.match(document, end):  # its quote never closes
+        if match.lastindex == 1 and _UNENDED_VALUE.match(document, end):  # the value's quotation mark never closes
             return _aside(document, at, len(document))
     slash = _BEFORE_END.match(document, end)
     end = slash.end() if slash else end
@@ -128,7 +128,7 @@ _INLINE = frozenset(
      "u", "wbr")
 )  # fmt: skip
 _CODE = frozenset(("code", "kbd", "samp", "var"))
-"""Left alone, and inline."""
+"""Inline elements that are left alone."""
 _ALONE = frozenset(
     ("script", "style", "pre", "template", "noscript", "textarea", "math", "svg", "object", "iframe", "xmp", "noembed",
      "noframes", "listing", "plaintext")
@@ -137,23 +137,23 @@ _ALONE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which elements are what. The defaults are HTML's."""
+    """The roles of elements, by name. The defaults are HTML's."""
 
     is_xml: bool = False
     ignored: Collection[str] = ()
-    """Left alone, DeepL's ``ignore_tags``."""
+    """Elements that are left alone: DeepL's ``ignore_tags``."""
     splitting: Collection[str] = ()
-    """Always blocks."""
+    """Elements that are always blocks."""
     non_splitting: Collection[str] = ()
-    """Never blocks."""
+    """Elements that are never blocks."""
     lines: bool = False
-    """Whether a line break may end a sentence, as in plain text; in HTML it is a space."""
+    """Whether a line break may end a sentence, as in plain text. In HTML a line break is a space."""
     outline: bool = True
-    """XML: whether elements are blocks that stand among elements and not among text."""
+    """In XML, whether an element is a block if its parent has no text of its own."""
 
 
 def runs_of(document: str, rules: Rules) -> list[Segment | str]:
-    """The document as runs and what is left alone, in order."""
+    """The document as segments to translate and texts to leave alone, in order."""
     cuts = list(cut(document, xml=rules.is_xml))
     inline = _inline(cuts, rules)
     ends = _ends(cuts)
@@ -190,14 +190,14 @@ def _is_alone(each: Cut, rules: Rules) -> bool:
         return False
     if each.name in rules.ignored:
         return True
-    attributes = dict(reversed(each.attributes))  # the first of a name counts
+    attributes = dict(reversed(each.attributes))  # of several attributes with one name the first counts
     if attributes.get("translate", "").lower() == "no" or "notranslate" in attributes.get("class", "").split():
         return True
     return not rules.is_xml and (each.name in _ALONE or each.name in _CODE)
 
 
 def _inline(cuts: Sequence[Cut], rules: Rules) -> set[int]:
-    """The cuts that do not end a run."""
+    """The indices of the cuts that do not end a segment."""
     mixed = _beside_text(cuts) if rules.is_xml and rules.outline else None
     found = set()
     for i, each in enumerate(cuts):
@@ -217,7 +217,7 @@ def _inline(cuts: Sequence[Cut], rules: Rules) -> set[int]:
 
 
 def _ends(cuts: Sequence[Cut]) -> dict[int, int]:
-    """Each opening tag's closing tag, where it has one."""
+    """The index of each opening tag's closing tag, by the index of the opening tag, if it is closed."""
     found: dict[int, int] = {}
     open_: dict[str, list[int]] = {}
     for i, each in enumerate(cuts):
@@ -229,7 +229,7 @@ def _ends(cuts: Sequence[Cut]) -> dict[int, int]:
 
 
 def _beside_text(cuts: Sequence[Cut]) -> set[int]:
-    """The tags of elements that stand among text: those whose parent has text of its own."""
+    """The indices of the tags of elements whose parent has text of its own."""
     parents: list[tuple[list[int], list[bool]]] = [([], [False])]
     found: set[int] = set()
 

@@ -1,7 +1,8 @@
 """Parts of a text that a translation keeps: placeholders, addresses, code, emoji, and the terms of a client's glossary.
 
-Knows the usual notations of message files, nothing of languages: words of a glossary match as they are written. Texts
-come as clients send them, before any limit: no pattern here may cost more than in proportion to the text.
+This module knows the usual notations of message files, but nothing of languages: a glossary finds only the written
+forms of its terms. It reads clients' texts before any limit applies, so every pattern here takes time at most
+proportional to the text.
 """
 
 import re
@@ -55,7 +56,7 @@ _EMOJI = (
 _POINT = re.compile(rf"[0-9#*]\ufe0f?\u20e3|[{_EMOJI}]+")
 _TAG = re.compile(r"</?[a-zA-Z0-9][^<>\n]{0,200}>")
 _ORDERED = re.compile(r"%(?!\()(?!\d+\$)\W{0,3}[\d.]*[a-zA-Z@]{1,3}|\{[:!]?[^\w{}]*\}")
-# A word that a placeholder is part of goes with it: "file{n}.txt", "{size}px".
+# The whole word around a placeholder is protected: "file{n}.txt", "{size}px".
 _LONGEST_WORD = 60
 _WORD_BEFORE = re.compile(rf"\w[\w./-]{{0,{_LONGEST_WORD - 1}}}$")
 _GENITIVE = re.compile(r"['\u2019]s(?!\w)")
@@ -64,29 +65,30 @@ _WORD_AFTER = re.compile(rf"(?:[./-]?\w){{1,{_LONGEST_WORD}}}")
 
 STRETCH = 50_000
 EDGE = 9_000
-"""Longer than what a pattern looks at to tell that nothing begins at a place."""
+"""In characters. No pattern reads more than an edge to find that there is no match at a place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """A stretch of text that is not to be translated.
+    """A stretch of text at ``start`` to ``end`` (in characters) that must not be translated.
 
-    *copy* stands for a word; *point* is beside the sentence, as an emoji is; *tag* belongs around or between words.
+    A *copy* takes the place of a word. A *point*, such as an emoji, is no part of the sentence. A *tag* stands around
+    or between words.
     """
 
     kind: Literal["copy", "point", "tag"]
     start: int
     end: int
     is_ordered: bool = False
-    """Which one it is among its likes is told by its place alone."""
+    """Whether only its order tells it from others of its kind, as with ``%s``."""
 
 
 def find_protected(text: str, *, tags: bool = True) -> list[Protected]:
-    """What is not to be translated, in order, none overlapping another.
+    """The stretches of a text that must not be translated, in order and without overlaps.
 
     Args:
         text: plain text.
-        tags: whether ``<name>`` is a tag; in text taken from HTML it is text.
+        tags: whether ``<name>`` is a tag. False for the text of an HTML document, where it is text.
     """
     found: list[Protected] = []
     for each in sorted(_candidates(text, tags), key=lambda each: (each.start, -each.end)):
@@ -102,15 +104,17 @@ def find_protected(text: str, *, tags: bool = True) -> list[Protected]:
 def in_stretches(
     pattern: re.Pattern[str], text: str, stretch: int = STRETCH, edge: int = EDGE
 ) -> Iterator[re.Match[str]]:
-    """The matches that ``finditer`` finds, but for some longer than ``edge``; none may be empty. They are looked for a
-    stretch at a time, since ``re`` holds the interpreter from one match to the next.
+    """Yield the matches that ``finditer`` would find; matches longer than ``edge`` characters may be missed.
+
+    The search goes through the text by stretches, because ``re`` holds the interpreter's lock from one match to the
+    next. The pattern must not match an empty text.
     """
     at = 0
     while at < len(text):
         end = min(len(text), at + stretch)
         match = pattern.search(text, at, end)
         if match is not None and match.end() > end - edge and end < len(text):
-            match = pattern.search(text, match.start())  # more text may make it another one
+            match = pattern.search(text, match.start())  # with more text the match may be longer
         if match is not None:
             yield match
             at = match.end()
@@ -138,12 +142,12 @@ def _candidates(text: str, tags: bool) -> Iterator[Protected]:
 
 
 _ATOM = re.compile(r"\w+|[^\w\s]")
-"""A word, or a sign: what a text and a term are made of, with or without space between."""
+"""A word or a sign. Texts and terms are split into these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word or phrase and what it becomes; with ``target`` equal to ``source`` it stays as it is written."""
+    """A word or phrase and its translation. If ``target`` equals ``source``, the translation keeps the text's form."""
 
     source: str
     target: str
@@ -151,7 +155,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A term in a text, and what is to be put in."""
+    """A term found at ``start`` to ``end`` (in characters) of a text, and the text that must replace it."""
 
     start: int
     end: int
@@ -167,29 +171,29 @@ class _Atom:
     end: int
     folded: str
     spaced: bool
-    """Whether space comes before it."""
+    """Whether a space comes before the atom."""
 
 
 @dataclass(slots=True)
 class _Branch:
-    """All terms that begin with the same words."""
+    """A node of the prefix tree: all terms that begin with the same words."""
 
     term: Term | None = None
-    """The one that ends here."""
+    """The term that ends here."""
     longer: dict[tuple[str, bool], "_Branch"] = field(default_factory=dict)
-    """By the next word, and whether space comes before it."""
+    """The branches below, by the next word and whether a space comes before it."""
 
 
 class Glossary:
-    """Terms, looked for as whole words in any case, the longest first.
+    """Finds terms in texts, as whole words in upper or lower case. Where several terms begin, it finds the longest.
 
-    They are looked up word by word in dicts: what it takes to find one does not depend on how many there are. A
-    client's words become no regular expression: Python keeps those that it has made.
+    The search looks up word after word in dicts, so its time does not depend on the number of terms. A client's terms
+    never become regular expressions, since Python caches these and would keep them in memory.
     """
 
     def __init__(self, terms: Sequence[Term] = ()) -> None:
         self._terms = _Branch()
-        for term in reversed(terms):  # of two for the same words the first counts
+        for term in reversed(terms):  # of two terms with the same words the first counts
             branch = self._terms
             for i, atom in enumerate(_atoms(" ".join(term.source.split()))):
                 branch = branch.longer.setdefault((atom.folded, bool(i) and atom.spaced), _Branch())
@@ -197,7 +201,7 @@ class Glossary:
         self._terms.term = None
 
     def find(self, text: str) -> list[Found]:
-        """The terms in a text, in order."""
+        """The terms in a text, in order and without overlaps."""
         if not self._terms.longer:
             return []
         atoms = _atoms(text)
@@ -215,7 +219,7 @@ class Glossary:
         return found
 
     def _longest(self, atoms: Sequence[_Atom], start: int) -> tuple[int, Term | None]:
-        """The longest term that begins at this atom, and the atom after it."""
+        """The longest term that begins at this atom, or None, after the index of the atom that follows the term."""
         best: tuple[int, Term | None] = start, None
         if start and not atoms[start].spaced and _is_word(atoms, start - 1):
             return best

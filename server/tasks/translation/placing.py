@@ -1,6 +1,6 @@
-"""Puts what a sentence carries (tags, placeholders) into its translation, by the alignment of tokens.
+"""Places the nodes of a sentence (tags, placeholders) in its translation, by the alignment of tokens.
 
-`token_offsets` finds where tokens stand in their text, although a tokenizer may have normalised it.
+`token_offsets` finds the range of each token in its text, even if the tokenizer has normalised the text.
 """
 
 import re
@@ -16,14 +16,14 @@ _WORD = re.compile(r"\S+")
 
 
 def token_offsets(text: str, pieces: Sequence[str]) -> list[Range]:
-    """The range of each token.
+    """The range of each token in a text.
 
     Args:
         text: the text.
-        pieces: the tokens' texts; one that begins a word begins with a space.
+        pieces: the tokens' texts; the first token of a word begins with a space.
 
     Returns:
-        ranges in order; exact up to normalisation, which moves them within a word.
+        Start and end of each token in characters, in order. Normalisation may shift them within a word.
     """
     words = [match.span() for match in _WORD.finditer(text)]
     groups: list[list[str]] = []
@@ -31,7 +31,7 @@ def token_offsets(text: str, pieces: Sequence[str]) -> list[Range]:
         if piece.startswith(" ") or not groups:
             groups.append([])
         groups[-1].append(piece.lstrip(" "))
-    if len(groups) != len(words):  # normalisation made or unmade a space: spread them evenly
+    if len(groups) != len(words):  # normalisation added or removed a space: spread the tokens evenly
         ends = list(accumulate(len(piece) for piece in pieces))
         scale = len(text) / max(ends[-1] if ends else 1, 1)
         return [(int(a * scale), int(b * scale)) for a, b in zip([0, *ends], ends, strict=False)]
@@ -52,14 +52,20 @@ _LETTERS = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A range of the translation and the range of the source that it was made from."""
+    """A range of the translation and the aligned range of the source, both in characters."""
 
     target: Range
     source: Range
 
 
 def place(source: Marked, target: str, links: Sequence[Link] = ()) -> Marked:
-    """The translation with every node of the source in it."""
+    """The translation with every node of the source in it.
+
+    Args:
+        source: the sentence with its nodes.
+        target: the text of its translation.
+        links: the alignment; without it words are aligned by their order.
+    """
     if not source.nodes:
         return Marked(target)
     placer = _Placer(source, target, links or _by_order(source.text, target))
@@ -88,13 +94,13 @@ class _Placer:
         self._stretches = _stretches(target)
         self._after_space = _after_space(target)
         self._points: dict[tuple[int, bool], Range] = {}
-        """Those found already: there may be many nodes at one place."""
-        # Where a model looks while it writes a comma says nothing.
+        """Results of ``_point``, cached because many nodes may be at one place."""
+        # The alignment of a punctuation mark says nothing.
         said = [link for link in links if _has_word(target, link.target) and _has_word(source.text, link.source)]
         self._links = sorted(said, key=lambda link: link.target)
         self._standing: dict[Node, list[Range]] = {}
         self.slots: list[Range] = []
-        """Where stand-ins came out."""
+        """The ranges of the translation where the model wrote the names of copies."""
         self.used: set[Range] = set()
         for node in walk(source.nodes):
             if node.kind == "copy":
@@ -102,7 +108,7 @@ class _Placer:
                 self.slots += self._standing[node]
 
     def assign(self, nodes: Sequence[Node], low: int, high: int) -> tuple[Node, ...]:
-        """The nodes with their ranges in the translation, between low and high, in order and apart."""
+        """The nodes with their ranges in the translation, in order, without overlaps, between ``low`` and ``high``."""
         wanted = [self._range(node) for node in nodes]
         latest = 0
         for i, node in enumerate(nodes):  # unpaired tags keep their order
@@ -115,7 +121,7 @@ class _Placer:
             end = min(max(wanted[i][1], start), high)
             node = nodes[i]
             if node.kind in ("copy", "term") and (start, end) != wanted[i]:
-                end = start  # part of a slot is none
+                end = start  # the node gets no text if only part of its range is free
             if node.kind == "copy":
                 self.used.add((start, end))
             placed.append(replace(node, start=start, end=end, children=self.assign(node.children, start, end)))
@@ -137,7 +143,7 @@ class _Placer:
 
     def _span(self, node: Node, linked: Sequence[Range]) -> Range:
         if node.start <= self._begin and self._last_letter < node.end:
-            # All of the sentence, or all but the mark at its end.
+            # The pair encloses the whole sentence, or all of it except the punctuation at its end.
             end = len(self._target)
             return 0, end if node.end >= self._end else len(self._target.rstrip(" .!?…;:"))
         inner = [self._range(child) for child in node.children if child.kind != "point"]
@@ -145,7 +151,7 @@ class _Placer:
         return _hull(ranges) if ranges else self._next_word(self._point(node.start, binds_next=True)[0])
 
     def _next_word(self, at: int) -> Range:
-        """The word that begins here, so that no element is left empty."""
+        """The range of the word that begins at this place, so that an element does not become empty."""
         word = _LETTERS.match(self._target, at)
         return word.span() if word else (at, at)
 
@@ -181,7 +187,7 @@ class _Placer:
 
 
 class _Writer:
-    """Writes the translation anew: stand-ins that nobody claimed left out, copies without a slot put in."""
+    """Rewrites the translation: removes names that no copy uses, and inserts copies that the model has left out."""
 
     def __init__(self, source: str, target: str, slots: Sequence[Range], used: set[Range]) -> None:
         self._target = target
@@ -192,7 +198,7 @@ class _Writer:
         self.parts: list[str] = []
 
     def nodes(self, nodes: Sequence[Node], start: int, end: int) -> tuple[Node, ...]:
-        """Write a stretch of the translation; the nodes with their ranges in what is written."""
+        """Write a stretch of the translation. Returns its nodes with their ranges in the new text."""
         made = []
         for node in nodes:
             self._text(start, node.start)
@@ -218,7 +224,7 @@ class _Writer:
         if last and (not last.isspace() or self._slot_end == self._length):
             self._put(" ")
         begin = self._length
-        self._put(self._source[node.start : node.end])  # so that a next leg through a pivot has it
+        self._put(self._source[node.start : node.end])  # so that the next leg of a pivot route reads the name
         return begin
 
     def _text(self, start: int, end: int) -> None:
@@ -235,7 +241,7 @@ class _Writer:
 
 
 def _stretches(text: str) -> list[Range]:
-    """For each character the word of letters and digits that it is in, or itself."""
+    """For each character the range of its word of letters and digits, or its own range."""
     found: list[Range] = []
     for is_word, characters in groupby(text, str.isalnum):
         size, start = len(list(characters)), len(found)
@@ -244,7 +250,7 @@ def _stretches(text: str) -> list[Range]:
 
 
 def _after_space(text: str) -> list[int]:
-    """For each character the first from there on that is no space, or the end."""
+    """For each character the index of the first character from there on that is no space, or the text's length."""
     found = [len(text)] * len(text)
     for at in range(len(text) - 1, -1, -1):
         if not text[at].isspace():
@@ -255,7 +261,7 @@ def _after_space(text: str) -> list[int]:
 
 
 def _standing(name: str, target: str) -> Iterator[Range]:
-    """Where a name begins a word of the translation, with the ending that it was given there ("Toms")."""
+    """Yield the ranges where a name begins a word of the translation, with a short ending if it has one ("Toms")."""
     at = target.find(name) if name else -1
     while at >= 0:
         if not at or not _LETTER.match(target, at - 1):
@@ -280,7 +286,7 @@ def _hull(ranges: Sequence[Range]) -> Range:
 
 
 def _longest(ranges: Sequence[Range]) -> Range:
-    """The longest stretch of ranges with at most a space between them."""
+    """The longest stretch of successive ranges with at most one character between them."""
     best = current = ranges[0]
     for start, end in ranges[1:]:
         current = (current[0], end) if start - current[1] <= 1 else (start, end)
@@ -290,7 +296,7 @@ def _longest(ranges: Sequence[Range]) -> Range:
 
 
 def _in_order(source: Sequence[Node], placed: Sequence[Node]) -> tuple[Node, ...]:
-    """The placed nodes, with what the ordered ones write dealt out in the source's order."""
+    """The placed nodes. The texts of ordered copies are assigned to them anew, in the order of the source."""
     writes = [node.open for node in walk(source) if node.is_ordered]
     if len(writes) < 2:
         return tuple(placed)

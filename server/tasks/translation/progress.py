@@ -1,4 +1,4 @@
-"""One translation request: its options, and its sentences, which pass the queue leg by leg and come out in order."""
+"""One translation request: its options, and its sentences, which are queued leg by leg and returned in order."""
 
 import itertools
 import math
@@ -27,62 +27,62 @@ class TranslationOptions:
     """The options of one request. The defaults are those of the model's manifest, for plain text."""
 
     alternatives: int = 0
-    """How many more hypotheses to return for each text."""
+    """The number of hypotheses to return for each text in addition to the best one."""
     beam_size: int | None = None
-    """None: what the manifest says; never fewer than the hypotheses."""
+    """None: the beam size of the model's manifest. The engine never uses fewer beams than hypotheses."""
     rules: Rules | None = None
-    """Which elements of HTML or XML are what; None for plain text."""
+    """The roles of HTML or XML elements; None for plain text."""
     glossary: Sequence[Term] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """A step of a route: from one language to another, by one model."""
+    """A step of a route: the translation from one language to another by one model."""
 
     source: str
     target: str
     model: str
-    """Its id."""
+    """The model's id."""
     rows: Rows
-    """Of the model: its rows and its line."""
+    """Makes the rows of the model, which ``batcher`` queues."""
     batcher: Batcher[Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One input, taken apart."""
+    """One input, cut into sentences."""
 
     source: str
     detected: tuple[str, float] | None
     document: Document
     route: tuple[Leg, ...]
-    """What it goes through, the target last; empty: it comes back as it is."""
+    """The legs of the translation, in order; if empty, the text comes back unchanged."""
     flags: tuple[Flag, ...] = ()
-    """What was wrong with it before anything was done."""
+    """Faults that were found before the translation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The next stretch of one input's translation: a sentence and what stands around it."""
+    """The next stretch of one input's translation: a sentence and the gaps around it."""
 
     index: int
     text: str
     flags: Sequence[Flag] = ()
-    """Of the sentences in it."""
+    """The flags of the sentence in the stretch."""
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What is known of the sentences of one text on one leg."""
+    """The sums over the sentences of one text on one leg, from which its confidence is computed."""
 
     tokens: int = 0
     logprob: float = 0.0
     accepted: float = 0.0
-    """The sentences' probabilities to be accepted, weighted by their tokens."""
+    """The sum of the sentences' probabilities that a reader accepts them, weighted by their tokens."""
     is_calibrated: bool = False
 
     def add(self, tokens: int, logprob: float, confidence: float | None) -> None:
-        """Count a sentence with this mean log-probability."""
+        """Add a sentence of so many tokens with this mean log-probability and confidence."""
         self.tokens += tokens
         self.logprob += tokens * logprob
         self.accepted += tokens * (confidence or 0.0)
@@ -90,7 +90,7 @@ class _Tally:
 
     @property
     def confidence(self) -> float:
-        """Of the text; 1 when nothing was translated."""
+        """The confidence in the text's translation on this leg, from 0 to 1; 1 if nothing was translated."""
         if not self.tokens:
             return 1.0
         return self.accepted / self.tokens if self.is_calibrated else math.exp(self.logprob / self.tokens)
@@ -98,7 +98,7 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Sentence:
-    """A sentence on its way: its hypotheses so far, and what was wrong with the first of them on any leg."""
+    """A sentence in work: the hypotheses of its last leg, and the faults of the first hypothesis on all legs."""
 
     text: int
     hypotheses: list[Marked]
@@ -108,11 +108,11 @@ class _Sentence:
 
 @dataclass(slots=True)
 class _Work:
-    """A row in the line, and what came of it when it was tried before."""
+    """A queued row, and on a retry the result of the first try."""
 
     sentence: _Sentence
     source: Marked
-    """What the row was made of."""
+    """The sentence that the row was made of."""
     row: TranslationRow
     leg: Leg
     hypotheses: list[Marked] | None = None
@@ -126,23 +126,24 @@ class _Work:
 
     @property
     def size(self) -> int:
-        """What it takes to judge what came of the row, and to place what was marked in it, for ``offload``."""
+        """The cost of judging the row's hypotheses and placing their nodes, in characters, for ``offload``."""
         return (effort([self.source.text]) + ITEM_CHARACTERS * len(self.source.nodes)) * self.row.hypotheses
 
 
 @dataclass(frozen=True, slots=True)
 class _Queued:
-    """Rows in the line of one model, in the order of the job's."""
+    """The work in the queue of one model; ``work`` has the order of the job's rows."""
 
     job: Job[TranslationRow, None, Translated]
     work: Sequence[_Work]
 
 
 class TranslationProgress:
-    """Iterate it for parts, then ask for what is ``done``. Making one makes its first rows: that may take long.
+    """A translation in progress. Iterate it for parts, then call ``done``.
 
-    Parts of one input come in order, and joined they are its translation; parts of several inputs mix. A sentence
-    whose translation is flagged is tried once more before it is a part.
+    The constructor makes the rows of the first leg, which may take long. Parts of one input come in order, and their
+    joined texts are its translation; parts of several inputs mix. A sentence with a flagged translation is tried once
+    more before it becomes a part.
     """
 
     def __init__(
@@ -171,16 +172,18 @@ class TranslationProgress:
         self._make_rows()
 
     def submit(self) -> None:
-        """Queue the rows that were made.
+        """Queue the rows of the current leg.
 
         Raises:
-            Overloaded, TooLarge, Unavailable: see ``TranslationTask.begin``.
+            Overloaded: the queue is full.
+            TooLarge: the rows would never fit into the queue.
+            Unavailable: a model has failed or is no longer served.
         """
         work, self._work = self._work, []
         self._queue(work)
 
     def _queue(self, work: Sequence[_Work]) -> None:
-        """Queue rows, those of one model together; all of them or none."""
+        """Queue rows, those of one model as one job. If one model refuses its rows, the rows of all are cancelled."""
         together: dict[int, list[_Work]] = {}
         for each in work:
             together.setdefault(id(each.leg.batcher), []).append(each)
@@ -194,10 +197,10 @@ class TranslationProgress:
             raise
 
     def _make_rows(self) -> None:
-        """Make the next leg's rows: sentences whose route is that long.
+        """Make the rows of the current leg, for all sentences whose route has this leg.
 
         Raises:
-            InputTooLong: see ``TranslationTask.begin``.
+            InputTooLong: a sentence has more tokens than the model reads and cannot be split.
         """
         self._work = []
         for text, sentences in zip(self._texts, self._sentences, strict=True):
@@ -235,23 +238,23 @@ class TranslationProgress:
                 self.submit()
 
     def cancel(self) -> None:
-        """Nobody wants the rest."""
+        """Cancel all queued rows, because the client no longer wants the translation."""
         for queued in self._queued:
             queued.job.cancel()
 
     def done(self) -> Done[Translation]:
-        """All of it, once the iteration is over."""
+        """The translations of all inputs, in their order. Call it after the iteration has ended."""
         items = [self._assemble(i, text) for i, text in enumerate(self._texts)]
         return Done(items, self.usage, self.timing)
 
     @property
     def usage(self) -> Usage:
-        """Tokens read and made so far."""
+        """The numbers of prompt and completion tokens so far."""
         return Usage(self._prompt_tokens, self._completion_tokens)
 
     @property
     def timing(self) -> Timing:
-        """When things happened, over all legs."""
+        """The times of events over all legs, in seconds."""
         timings = [*self._timings, *(queued.job.timing for queued in self._queued)]
         if not timings:
             return Timing(self._began_s, self._began_s, None, time.perf_counter(), 0)
@@ -268,7 +271,7 @@ class TranslationProgress:
                 yield part
 
     def _queue_retries(self) -> None:
-        """Queue what was flagged once more; when there is no room, what there is stands."""
+        """Queue flagged sentences once more. If the queue has no room, the first translations are kept."""
         retries, self._retries = self._retries, []
         try:
             self._queue(retries)
@@ -315,7 +318,7 @@ class TranslationProgress:
 
     @staticmethod
     def _row_again(work: _Work, made: Marked) -> TranslationRow:
-        """The row of a second try: with what came out changed held back."""
+        """The row of a second try. Items that the first try altered are held back in it."""
         leg, row = work.leg, work.row
         if "altered" not in work.flags:
             return row
@@ -323,7 +326,7 @@ class TranslationProgress:
         return leg.rows.row(work.source, leg.source, leg.target, row.hypotheses, row.beam_size)
 
     def _settle(self, work: _Work) -> None:
-        """Nothing better will come of this leg."""
+        """Accept the result of this leg for a sentence."""
         sentence = work.sentence
         confidence = work.leg.rows.confidence(work.logprob) if work.tokens else None
         if work.leg.rows.is_doubtful(confidence):
@@ -338,7 +341,7 @@ class TranslationProgress:
         sentence.ready = self._leg == len(self._texts[sentence.text].route) - 1
 
     def _ready_parts(self, only: int | None = None) -> list[Part]:
-        """What can be sent now of each input: the gap before a ready sentence goes with it."""
+        """The parts that can be sent now: the next ready sentences of each input, with the gaps around them."""
         parts = []
         for i in range(len(self._texts)) if only is None else (only,):
             document, sentences = self._texts[i].document, self._sentences[i]

@@ -1,5 +1,6 @@
-"""What shows that a translation is not to be trusted: runaway repetition, another language, an untranslated copy, a
-strange length. This module knows no models.
+"""Signs of an untrustworthy translation: runaway repetition, a wrong language, an untranslated copy, a strange length.
+
+This module knows no models.
 """
 
 import re
@@ -21,7 +22,7 @@ MAX_PERIOD = 24
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """``period`` items, said again and again from ``start`` to ``end`` (the last time perhaps not to its end)."""
+    """A sequence of ``period`` items that repeats from ``start`` to ``end``. The last repetition may be incomplete."""
 
     start: int
     period: int
@@ -29,7 +30,7 @@ class Loop:
 
     @property
     def repeats(self) -> int:
-        """How many times in full."""
+        """The number of complete repetitions."""
         return (self.end - self.start) // self.period
 
 
@@ -40,10 +41,9 @@ def find_loop(
     min_length: int = MIN_LENGTH,
     max_period: int = MAX_PERIOD,
 ) -> Loop | None:
-    """The first loop, with its shortest period; None for a sequence without one.
+    """The first loop of a sequence, with its shortest period; None if the sequence has no loop.
 
-    A loop says the same ``min_repeats`` times or more and is ``min_length`` items long or more: "no, no, no!"
-    is none.
+    A loop has at least ``min_repeats`` repetitions and at least ``min_length`` items, so "no, no, no!" is no loop.
     """
     best: Loop | None = None
     for period in _periods(items, min_repeats, min(max_period, len(items) // min_repeats)):
@@ -61,9 +61,9 @@ def find_loop(
 
 
 def _periods(items: Sequence[Hashable], min_repeats: int, max_period: int) -> list[int]:
-    """The periods that a loop could have: distances between places of items that come often enough to be in one.
+    """The periods that a loop could have: the distances between equal items that are frequent enough for a loop.
 
-    Looking at these alone, mostly none, is what makes a sentence cost microseconds and not half a millisecond.
+    Most sentences have no such period, so a check of these takes microseconds a sentence, not half a millisecond.
     """
     places: dict[Hashable, list[int]] = {}
     for at, item in enumerate(items):
@@ -74,18 +74,18 @@ def _periods(items: Sequence[Hashable], min_repeats: int, max_period: int) -> li
 
 
 def cut_loops(items: Sequence[ItemT], source: Sequence[Hashable] = ()) -> list[ItemT]:
-    """The items with each loop said once, unless the source loops itself: then repeating it is right."""
+    """The items with each loop reduced to one repetition. If the source has a loop too, all items are kept."""
     return [items[i] for i in kept_of_loops(items, source)]
 
 
 def kept_of_loops(items: Sequence[Hashable], source: Sequence[Hashable] = ()) -> list[int]:
-    """The places of the items that ``cut_loops`` keeps."""
+    """The indices of the items that ``cut_loops`` keeps."""
     kept = list(range(len(items)))
     loop = find_loop(items)
     if loop is None or find_loop(source) is not None:
         return kept
     while loop is not None:
-        begun = (loop.end - loop.start) % loop.period if loop.end < len(kept) else 0  # goes on into what follows
+        begun = (loop.end - loop.start) % loop.period if loop.end < len(kept) else 0  # these begin the text after it
         kept = kept[: loop.start + loop.period] + kept[loop.end - begun :]
         loop = find_loop([items[i] for i in kept])
     return kept
@@ -93,35 +93,36 @@ def kept_of_loops(items: Sequence[Hashable], source: Sequence[Hashable] = ()) ->
 
 LONGEST_RATIO = 3.0
 SHORTEST_RATIO = 0.25
-"""Target characters to source characters: of 41,736 human translations of test sentences none is outside."""
+"""The range of the ratio of target to source characters. None of 41,736 human translations of test sentences is outside
+it."""
 
 DENSE = 2.5
-"""A Chinese character, a kana or a Korean syllable says as much as so many letters."""
+"""The number of letters that a Chinese character, a kana or a Korean syllable counts for."""
 
 SHORT_CHARACTERS = 30
-"""Of shorter sources any length may be right, up to this many characters more."""
+"""A shorter source sets no least length of its translation. The greatest length is this many characters more."""
 
 COPIED_WORDS = 3
 COPIED_RATIO = 0.8
-"""A copy has at least so many lower-case words, and this part of them is the source's, in its order."""
+"""A copy has at least this many lower-case words and shares at least this part of them with the source, in order."""
 
 SURE = 0.9
 SURE_WORDS = 4
-"""Another language is told with this probability from this many words on."""
+"""A translation is flagged as another language from this probability and this number of words on."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 
 def judge(source: str, target: str, language: str, languages: Collection[str], *, looped: bool) -> tuple[Flag, ...]:
-    """What is wrong with a translation.
+    """The faults of a translation, as flags.
 
     Args:
         source: the sentence.
-        target: its translation, loops already cut.
-        language: the language the target should have.
-        languages: those it could have.
-        looped: the model repeated itself.
+        target: the translation, without loops.
+        language: the language that the translation should have.
+        languages: the languages that the translation could have.
+        looped: whether the model's output had a loop.
     """
     flags: list[Flag] = []
     if looped:
@@ -145,12 +146,12 @@ def _has_sane_length(source: str, target: str) -> bool:
 
 
 def _length(text: str) -> float:
-    """How much it says, in letters."""
+    """The amount of text, in letters; dense scripts count for more."""
     return len(text) + (DENSE - 1) * len(_DENSE.findall(text))
 
 
 def _is_copy(source: str, target: str) -> bool:
-    """Names may stay as they are, so only words in lower case count."""
+    """Whether the translation copies the source. Names may stay unchanged, so only words in lower case count."""
     before, after = ([word for word in _WORD.findall(text) if word.islower()] for text in (source, target))
     if min(len(before), len(after)) < COPIED_WORDS:
         return False
@@ -158,15 +159,15 @@ def _is_copy(source: str, target: str) -> bool:
 
 
 def _in_order(before: Sequence[str], after: Sequence[str]) -> int:
-    """How many words of the one are in the other in the same order: the nth of equal words stands for the nth.
+    """The number of words that both texts have in the same order; the nth of equal words matches the nth.
 
-    The longest rising sequence of their places, found in n log n steps: texts may be long and all of one word.
+    That is the longest rising sequence of their places. It takes n log n steps even for a long text of one word.
     """
     places: dict[str, list[int]] = {}
     for i in range(len(after) - 1, -1, -1):
         places.setdefault(after[i], []).append(i)
     ends: list[int] = []
-    """The least place at which a rising sequence of each length ends."""
+    """For each length, the smallest place at which a rising sequence of this length ends."""
     for word in before:
         if left := places.get(word):
             place = left.pop()
@@ -180,6 +181,6 @@ def _is_other_language(target: str, language: str, languages: Collection[str]) -
         return False
     try:
         expected, found = closest(language, languages), detect(target, languages)
-    except UnsupportedParameter:  # the library is missing on this platform: one check less
+    except UnsupportedParameter:  # no library detects languages on this platform, so skip this check
         return False
     return expected is not None and found is not None and found[0] != expected and found[1] >= SURE

@@ -1,6 +1,6 @@
-"""Sentences to rows of one translation model, and its hypotheses back to sentences.
+"""Makes rows of sentences for one translation model, and sentences of the model's hypotheses.
 
-Knows the model's tokenizer and family, nothing of requests or lines.
+This module knows the model's tokenizer and family, but nothing of requests or queues.
 """
 
 import re
@@ -21,29 +21,30 @@ from server.tasks.translation.quality import judge, kept_of_loops
 from server.tasks.translation.spelling import Spelling
 
 LENGTH_STEPS = (32, 64, 128, 256, 512, 1024)
-"""The limits on a target's length. A call has one limit for all its rows: a few steps let rows share calls,
-and a row's own limit never depends on its batch mates."""
+"""The possible limits of a target's length, in tokens. One call of the engine has one limit for all its rows. With few
+limits many rows can share a call, and a row's limit does not depend on the other rows."""
 
 SHORT_WORDS, SHORT_CHARACTERS = 2, 60
-"""Texts of so few words are flagged when they come back as they were."""
+"""The longest text that is flagged as untranslated when it comes back unchanged, though it has too few words for
+``quality.COPIED_WORDS``."""
 _WORDS = re.compile(r"[^\W\d_]+")
 
 RETRY_BEAM_SIZE = 5
 RETRY_PENALTY = 1.2
 RETRY_NGRAM = 3
-"""How a sentence is decoded again whose translation was flagged."""
+"""The decoding options of the second try of a sentence with a flagged translation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One hypothesis as a sentence, and what is wrong with it."""
+    """One hypothesis as a sentence, and its faults."""
 
     sentence: Marked
     flags: tuple[Flag, ...]
 
 
 class Rows:
-    """Makes rows of sentences, and sentences of what came of them."""
+    """Makes the rows of one model's sentences, and sentences of the model's hypotheses."""
 
     def __init__(self, tokenizer: Tokenizer, family: ModuleType, section: TranslationSpec, limit_tokens: int) -> None:
         self._tokenizer = tokenizer
@@ -55,12 +56,18 @@ class Rows:
         """The most tokens of a row that the model reads."""
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens a text has."""
+        """The number of tokens of a text.
+
+        Raises:
+            InvalidValue: the text is not valid Unicode.
+        """
         return len(self._encode(text))
 
     def prepared(self, sentence: Marked, language: str) -> Marked:
-        """The sentence as the model gets it: what its tokenizer cannot spell is held back, and so is what has an
-        element of its own and no word in it, as a telephone number in a link.
+        """The sentence as the model reads it.
+
+        Text that the tokenizer cannot spell is held back. So is the content of an element that has no words but items,
+        such as a telephone number in a link.
         """
         held = self.spelling.held(sentence)
         pairs = {(node.start, node.end) for node in walk(held.nodes) if node.kind == "pair"}
@@ -73,10 +80,17 @@ class Rows:
     def row(
         self, sentence: Marked, source: str, target: str, hypotheses: int, beam_size: int | None = None
     ) -> TranslationRow:
-        """The row of one sentence in the language ``source``.
+        """The row of one sentence.
+
+        Args:
+            sentence: the sentence, as ``prepared`` returns it.
+            source: the sentence's language.
+            target: the language to translate to.
+            hypotheses: the number of hypotheses to return.
+            beam_size: the number of beams; None takes the manifest's.
 
         Raises:
-            InputTooLong: it has more tokens than the model reads, and no place to split it.
+            InputTooLong: the sentence has more tokens than the model reads and cannot be split.
         """
         pieces = self._tokenizer.tokens(self._encode(sentence.text))
         row = self._family.source_row(self._section, pieces, source, target)
@@ -94,18 +108,18 @@ class Rows:
         )
 
     def confidence(self, mean_logprob: float) -> float | None:
-        """The probability that a reader accepts a sentence; None where the manifest does not say."""
+        """The probability that a reader accepts a sentence; None if the manifest has no calibration."""
         curve = self._section.confidence
         return None if curve is None else curve.of(mean_logprob)
 
     def is_doubtful(self, confidence: float | None) -> bool:
-        """Whether so little of it is to be flagged."""
+        """Whether a confidence is so low that the sentence is flagged."""
         curve = self._section.confidence
         return curve is not None and confidence is not None and confidence < curve.low
 
     @staticmethod
     def again(row: TranslationRow) -> TranslationRow:
-        """The row with other decoding options, for a sentence that came out wrong."""
+        """The row with the decoding options of a second try, for a sentence with a flagged translation."""
         return replace(
             row,
             beam_size=max(row.beam_size, RETRY_BEAM_SIZE),
@@ -115,7 +129,7 @@ class Rows:
 
     @staticmethod
     def stronger(source: Marked, made: Marked, language: str, target: str) -> Marked:
-        """The source of a sentence that did not come through exactly, with what changed held back."""
+        """The source of a sentence with an altered translation, with the altered items held back."""
         items = items_of(source.text, language)
         missing = difference(source.text, language, made.text, target).missing or items
         stretches = together(source.text, items, missing, _borders(source))
@@ -126,8 +140,10 @@ class Rows:
     def candidate(
         self, source: Marked, row: TranslationRow, hypothesis: Hypothesis, language: str, target: str
     ) -> Candidate:
-        """The sentence of a hypothesis in the language ``target``, with runaway repetition cut, and what came out
-        otherwise than it must put right by the alignment, where that is enough.
+        """The sentence and the faults of a hypothesis in the language ``target``.
+
+        Loops are cut. If the model has altered items of the source, they are restored at the places that the alignment
+        shows. The candidate has the flag ``altered`` if that does not restore all items.
         """
         kept = kept_of_loops(hypothesis.tokens, row.source)
         tokens = [hypothesis.tokens[i] for i in kept]
@@ -155,8 +171,10 @@ class Rows:
         return Candidate(placed, (*flags, "altered"))
 
     def _is_left_as_it_was(self, source: str, made: str, language: str, target: str) -> bool:
-        """Whether a word or two came back that are no names: words that the model knows in lower case, too, and that
-        look more like the source's language than like the target's.
+        """Whether a text of one or two words came back unchanged though its words are no names.
+
+        Words are no names if the model's vocabulary has them in lower case and they look more like the source's
+        language than like the target's.
         """
         if len(source) > SHORT_CHARACTERS:
             return False
@@ -168,7 +186,7 @@ class Rows:
         return looks_like(source, language, target) == language
 
     def _offsets(self, text: str, tokens: Sequence[str]) -> list[tuple[int, Range]]:
-        """The place of each token that has text, and its range in the text."""
+        """The index of each token that has text, and the token's range in the text, in characters."""
         pieces = [self._tokenizer.token_bytes(self._tokenizer.id(token)).decode("utf-8", "replace") for token in tokens]
         shown = [i for i, piece in enumerate(pieces) if piece]
         return list(zip(shown, token_offsets(text, [pieces[i] for i in shown]), strict=False))
@@ -181,17 +199,17 @@ class Rows:
 
 
 def _borders(sentence: Marked) -> list[int]:
-    """Where what stands in a sentence begins and ends."""
+    """The places in a sentence where its nodes begin or end, ascending."""
     return sorted({place for node in walk(sentence.nodes) for place in (node.start, node.end)})
 
 
 _NAMES = re.compile(rf"(?<!\w)(?:{'|'.join(STAND_INS)})(?!\w)")
 RAISED_LETTERS = 6
-"""A text of so many letters or more, all of them capitals, is read in lower case: models have seen few such words."""
+"""The fewest letters of a text in capitals that the model gets in lower case, because models know few capital words."""
 
 
 def is_raised(text: str) -> bool:
-    """Whether a sentence of two words or more, its stand-ins aside, is all capitals."""
+    """Whether a sentence has two words or more, all in capitals. The names of copies do not count."""
     if 3 * sum(map(str.isupper, text)) < len(text):
         return False
     words = _WORDS.findall(_NAMES.sub("", text))
@@ -199,14 +217,14 @@ def is_raised(text: str) -> bool:
 
 
 def lowered(text: str) -> str:
-    """A sentence of capitals as it would be written else; as long as it was."""
+    """A sentence of capitals in lower case, with a capital first letter. Its length does not change."""
     low = _changed_but_names(text, lambda part: "".join(one if len(one := c.lower()) == 1 else c for c in part))
     first = next((i for i, c in enumerate(low) if c.isalpha()), 0)
     return low[:first] + low[first : first + 1].upper() + low[first + 1 :]
 
 
 def _changed_but_names(text: str, change: Callable[[str], str]) -> str:
-    """The text changed, but for the names that stand for what is held back."""
+    """The text with ``change`` applied to it, except to the names of copies."""
     parts, at = [], 0
     for name in _NAMES.finditer(text):
         parts += [change(text[at : name.start()]), name[0]]

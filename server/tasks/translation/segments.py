@@ -1,7 +1,7 @@
-"""Texts as runs: stretches of plain text with what stands in them, between stretches that are left alone.
+"""Segments: stretches of plain text with their marks and held-back texts.
 
-A run knows for each of its characters what was written in the document for it, so whatever is not translated is put
-back as it was: entities, white space, comments. Knows nothing of sentences.
+A segment keeps for each of its characters the document's own text. So entities, white space and comments that are not
+translated are written back unchanged. This module knows nothing of sentences.
 """
 
 import html
@@ -15,7 +15,7 @@ from typing import Literal
 from server.tasks.translation.placeholders import Protected, find_protected
 
 HELD = "\ufffc"
-"""Stands in a run's text for something that is held back, one character each."""
+"""The character in a segment's text that represents one held-back text."""
 
 _ENTITY_OR_SPACE = re.compile(
     r"&(?:#\d{1,8}(?!\d)|#[xX][0-9a-fA-F]{1,7}(?![0-9a-fA-F])|[a-zA-Z][a-zA-Z0-9]{0,31});?|\s+"
@@ -24,9 +24,9 @@ _TAG_NAME = re.compile(r"</?([^\s/>]+)")
 _LONGEST = 40
 _NUMBER_BEFORE = re.compile(r"\d[\d.,]{0,38}[ \u00a0]?$|\d$")
 _NUMBER_AFTER = re.compile(r"\d[\d.,]{0,38}(?<=\d)|[CF]\b")
-"""What belongs to a sign that was written as an entity: the sum of a currency, the number of a degree."""
+"""Text that belongs to a sign written as an entity: the amount before or after a currency, the number of a degree."""
 _WORDLIKE = "&<>\"'‘’“”«»‹›–—…-.,;:!?()/"
-"""Signs that belong to the sentence, so a model may see them; other signs written as entities are held back."""
+"""Signs that the model reads even if the document writes them as entities. Other such signs are held back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Mark:
     """A tag or comment between two characters."""
 
     at: int
-    """The character that it stands before."""
+    """The index of the character after the mark."""
     raw: str
     kind: Literal["open", "close", "empty"]
     name: str = ""
@@ -42,18 +42,18 @@ class Mark:
 
 @dataclass(slots=True)
 class Segment:
-    """Plain text, what was written for each character, and the marks between them in order."""
+    """Plain text, the document's own text for each of its characters, and the marks between characters in order."""
 
     text: str = ""
     written: list[str] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     points: set[int] = field(default_factory=set)
-    """Held characters that are beside the sentence: emoji, images."""
+    """Indices of held-back characters that are no part of the sentence, such as emoji and images."""
     ordered: set[int] = field(default_factory=set)
-    """Held characters whose order matters."""
+    """Indices of held-back characters whose order matters, such as ``%s``."""
 
     def raw(self, start: int, end: int, marks: Sequence[Mark]) -> str:
-        """What was written from one character to another, with these marks."""
+        """The document's own text for the characters from ``start`` to ``end``, with these marks."""
         parts, at = [], start
         for mark in marks:
             parts += self.written[at : mark.at]
@@ -63,17 +63,17 @@ class Segment:
 
 
 class SegmentWriter:
-    """Collects a run."""
+    """Builds one segment of a document of HTML or XML."""
 
     def __init__(self, lines: bool = False) -> None:
         self._lines = lines
         self._signs: list[int] = []
-        """Where there are signs that were written as entities."""
+        """Indices of the signs that the document writes as entities."""
         self._text: list[str] = []
         self._run = Segment()
 
     def text(self, raw: str) -> None:
-        """Add text of a document of HTML or XML: entities count as what they mean, white space as one space."""
+        """Add text of the document. An entity becomes the characters that it means, white space becomes one space."""
         at = 0
         for match in _ENTITY_OR_SPACE.finditer(raw):
             self._plain(raw[at : match.start()])
@@ -102,11 +102,11 @@ class SegmentWriter:
         self._run.marks.append(Mark(len(self._text), raw, kind, name))
 
     def hold(self, raw: str) -> None:
-        """Add something that stands for a word and is not to be translated."""
+        """Add text that takes the place of a word and must not be translated."""
         self._add(HELD, raw)
 
     def finish(self) -> Segment:
-        """The run, with its placeholders held back."""
+        """The segment, with its placeholders held back."""
         self._run.text = text = "".join(self._text)
         places = [mark.at for mark in self._run.marks]
         held: list[Protected] = []
@@ -132,17 +132,17 @@ class SegmentWriter:
 
 
 def plain_segment(text: str) -> Segment:
-    """A plain text as a run."""
+    """A plain text as a segment, with its placeholders held back."""
     return hold_protected(Segment(text, list(text)), tags=True)
 
 
 def hold_protected(run: Segment, *, tags: bool) -> Segment:
-    """The run with its placeholders, addresses and emoji held back."""
+    """The segment with its placeholders, addresses and emoji held back."""
     return hold(run, find_protected(run.text, tags=tags))
 
 
 def hold(run: Segment, stretches: Sequence[Protected]) -> Segment:
-    """The run with these stretches held back, but for those that have a tag within or are held back already."""
+    """The segment with these stretches held back, except stretches that contain a mark or held-back text."""
     places = [mark.at for mark in run.marks]
     found = [each for each in stretches if not _is_held(run, places, each.start, each.end)]
     if not found:
@@ -150,7 +150,7 @@ def hold(run: Segment, stretches: Sequence[Protected]) -> Segment:
     made = Segment()
     parts: list[str] = []
     after: list[int] = []
-    """Where the text goes on after each stretch."""
+    """The place in the new text after each stretch."""
     length = at = 0
     for each in found:
         parts.append(run.text[at : each.start])
@@ -181,7 +181,7 @@ def hold(run: Segment, stretches: Sequence[Protected]) -> Segment:
 
 
 def _moved(starts: Sequence[int], ends: Sequence[int], after: Sequence[int], at: int) -> int | None:
-    """Where a character is once stretches before it are held back; None where it is in one of them."""
+    """The new place of a character after stretches are held back; None if the character is inside one of them."""
     i = bisect_left(starts, at) - 1
     if i < 0:
         return at
@@ -189,7 +189,7 @@ def _moved(starts: Sequence[int], ends: Sequence[int], after: Sequence[int], at:
 
 
 def _is_held(run: Segment, places: Sequence[int], start: int, end: int) -> bool:
-    """Whether a tag is within the stretch, or it is held back already: then it stays as it is."""
+    """Whether the stretch contains a mark or held-back text, so that it cannot be held back as a whole."""
     already = HELD in run.text[start:end] and any(
         run.text[i] == HELD and run.written[i] != HELD for i in range(start, end)
     )
@@ -197,7 +197,7 @@ def _is_held(run: Segment, places: Sequence[int], start: int, end: int) -> bool:
 
 
 def words_of(runs: Sequence["Segment | str"]) -> Iterator[str]:
-    """Yield the plain text of each run, for those who detect languages."""
+    """Yield the plain text of each segment, for the detection of its language."""
     for run in runs:
         if isinstance(run, Segment):
             yield run.text.replace(HELD, " ")

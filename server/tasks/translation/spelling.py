@@ -1,7 +1,7 @@
-"""Which signs a model's tokenizer can spell, and what of a sentence it cannot: that is held back and not translated.
+"""The characters that a model's tokenizer can spell. Text that it cannot spell is held back and not translated.
 
-A sign is spelled when the tokenizer writes it back as it was, from pieces of its own: what is spelled in bytes, or is
-unknown, comes out of a small model as anything.
+The tokenizer spells a character if it decodes the character's tokens to the same character and none of them is a byte.
+A small model may translate unknown characters, and characters spelled in bytes, into anything.
 """
 
 import re
@@ -14,35 +14,35 @@ _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 _APOSTROPHE = "\u2019"
 _MOST_WORD = 64
 _READ = 0.5
-"""The part of a text's letters that a model has to know; with less it is a text that it does not read."""
+"""The part of a text's letters that the tokenizer must spell. A model cannot read a text with fewer."""
 
 
 class Spelling:
-    """What one tokenizer spells. Safe to use from several threads."""
+    """The characters that one tokenizer spells. Safe to use from several threads."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._known: dict[str, str] = {}
-        """What is given to the model for each sign; empty: it cannot be given."""
+        """The character that the model reads in place of each character; empty if the tokenizer cannot spell it."""
         self._knows_ascii = all(self._find(chr(code)) == chr(code) for code in range(0x20, 0x7F))
-        """Mostly so: then most texts need not be looked at."""
+        """Whether the tokenizer spells all of ASCII. Most do, so most texts need no check."""
 
     def given(self, text: str) -> str:
-        """The text as the model reads it: of the same length, capitals it does not know in lower case."""
+        """The text as the model reads it, with unknown capitals in lower case. The length stays the same."""
         if self._knows_ascii and text.isascii():
             return text
         changed = {ord(sign): known for sign in set(text) if (known := self._of(sign)) and known != sign}
         return text.translate(changed) if changed else text
 
     def reads(self, text: str) -> bool:
-        """Whether it knows at least half of the letters; true of a text without any."""
+        """Whether the tokenizer spells at least half of the text's letters; True for a text without letters."""
         if text.isascii():
             return True
         letters = [sign for sign in text if sign.isalpha()]
         return not letters or sum(bool(self._of(sign)) for sign in letters) >= _READ * len(letters)
 
     def held(self, sentence: Marked) -> Marked:
-        """The sentence with all that it cannot spell held back: words, and signs with the numbers beside them."""
+        """The sentence with unspellable text held back: whole words, and signs with the numbers beside them."""
         if self._knows_ascii and sentence.text.isascii():
             return sentence
         unknown = {sign for sign in set(sentence.text) if not self._of(sign)}
@@ -67,7 +67,7 @@ class Spelling:
             return True
         try:
             ids = self._tokenizer.encode(sign)
-        except ValueError:  # half of a surrogate pair; the whole text is refused elsewhere
+        except ValueError:  # a lone surrogate; `Rows` refuses the whole text
             return True
         if any(_BYTE.fullmatch(token) for token in self._tokenizer.tokens(ids)):
             return False
@@ -75,7 +75,7 @@ class Spelling:
 
 
 def stretches(text: str, unknown: set[str]) -> Iterator[Stretch]:
-    """The words with an unknown sign, and the unknown signs with what hangs on them."""
+    """Yield the words with an unknown character, and the unknown signs with the numbers beside them."""
     at = 0
     while at < len(text):
         if text[at] not in unknown:
@@ -87,7 +87,7 @@ def stretches(text: str, unknown: set[str]) -> Iterator[Stretch]:
             start -= 1
         while end < len(text) and end - at < _MOST_WORD and (text[end].isalnum() or text[end] in unknown):
             end += 1
-        if not any(sign.isalnum() for sign in text[start:end]):  # a sign alone: with the number before or after it
+        if not any(sign.isalnum() for sign in text[start:end]):  # a sign alone: add the number before or after it
             if text[start - 1 : start] == " " and text[start - 2 : start - 1].isdecimal():
                 start = _number_before(text, start - 1)
             elif text[end : end + 1] == " " and text[end + 1 : end + 2].isdecimal():

@@ -1,7 +1,7 @@
-"""Translation: which direction a text goes, through which languages, and its sentences as work.
+"""The translation task: finds the direction and the route of each text, and queues its sentences.
 
-Sentences of all requests are batched together. Pairs that no single pass serves go through a pivot
-language. Knows no HTTP; every refusal comes from ``begin``, before anything is queued.
+Sentences of all requests are batched together. If no single model translates a pair of languages, the route goes
+through a pivot language. This module knows no HTTP. ``begin`` raises every refusal before it queues a row.
 """
 
 import math
@@ -27,24 +27,24 @@ from server.tasks.translation.rows import Rows
 PIVOT = "en"
 """The language that most models translate from or to."""
 UNKNOWN = "und"
-"""ISO 639-2 for a language that cannot be told: there is nothing to translate."""
+"""The code of ISO 639-2 for an undetermined language. A text in it is not translated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Translator:
-    """One model, its directions and its rows."""
+    """One model with its directions and its `Rows`."""
 
     model: Model
     section: TranslationSpec
     rows: Rows
 
     def leg(self, source: str, target: str) -> Leg:
-        """One pass of it."""
+        """The leg of a route that this model translates."""
         return Leg(source, target, self.model.id, self.rows, self.model.batcher)
 
 
 class TranslationTask:
-    """Translation on one encoder-decoder model, or on several of which one goes on where another ends."""
+    """Translation by one encoder-decoder model, or by several that translate one after another through a pivot."""
 
     def __init__(self, model: Model, section: TranslationSpec, family: ModuleType) -> None:
         self._model = model
@@ -53,14 +53,14 @@ class TranslationTask:
         prepare()
 
     def together_with(self, others: Sequence["TranslationTask"]) -> "TranslationTask":
-        """This model and others as one task: each text goes the most direct way that they have."""
+        """This model and others as one task, which translates each text by the most direct route they have."""
         made = copy(self)
         made._translators = (*self._translators, *(each for other in others for each in other._translators))
         return made
 
     @property
     def card(self) -> ModelCard:
-        """The card of the model, of the first where there are several."""
+        """The card of the model, or of the first if there are several."""
         return self._model.card
 
     @property
@@ -70,34 +70,37 @@ class TranslationTask:
 
     @property
     def name(self) -> str:
-        """For answers: the id, or those of all that take part."""
+        """The name for answers: the model's id, or the ids of all models joined by ``+``."""
         return "+".join(self.models)
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of the model that writes the target: the last one's."""
+        """The tokenizer of the last model, which writes the target."""
         return self._translators[-1].model.tokenizer
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages it reads and writes."""
+        """The codes of all languages that a model of the task reads or writes."""
         return tuple(dict.fromkeys(code for each in self._translators for code in each.section.languages))
 
     def translates_directly(self, source: str, target: str) -> bool:
-        """Whether it serves this direction in one pass."""
+        """Whether one model of the task translates this direction."""
         return any(each.section.covers(source, target) for each in self._translators)
 
     def translates(self, source: str, target: str) -> bool:
-        """Whether it serves this direction, directly or through a pivot."""
+        """Whether the task translates this direction, directly or through a pivot."""
         return self._find_route(source, target) is not None
 
     def pivot(self, source: str, target: str) -> str | None:
-        """The language between, where a direction that it serves has one."""
+        """The pivot language of this direction, or None if the route is direct or missing."""
         route = self._find_route(source, target)
         return route[0][2] if route is not None and len(route) > 1 else None
 
     def quality(self, source: str, target: str) -> float | None:
-        """What the cards say of the route for this direction: COMET, of two passes the product; None: they do not."""
+        """The COMET figure of this direction's route, by the model cards; for two legs the product of their figures.
+
+        None if a card has no figure.
+        """
         route = self._find_route(source, target)
         stated = [_comet(each.model.card, *pair) for each, *pair in route or ()]
         known = [value for value in stated if value is not None]
@@ -110,7 +113,11 @@ class TranslationTask:
         target: str,
         options: TranslationOptions = TranslationOptions(),  # noqa: B008  frozen
     ) -> Done[Translation]:
-        """Translate texts independently; see ``begin``."""
+        """Translate texts independently and wait for the translations. Takes and raises the same as ``begin``.
+
+        Raises:
+            ServerError: also if a row failed.
+        """
         run = await self.begin(texts, source, target, options)
         async for _ in run:
             pass
@@ -123,17 +130,20 @@ class TranslationTask:
         target: str,
         options: TranslationOptions = TranslationOptions(),  # noqa: B008  frozen
     ) -> TranslationProgress:
-        """Queue texts to be translated independently; iterate the run for sentences as they are ready.
+        """Queue texts to be translated independently. Iterate the result for sentences as they become ready.
 
         Args:
-            texts: n texts; those with nothing to translate come back unchanged.
-            source: their language, or None to detect it for each.
-            target: the language to translate to; of both, a region that is not served does not count.
-            options: how to.
+            texts: n texts; a text with nothing to translate comes back unchanged.
+            source: the language of all texts, or None to detect it for each.
+            target: the language to translate to. Of both languages, a region that is not served is ignored.
+            options: the options of all texts.
 
         Raises:
-            InvalidValue: a language or direction that the model does not know.
-            Unavailable, Overloaded, TooLarge: not now, or not so much at once.
+            InvalidValue: the models do not know a language or a direction, or a text is not valid Unicode.
+            InputTooLong: a sentence has more tokens than the model reads and cannot be split.
+            Unavailable: a model has failed or is no longer served.
+            Overloaded: the queue is full.
+            TooLarge: the texts have more sentences than fit into the queue.
         """
         for each in self._translators:
             each.model.require_ready()
@@ -197,7 +207,11 @@ class TranslationTask:
         return Text(source, detected, document, route)
 
     def _route(self, source: str, target: str) -> tuple[Leg, ...]:
-        """The passes to take; none when there is nothing to do."""
+        """The legs of the route; empty if the text needs no translation.
+
+        Raises:
+            InvalidValue: the task does not translate this direction.
+        """
         if source in (target, UNKNOWN):
             return ()
         route = self._find_route(source, target)
@@ -206,7 +220,7 @@ class TranslationTask:
         return tuple(each.leg(*pair) for each, *pair in route)
 
     def _find_route(self, source: str, target: str) -> tuple[tuple[_Translator, str, str], ...] | None:
-        """Models and their directions: one, or two with a language between, English before others."""
+        """The models of a route with their directions: one, or two with a pivot. English is the preferred pivot."""
         if not {source, target} <= set(self.languages):
             return None
         direct = self._covering(source, target)
@@ -228,13 +242,13 @@ class TranslationTask:
 
 
 class Translators:
-    """Those that are served now; at least one."""
+    """All translators that are served now; at least one."""
 
     def __init__(self, tasks: Sequence[TranslationTask]) -> None:
-        """Take them.
+        """Choose among these translators.
 
         Raises:
-            ModelNotFound: there is none.
+            ModelNotFound: no translator is served.
         """
         if not tasks:
             raise ModelNotFound("", "translation", [])
@@ -243,26 +257,28 @@ class Translators:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages that any of them reads or writes."""
+        """The codes of all languages that a translator reads or writes."""
         return tuple(dict.fromkeys(code for task in self._tasks for code in task.languages))
 
     def translates(self, source: str, target: str) -> bool:
-        """Whether any of them serves this direction, or two of them together do."""
+        """Whether one translator, or two together, translate this direction."""
         return self._all.translates(source, target)
 
     async def pick(self, texts: Sequence[str], source: str | None, target: str) -> TranslationTask:
-        """Which of them translates these texts: one that needs no language between before one that does, and then
-        the one with the fewest languages, for it was made for them. Where none does it alone, two together do, through
-        a language that both know; and where the cards state the quality of all that could, the best does.
+        """The translator of these texts.
+
+        A translator without a pivot is preferred to one with a pivot; among these the one with the fewest languages,
+        since it is specialised in them. If no translator suffices alone, two together translate through a language that
+        both know. But if all texts have one language and the cards state the quality of all routes, the best is chosen.
 
         Args:
             texts: the texts of one request.
-            source: their language, or None where it is to be detected for each.
+            source: the language of all texts, or None to detect it for each.
             target: the language to translate to.
 
         Raises:
-            InvalidValue: none of them translates all of them, or none to this language.
-            UnsupportedParameter: the language cannot be detected here.
+            InvalidValue: no translator translates to the target, or from the language of a text to it.
+            UnsupportedParameter: no library that detects languages is installed.
         """
         if len(self._tasks) == 1:
             return self._tasks[0]
@@ -284,19 +300,19 @@ class Translators:
         return self._together([_best(ways, wanted[0], target)])
 
     def languages_behind(self, first: TranslationTask) -> tuple[str, ...]:
-        """Those that another model writes from what the first one writes."""
+        """The languages that another translator can translate to from the languages that ``first`` writes."""
         behind = [code for task in self._tasks for code in task.languages if code not in first.languages]
         return tuple(code for code in dict.fromkeys(behind) if self._next(first, code) is not None)
 
     def followed_from(self, first: TranslationTask, target: str) -> TranslationTask:
-        """The first one and one that goes on to the target.
+        """The translator ``first`` together with one that translates on to the target.
 
         Raises:
-            InvalidValue: there is none.
+            InvalidValue: no translator does that.
         """
         following = self._next(first, target)
         if following is None:
-            raise InvalidValue(f"No model here goes on from '{first.card.id}' to '{target}'.", "messages")
+            raise InvalidValue(f"No model here translates on from '{first.card.id}' to '{target}'.", "messages")
         return first.together_with([following])
 
     def _next(self, first: TranslationTask, target: str) -> TranslationTask | None:
@@ -305,7 +321,7 @@ class Translators:
         return next(able, None)
 
     def _ways(self, source: str, target: str) -> list[tuple[TranslationTask, ...]]:
-        """Single models and pairs of them that serve a direction, the most direct first."""
+        """Single translators and pairs of translators for a direction, the most direct first."""
         alone = [(task,) for task in self._tasks if task.translates(source, target)]
         alone.sort(key=lambda way: not way[0].translates_directly(source, target))
         reading = [task for task in self._tasks if any(task.translates_directly(source, to) for to in task.languages)]
@@ -324,19 +340,19 @@ class Translators:
         return any(self.translates(each, code) for each in self.languages)
 
     async def _sources(self, texts: Sequence[str], target: str) -> list[str]:
-        """The language of each text that has one, among all that are translated to the target."""
+        """The detected language of each text, among the target and all languages that are translated to it."""
         candidates = {code for code in self.languages if code == target or self.translates(code, target)}
         return [found[0] for found in await tell(texts, candidates) if found is not None]
 
 
 def _best(ways: Sequence[tuple[TranslationTask, ...]], source: str, target: str) -> tuple[TranslationTask, ...]:
-    """The best of them, where the cards say how good each is; else the first."""
+    """The best of these ways if the cards state the quality of each, or else the first."""
     stated = [way[0].together_with(way[1:]).quality(source, target) for way in ways]
     known = [value for value in stated if value is not None]
     return ways[stated.index(max(known))] if len(known) == len(ways) else ways[0]
 
 
 def _comet(card: ModelCard, source: str, target: str) -> float | None:
-    """The figure of this direction, where the card has one."""
+    """The COMET figure of this direction, or None if the card has none."""
     figures = (each for each in card.figures if each.metric.startswith("COMET"))
     return next((each.value for each in figures if each.name.endswith(f"{source}-{target}")), None)

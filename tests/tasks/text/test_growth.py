@@ -1,4 +1,4 @@
-"""What texts go through costs in proportion to their length, whatever is in them."""
+"""The cost of every step on a text grows in proportion to the text's length, whatever its contents."""
 
 import json
 from collections.abc import Callable

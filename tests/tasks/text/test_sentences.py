@@ -1,4 +1,4 @@
-"""Texts into sentences and back."""
+"""Splitting texts into sentences, and joining them."""
 
 import pytest
 from hypothesis import given

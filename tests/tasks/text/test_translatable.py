@@ -1,4 +1,4 @@
-"""What has a word in it is to be translated; what has none comes back as it is."""
+"""The server translates texts with a word and returns texts without a word unchanged."""
 
 import pytest
 

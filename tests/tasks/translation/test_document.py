@@ -1,4 +1,4 @@
-"""Texts as documents and back, and what is in them placed anew: nothing is lost, doubled or crossed."""
+"""Texts become documents and texts again, with marks and placeholders placed anew: none is lost, doubled or crossed."""
 
 import html
 import re

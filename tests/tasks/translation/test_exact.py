@@ -1,4 +1,4 @@
-"""What no translation may change: told from what it may, put right where the alignment says where, held back else."""
+"""Parts that no translation may change: found in the source, corrected by the alignment, otherwise withheld."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Runaway repetition is found and said once."""
+"""The server finds runaway repetition and keeps one occurrence."""
 
 import pytest
 from hypothesis import given

@@ -19,7 +19,7 @@ class Aligned {
     std::memset(values_.get(), 0, size * sizeof(T));
   }
 
-  // Grows when needed; what was in it is not kept.
+  // Grows if needed; then the old values are lost.
   void reserve(std::size_t size) {
     if (size > size_) *this = Aligned(size);
   }

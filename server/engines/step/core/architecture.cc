@@ -9,8 +9,8 @@ namespace hearth::step {
 namespace {
 
 const std::string kDecoder = "decoder/";
-// The specification of files with attributes of our own. CTranslate2 refuses a specification that it does not know, and
-// ignores an attribute that it does not know.
+// The specification of files with this engine's own attributes. CTranslate2 refuses a specification that it does not
+// know, but ignores an attribute that it does not know.
 const std::string kOwnSpecification = "HearthDecoderSpec";
 constexpr unsigned kRevision = 8, kOwnRevision = 1;
 
@@ -32,8 +32,8 @@ HeadNorm read_head_norm(Reader& in, const std::string& attention, int head_dim) 
   return all ? HeadNorm::kAll : rotated ? HeadNorm::kEachRotated : HeadNorm::kEach;
 }
 
-// yarn, which has one list of divisors and states `rotary_attention_factor`, and CTranslate2's "Su" (longrope): two
-// lists, and the factor follows from how far the context was stretched.
+// Reads yarn, which has one list of divisors and states `rotary_attention_factor`, or CTranslate2's "Su" (longrope),
+// which has two lists. The factor of longrope follows from the ratio of its contexts.
 void read_divisors(Reader& in, const std::string& scope, Rotary& r) {
   const auto list = [&](const std::string& name) {
     auto found = in.floats(name, r.dims / 2);
@@ -88,7 +88,7 @@ Rotary read_rotary(Reader& in, const std::string& scope, int head_dim) {
   return r;
 }
 
-// A norm's weights; true when it is stored minus one.
+// Checks a norm's weights. Returns true if they are stored minus one.
 bool read_norm(Reader& in, const std::string& scope, int size, bool layer_norm) {
   in.vector(scope + "/gamma", size);
   if (layer_norm) in.vector(scope + "/beta", size);
@@ -134,8 +134,8 @@ void read_layer(Reader& in, Architecture& a, int index) {
   a.layer.push_back(shape);
 }
 
-// Gemma 2 is the one family with norms around each half of a layer and none on queries and keys. CTranslate2's
-// converter writes neither its caps nor its windows, so here both have to be stated.
+// Gemma 2 is the one family with norms around each half of a layer and no norms of queries and keys. CTranslate2's
+// converter writes neither its caps nor its windows, so this engine requires both.
 void read_softcaps(Reader& in, Architecture& a, const Config& config) {
   const bool gemma2 = a.norms == Norms::kAround && a.head_norm == HeadNorm::kNone;
   const std::string final_name = kDecoder + "final_logit_softcapping";
@@ -209,7 +209,7 @@ Architecture read_architecture(const ModelFile& file, const Config& config) {
                                                static_cast<double>(1.f / std::sqrt(static_cast<float>(a.head_dim)))));
   read_softcaps(in, a, config);
 
-  // A flag (int8) says whether to scale by the root of the width; a float is the scale.
+  // An int8 is a flag: whether to scale by the root of the width. A float is the scale itself.
   const std::string scale = in.has(kDecoder + "scale_embeddings") ? kDecoder + "scale_embeddings"
                                                                   : kDecoder + "embeddings/multiply_by_sqrt_depth";
   in.has(kDecoder + "embeddings/multiply_by_sqrt_depth");

@@ -1,7 +1,7 @@
-// What decoder a model file holds: sizes and flags, all checked, nothing loaded.
+// The architecture of the decoder in a model file: sizes and flags, all checked, before any weight is loaded.
 //
-// The rule that keeps answers right: a variable or an attribute this engine does not know is refused, never ignored,
-// so another engine serves the model.
+// One rule keeps answers right: the engine refuses a variable or an attribute that it does not know and never ignores
+// it, so that another engine serves the model.
 #pragma once
 #include <string>
 #include <vector>
@@ -19,9 +19,9 @@ struct Rotary {
   bool llama3 = false;       // frequencies are scaled by wavelength
   double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
   double original_context = 0;
-  // yarn and longrope: frequencies are divided by these, one each, and cosines and sines multiplied by `attention`.
+  // yarn and longrope: each frequency is divided by its divisor, and cosines and sines are multiplied by `attention`.
   std::vector<float> divisors;
-  std::vector<float> far_divisors;  // longrope: of rows longer than original_context; empty: the same
+  std::vector<float> far_divisors;  // longrope: for rows longer than original_context; empty: the same
   double attention = 1;
   bool operator==(const Rotary&) const = default;
 };
@@ -31,14 +31,14 @@ struct LayerShape {
   int window = 0;  // positions a token sees, itself included; 0: all
 };
 
-// What config.json says beside the file; below 0 where it says nothing. A cap of 0 says that there is none.
+// The values of config.json that the model file lacks; a missing value is below 0. A cap of 0 means no cap.
 struct Config {
   double epsilon = -1;            // of the norms
   double final_softcap = -1;      // logits: cap * tanh(x / cap)
-  double attention_softcap = -1;  // the same of attention's scores, before the softmax
+  double attention_softcap = -1;  // the same for attention's scores, before the softmax
 };
 
-// Where a layer has its norms.
+// The places of a layer's norms.
 enum class Norms {
   kBefore,    // x += half(norm(x))
   kAround,    // x += norm(half(norm(x))): Gemma 2 and 3
@@ -47,13 +47,13 @@ enum class Norms {
   kShared,    // the same with one norm for both: GPT-J, Phi-2
 };
 
-// Their names in a layer's scope of the file; null where there is none.
+// The names of the norms in a layer's scope of the file; null if the layer lacks the norm.
 struct NormNames {
   const char *attention, *post_attention, *ffn, *post_ffn;
 };
 NormNames norm_names(Norms norms);
 
-// What is normalised of queries and keys.
+// How queries and keys are normalised.
 enum class HeadNorm {
   kNone,
   kEach,         // each head, before it rotates: Qwen 3, Gemma 3
@@ -75,9 +75,9 @@ struct Architecture {
   int near_tokens;                         // rows longer than this rotate by far_divisors; 0: none
   std::vector<LayerShape> layer;
 
-  // What a half of a layer makes is normalised before it is added.
+  // Whether the output of each half of a layer is normalised before it is added to the residual stream.
   bool normed_behind() const { return norms == Norms::kAround || norms == Norms::kAfter; }
-  // Both halves of a layer read the same input.
+  // Whether both halves of a layer read the same input.
   bool parallel() const { return norms == Norms::kParallel || norms == Norms::kShared; }
   int query_width() const { return heads * head_dim; }
   int kv_width() const { return kv_heads * head_dim; }

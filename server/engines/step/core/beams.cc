@@ -11,14 +11,14 @@ namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
-// The column of a token, or -1.
+// The column of a token in a row of logits, or -1 if the row has no such column.
 int column_of(std::int32_t token, int count, const std::int32_t* ids) {
   if (ids == nullptr) return token < count ? token : -1;
   const auto* at = std::lower_bound(ids, ids + count, token);
   return at != ids + count && *at == token ? static_cast<int>(at - ids) : -1;
 }
 
-// The logarithm of the sum of all exponentials; NaN where a logit is.
+// The logarithm of the sum of all exponentials; NaN if a logit is NaN or all are -infinity.
 double log_sum(const Kernels& kernels, const float* logits, int padded) {
   const Scan scan = kernels.scan(logits, padded);
   if (scan.has_nan || scan.max == kNever) return std::numeric_limits<double>::quiet_NaN();
@@ -38,7 +38,7 @@ bool Beams::take(const Kernels& kernels, float* logits, std::size_t stride, int 
     force(decoding_.prefix[made]);
     return false;
   }
-  // Of each hypothesis twice as many as there are beams: half of them may be ends.
+  // Each hypothesis gives twice as many candidates as there are beams, because half of the candidates may be ends.
   const auto most = static_cast<std::size_t>(decoding_.beam == 1 ? 1 : 2 * decoding_.beam);
   std::vector<Candidate> candidates;
   const auto better = [](const Candidate& a, const Candidate& b) {
@@ -50,7 +50,7 @@ bool Beams::take(const Kernels& kernels, float* logits, std::size_t stride, int 
     restrict(beam, row, count, ids);
     const double normalizer = log_sum(kernels, row, round_up(count, kLane));
     const double base = beam.sum - normalizer;
-    std::vector<int> own;  // the columns of its likeliest tokens, those first
+    std::vector<int> own;  // columns of the likeliest tokens, likeliest first
     const auto likelier = [row](int a, int b) { return row[a] != row[b] ? row[a] > row[b] : a < b; };
     float least = kNever;
     for (int c = 0; c < count; ++c) {
@@ -127,7 +127,7 @@ void Beams::finish(const Beam& beam, double sum, bool ended) {
 }
 
 void Beams::force(std::int32_t token) {
-  auto& beam = live_.front();  // all begin alike, so there is one
+  auto& beam = live_.front();  // within the prefix a sentence has one hypothesis
   beam = grown(beam, true, {beam.sum, 0, token});
 }
 

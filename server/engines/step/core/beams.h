@@ -1,4 +1,4 @@
-// The hypotheses of one sentence: which tokens each has, which come next, and when the sentence is over.
+// Beam search for one sentence: the tokens of each hypothesis, the choice of the next tokens, the end of the sentence.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -9,33 +9,33 @@
 
 namespace hearth::step {
 
-// How a sentence is decoded.
+// The decoding options of a sentence.
 struct Decoding {
-  int max_tokens;                    // the end token counts
+  int max_tokens;                    // including the end token
   int end;                           // the token that ends a translation
-  int start = -1;                    // what the first step reads; -1: a zero embedding
-  std::vector<std::int32_t> prefix;  // tokens that it is made to begin with; no part of a hypothesis or of its score
-  std::vector<std::int32_t> banned;  // tokens that never come
+  int start = -1;                    // the token that the first step reads; -1: a zero embedding
+  std::vector<std::int32_t> prefix;  // forced first tokens; no part of a hypothesis or of its score
+  std::vector<std::int32_t> banned;  // tokens that are never chosen
   int beam = 1;
-  int hypotheses = 1;              // how many are given; at most `beam`
-  float repetition_penalty = 1.f;  // divides (positive) or multiplies (negative) the logits of tokens that came
-  int no_repeat_ngram = 0;         // no n-gram of this length comes twice; 0: any may
+  int hypotheses = 1;              // the number to return; at most `beam`
+  float repetition_penalty = 1.f;  // divides (positive) or multiplies (negative) the logits of earlier tokens
+  int no_repeat_ngram = 0;         // no n-gram of this length may repeat; 0: any may
   bool alignment = false;
 };
 
 struct Hypothesis {
   std::vector<std::int32_t> tokens;     // without the end token
-  float score;                          // the mean log-probability of its tokens, the end token's among them
+  float score;                          // the mean log-probability of its tokens, including the end token
   std::vector<std::int32_t> alignment;  // for each token the source token that it attended to most
 };
 
 struct Beam {
-  std::vector<std::int32_t> tokens;  // the prefix among them
+  std::vector<std::int32_t> tokens;  // including the prefix
   double sum = 0;                    // of log-probabilities
   std::vector<std::int32_t> alignment;
-  std::vector<float> cells;         // of recurrent models: a row a layer
-  std::unique_ptr<KvCache> memory;  // of the others: keys and values of its own tokens
-  std::vector<float> attention;     // of this step over the source, when alignments are wanted
+  std::vector<float> cells;         // recurrent models: the state, one row for each layer
+  std::unique_ptr<KvCache> memory;  // other models: keys and values of the hypothesis's tokens
+  std::vector<float> attention;     // over the source in this step, if alignments are wanted
 };
 
 class Beams {
@@ -45,11 +45,11 @@ class Beams {
   std::vector<Beam>& live() { return live_; }
   const Decoding& decoding() const { return decoding_; }
 
-  // Takes the next token of every live hypothesis. `logits` has a row of `stride` floats for each, of which `count` are
-  // those of `ids` (null: the column is the id) and the others are -infinity. Logits are changed.
-  // True when the sentence is over.
+  // Chooses the next tokens of all live hypotheses. `logits` has a row of `stride` floats for each. The first `count`
+  // are the logits of `ids` (null: the column is the id), and the others are -infinity. Changes the logits.
+  // Returns true if the sentence is over.
   bool take(const Kernels& kernels, float* logits, std::size_t stride, int count, const std::int32_t* ids);
-  // The best hypotheses, likeliest first, once it is over.
+  // The best hypotheses, likeliest first, after the sentence is over.
   std::vector<Hypothesis> best();
 
  private:

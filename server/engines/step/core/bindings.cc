@@ -1,4 +1,4 @@
-// The Python face of the core. The interpreter lock is released while a model loads and for the whole of a step.
+// The Python bindings of the decoder. They release the interpreter lock while a model loads and during a step.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -23,7 +23,7 @@ using hearth::step::Work;
 
 namespace {
 
-// The likeliest as bytes: their ids (int32), then their log-probabilities (float32). See Token in
+// The likeliest tokens as bytes: their ids (int32), then their log-probabilities (float32), the form of Token.top in
 // server/engines/rows.py.
 nb::bytes packed(const std::vector<std::pair<std::int32_t, float>>& top) {
   std::vector<std::uint32_t> words(2 * top.size());
@@ -44,10 +44,10 @@ std::vector<Work> works_of(const std::vector<int>& rows, const std::vector<int>&
 
 nb::tuple step(Decoder& decoder, const std::vector<int>& rows, const std::vector<int>& counts, const nb::dict& masks) {
   auto works = works_of(rows, counts);
-  for (const auto& [key, value] : masks) {  // the caller's dictionary keeps the bytes alive without the lock
+  for (const auto& [key, value] : masks) {  // the dictionary keeps the bytes alive without the lock
     const auto mask = nb::cast<nb::bytes>(value);
     auto& work = works.at(nb::cast<std::size_t>(key));
-    work.mask = reinterpret_cast<const std::uint32_t*>(mask.data());  // bytes of Python are aligned to words
+    work.mask = reinterpret_cast<const std::uint32_t*>(mask.data());  // Python aligns bytes to words
     work.mask_words = mask.size() / sizeof(std::uint32_t);
   }
   std::vector<Choice> choices;

@@ -1,4 +1,4 @@
-// The parts of the Python module, each in a source file of its own.
+// The parts of the Python module. Each part has its own source file.
 #pragma once
 #include <nanobind/nanobind.h>
 

@@ -14,7 +14,7 @@ std::unique_ptr<const Weights> load(const std::string& path, const Config& confi
 
 int blocks_for(std::size_t tokens) { return static_cast<int>((tokens + kBlockTokens - 1) / kBlockTokens); }
 
-// As many blocks as the budget holds, and at least what one row of the whole context needs.
+// The number of cache blocks: as many as the budget holds, but at least enough for one row of the whole context.
 int count_blocks(const Architecture& a, int context_tokens, std::size_t cache_bytes) {
   const auto one = static_cast<std::size_t>(a.layers) * static_cast<std::size_t>(a.kv_heads) *
                    static_cast<std::size_t>(a.head_dim) * kBlockTokens * 2 * 2;
@@ -27,7 +27,8 @@ int check_context(int context_tokens) {
   return context_tokens;
 }
 
-// What comes before the first block of a far row: its keys are rotated otherwise, so its blocks are no other row's.
+// The identity before the first block of a far row. The row's keys are rotated differently, so near rows must not
+// find its blocks.
 constexpr std::uint64_t kFarRoot = ~std::uint64_t{0};
 
 }  // namespace
@@ -87,8 +88,8 @@ bool Decoder::is_far(const Row& row) const {
   return near > 0 && row.tokens.size() > static_cast<std::size_t>(near);
 }
 
-// Adds a token. One that makes its row longer than the original context changes how all of its keys are rotated, so
-// the row is computed again from its beginning, once.
+// Adds a token. If that makes the row longer than the original context, the rotation of all its keys changes. Then the
+// row is preempted and computed again from its beginning, once.
 void Decoder::grow(int number, std::int32_t id) {
   Row& row = at(number);
   row.tokens.push_back(id);
@@ -101,7 +102,7 @@ bool Decoder::reserve(int number, int count) {
   Row& row = at(number);
   const bool admitting = row.blocks.empty();
   if (admitting) {
-    // At least one token is left to compute, as its logits are wanted.
+    // At least one token must remain to be computed, because its logits are wanted.
     const int known = std::min(static_cast<int>(row.tokens.size()), row.scored);
     row.before = row.far ? kFarRoot : 0;
     while (row.computed + kBlockTokens < known) {
@@ -128,7 +129,7 @@ bool Decoder::reserve(int number, int count) {
 
 void Decoder::preempt(int number) {
   Row& row = at(number);
-  // The last block first, so that of a kept prefix the end is given up before the beginning.
+  // Release the last block first, so that the end of a kept prefix is evicted before its beginning.
   for (auto block = row.blocks.rbegin(); block != row.blocks.rend(); ++block) pool_.release(*block);
   row.blocks.clear();
   row.computed = row.sealed = 0;

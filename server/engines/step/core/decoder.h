@@ -1,8 +1,8 @@
-// A model with its cache and its rows: what Python holds.
+// A decoder model with its cache and its rows, as Python holds it.
 //
-// A row is opened with a prompt, brought forward by steps, and closed. Which rows run when, and which row is
-// preempted when the cache is full, is decided outside; this side makes a decision possible (reserve says no rather
-// than fail) and carries it out. Not for two threads at once.
+// A row is opened with a prompt, advanced by steps, and closed. The caller decides which rows run in a step, and which
+// row is preempted if the cache is full. The decoder carries out these decisions, and reserve() returns false if there
+// are too few blocks. Two threads must not use a decoder at the same time.
 #pragma once
 #include <limits>
 #include <map>
@@ -16,43 +16,47 @@
 
 namespace hearth::step {
 
-// A row of one step: how many of its pending tokens to compute. When none is left pending, its next is chosen.
+// A row's part in a step: the number of its pending tokens to compute. If no token remains pending, the step chooses
+// the row's next token.
 struct Work {
   int row;
   int count;
-  const std::uint32_t* mask = nullptr;  // allowed tokens, a bit each; null: all
+  const std::uint32_t* mask = nullptr;  // one bit for each allowed token; null: all
   std::size_t mask_words = 0;
 };
 
-// `scored` of a row whose prompt nobody scores: its whole prefix may come from the cache.
+// The value of `scored` for a row whose prompt is not scored: its whole prefix may come from the cache.
 constexpr int kNeverScored = std::numeric_limits<int>::max();
 
 class Decoder {
  public:
-  // instruction_set: a kernel table's name, or empty for the best. Throws ModelError, Unsupported, Incomplete,
+  // `instruction_set` is the name of a kernel table, or empty for the best. Throws ModelError, Unsupported, Incomplete,
   // std::invalid_argument.
   Decoder(const std::string& path, const Config& config, int threads, const std::string& instruction_set,
           int context_tokens, std::size_t cache_bytes);
 
-  // Opens a row; its number. Logits before position `scored` are never asked for: only up to there may its prefix
-  // come from the cache. Throws std::invalid_argument for ids outside the vocabulary or too long a prompt.
+  // Opens a row and returns its number. The caller never asks for logits before position `scored`, so the prefix up to
+  // there may come from the cache. Throws std::invalid_argument if ids are outside the vocabulary or the prompt is too
+  // long.
   int open(std::vector<std::int32_t> prompt, SamplingOptions options, int scored = kNeverScored);
   void close(int row);
-  // Adds tokens to a row's completion without choosing them: a grammar leaves nothing else. They are pending then.
+  // Adds tokens to a row's completion that the row's grammar forces. They are pending then.
   void append(int number, const std::vector<std::int32_t>& ids);
 
-  // Takes the blocks a row needs for `count` more tokens, after looking for its prefix in the cache if it has none.
-  // False when there are not enough: nothing is taken then.
+  // Takes the blocks that a row needs for `count` more tokens. A row without blocks first takes the blocks of its
+  // prefix in the cache. If there are too few blocks, takes none and returns false.
   bool reserve(int number, int count);
-  // Gives a row's blocks back. Its tokens, its draws and its penalties stay; it is computed again later.
+  // Gives a row's blocks back. The row keeps its tokens, draws and penalties, and is computed again later.
   void preempt(int number);
 
-  int pending(int number) const;  // tokens known and not yet computed
-  int cached(int number) const;   // prompt tokens found in the cache when it was first admitted
+  int pending(int number) const;  // tokens that are known but not computed
+  int cached(int number) const;   // prompt tokens found in the cache when the row was first admitted
 
-  // One step. Choices in the order of `works`; kPromptPending where prompt tokens are still to be computed.
+  // Runs one step. Returns the choices in the order of `works`; a choice is kPromptPending if the row still has pending
+  // tokens.
   std::vector<Choice> step(const std::vector<Work>& works);
-  // Computes works without choosing, to score prompts; logits of all their tokens, vocabulary() floats a row.
+  // Computes works without a choice of tokens, to score prompts. Returns the logits of all their tokens, vocabulary()
+  // floats for each token.
   std::vector<float> logits(const std::vector<Work>& works);
 
   int vocabulary() const { return weights_->architecture.vocabulary; }
@@ -70,7 +74,7 @@ class Decoder {
     Sampler sampler;
     int prompt = 0, scored = kNeverScored, computed = 0, sealed = 0, cached = -1;
     std::uint64_t before = 0;  // identity of the last sealed block
-    bool far = false;          // it is longer than the original context
+    bool far = false;          // the row is longer than the original context
   };
   Row& at(int row);
   const Row& at(int row) const;
@@ -90,7 +94,7 @@ class Decoder {
   int next_row_ = 0;
 };
 
-// The best table for this processor, or the named one. Throws std::invalid_argument for one that cannot run here.
+// The best kernel table for this processor, or the named one. Throws std::invalid_argument if that cannot run here.
 const Kernels& choose_kernels(const std::string& name);
 std::vector<std::string> kernel_names();
 

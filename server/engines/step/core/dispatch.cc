@@ -1,4 +1,4 @@
-// Picks the kernels this processor can run.
+// Chooses the kernels that this processor can run.
 #include <stdexcept>
 
 #include "decoder.h"
@@ -14,7 +14,7 @@ namespace hearth::step {
 namespace {
 
 #if defined(__x86_64__)
-// Compilers' own test knows this one only since GCC 14.
+// __builtin_cpu_supports knows this instruction set only since GCC 14.
 bool has_avxvnni() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 4)) != 0;

@@ -1,4 +1,4 @@
-// Why a model cannot be run. Each carries a sentence for the operator.
+// The reasons why a model cannot be run. Each error has a sentence for the operator.
 #pragma once
 #include <stdexcept>
 
@@ -9,12 +9,12 @@ struct ModelError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The file is sound, but it holds something this engine does not know: another engine must serve it.
+// The file is sound, but it contains something that this engine does not know, so another engine must serve the model.
 struct Unsupported : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The file lacks a number without which no engine computes the model's own answers: it has to be converted again.
+// The file lacks a number that every engine needs for the model's own answers, so it must be converted again.
 struct Incomplete : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

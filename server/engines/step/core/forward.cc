@@ -6,16 +6,16 @@
 namespace hearth::step {
 namespace {
 
-// Up to so many rows every member prepares all rows for itself: cheaper than meeting at a barrier.
+// Up to this many rows, every member of the team prepares all rows for itself, because a barrier would cost more.
 constexpr int kAlone = 4;
-// Rows a piece of a product: their activations stay in the second-level cache while the panels go by.
+// Rows in a piece of a product. Their activations stay in the second-level cache while all panels are read.
 constexpr int kChunkRows = 96;
-// Prompt tokens a piece of attention.
+// Prompt tokens in a piece of attention.
 constexpr int kAttendTokens = 16;
-// Weights fetched ahead by a member that waits: about as much as memory gives in that time.
+// Bytes of weights that a waiting member prefetches: about as much as memory delivers in that time.
 constexpr std::size_t kFetchBytes = 16 << 10;
 
-// How a product's input is normalised, if it is.
+// The norm of a product's input, or null if it has none.
 class Input {
  public:
   Input(const Norm& norm, int size, float epsilon) : view_(norm.view(size, epsilon)) {}
@@ -26,7 +26,7 @@ class Input {
 };
 
 std::size_t width(int n) { return static_cast<std::size_t>(round_up(n, kPanel)); }
-// Blocks of a quantised row of n inputs.
+// The number of blocks of a quantised row of n inputs.
 std::size_t blocks(int n) { return static_cast<std::size_t>(round_up(n, kScaleInputs) / kScaleInputs); }
 
 }  // namespace
@@ -62,7 +62,7 @@ float* Forward::run(const std::vector<Span>& spans, const std::function<void(int
   if (shape_.normed_behind()) branch_.reserve(count * width_);
   quantised_.reserve(count * most_blocks_);
   logits_.reserve(wanted_.size() * logits_stride_);
-  // What takes less time than meeting does is done here.
+  // Embed few tokens on this thread, because a barrier would take longer.
   const bool few = count <= kAlone;
   for (std::size_t t = 0; few && t < count; ++t) embed(static_cast<int>(t));
   team_.run([&](int member) { work(member, spans, after); });
@@ -110,10 +110,10 @@ void Forward::work(int member, const std::vector<Span>& spans, const std::functi
       product(member, layer.up, {x_.data(), width_, size, ffn_norm.view(), nullptr}, count, inner_.data(), inner_width_,
               next);
     };
-    if (shape_.parallel()) up(nullptr);  // before attention changes what it reads
+    if (shape_.parallel()) up(nullptr);  // before attention changes its input
     if (shape_.head_norm == HeadNorm::kAll) team_.share(member, count, [&](int t) { norm_all_heads(layer, t); });
-    // All keys and values of a prompt must be there before one of its tokens looks at them; a token of a decoding row
-    // is looked at by nobody else.
+    // All keys and values of a prompt must be written before one of its tokens attends to them. No other token of the
+    // step attends to the token of a decoding row.
     team_.share(member, static_cast<int>(prompts_.size()) * shape_.kv_heads, [&](int i) {
       const int t = prompts_[static_cast<std::size_t>(i / shape_.kv_heads)];
       place_heads(layer, index, t, i % shape_.kv_heads, span_of(tokens_[static_cast<std::size_t>(t)].span));
@@ -169,7 +169,7 @@ void Forward::product(int member, const Linear& linear, const Rows& rows, int co
   auto& own = members_[static_cast<std::size_t>(member)];
   const bool alone = count <= kAlone;
   ActivationBlock* to = alone ? own.quantised.data() : quantised_.data();
-  const ActivationView activations{to, blocks(rows.size)};  // rows lie close
+  const ActivationView activations{to, blocks(rows.size)};  // rows are contiguous
   if (!alone) team_.share(member, count, [&](int i) { quantise(member, rows, i, to, activations.stride); });
   bool ready = !alone;
 

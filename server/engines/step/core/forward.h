@@ -1,7 +1,8 @@
 // One step through the decoder: tokens of any number of rows, each at its own position, in one call.
 //
-// Decode rows bring one token, prompts a chunk of any length. Rows are flattened, so nobody waits for a common length.
-// A row's logits are bitwise the same whatever runs beside it, however its prompt is cut, on any number of threads.
+// A decoding row has one token in the step, a prompt a chunk of any length. Rows are flattened to one list of tokens,
+// so no row is padded to a common length. A row's logits are bitwise the same with any other rows in the step, for any
+// division of its prompt into chunks, and on any number of threads.
 #pragma once
 #include <algorithm>
 #include <vector>
@@ -13,13 +14,13 @@
 
 namespace hearth::step {
 
-// Some next tokens of one row. Its blocks reach at least to position start + count.
+// The next tokens of one row. The row's blocks reach at least to position start + count.
 struct Span {
   const std::int32_t* tokens;
   const std::int32_t* blocks;
   int start;
   int count;
-  int wanted;        // logits of so many of its last tokens
+  int wanted;        // number of last tokens whose logits are wanted
   bool far = false;  // the row is longer than the original context: see Architecture::near_tokens
 };
 
@@ -27,9 +28,9 @@ class Forward {
  public:
   Forward(const Weights& weights, const Kernels& kernels, KvCache& cache, Team& team, int context_tokens);
 
-  // Writes keys and values of all tokens; returns the wanted logits, a row of logits_stride() floats each, in order;
-  // columns beyond the vocabulary are -infinity. Valid until the next call.
-  // `after`, when given, is called on the team with each logits row as soon as all of them are there.
+  // Writes keys and values of all tokens, and returns the wanted logits in order, a row of logits_stride() floats each.
+  // Columns beyond the vocabulary are -infinity. The result is valid until the next call.
+  // If `after` is given, members of the team call it for each row of logits after all rows are computed.
   float* run(const std::vector<Span>& spans, const std::function<void(int row, float* logits)>* after);
 
   std::size_t logits_stride() const { return logits_stride_; }
@@ -46,7 +47,7 @@ class Forward {
   void embed(int t);
   void finish(int row, const std::function<void(int, float*)>* after);
   void work(int member, const std::vector<Span>& spans, const std::function<void(int, float*)>* after);
-  // Rows to multiply: floats, to be normalised when a norm is given.
+  // Rows to multiply, as floats. They are normalised first if a norm is given.
   struct Rows {
     const float* x;
     std::size_t stride;
@@ -54,13 +55,13 @@ class Forward {
     const NormView* norm;
     const std::vector<int>* which;  // null: all, in order
   };
-  // out (+)= quantised(rows) times the layer's weights. `next`, when given, is the layer that will be multiplied next.
+  // out (+)= quantised(rows) times the layer's weights. `next`, if given, is the layer of the next product.
   void product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride,
                const Linear* next = nullptr);
-  // Panels a piece of a product of few rows.
+  // The number of panels in a piece of a product with few rows.
   int group_of(const Linear& linear) const { return std::max(1, linear.panels() / (team_.size() * 6)); }
-  // Brings the beginning of a member's own part of a layer near, a step a call; false when that is done. With few rows
-  // a step lives on memory, which would stand still while members wait for each other.
+  // Prefetches the beginning of a member's own part of a layer, some lines in each call. Returns false when done. With
+  // few rows the speed of memory limits a step, and memory would be idle while members wait for each other.
   class Fetch {
    public:
     Fetch() = default;
@@ -89,7 +90,7 @@ class Forward {
   Team& team_;
 
   std::vector<Token> tokens_;
-  std::vector<int> prompts_;  // tokens whose span has others too
+  std::vector<int> prompts_;  // tokens of spans with several tokens
   std::vector<AttentionPiece> pieces_;
   std::vector<int> wanted_;
   std::size_t width_, qkv_width_, context_width_, inner_width_, logits_stride_, most_blocks_, scores_stride_;

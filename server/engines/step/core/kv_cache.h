@@ -1,6 +1,6 @@
-// The memory of the cache blocks: half-precision keys and values, one part a layer and key/value head (their layout:
-// kernels/kernels.h). Pages of blocks never used are never touched, so a large budget costs nothing until needed.
-// It is not initialised: what was never written is read only where its score is thrown away.
+// The memory of the cache blocks: half-precision keys and values, in one part for each layer and key/value head
+// (layout: kernels/kernels.h). Pages of unused blocks are never touched, so a large budget costs nothing until needed.
+// The memory is not initialised. Kernels may read unwritten positions, but discard their scores.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -20,10 +20,10 @@ class KvCache {
         bytes_(stride_ * static_cast<std::size_t>(blocks) * 2),
         memory_(static_cast<std::uint16_t*>(take_pages(bytes_))) {}
 
-  // Another cache that holds the same.
+  // A second cache with a copy of all keys and values.
   KvCache copy() const { return KvCache(*this); }
 
-  // Layer's and head's part of block 0; the same part of block b is b * stride() further on.
+  // The part of a layer and head in block 0. The same part of block b is b * stride() further on.
   std::uint16_t* part(int layer, int head) {
     return memory_.get() + (static_cast<std::size_t>(layer) * kv_heads_ + static_cast<std::size_t>(head)) * part_;
   }

@@ -12,23 +12,23 @@ namespace hearth::step {
 namespace {
 
 constexpr float kNoBound = std::numeric_limits<float>::infinity();
-// Where the edge of a nucleus is looked for first: tokens at least e^-1 times as likely as the likeliest, and so on.
-// Beyond the last look a token weighs nothing.
+// The first levels at which the search looks for the edge of a nucleus: tokens at least e^-1 times as likely as the
+// likeliest, and so on. A token below e^-kNothing weighs nothing.
 constexpr std::array<float, kLevels - 1> kLooks{1, 2, 3, 4.5f, 6.5f, 9, 13};
 constexpr float kNothing = 104;
-// So many tokens are rather weighed one by one than looked at again: at least, and of the row.
+// Tokens that are weighed one by one instead of in another pass: at least kFew, or one in kFewOf of the row.
 constexpr std::size_t kFew = 1024, kFewOf = 32;
-constexpr int kPasses = 6;                                  // each narrows the edge to a ninth
-constexpr std::size_t kStretches = 96, kStretchesEach = 6;  // at least, and for each token that is wanted
+constexpr int kPasses = 6;                                  // each pass narrows the edge to a ninth
+constexpr std::size_t kStretches = 96, kStretchesEach = 6;  // least number; number for each wanted token
 
 bool likelier(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-// Tokens of least <= logit < below, by id; where there are more than `most`, more than `most` of them.
+// Tokens with least <= logit < below, by id. If there are more than `most`, returns only some of them, over `most`.
 std::vector<Candidate> between(const Kernels& kernels, const float* logits, int padded, float least, float below,
                                std::size_t most) {
-  // Room for all ids, but only the pages of those found are touched.
+  // The buffer has room for all ids, but only the pages of found ids are touched.
   const auto ids = std::make_unique_for_overwrite<std::int32_t[]>(static_cast<std::size_t>(padded));
   const auto limit = static_cast<int>(std::min(most, static_cast<std::size_t>(padded)));
   const auto count = static_cast<std::size_t>(kernels.collect(logits, padded, least, below, limit, ids.get()));
@@ -49,8 +49,7 @@ std::vector<Candidate> at_least(const Kernels& kernels, const float* logits, int
   return between(kernels, logits, padded, least, kNoBound, static_cast<std::size_t>(padded));
 }
 
-// The row is cut into stretches of which each has its largest logit looked up: k logits at least reach the k-th largest
-// of those.
+// Finds the largest logit in each of many stretches of the row. At least k logits reach the k-th largest of these.
 std::vector<Candidate> some_likeliest(const Kernels& kernels, const float* logits, int padded, std::size_t k) {
   const auto most = static_cast<std::size_t>(padded / kLane);
   const auto stretches = std::min(most, std::max(kStretches, kStretchesEach * k));
@@ -82,11 +81,10 @@ double sum_of(const std::vector<Candidate>& list) {
   return sum;
 }
 
-// As in a search for the n-th element, each turn halves what is left to look at, so the cost grows with the tokens and
-// not with their order.
+// A quickselect: each turn about halves the tokens that remain, so the cost is proportional to the number of tokens.
 void keep_mass(std::vector<Candidate>& list, double enough) {
   auto low = list.begin(), high = list.end();
-  double sum = 0;  // of what lies before `low`
+  double sum = 0;  // of the weights before `low`
   enough = std::max(enough, std::numeric_limits<double>::denorm_min());
   while (low != high && sum < enough) {
     std::iter_swap(low + (high - low) / 2, high - 1);
@@ -129,7 +127,7 @@ std::int32_t Masses::at(double place) const {
   std::size_t s = 0;
   while (s + 1 < sums_.size() && place >= static_cast<double>(sums_[s])) place -= static_cast<double>(sums_[s++]);
   std::int32_t last = -1;
-  for (std::size_t begin = s; last < 0; begin = (begin + 1) % sums_.size()) {  // a later stretch only by rounding
+  for (std::size_t begin = s; last < 0; begin = (begin + 1) % sums_.size()) {  // rounding may lead to a later stretch
     const int end = std::min(padded_, static_cast<int>(begin + 1) * kExpSegment);
     for (int i = static_cast<int>(begin) * kExpSegment; i < end; ++i) {
       if (logits_[i] < least_) continue;
@@ -141,9 +139,9 @@ std::int32_t Masses::at(double place) const {
   return last;
 }
 
-// A pass over the row sums the weights from each of eight logits on, so that the edge of the nucleus lies between two
-// of them; where too many tokens do, the next pass looks at eight logits between those. The few at the edge are weighed
-// one by one, and the token is one of them, or one of the likelier ones, whose sums the passes have left.
+// Each pass sums the weights of all tokens above each of eight logits, so the edge of the nucleus lies between two of
+// these logits. If too many tokens lie between these two, the next pass takes eight logits between them. The few tokens
+// at the edge are then weighed one by one. The drawn token is one of them, or a likelier one that the sums show.
 std::int32_t draw_nucleus(const Kernels& kernels, const float* logits, int padded, float max, float temperature,
                           double share, double u) {
   const float scale = 1 / temperature;
@@ -151,10 +149,10 @@ std::int32_t draw_nucleus(const Kernels& kernels, const float* logits, int padde
   std::array<float, kLevels> levels{kEverything};
   for (std::size_t i = 1; i < kLevels; ++i) levels[i] = max - kLooks[kLevels - 1 - i] * temperature;
   std::vector<float> sums(kLevels * segments(padded));
-  double enough = 0, outside = 0;  // of all tokens from `edge` on
+  double enough = 0, outside = 0;  // outside: weight of all tokens from `edge` on
   float edge = max - kNothing * temperature;
   Masses inside(logits, padded, max, scale, kNoBound, {});
-  float bound = kNoBound;  // from which on all are inside
+  float bound = kNoBound;  // all tokens from this logit on are inside
   for (int pass = 0; pass < kPasses; ++pass) {
     kernels.exp_sums_from(logits, padded, max, scale, levels.data(), sums.data());
     const std::size_t each = segments(padded);
@@ -173,7 +171,7 @@ std::int32_t draw_nucleus(const Kernels& kernels, const float* logits, int padde
         break;
       }
     }
-    // No token from `edge` on weighs less than one there.
+    // Each token between `edge` and `bound` weighs at least as much as one at the edge, which bounds their number.
     if (outside - inside.sum() <= most * weight_of(edge, max, scale)) break;
     const float width = (std::min(bound, max) - edge) / (kLevels + 1);
     for (std::size_t i = 0; i < kLevels; ++i) levels[i] = edge + width * static_cast<float>(i + 1);

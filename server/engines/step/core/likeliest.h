@@ -1,5 +1,5 @@
-// Finding and drawing the likeliest tokens of a row of logits without sorting it: the passes are the kernels', and only
-// the tokens that matter are looked at one by one.
+// Finds and draws the likeliest tokens of a row of logits without sorting it. Kernels do the passes over the row, and
+// only the tokens that matter are read one by one.
 //
 // A row has `padded` logits, -infinity beyond the vocabulary; `max` is the largest. A token weighs
 // exp((logit - max) / temperature).
@@ -22,31 +22,31 @@ struct Candidate {
   double weight = 0;
 };
 
-// All tokens of at least this logit, by id.
+// All tokens with at least this logit, by id.
 std::vector<Candidate> at_least(const Kernels& kernels, const float* logits, int padded, float least);
 
-// At least the k likeliest tokens and few others, by id; all where there are no more.
+// At least the k likeliest tokens and few others, by id; all tokens if the row has fewer than k.
 std::vector<Candidate> some_likeliest(const Kernels& kernels, const float* logits, int padded, std::size_t k);
 
-// Puts the likeliest k in front, in order.
+// Moves the k likeliest tokens to the front, in order.
 void order_first(std::vector<Candidate>& all, std::size_t k);
 
-// Fills in the weights; returns their sum.
+// Computes the weights and returns their sum.
 double weigh(std::vector<Candidate>& list, float max, float temperature);
 double sum_of(const std::vector<Candidate>& list);
 
-// Keeps the fewest of the likeliest that weigh at least `enough`, and at least one, in any order.
+// Keeps the fewest likeliest tokens that together weigh at least `enough`, but at least one, in any order.
 void keep_mass(std::vector<Candidate>& list, double enough);
 
-// The token at `place` of the list's weights laid end to end; the last where they end before.
+// The token at `place` of the list's weights laid end to end, or the last token if `place` is beyond them.
 std::int32_t drawn(const std::vector<Candidate>& list, double place);
 
-// The weights of all tokens of at least a logit, summed by stretches of the row.
+// The weights of all tokens with at least a certain logit, summed by stretches of the row.
 class Masses {
  public:
-  // Of all tokens.
+  // The weights of all tokens.
   Masses(const Kernels& kernels, const float* logits, int padded, float max, float scale);
-  // Of those of at least `least`; `sums` as a kernel found them.
+  // The weights of tokens with at least the logit `least`. A kernel has computed `sums`.
   Masses(const float* logits, int padded, float max, float scale, float least, std::vector<float> sums);
   double sum() const { return sum_; }
   // The token at `place` of the weights laid end to end by id.
@@ -60,7 +60,7 @@ class Masses {
   double sum_ = 0;
 };
 
-// One of the fewest likeliest tokens that weigh `share` of all (top_p), by the uniform number u.
+// Draws one of the fewest likeliest tokens that weigh `share` of all (top_p), by the uniform number u.
 std::int32_t draw_nucleus(const Kernels& kernels, const float* logits, int padded, float max, float temperature,
                           double share, double u);
 

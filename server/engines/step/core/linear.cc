@@ -47,7 +47,7 @@ void Linear::pack(const ModelFile& file, const std::string& scope, Place place) 
   const auto biases = bias != nullptr ? file.floats(*bias, 0) : Aligned<float>();
   const int outputs = static_cast<int>(variable.shape[0]);
   const int inputs = static_cast<int>(variable.shape[1]);
-  // Some rows at a time: a copy of the largest matrix would be a good part of a small model.
+  // Read some rows at a time, because a copy of the largest matrix would be a large part of a small model.
   const auto length = static_cast<std::size_t>(inputs);
   std::vector<std::int8_t> rows(kPanel * length);
   for (int first = 0; first < outputs; first += kPanel) {
@@ -69,10 +69,10 @@ void Linear::pack(const ModelFile& file, const std::string& scope, Place place) 
 
 bool Linear::pack_row(const std::int8_t* row, int output) {
   std::int8_t least = 0;
-  for (int i = 0; i < inputs_; ++i) least = std::min(least, row[i]);  // by itself, so that compilers make vectors of it
+  for (int i = 0; i < inputs_; ++i) least = std::min(least, row[i]);  // its own loop, so that compilers vectorise it
   if (least == -128) return false;
   std::int8_t* to = packed_ + place_of(inputs4_, output, 0);
-  // An offset of 128 turns the sign bit. Padded inputs are zeros times whatever weight is there.
+  // An offset of 128 flips the sign bit. Padded inputs are zero, so their weights do not matter.
   const std::uint32_t turn = static_cast<std::uint32_t>(offset_) * 0x01010101u;
   for (int i = 0; i < inputs_; i += 4, to += 4 * kPanel) {
     std::uint32_t four = 0;

@@ -1,4 +1,5 @@
-// Int8 weights of one linear layer, packed for the kernels (layout: kernels/kernels.h), with what their store fuses.
+// Int8 weights of one linear layer, packed for the kernels (layout: kernels/kernels.h), with the operations that the
+// kernels fuse into the store of the product.
 #pragma once
 #include <string>
 #include <vector>
@@ -10,7 +11,7 @@
 
 namespace hearth::step {
 
-// Some outputs of a layer, packed for themselves.
+// Some outputs of a layer, packed as their own matrix.
 struct Picked {
   Aligned<std::int8_t> packed;
   Aligned<float> inverse_scale, bias;
@@ -21,11 +22,11 @@ class Linear {
  public:
   Linear() = default;
 
-  // The layer at `scope`; its arrays are the arena's.
+  // Loads the layer at `scope`. The arena owns its arrays.
   Linear(Arena& arena, const ModelFile& file, const std::string& scope, const Kernels& kernels, Store store,
          Activation activation = Activation::kNone);
 
-  // act(gate) * up: rows of both, in turns of 16.
+  // Loads act(gate) * up as one layer, with 16 rows of gate and 16 rows of up by turns.
   static Linear gated(Arena& arena, const ModelFile& file, const std::string& gate, const std::string& up,
                       const Kernels& kernels, Activation activation);
 
@@ -34,19 +35,19 @@ class Linear {
   std::size_t bytes() const { return static_cast<std::size_t>(panels_) * panel_bytes(); }
   std::size_t panel_bytes() const { return static_cast<std::size_t>(inputs4_) * kPanel * 4; }
 
-  // Packs these outputs, in this order. They must be the layer's, and its store a plain write.
+  // Packs these outputs of the layer, in this order. The layer's store must be a plain write.
   Picked pick(const std::vector<std::int32_t>& outputs) const;
 
-  // Weight row `output` as floats: an embedding, when a matrix serves both ends of the model.
+  // Writes weight row `output` as floats. The row is an embedding if the projection's matrix has the embeddings too.
   void row(int output, float factor, float* to) const;
 
  private:
   Linear(Arena& arena, int outputs, int inputs, bool biased, const Kernels& kernels, Store store,
          Activation activation);
-  // Packs one matrix: its output o becomes packed output place(o).
+  // Packs one matrix. Its output o becomes packed output place(o).
   template <typename Place>
   void pack(const ModelFile& file, const std::string& scope, Place place);
-  // Puts a weight row in its place; false when it holds -128.
+  // Packs one weight row. Returns false if it contains -128.
   bool pack_row(const std::int8_t* row, int output);
 
   std::int8_t* packed_ = nullptr;

@@ -78,7 +78,7 @@ Variable read_variable(Cursor& in, const std::string& name) {
   std::uint64_t items = 1;
   for (unsigned i = 0; i < rank; ++i) {
     v.shape.push_back(in.number<std::uint32_t>());
-    // The payload's size is a u32, so a product beyond that is wrong; stopping here also avoids overflow.
+    // The payload's size is a u32, so a larger product is wrong. Stopping here also avoids overflow.
     items *= v.shape.back();
     if (items > UINT32_MAX) throw ModelError("model.bin: '" + name + "' has an impossible shape");
   }

@@ -1,11 +1,11 @@
-// A CTranslate2 model.bin, binary version 6: an index of named variables, read when asked for.
+// A CTranslate2 model.bin, binary version 6: an index of named variables, whose payloads are read on demand.
 //
 // Layout, little endian, no padding: u32 version; string specification; u32 revision; u32 count; then each variable:
 // string name, u8 rank, u32 dimensions[rank], u8 type, u32 bytes, the payload; u32 aliases; then each: string alias,
-// string name. A string is u16 length including a final zero byte. An alias stands for its variable's `_scale` too.
+// string name. A string is u16 length including a final zero byte. An alias also names its variable's `_scale`.
 //
-// Nothing in the file is trusted: every length is checked against what is left of the file before it is used, and
-// memory is taken only for a payload that is there. Knows no architecture.
+// The reader trusts nothing in the file. It checks every length against the rest of the file before it uses it, and
+// allocates memory only for a payload that is in the file. It knows no architecture.
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -36,16 +36,16 @@ class ModelFile {
   std::uint32_t revision() const { return revision_; }
   const std::map<std::string, Variable>& variables() const { return variables_; }
 
-  // Null where there is no such variable.
+  // The variable of this name, or null if the file has none.
   const Variable* find(const std::string& name) const;
   bool has(const std::string& name) const { return find(name) != nullptr; }
 
-  // A scalar of any type as a number.
+  // A scalar of any type as a number, or `otherwise` if the file has none.
   double scalar(const std::string& name, double otherwise) const;
 
-  // The payload as floats, with zeros behind up to `padded_size`; half types are widened.
+  // The payload as floats, followed by zeros up to `padded_size`; half-precision types are widened.
   Aligned<float> floats(const Variable& variable, std::size_t padded_size) const;
-  // Some of an int8 payload; they must be in it.
+  // Reads `count` values of an int8 payload from `first` on. The range must be inside the payload.
   void int8s(const Variable& variable, std::size_t first, std::size_t count, std::int8_t* to) const;
 
  private:

@@ -1,5 +1,5 @@
-// Large memory on huge pages where the system gives them: weights are read from end to end at every token, and cache
-// blocks lie far apart, so with small pages the processor would spend much of its time looking addresses up.
+// Large memory, on huge pages if the system provides them. Weights are read from end to end for every token, and cache
+// blocks are far apart, so with small pages the processor would spend much of its time on address translation.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -19,7 +19,7 @@ struct FreePages {
   void operator()(void* p) const { std::free(p); }
 };
 
-// At least so many bytes on a boundary of 64 or more, not initialised. Throws std::bad_alloc.
+// At least `bytes` bytes of uninitialised memory, aligned to 64 or more. Throws std::bad_alloc.
 inline void* take_pages(std::size_t bytes) {
   constexpr std::size_t kHuge = 2u << 20, kLine = 64;
   const std::size_t boundary = bytes >= 2 * kHuge ? kHuge : kLine;
@@ -27,16 +27,17 @@ inline void* take_pages(std::size_t bytes) {
   void* memory = size > bytes ? std::aligned_alloc(boundary, size) : nullptr;  // nullptr: the size overflowed
   if (memory == nullptr) throw std::bad_alloc();
 #if defined(__linux__)
-  if (boundary == kHuge) madvise(memory, size, MADV_HUGEPAGE);  // a wish; without it all is right and slower
+  if (boundary == kHuge) madvise(memory, size, MADV_HUGEPAGE);  // a hint; without it only speed is lost
 #endif
   return memory;
 }
 
-// Memory for many arrays that live equally long, one behind the other. Most matrices of a small model are smaller than
-// a huge page; each by itself would lie on small ones, and a token would take half as long again (measured on Zen 4).
+// Memory for many arrays with the same lifetime, one after another. Most matrices of a small model are smaller than a
+// huge page. Allocated one by one they would be on small pages, and a token would take 1.5 times as long (measured on
+// Zen 4).
 class Arena {
  public:
-  // So many zeroed values on a boundary of 64 bytes. Throws std::bad_alloc.
+  // `count` zeroed values, aligned to 64 bytes. Throws std::bad_alloc.
   template <typename T>
   T* take(std::size_t count) {
     if (count > static_cast<std::size_t>(-1) / 2 / sizeof(T)) throw std::bad_alloc();
@@ -53,7 +54,7 @@ class Arena {
   }
 
  private:
-  static constexpr std::size_t kChunk = 128u << 20;  // what is never touched of it costs nothing
+  static constexpr std::size_t kChunk = 128u << 20;  // pages that are never touched cost nothing
   std::vector<std::unique_ptr<std::byte[], FreePages>> chunks_;
   std::byte* next_ = nullptr;
   std::size_t left_ = 0;

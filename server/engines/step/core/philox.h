@@ -1,11 +1,11 @@
-// Philox 4x32-10: a counter-based generator. The same key and counter give the same number, whatever was drawn before,
-// so a row's draws depend on its seed and its position alone.
+// Philox 4x32-10: a counter-based generator. A number depends only on key and counter, not on earlier numbers, so a
+// row's draws depend on its seed and its position alone.
 #pragma once
 #include <cstdint>
 
 namespace hearth::step {
 
-// A uniform number in [0, 1) of 53 random bits.
+// A uniform number in [0, 1) with 53 random bits.
 inline double philox_uniform(std::uint64_t key, std::uint64_t counter) {
   auto c0 = static_cast<std::uint32_t>(counter), c1 = static_cast<std::uint32_t>(counter >> 32);
   std::uint32_t c2 = 0, c3 = 0;

@@ -1,4 +1,4 @@
-// Reads the variables of a model file against what they should be, and refuses what nobody asked for.
+// Reads the variables of a model file, checks their shapes and types, and refuses variables that were never asked for.
 #pragma once
 #include <set>
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace hearth::step {
 
-// Sizes beyond these are damage, not models; they also keep every product below within its integer.
+// No sound model has larger sizes. The limits also keep every product below within its integer.
 inline constexpr int kMostLayers = 1024;
 inline constexpr int kMostWidth = 1 << 16;  // also keeps int8 dot products within 32 bits
 inline constexpr int kMostVocabulary = 1 << 22;
@@ -22,10 +22,10 @@ inline std::string shape_text(const Variable& v) {
   return text + ")";
 }
 
-// Remembers what it was asked for, so that what nobody asked for can be refused.
 // The largest integer that is read from a model's file. The sum of two still fits in an int.
 constexpr int kLargest = 1 << 30;
 
+// Remembers the variables it was asked for, so that refuse_the_rest() can refuse all others.
 class Reader {
  public:
   explicit Reader(const ModelFile& file) : file_(file) {}
@@ -60,13 +60,13 @@ class Reader {
     if (v.type == Type::kInt8 || v.type == Type::kInt16 || v.type == Type::kInt32)
       throw ModelError("model.bin: '" + name + "' is not of a float type");
   }
-  // A vector of a float type, read.
+  // Reads a vector of a float type.
   std::vector<float> floats(const std::string& name, int size) {
     vector(name, size);
     const auto found = file_.floats(*file_.find(name), 0);
     return {found.data(), found.data() + size};
   }
-  // An int8 matrix with a scale a row, and perhaps a bias.
+  // Checks an int8 matrix with a scale for each row, and its bias if it has one.
   void linear(const std::string& scope, int outputs, int inputs) {
     matrix(scope, outputs, inputs);
     if (has(scope + "/bias")) vector(scope + "/bias", outputs);

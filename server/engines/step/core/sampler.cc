@@ -33,7 +33,7 @@ Choice Sampler::choose(const Kernels& kernels, float* logits, int padded, const 
   Choice choice;
   if (scan.has_nan || !std::isfinite(scan.max)) return choice;
   if (options_.temperature == 0.f) {
-    choice.id = at_least(kernels, logits, padded, scan.max).front().id;  // the lowest id of equals
+    choice.id = at_least(kernels, logits, padded, scan.max).front().id;  // the lowest id of equal logits
   } else {
     choice.id = draw(kernels, logits, padded, scan.max);
   }
@@ -64,7 +64,7 @@ void Sampler::adjust(float* logits, int padded, const std::uint32_t* mask, std::
     const auto word = static_cast<std::size_t>(i / kMaskBits);
     const std::uint32_t allowed = word < mask_words ? mask[word] : 0;
     float* x = logits + i;
-    // A grammar allows nearly all of a word's tokens or nearly none: only the fewer are touched one by one.
+    // A grammar allows nearly all of a word's tokens or nearly none, so only the smaller group is changed one by one.
     if (std::popcount(allowed) > kMaskBits / 2) {
       for (std::uint32_t banned = ~allowed; banned != 0; banned &= banned - 1) x[std::countr_zero(banned)] = kNever;
       continue;
@@ -106,7 +106,7 @@ std::int32_t Sampler::draw(const Kernels& kernels, const float* logits, int padd
     const double mass = weigh(kept, max, temperature);
     if (top_p < 1) keep_mass(kept, top_p * mass);
   } else if (options_.min_p > 0.f) {
-    // A threshold by itself, taken a little low here and exactly below; top_p takes the likeliest of what it leaves.
+    // min_p alone is a threshold on logits. It is a little low here, and exact below. top_p then keeps the likeliest.
     kept = at_least(kernels, logits, padded, max + temperature * (std::log(options_.min_p) - 0.01f));
     weigh(kept, max, temperature);
     if (top_p < 1) keep_mass(kept, top_p * Masses(kernels, logits, padded, max, 1 / temperature).sum());

@@ -1,7 +1,7 @@
-// How one row's next token is chosen from its logits. Exact, and a function of the row alone.
+// Chooses one row's next token from its logits. The choice is exact and depends on the row alone.
 //
-// Order: bias and bans; repetition, presence and frequency penalties; then log-probabilities are taken; then
-// temperature, top_k, top_p and min_p; then the draw.
+// The order of operations: bias and bans; repetition, presence and frequency penalties; log-probabilities; temperature,
+// top_k, top_p and min_p; the draw.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -21,18 +21,18 @@ struct SamplingOptions {
   std::uint64_t seed = 0;
   std::vector<std::int32_t> stop_ids;  // banned until min_tokens are made
   int min_tokens = 0;
-  std::optional<int> logprobs;  // none; else the chosen one's and so many likeliest
+  std::optional<int> logprobs;  // none, or n: of the chosen token and the n likeliest
 };
 
-// Stands in an id's place where a step chose no token for a row.
+// Values in place of an id if a step has chosen no token for a row.
 enum NoToken : std::int32_t {
   kNoneAllowed = -1,    // every token is banned, or the logits are not numbers
-  kPromptPending = -2,  // more of the row's prompt has to be computed first
+  kPromptPending = -2,  // more of the row's prompt must be computed first
 };
 
 struct Choice {
   std::int32_t id = kNoneAllowed;
-  bool reported = false;  // whether the next two were asked for
+  bool reported = false;  // whether the next two fields were asked for
   float logprob = 0;
   std::vector<std::pair<std::int32_t, float>> top;
 };
@@ -41,16 +41,16 @@ class Sampler {
  public:
   Sampler(SamplingOptions options, const std::vector<std::int32_t>& prompt);
 
-  // Chooses the next token and remembers it. `logits` has `padded` floats, -infinity beyond the vocabulary; they are
-  // changed. `mask`, when given, has a bit a token, set where the token is allowed.
+  // Chooses the next token and remembers it. `logits` has `padded` floats, -infinity beyond the vocabulary, and is
+  // changed. `mask`, if given, has one bit for each token, which is set if the token is allowed.
   Choice choose(const Kernels& kernels, float* logits, int padded, const std::uint32_t* mask, std::size_t mask_words);
 
-  // Takes in a token of the completion that was not chosen here.
+  // Remembers a token of the completion that was not chosen by this sampler.
   void remember(std::int32_t id);
 
  private:
   struct Seen {
-    int made = 0;  // times in the completion
+    int made = 0;  // occurrences in the completion
   };
   void adjust(float* logits, int padded, const std::uint32_t* mask, std::size_t mask_words) const;
   void report(const Kernels& kernels, const float* logits, int padded, float max, Choice& choice) const;

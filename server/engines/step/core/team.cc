@@ -38,7 +38,7 @@ Team::~Team() {
 
 void Team::run(const std::function<void(int)>& work) {
   if (size_ == 1) return work(0);
-  // Nobody is inside now, so all may be set for the members to come.
+  // No member is inside a run now, so this thread may prepare the next run.
   work_ = &work;
   for (auto& m : members_) m.phase = phase_.load(std::memory_order_relaxed);
   std::uint32_t round = round_.load() + 1;
@@ -47,8 +47,8 @@ void Team::run(const std::function<void(int)>& work) {
   round_.store(round);
   round_.notify_all();
   work(0);
-  // Everything is done; those inside have only to find that out. Who has not come yet stays outside: either it sees
-  // the run closed, or this thread sees it inside (both orders are sequentially consistent).
+  // All pieces are done, and the members inside only have to notice that. A member that has not entered yet either sees
+  // the run closed and stays outside, or this thread sees it inside (both orders are sequentially consistent).
   open_.store(0);
   for (std::uint32_t n = inside_.load(); n != 0; n = inside_.load()) wait_while(inside_, n, kSpinsInside);
 }
@@ -59,7 +59,7 @@ void Team::live(int member) {
     seen = round_.load();
     if (over_.load()) return;
     inside_.fetch_add(1);
-    // One that comes late may find the next run open instead; it must not enter that a second time.
+    // A late member may find the next run open already. It must not enter that run a second time afterwards.
     if (const auto open = open_.load(); open != 0 && open != last) {
       (*work_)(member);
       last = open;
@@ -72,7 +72,7 @@ void Team::live(int member) {
 int Team::claim(int owner, std::uint32_t phase, int count) {
   auto& claims = members_[static_cast<std::size_t>(owner)].claims;
   for (std::uint64_t old = claims.load(std::memory_order_acquire);;) {
-    // Of another phase: either nobody has taken one of this yet, or this is over, as all its pieces were taken.
+    // If the counter is of another phase, either no piece of this phase was taken yet, or this phase is over.
     const bool same = static_cast<std::uint32_t>(old >> 32) == phase;
     if (!same && phase_.load(std::memory_order_acquire) != phase) return -1;
     const std::uint32_t taken = same ? static_cast<std::uint32_t>(old) : 0;

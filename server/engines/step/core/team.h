@@ -1,14 +1,14 @@
-// A fixed team of threads that run one function together, sharing out its pieces of work.
+// A fixed team of threads that run one function together and share its pieces of work.
 //
-// A step is one function run by all members: starting threads for every matrix product would cost more than small
-// products. All members call share() in the same order; each call is a phase, over when its last piece is done. A
-// member begins with the pieces that are its own, so that what it touches stays with its core, and then helps those
-// that are behind. It waits for pieces, never for members: one that the operating system has put aside holds up only
-// the pieces in its hands, and when it is back it passes over the phases that others finished. That matters where the
-// cores are shared with other processes.
+// A step is one function that all members run, because starting threads for every matrix product would cost more than
+// small products. All members call share() in the same order. Each call is a phase, which is over when its last piece
+// is done. A member begins with its own pieces, so that their data stays in its core's cache, and then helps members
+// that are behind. It waits for pieces, never for members. A member that the operating system has suspended delays only
+// the pieces it has taken, and later skips the phases that others have finished. That matters if other processes share
+// the cores.
 //
-// Waiting members spin for some microseconds, as the next phase is usually that near, then sleep; between steps all
-// sleep. Which member does what must never change a result.
+// Waiting members spin for some microseconds, because the next phase usually begins by then, and sleep afterwards.
+// Between steps all sleep. The division of pieces among members must never change a result.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -27,12 +27,12 @@ class Team {
 
   int size() const { return size_; }
 
-  // Runs work(member), the caller being member 0 and others as they come. `work` must not throw.
+  // Runs work(member). The caller is member 0; other members join when they wake up. `work` must not throw.
   void run(const std::function<void(int member)>& work);
 
-  // Inside `work`: calls piece(i) for those 0 <= i < pieces that this member gets, and returns when all are done.
-  // Outside of a piece a member must touch nothing that pieces write: others may be phases ahead.
-  // While it waits for the others it calls idle() as long as that answers true: time to fetch what comes next.
+  // Called inside `work`. Calls piece(i) for each 0 <= i < pieces that this member takes, and returns when all pieces
+  // are done. Outside of a piece a member must not touch data that pieces write, since others may be phases ahead.
+  // While it waits for other members, it calls idle() as long as that returns true, to prefetch later data.
   template <typename Piece, typename Idle>
   void share(int member, int pieces, Piece piece, Idle idle) {
     if (size_ == 1) {
@@ -56,22 +56,22 @@ class Team {
     share(member, pieces, piece, [] { return false; });
   }
 
-  // Where a member's own pieces begin; what cannot be divided goes to the first.
+  // The first of a member's own pieces. The numbers of pieces differ by at most one, and member 0 has the most.
   int first_of(int member, int pieces) const {
     return static_cast<int>((static_cast<std::int64_t>(pieces) * member + size_ - 1) / size_);
   }
 
  private:
-  // A cache line for what a member alone writes, and one for what others may.
+  // Only the member writes its first cache line; all members may write the second.
   struct Member {
-    alignas(64) std::uint32_t phase = 0;               // the next this member comes to
-    alignas(64) std::atomic<std::uint64_t> claims{0};  // the last phase whose own pieces were taken; below it how many
+    alignas(64) std::uint32_t phase = 0;               // the next phase of this member
+    alignas(64) std::atomic<std::uint64_t> claims{0};  // high half: last phase of its pieces; low half: pieces taken
   };
-  // Spins before sleeping: some 100 microseconds while a step runs, some 20 between steps, when cores may be others'.
+  // Spins before sleep: about 100 microseconds inside a step, about 20 between steps, when others may need the cores.
   static constexpr int kSpinsInside = 5000, kSpinsBetween = 1000;
 
   void live(int member);
-  // The next of the `count` pieces that are owner's in a phase; -1 when none is left or the phase is over.
+  // Takes the next of the owner's `count` pieces in a phase. Returns -1 if none is left or the phase is over.
   int claim(int owner, std::uint32_t phase, int count);
   void finish(std::uint32_t phase, int finished, int pieces);
   static void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old, int spins);
@@ -80,10 +80,10 @@ class Team {
   const std::function<void(int)>* work_ = nullptr;
   std::vector<Member> members_;
   alignas(64) std::atomic<int> done_{0};             // finished pieces of the phase
-  alignas(64) std::atomic<std::uint32_t> phase_{0};  // the one that is not over
+  alignas(64) std::atomic<std::uint32_t> phase_{0};  // the current phase
   alignas(64) std::atomic<std::uint32_t> round_{0};  // counts runs; idle members wait on it
   std::atomic<std::uint32_t> open_{0};               // the run that members may still enter; 0: none
-  std::atomic<std::uint32_t> inside_{0};             // members other than 0 that are in it
+  std::atomic<std::uint32_t> inside_{0};             // members other than 0 that are in the run
   std::atomic<bool> over_{false};
   std::vector<std::thread> threads_;
 };

@@ -11,10 +11,10 @@
 namespace hearth::step {
 namespace {
 
-// Blocks of a quantised row of n inputs.
+// The number of blocks of a quantised row of n inputs.
 std::size_t scales_of(int n) { return static_cast<std::size_t>(round_up(n, kScaleInputs) / kScaleInputs); }
 
-// Rows a pass of a product: their activations stay in the second-level cache while the panels go by.
+// Rows in a pass of a product. Their activations stay in the second-level cache while all panels are read.
 constexpr int kChunkRows = 96;
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
@@ -229,7 +229,7 @@ void Sentences::attend_source(const DecoderLayer& layer, int index) {
     const int beams = static_cast<int>(row->beams.live().size());
     for (int h = 0; h < shape_.heads; ++h) {
       const auto at = static_cast<std::size_t>(row->first) * width_ + static_cast<std::size_t>(h * shape_.head_dim);
-      // One tile a time, since an alignment reads the scores that a tile leaves.
+      // One tile at a time, because the alignment reads the scores that `attend` leaves.
       for (int b = 0; b < beams; b += kernels_.query_tile) {
         const int some = std::min(kernels_.query_tile, beams - b);
         const auto from = at + static_cast<std::size_t>(b) * width_;
@@ -243,7 +243,7 @@ void Sentences::attend_source(const DecoderLayer& layer, int index) {
   settle(layer.attention_norm, x_.data(), count);
 }
 
-// Adds one head's attention to that of some hypotheses; the scores are what `attend` left.
+// Adds one head's attention to the attention of some hypotheses, from the scores that `attend` has left.
 void Sentences::align(Row& row, int first, int count) {
   for (int q = 0; q < count; ++q) {
     auto& attention = row.beams.live()[static_cast<std::size_t>(first) + static_cast<std::size_t>(q)].attention;
@@ -265,7 +265,7 @@ void Sentences::project() {
   const int count = static_cast<int>(live_.size());
   quantise({x_.data(), width_, shape_.width, count}, shape_.pre_norm ? &weights_.decoder_norm : nullptr);
   const ActivationView activations{quantised_.data(), scales_of(shape_.width)};
-  // Those without a shortlist read the whole matrix: together, so that it comes from memory once.
+  // Sentences without a shortlist need the whole matrix. They are multiplied together, so that memory reads it once.
   for (std::size_t i = 0; i < rows_.size();) {
     auto& row = *rows_[i];
     int beams = static_cast<int>(row.beams.live().size());
@@ -296,7 +296,7 @@ std::vector<Finished> Sentences::choose() {
   return finished;
 }
 
-// --- what layers are made of --------------------------------------------------------------------------------------
+// --- the parts of layers ------------------------------------------------------------------------------------------
 
 void Sentences::quantise(const Rows& rows, const Norm* norm) {
   const auto stride = scales_of(rows.size);

@@ -1,8 +1,8 @@
-// Translates sentences together: each joins at any step and leaves when it ends.
+// Translates sentences together. A sentence may join at any step, and it leaves when it ends.
 //
-// One thread drives one `Sentences`; several of them share a `Translator`. The numbers of a sentence are bitwise
-// the same alone and beside any others: every product is a row's own (kernels/kernels.h), each row attends to its own
-// source, and each chooses among its own shortlist.
+// One thread drives one `Sentences`, and several `Sentences` share a `Translator`. A sentence's numbers are bitwise the
+// same alone and with any others: products depend on one row alone (kernels/kernels.h), each row attends to its own
+// source, and each sentence chooses among its own shortlist.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -29,7 +29,7 @@ class Translator {
   std::unique_ptr<TranslatorWeights> weights_;
 };
 
-// What came of a sentence, likeliest first.
+// The hypotheses of a sentence that has ended, likeliest first.
 struct Finished {
   int row;
   std::vector<Hypothesis> hypotheses;
@@ -37,16 +37,16 @@ struct Finished {
 
 class Sentences {
  public:
-  // The translator must outlive it.
+  // The translator must outlive this object.
   explicit Sentences(const Translator& translator);
 
-  // Adds a sentence; its number. Ids of `source` are of the source's vocabulary, all others of the target's.
-  // `shortlist`, when not empty, has the only tokens that may come, ascending, the end
-  // among them. Throws std::invalid_argument for ids out of the vocabulary and for what exceeds the model's positions.
+  // Adds a sentence and returns its number. The ids of `source` are of the source vocabulary, all other ids of the
+  // target vocabulary. A shortlist that is not empty has all tokens that may be chosen, ascending, with the end token.
+  // Throws std::invalid_argument if an id is outside its vocabulary or a length exceeds the model's positions.
   int open(std::vector<std::int32_t> source, std::vector<std::int32_t> shortlist, Decoding decoding);
   // Forgets a sentence.
   void close(int number);
-  // Reads the sources that are new, and makes one token of each sentence. Gives the sentences that ended.
+  // Encodes new sources and decodes one token of each sentence. Returns the sentences that have ended.
   std::vector<Finished> step();
   int size() const { return static_cast<int>(rows_.size()); }
 
@@ -54,10 +54,10 @@ class Sentences {
   struct Row {
     int number;
     std::vector<std::int32_t> source, shortlist;
-    Picked picked;                    // of the projection; only with a shortlist
-    std::unique_ptr<KvCache> memory;  // keys and values of the source, a layer of the decoder each; null: not read yet
+    Picked picked;                    // the shortlist's part of the projection
+    std::unique_ptr<KvCache> memory;  // keys and values of the source for each decoder layer; null: not encoded yet
     Beams beams;
-    int first = 0;  // its first hypothesis in this step
+    int first = 0;  // index of the row's first hypothesis in this step
   };
   struct Rows {
     const float* x;
@@ -77,10 +77,10 @@ class Sentences {
   void project();
   std::vector<Finished> choose();
 
-  // quantised(norm(rows)) times the layer's weights; what its store does with the product goes to `out`.
+  // Multiplies quantised(norm(rows)) by the layer's weights. The layer's store writes the product to `out`.
   void product(const Linear& linear, const Rows& rows, const Norm* norm, float* out, std::size_t stride);
   void quantise(const Rows& rows, const Norm* norm);
-  // Of post-norm models: rows become their norms.
+  // Normalises the rows in place if the model has post-norms.
   void settle(const Norm& norm, float* x, int count);
   const Norm* before(const Norm& norm) const { return shape_.pre_norm ? &norm : nullptr; }
   void feed_forward(const Linear& up, const Linear& down, const Norm& norm, float* x, int count);
@@ -89,10 +89,10 @@ class Sentences {
   const TranslatorShape& shape_;
   const Kernels& kernels_;
   std::vector<std::unique_ptr<Row>> rows_;
-  std::vector<Beam*> live_;  // all hypotheses of this step, those of a row together
+  std::vector<Beam*> live_;  // all hypotheses of this step, grouped by row
   int next_ = 0;
   std::size_t width_, logits_stride_ = 0, scores_stride_;
-  std::vector<std::int32_t> blocks_;  // 0, 1, 2, ...: each sentence has a cache of its own
+  std::vector<std::int32_t> blocks_;  // 0, 1, 2, ...: each sentence has its own cache
   Aligned<float> x_, wide_, context_, logits_, normed_, scores_;
   Aligned<ActivationBlock> quantised_;
 };

@@ -1,4 +1,4 @@
-// The Python face of translation. The interpreter lock is released while a model loads and for the whole of a step.
+// The Python bindings of the translator. They release the interpreter lock while a model loads and during a step.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>

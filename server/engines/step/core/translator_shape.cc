@@ -32,7 +32,7 @@ int count_layers(const ModelFile& file, const std::string& side, const std::stri
   return layers;
 }
 
-// The same number on both sides.
+// A number that the encoder and the decoder must both state.
 int both(Reader& in, const std::string& name, int otherwise) {
   const int value = in.integer("encoder/" + name, otherwise);
   check(in.integer("decoder/" + name, otherwise) == value, "its encoder and decoder differ in " + name);
@@ -94,10 +94,10 @@ TranslatorShape read_translator(const ModelFile& file, const Config& config) {
   check(in.number("decoder/alibi", 0) == 0 && in.number("encoder/alibi", 0) == 0, "it uses ALiBi positions");
   for (const char* side : {"encoder/", "decoder/"})
     for (const char* ignored : {"alibi", "alibi_use_positive_positions", "scale_alibi", "sliding_window"})
-      in.has(std::string(side) + ignored);  // without ALiBi and windows they say nothing
+      in.has(std::string(side) + ignored);  // no effect without ALiBi and windows
   check(in.integer("decoder/sliding_window", 0) == 0 && in.integer("encoder/sliding_window", 0) == 0, "it has windows");
   check(both(in, "multi_query_attention", 0) == 0, "its heads share keys and values");
-  in.has("encoder/embeddings_merge");  // of several inputs; there is one
+  in.has("encoder/embeddings_merge");  // no effect with one input
 
   a.encoder_layers = count_layers(file, "encoder/", "/ffn/linear_0/weight");
   a.decoder_layers = count_layers(file, "decoder/", "/ffn/linear_0/weight");

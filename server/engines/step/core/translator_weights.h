@@ -1,4 +1,4 @@
-// An encoder-decoder's weights, loaded and packed. Read only afterwards, so any number of threads may use them.
+// An encoder-decoder's weights, loaded and packed. They never change afterwards, so any number of threads may use them.
 #pragma once
 #include <vector>
 
@@ -14,8 +14,8 @@ struct EncoderLayer {
 };
 
 struct DecoderLayer {
-  Linear recurrence;  // of recurrent models: W, then Wf
-  Linear qkv, out;    // of the others: self-attention
+  Linear recurrence;  // recurrent models: W, then Wf
+  Linear qkv, out;    // other models: self-attention
   Norm self_norm;
   Linear query, keys_values, context;
   Norm attention_norm;
@@ -29,7 +29,7 @@ struct TranslatorWeights {
   TranslatorShape shape;
   Arena arena;
   Linear projection;
-  Linear source_embeddings, target_embeddings;  // empty where the projection's matrix serves there too
+  Linear source_embeddings, target_embeddings;  // empty if the projection's matrix is used instead
   bool source_tied, target_tied;
   Aligned<float> source_positions, target_positions;  // [positions][width]
   Norm encoder_norm, decoder_norm;                    // only with pre_norm

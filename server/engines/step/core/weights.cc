@@ -18,7 +18,7 @@ Norm load_norm(const ModelFile& file, const std::string& scope, int size, bool p
   return n;
 }
 
-// Angles a position, as CTranslate2 computes them: in single precision, so that far positions agree with it.
+// The angles for each position, in single precision as in CTranslate2, so that far positions have equal angles.
 std::vector<float> frequencies(const Rotary& r, bool far) {
   const auto& divisors = far ? r.far_divisors : r.divisors;
   std::vector<float> out;
@@ -78,7 +78,7 @@ Weights::Weights(const ModelFile& file, const Architecture& a, const Kernels& ke
   for (int i = 0; i < a.layers; ++i) {
     const std::string scope = "decoder/layer_" + std::to_string(i) + "/";
     const std::string attention = scope + "self_attention/", ffn = scope + "ffn/";
-    // With a norm behind each half, what a half makes is not yet what is added to the residual stream.
+    // With a norm after each half, the product is normalised before it is added to the residual stream.
     const Store last = a.normed_behind() ? Store::kWrite : Store::kAdd;
     Layer l;
     l.qkv = Linear(arena, file, attention + "linear_0", kernels, Store::kWrite);

@@ -1,4 +1,4 @@
-// A decoder's weights, loaded and packed. Read only afterwards, so any number of threads may use them.
+// A decoder's weights, loaded and packed. They never change afterwards, so any number of threads may use them.
 #pragma once
 #include <vector>
 
@@ -8,11 +8,11 @@
 
 namespace hearth::step {
 
-// Cosines and sines of all positions up to a context, for layers that rotate alike.
+// Cosines and sines of all positions up to a context, shared by all layers with the same rotation.
 struct RotaryTable {
   RotaryTable(const Rotary& rotary, bool far, int context_tokens);
   Rotary rotary;
-  bool far;  // of rows longer than the original context
+  bool far;  // for rows longer than the original context
   int half;
   Aligned<float> cosine, sine;  // [context][half]
 };
@@ -26,25 +26,25 @@ struct Norm {
 
 struct Layer {
   Linear qkv, out, up, down;
-  // Empty where there is none.
+  // Norms that the layer lacks are empty.
   Norm attention_norm, ffn_norm, post_attention_norm, post_ffn_norm;
   Norm q_norm, k_norm;
   int rotary_table = -1;
-  int far_table = -1;  // of rows longer than the original context; mostly the same
+  int far_table = -1;  // for rows longer than the original context; mostly the same
   int window = 0;
 };
 
 struct Weights {
   Weights(const ModelFile& file, const Architecture& architecture, const Kernels& kernels, int context_tokens);
 
-  // The float row of a token, scaled.
+  // Writes the scaled embedding of a token.
   void embed(int token, float* to) const;
-  std::size_t bytes() const;  // of all int8 matrices: what a step at batch 1 reads
+  std::size_t bytes() const;  // of all int8 matrices, which a step at batch 1 reads
 
   Architecture architecture;
   Arena arena;  // of all linear layers
   Linear projection;
-  Linear own_embeddings;  // empty when the projection's matrix serves both ends
+  Linear own_embeddings;  // empty if the projection's matrix is used instead
   bool tied;
   Aligned<float> positions;  // [positions][width] when learned
   Norm final_norm;

@@ -1,4 +1,4 @@
-// Built with this instruction set's compiler flags; an empty table elsewhere.
+// Compiled with this instruction set's flags. On other architectures the table is null.
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include "simd_avx2.h"
 

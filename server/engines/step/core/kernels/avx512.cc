@@ -1,4 +1,4 @@
-// Built with this instruction set's compiler flags; an empty table elsewhere.
+// Compiled with this instruction set's flags. On other architectures the table is null.
 #if defined(__AVX512F__) && defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && \
     defined(__AVX512DQ__)
 #include "simd_avx512.h"

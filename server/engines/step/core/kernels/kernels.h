@@ -1,11 +1,11 @@
-// The arithmetic of a decoder step, one table of functions an instruction set.
+// The arithmetic of a decoder step: one table of functions for each instruction set.
 //
-// Contract that the whole engine rests on: what is computed for a row depends on that row alone. Each float sum has
-// one order, fixed by the row's own length; how many rows share a call, how a prompt is cut and how many threads
-// work changes which sums are computed together, never the order inside one. So results are bitwise the same.
+// The whole engine depends on this contract: the numbers of a row depend on that row alone. Each float sum has one
+// order, fixed by the row's own length. The number of rows in a call, the chunks of a prompt and the number of threads
+// change which sums are computed together, but never the order inside a sum. So results are bitwise the same.
 //
-// Only plain types here: the tables are compiled with flags of their own, and an inline function of the standard
-// library compiled there could be picked by the linker for a processor that lacks the instructions.
+// This header uses only plain types. Each table is compiled with its own flags. An inline function of the standard
+// library compiled there could be chosen by the linker for a processor that lacks the instructions.
 #pragma once
 
 #include <stddef.h>
@@ -13,41 +13,41 @@
 
 namespace hearth::step {
 
-inline constexpr int kLane = 16;          // floats a vector, and outputs a weight block
-inline constexpr int kPanel = 2 * kLane;  // outputs a weight panel
-inline constexpr int kBlockTokens = 16;   // positions a cache block
+inline constexpr int kLane = 16;          // floats in a vector, and outputs in a weight block
+inline constexpr int kPanel = 2 * kLane;  // outputs in a weight panel
+inline constexpr int kBlockTokens = 16;   // positions in a cache block
 
 enum class Activation : int { kRelu = 0, kGeluTanh = 1, kSwish = 2, kGelu = 3, kGeluSigmoid = 4, kNone = -1 };
 
-// What happens to a product on its way to memory.
+// The operation that is fused into the store of a product.
 enum class Store : int {
   kWrite,  // out = act(product)
   kAdd,    // out += product: the residual stream
-  kGated,  // the panel is 16 gate rows then the 16 up rows beside them: out = act(gate) * up, 16 columns a panel
+  kGated,  // a panel is 16 gate rows, then their 16 up rows: out = act(gate) * up, 16 columns for each panel
 };
 
-// Int8 weights of a linear layer, packed once at load. Outputs go in panels of 32, a panel in two blocks of 16. In
-// memory: for each panel, for each four inputs, for each block, for each of its 16 outputs, the four weights.
-// So one 64-byte vector is what a four-way int8 dot product wants, and a panel is read front to back. Where the dot
-// product takes unsigned weights, each has Kernels::weight_offset added.
+// Int8 weights of a linear layer, packed once at load. Outputs are in panels of 32, a panel in two blocks of 16. The
+// order in memory: for each panel, for each four inputs, for each block, for each of its 16 outputs, the four weights.
+// So one 64-byte vector is the operand of a four-way int8 dot product, and a panel is read front to back. If the dot
+// product takes unsigned weights, Kernels::weight_offset is added to each.
 struct LinearView {
   const int8_t* packed;
-  const float* inverse_scale;  // an output; 0 where padded
-  const float* bias;           // an output, or null
-  int blocks;                  // of inputs: as many as an ActivationView's rows have
+  const float* inverse_scale;  // for each output; 0 for padding
+  const float* bias;           // for each output, or null
+  int blocks;                  // of inputs, as many as in a row of an ActivationView
   int panels;
   Activation activation;
   Store store;
 };
 
-// Inputs of a row that share a scale: the largest magnitude among them becomes 127. With one scale a row all inputs
-// would be rounded as coarsely as the largest of them wants, and a trained model has a few very large ones: that was
-// most of what int8 cost.
+// The number of inputs of a row that share a scale; the largest magnitude among them becomes 127. With one scale for
+// the whole row, all inputs would be rounded as coarsely as the largest needs. A trained model has a few very large
+// inputs, so that was most of the loss of int8.
 inline constexpr int kScaleInputs = kLane;
 struct ActivationBlock {
   int8_t values[kScaleInputs];
-  float scale;    // of one step
-  int32_t start;  // of a dot product: what takes back the offset of the weights
+  float scale;    // the value of one integer step
+  int32_t start;  // initial value of a dot product, which cancels the offset of the weights
 };
 
 // Quantised activations. Rows are `stride` blocks apart.
@@ -57,10 +57,10 @@ struct ActivationView {
 };
 
 struct NormView {
-  const float* gamma;  // zero where padded
+  const float* gamma;  // zero for padding
   const float* beta;   // null: root mean square norm
   float epsilon;
-  int size;  // true size; rows are padded with zeros to a multiple of 16
+  int size;  // without the zeros that pad rows to a multiple of 16
 };
 
 struct Query {
@@ -70,14 +70,14 @@ struct Query {
   int end;
 };
 
-// Queries of one sequence and one key/value head. A cache block holds, for this head, the keys as [head_dim][16]
-// (so a vector is one dimension of 16 positions: scores need no horizontal sums) and then values as [16][head_dim].
+// Queries of one sequence and one key/value head. For this head a cache block has the keys as [head_dim][16] and then
+// the values as [16][head_dim]. A vector of keys is one dimension of 16 positions, so scores need no horizontal sums.
 struct AttendJob {
   const Query* queries;
   int count;              // at most Kernels::query_tile
   const int32_t* blocks;  // the sequence's block numbers
   const uint16_t* cache;  // this layer's and head's part of block 0, half precision
-  size_t block_stride;    // halves from a block to the next
+  size_t block_stride;    // half-precision numbers from a block to the next
   int head_dim;           // a multiple of 16
   float scale;
   float softcap;         // of the scaled scores; 0: none
@@ -95,10 +95,10 @@ struct Kernels {
   int weight_offset;  // added to a weight to make it unsigned: 128 or 0
   int query_tile;
 
-  // out[rows row0..row0+rows) of panels panel0..panel0+panels). Columns are padded to 16 and written as zeros there.
+  // Computes rows [row0, row0+rows) and panels [panel0, panel0+panels) of out. Columns are padded with zeros to 16.
   void (*gemm)(const LinearView&, const ActivationView&, int row0, int rows, int panel0, int panels, float* out,
                size_t out_stride);
-  // Quantises n floats, a multiple of 16, to a block for each 16.
+  // Quantises n floats, a multiple of 16, to one block for each 16.
   void (*quantize)(const float* x, int n, ActivationBlock* out);
   void (*norm)(const NormView&, const float* x, float* out);
   // Rotates pairs: (i, i+half), or (2i, 2i+1) when interleaved.
@@ -106,20 +106,20 @@ struct Kernels {
   void (*store_kv)(const float* key, const float* value, int head_dim, uint16_t* block, int slot);
   void (*attend)(const AttendJob&);
 
-  // Sampling over n floats; n is a multiple of 16 and padding is -infinity.
+  // Passes over n logits for sampling; n is a multiple of 16 and padding is -infinity.
   Scan (*scan)(const float* x, int n);
   // sums[i] = sum of exp((x - max) * scale) over the i-th 256 values.
   void (*exp_sums)(const float* x, int n, float max, float scale, float* sums);
-  // The same for each of kLevels levels over the values not below it; those of a level lie together, as exp_sums' do.
+  // The same for each of kLevels levels over the values not below the level. Each level has its own row of sums.
   void (*exp_sums_from)(const float* x, int n, float max, float scale, const float* levels, float* sums);
-  // Ids of values with least <= x < below, in order; returns how many there are, or stops soon after `most`.
+  // Writes the ids of values with least <= x < below, in order, and returns their number. Stops soon after `most`.
   int (*collect)(const float* x, int n, float least, float below, int most, int32_t* ids);
   void (*softcap)(float* x, int n, float cap);
 };
 
 inline constexpr int kExpSegment = 256, kLevels = 8;
 
-// The tables; null where the compiler could not build one for this architecture.
+// The tables; null if the compiler could not build the table for this architecture.
 const Kernels* avx512_kernels();
 const Kernels* avxvnni_kernels();
 const Kernels* avx2_kernels();

@@ -1,14 +1,14 @@
-// Attention straight over the cache blocks. Include after simd_*.h and kernels_math.h.
+// Attention computed directly on the cache blocks. Include after simd_*.h and kernels_math.h.
 //
-// A score is one chain of multiply-adds over the head's dimensions, a softmax sum one over the positions of a lane, an
-// output one over positions in order. A tile of several queries shares the loads of keys and values; the chains of a
-// query are the same in any tile. Positions outside a query's range get probability exactly 0, and adding 0 * value
-// changes nothing.
+// A score is one chain of multiply-adds over the head's dimensions, a softmax sum is one over the positions of a lane,
+// and an output is one over positions in order. A tile of several queries shares the loads of keys and values, but a
+// query's chains are the same in any tile. Positions outside a query's range get probability exactly 0, and adding
+// 0 * value changes nothing.
 #pragma once
 
 namespace {
 
-// With few queries a block is done before the next one has come from memory: ask for it early.
+// With few queries a block is finished before memory has delivered the next block, so prefetch it early.
 template <int Q>
 constexpr bool kAhead = Q <= 4;
 
@@ -47,7 +47,7 @@ inline void scores_tile(const AttendJob& job, int first_block, int base_block, i
     }
 }
 
-// Softmax without the division; returns the sum.
+// Softmax without the division. Returns the sum.
 inline float exponentials(float* scores, int begin, int end, int padded) {
   for (int t = 0; t < begin; ++t) scores[t] = -__builtin_inff();
   for (int t = end; t < padded; ++t) scores[t] = -__builtin_inff();
@@ -133,7 +133,7 @@ inline void attend_of(const AttendJob& job) {
 
 void attend(const AttendJob& job) { attend_of<kQueryTile>(job); }
 
-// Keys go in transposed. Values beyond what half precision holds are clamped, not made infinite.
+// Writes the keys transposed. Numbers beyond the range of half precision are clamped and do not become infinite.
 void store_kv(const float* key, const float* value, int head_dim, uint16_t* block, int slot) {
   const vf most = vf_set(65504.f);
   const vf least = vf_set(-65504.f);

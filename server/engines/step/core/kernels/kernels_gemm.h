@@ -1,11 +1,11 @@
 // The int8 product: rows of activations against panels of packed weights. Include after one simd_*.h.
 //
-// One tile is R rows by 32 outputs. Over a block of inputs that share a scale its integer sums stay in registers;
-// behind each block they are converted, scaled and added to float totals, which wait in registers or the first-level
-// cache. An output is written once, and what follows a product (scale, bias, activation, gate, residual) is fused into
-// that store. Integer sums are exact in any order and a row's blocks are added in theirs, therefore tiles of any height
-// give the same bits. The caller walks all rows of a panel before the next panel: weights come from memory once and
-// then from the second-level cache.
+// One tile is R rows by 32 outputs. Its integer sums stay in registers over a block of inputs that share a scale. After
+// each block they are converted, scaled and added to float totals, which stay in registers or in the first-level cache.
+// An output is written once, and scale, bias, activation, gate and residual are fused into that store. Integer sums are
+// exact in any order, and a row's blocks are added in a fixed order, so tiles of any height give the same bits. The
+// caller goes through all rows of a panel before the next panel, so weights come from memory once and then from the
+// second-level cache.
 #pragma once
 
 namespace {
@@ -35,14 +35,14 @@ inline void store_pair(const LinearView& w, float* out, vf low, vf high) {
   }
 }
 
-// Weights are asked for so many bytes before they are wanted: with some rows to multiply by, a block is too long for
-// the processor to see the next loads by itself. Nothing is read by asking, so it may go beyond the last panel.
+// Weights are prefetched this many bytes ahead. With several rows the work on a block is too long for the processor to
+// see the next loads by itself. A prefetch reads nothing, so it may go beyond the last panel.
 constexpr int kReadAhead = 8 << 10;
 constexpr int kBlockWeights = kScaleInputs * kPanel;
 
-// R rows times one block of inputs, added to totals. With few rows one accumulator a sum would wait for its own
-// latency, so the inputs are dealt to U of them. Two are enough; with four, GCC's code for one row read memory at less
-// than half the speed (measured on Zen 4).
+// Multiplies R rows by one block of inputs and adds to the totals. With few rows, one accumulator for each sum would
+// wait for its own latency, so the inputs are divided among U accumulators. Two are enough. With four, GCC's code for
+// one row read memory at less than half the speed (measured on Zen 4).
 template <int R, int U>
 inline void add_block(const int8_t* weights, const ActivationBlock* block, size_t stride, vf (&totals)[R][2]) {
   vi sums[U][R][2];

@@ -1,4 +1,4 @@
-// What is done to one row of floats: norms, rotations, and the passes over logits that sampling needs.
+// Operations on one row of floats: norms, rotations, and the passes over logits for sampling.
 // Include after simd_*.h and kernels_math.h.
 #pragma once
 

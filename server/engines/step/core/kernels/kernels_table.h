@@ -1,9 +1,9 @@
-// Gathers one instruction set's functions into a table. Include after one simd_*.h; used once a source file.
+// Collects one instruction set's functions in a table. Include after one simd_*.h, once in each source file.
 #pragma once
 #include "kernels.h"
 
 namespace hearth::step {
-// clang-format off: the others need the first.
+// clang-format off: the other headers need the first.
 #include "kernels_math.h"
 #include "kernels_gemm.h"
 #include "kernels_attention.h"

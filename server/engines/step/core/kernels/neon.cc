@@ -1,4 +1,4 @@
-// Built with this instruction set's compiler flags; an empty table elsewhere.
+// Compiled with this instruction set's flags. On other architectures the table is null.
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
 #include "simd_neon.h"
 

@@ -1,4 +1,4 @@
-// Built with the architecture's base flags: runs everywhere.
+// Compiled with the architecture's base flags, so it runs on every processor of the architecture.
 #include "simd_portable.h"
 
 #include "kernels_table.h"

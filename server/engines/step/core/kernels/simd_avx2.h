@@ -1,12 +1,12 @@
-// 16 lanes as two AVX2 registers; int8 products by VNNI where the file that includes this is built with it (unsigned
-// weight times signed activation). Without it an unsigned-times-signed pair can exceed 16 bits, so the sign is moved to
-// the weight: |a| * sign(w, a) sums to at most 2 * 127 * 127, which fits. Weights are never -128 (checked at load).
+// 16 lanes as two AVX2 registers. Int8 products use VNNI (unsigned weight times signed activation) if the including
+// file is built with it. Without VNNI, a pair of unsigned-times-signed products can exceed 16 bits, so the sign moves
+// to the weight: |a| * sign(w, a) sums to at most 2 * 127 * 127, which fits. Weights are never -128 (checked at load).
 #pragma once
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
-// The same instruction has two encodings: Alder Lake's, and that of AVX-512, on which the kernels can be tried.
+// The same instruction has two encodings: Alder Lake's, and that of AVX-512 processors, on which tests can run it.
 #if defined(__AVXVNNI__)
 #define HEARTH_DPBUSD _mm256_dpbusd_avx_epi32
 #elif defined(__AVX512VNNI__) && defined(__AVX512VL__)
@@ -142,7 +142,7 @@ inline int32_t sum_of(__m128i bytes) {
   const __m128i halves = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());
   return _mm_cvtsi128_si32(halves) + _mm_cvtsi128_si32(_mm_unpackhi_epi64(halves, halves)) - 16 * 128;
 }
-// Their sum too.
+// Stores the lanes as bytes and returns their sum.
 inline int32_t va_store(int8_t* p, vi x) {
   const __m256i words = _mm256_packs_epi32(x.a, x.b);
   const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);

@@ -64,7 +64,7 @@ inline int32_t sum_of(__m128i bytes) {
   const __m128i halves = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());
   return _mm_cvtsi128_si32(halves) + _mm_cvtsi128_si32(_mm_unpackhi_epi64(halves, halves)) - 16 * 128;
 }
-// Their sum too.
+// Stores the lanes as bytes and returns their sum.
 inline int32_t va_store(int8_t* p, vi v) {
   const __m128i bytes = _mm512_cvtepi32_epi8(v);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);

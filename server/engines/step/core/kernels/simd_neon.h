@@ -128,7 +128,7 @@ inline vi vi_dot(vi sum, va a, vw w) {
   for (int i = 0; i < 4; ++i) sum.r[i] = vdotq_s32(sum.r[i], w.r[i], a);
   return sum;
 }
-// Their sum too, which without an offset nobody asks for.
+// Stores the lanes as bytes and returns their sum, which kernels without a weight offset do not use.
 inline int32_t va_store(int8_t* p, vi a) {
   const int16x8_t low = vcombine_s16(vqmovn_s32(a.r[0]), vqmovn_s32(a.r[1]));
   const int16x8_t high = vcombine_s16(vqmovn_s32(a.r[2]), vqmovn_s32(a.r[3]));

@@ -1,5 +1,5 @@
-// 16 lanes as plain arrays, for any processor and compiler. Loops of 16 with no dependence between lanes: compilers
-// make vectors of them where they can, and the result is the same where they do not.
+// 16 lanes as plain arrays, for any processor and compiler. The loops of 16 have no dependence between lanes, so
+// compilers can vectorise them. The result is the same if they do not.
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -110,7 +110,7 @@ inline vf vf_pow2(const vf& n) {
   });
 }
 
-// Half precision by hand: round to nearest even, as the hardware conversions do. Values are clamped before.
+// Converts to half precision without hardware: rounds to nearest even, as hardware does. Callers clamp values before.
 inline uint16_t to_half(float x) {
   uint32_t u;
   memcpy(&u, &x, sizeof u);
@@ -183,7 +183,7 @@ inline vi vi_dot(vi sum, const va& a, vw w) {
   }
   return sum;
 }
-// Their sum too.
+// Stores the lanes as bytes and returns their sum.
 inline int32_t va_store(int8_t* p, const vi& x) {
   int32_t sum = 0;
   for (int i = 0; i < 16; ++i) {
