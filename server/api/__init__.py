@@ -10,6 +10,7 @@ from server.api import errors, hearth, ops, pages
 from server.api.access import Observe, Spans
 from server.api.auth import Hosts, Keys
 from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
+from server.api.compat.peer import KeptFiles
 from server.api.keys import Clock, Keyring
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.openai.logprobs import TokenJson
@@ -58,6 +59,7 @@ def install(
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.token_json = TokenJson()
+    app.state.kept_files = KeptFiles(clock)
     needs_keys = bool(settings.api_keys or settings.api_keys_file)
     app.state.keyring = Keyring(settings.api_keys, settings.api_keys_file, clock) if needs_keys else None
     app.router.redirect_slashes = False  # a redirect would be an answer in another shape

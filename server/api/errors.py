@@ -94,14 +94,14 @@ PEERS: Sequence[Peer] = (
         lambda error: {"error": error.message},
         {"error": TEXT},
         {401: 403, 413: 400},
-        frozenset({"/translate", "/detect"}),
+        frozenset({"/translate", "/translate_file", "/detect"}),
     ),
     Peer(
         re.compile(r"/v[23]/.*"),
         lambda error: {"message": error.message},
         {"message": TEXT},
         {401: 403},
-        frozenset({"/v2/translate"}),
+        frozenset({"/v2/translate", "/v2/document"}),
     ),
     Peer(
         re.compile(r"/(predict|rerank|embed|embed_all|embed_sparse|similarity|info|decode)"),

@@ -114,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
 
     _serve_arguments(command("serve", "serve models over HTTP"))
-    translate = command("translate", "translate a text, or a file (txt, csv, jsonl) line by line")
+    translate = command(
+        "translate", "translate a text, a file by its lines (txt, csv, jsonl) or whole (html, srt, ...)"
+    )
     translate.add_argument("--to", required=True, metavar="LANGUAGE", help="the language to translate to")
     translate.add_argument("--from", dest="source", default="auto", metavar="LANGUAGE", help="default: detected")
     _bulk_arguments(translate, None)
@@ -155,7 +157,7 @@ def _serve_arguments(serve: argparse.ArgumentParser) -> None:
 
 
 def _bulk_arguments(command: argparse.ArgumentParser, model: str | None) -> None:
-    command.add_argument("input", metavar="TEXT|FILE", help="a file that exists (.txt, .csv, .jsonl), else a text")
+    command.add_argument("input", metavar="TEXT|FILE", help="a file that exists, else a text")
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="for files: where results go")
     command.add_argument("--field", default="text", metavar="NAME", help="the text's column or field (default: text)")
     command.add_argument("--model", default=model, metavar="NAME")

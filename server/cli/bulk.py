@@ -3,6 +3,8 @@
 A file is txt (a text a line), csv (a column) or jsonl (a field). Its results come in its order. A run that was
 stopped goes on where it was when the same command is given again. Lines that cannot be read, or that the server
 refuses, go to ``OUTPUT.rejected.jsonl`` with their number and the reason: none is lost, and none is in the way.
+
+Files of other formats are translated whole, by the server (``server/tasks/documents.py``).
 """
 
 import csv
@@ -16,15 +18,18 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from server.cli.client import CallFailed, Client
+from server.tasks.documents import ENDINGS
 
 SURPLUS = "\0surplus"
 """The key under which the library puts fields beyond the columns; no column has this name."""
 
 FORMATS = (".txt", ".csv", ".jsonl")
+OTHERS = tuple(ending for ending in ENDINGS if ending not in FORMATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,8 @@ def read(file: Path, field: str) -> Iterator[Line]:
     """
     kind = file.suffix.lower()
     if kind not in FORMATS:
-        raise FileProblem(f"{file}: the format must be one of {', '.join(FORMATS)}.")
+        also = f"for translate also {', '.join(OTHERS)}"
+        raise FileProblem(f"{file}: the format must be one of {', '.join(FORMATS)}; {also}.")
     try:
         with file.open(encoding="utf-8", newline="" if kind == ".csv" else None) as lines:
             if kind == ".csv":
@@ -158,7 +164,25 @@ def translate(
         return [{"translation": item["text"], "source_language": item["source"]} for item in data]
 
     with Client(url, api_key) as client:
+        file = Path(input)
+        if file.suffix.lower() in OTHERS and file.is_file():
+            fields = {"source": source, "target": to} | ({"model": model} if model else {})
+            return _translate_document(client, file, output, fields)
         return _run(input, output, field, "translation", lambda texts: work(client, texts))
+
+
+def _translate_document(client: Client, file: Path, output: Path | None, fields: Mapping[str, str]) -> int:
+    """Translate a file whose structure stays; the server reads and writes it."""
+    if output is None:
+        print("hearth: a file needs -o OUTPUT", file=sys.stderr)
+        return 2
+    told = client.send_file("/translate_file", file.name, file.read_bytes(), fields)
+    part = output.with_name(output.name + ".part")
+    part.write_bytes(client.fetch(urlsplit(told["translatedFileUrl"]).path))
+    part.replace(output)
+    for flag, times in told.get("flags", {}).items():
+        print(f"hearth: {times} passages are flagged '{flag}'", file=sys.stderr)
+    return 0
 
 
 def classify(input: str, output: Path | None, field: str, model: str | None, url: str, api_key: str) -> int:

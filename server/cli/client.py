@@ -5,7 +5,7 @@ more.
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -49,7 +49,8 @@ def event(line: str) -> Any:
 def message(answer: httpx.Response) -> str:
     """The sentence of an error."""
     try:
-        return str(answer.json()["error"]["message"])
+        error = answer.json()["error"]
+        return str(error if isinstance(error, str) else error["message"])  # a text: as LibreTranslate writes it
     except (ValueError, KeyError, TypeError):
         return f"the server answered {answer.status_code}"
 
@@ -74,14 +75,25 @@ class Client:
         Raises:
             CallFailed: no server, or an error of it.
         """
+        return self._send(method, path, json=body).json()
+
+    def send_file(self, path: str, name: str, content: bytes, fields: Mapping[str, str]) -> Any:
+        """Send a file in a form, and return the JSON of the answer; see ``call``."""
+        return self._send("POST", path, files={"file": (name, content)}, data=fields).json()
+
+    def fetch(self, path: str) -> bytes:
+        """Fetch a file; see ``call``."""
+        return self._send("GET", path).content
+
+    def _send(self, method: str, path: str, **what: Any) -> httpx.Response:
         for left in range(TRIES - 1, -1, -1):
             with self._problems():
-                answer = self._http.request(method, path, json=body)
+                answer = self._http.request(method, path, **what)
             if answer.status_code in (429, 503) and left:
                 time.sleep(min(30.0, float(answer.headers.get("retry-after", 1))))
                 continue
             self._require_good(answer)
-            return answer.json()
+            return answer
         raise CallFailed("the server stays busy")
 
     @contextmanager

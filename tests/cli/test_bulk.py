@@ -161,3 +161,15 @@ def test_doctor_says_which_engine_serves_which_model(capsys: Any) -> None:
     said = capsys.readouterr().out
     assert "usable cores" in said
     assert "step-translator" in said
+
+
+def test_a_file_with_structure_is_translated_whole(server: Served, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "in.srt").write_bytes(b"1\r\n00:00:01,000 --> 00:00:02,000\r\n<i>Good morning.</i>\r\n")
+    assert run(server, "translate", "--from", "en", "--to", "de", tmp_path / "in.srt") == 2
+    assert run(server, "translate", "--from", "en", "--to", "de", tmp_path / "in.srt", "-o", tmp_path / "out.srt") == 0
+    made = (tmp_path / "out.srt").read_bytes()
+    assert made == b"1\r\n00:00:01,000 --> 00:00:02,000\r\n<i>Guten Morgen.</i>\r\n"
+    (tmp_path / "in.json").write_text("{")
+    assert run(server, "translate", "--to", "de", tmp_path / "in.json", "-o", tmp_path / "out.json") == 1
+    assert "no JSON" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.json", "in.srt", "out.srt"]

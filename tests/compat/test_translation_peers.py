@@ -1,9 +1,11 @@
 """LibreTranslate's and DeepL's own clients against a real server."""
 
 import hashlib
+import io
 import json
 import re
 import urllib.error
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,13 +16,14 @@ from libretranslatepy import LibreTranslateAPI
 
 from tests.server_process import Served, serving
 
-KEY = "a-key-for-tests"
+KEY, OTHER_KEY = "a-key-for-tests", "another-key"
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
     """A server that wants a key: the clients send it each in its own way."""
-    with serving("--models", "translate", "--api-keys", hashlib.sha256(KEY.encode()).hexdigest()) as served:
+    hashes = ",".join(hashlib.sha256(key.encode()).hexdigest() for key in (KEY, OTHER_KEY))
+    with serving("--models", "translate", "--api-keys", hashes) as served:
         yield served
 
 
@@ -79,18 +82,86 @@ def test_a_wrong_key_is_refused_by_libretranslate(server: Served) -> None:
         LibreTranslateAPI(server.url, "wrong").translate("Hello", "en", "de")
 
 
-def test_files_are_refused_by_name(server: Served) -> None:
-    headers = {"authorization": f"Bearer {KEY}"}
-    answer = httpx.post(f"{server.url}/translate_file", headers=headers, json={}, timeout=60)
-    assert answer.status_code == 400
-    assert "files" in answer.json()["error"]
+def sent(server: Served, name: str, content: bytes, key: str = KEY, **fields: str) -> httpx.Response:
+    data = {"source": "en", "target": "de", "api_key": key, **fields}
+    return httpx.post(f"{server.url}/translate_file", data=data, files={"file": (name, content)}, timeout=60)
+
+
+def test_a_file_is_translated_and_fetched_by_its_key_alone(server: Served) -> None:
+    page = b"<!-- note -->\r\n<p class='a'><b>Good morning.</b></p>\r\n"
+    url = sent(server, "\u00fcber uns.html", page).json()["translatedFileUrl"]
+    assert url.startswith(f"{server.url}/download_file/")
+    answer = httpx.get(url, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+    assert answer.content == b"<!-- note -->\r\n<p class='a'><b>Guten Morgen.</b></p>\r\n"
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''%C3%BCber%20uns_de.html"
+    assert httpx.get(url, timeout=60).status_code == 403
+    other = httpx.get(url, headers={"authorization": f"Bearer {OTHER_KEY}"}, timeout=60)
+    assert (other.status_code, set(other.json())) == (404, {"error"})
+
+
+def test_a_word_document_comes_back_with_its_members(server: Served) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        text = "<w:r><w:rPr><w:b/></w:rPr><w:t>Good morning.</w:t></w:r>"
+        archive.writestr("word/document.xml", f"<w:document><w:p>{text}</w:p></w:document>")
+        archive.writestr("word/media/image1.png", b"\x89PNG\xff\x00")
+    url = sent(server, "letter.docx", made.getvalue()).json()["translatedFileUrl"]
+    answer = httpx.get(url, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.read("word/media/image1.png") == b"\x89PNG\xff\x00"
+        assert "<w:rPr><w:b/></w:rPr>" in archive.read("word/document.xml").decode()
+        assert ">Guten Morgen.</w:t>" in archive.read("word/document.xml").decode()
+
+
+def test_the_language_of_a_file_is_told(server: Served) -> None:
+    url = sent(server, "a.txt", b"Ich habe heute leider keine Zeit.\n\n12\n", source="auto", target="en").json()
+    answer = httpx.get(url["translatedFileUrl"], headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+    assert "time" in answer.text
+    assert answer.text.endswith("\n\n12\n")
+
+
+def test_a_file_without_words_comes_back(server: Served) -> None:
+    url = sent(server, "a.csv", b"a;b\n1;2\n", source="auto").json()["translatedFileUrl"]
+    answer = httpx.get(url, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+    assert answer.content == b"a;b\n1;2\n"
+
+
+def test_what_is_no_file_to_translate_is_refused(server: Served) -> None:
+    refused = [
+        sent(server, "a.pdf", b"%PDF"),
+        sent(server, "a.json", b"{"),
+        sent(server, "a.txt", b"Hello", target="xx"),
+        sent(server, "a.txt", b"Hello", surprise="x"),
+        sent(server, "a.txt", b"Hello", model="nothing"),
+        sent(server, "a.txt", b"Hello", key="wrong"),
+        httpx.post(f"{server.url}/translate_file", json={"api_key": KEY, "source": "en", "target": "de"}, timeout=60),
+        httpx.post(f"{server.url}/translate_file", data={"api_key": KEY, "file": "x"}, timeout=60),
+        httpx.post(
+            f"{server.url}/translate_file",
+            content=b"--x\r\n\r\nno end",
+            headers={"content-type": "multipart/form-data; boundary=x"},
+            timeout=60,
+        ),
+    ]
+    assert [answer.status_code for answer in refused] == [400, 400, 400, 400, 404, 403, 400, 400, 400]
+    assert all(set(answer.json()) == {"error"} for answer in refused)
+    assert ".srt" in refused[0].json()["error"]
+    assert "no JSON" in refused[1].json()["error"]
+
+
+def test_a_text_may_come_in_a_form_of_parts(server: Served) -> None:
+    form = {"q": (None, "Good morning."), "source": (None, "en"), "target": (None, "de"), "api_key": (None, KEY)}
+    assert httpx.post(f"{server.url}/translate", files=form, timeout=60).json()["translatedText"]
+    form["q"] = ("a.txt", "Good morning.")
+    assert httpx.post(f"{server.url}/translate", files=form, timeout=60).status_code == 400
 
 
 def test_front_end_settings_say_what_there_is(server: Served) -> None:
     headers = {"authorization": f"Bearer {KEY}"}
     told = httpx.get(f"{server.url}/frontend/settings", headers=headers, timeout=60).json()
     assert told["keyRequired"] is True
-    assert told["filesTranslation"] is False
+    assert told["filesTranslation"] is True
+    assert ".srt" in told["supportedFilesFormat"]
 
 
 def test_deepl_translates_and_detects(translator: deepl.Translator) -> None:
@@ -111,6 +182,35 @@ def test_deepl_lists_languages_and_usage(translator: deepl.Translator) -> None:
     assert used.character.count is not None
     assert used.character.count >= 6
     assert not used.any_limit_reached
+
+
+def test_deepl_takes_documents(server: Served, translator: deepl.Translator) -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n"
+    handle = translator.translate_document_upload(text, filename="film.srt", source_lang="EN", target_lang="DE")
+    for _ in range(1000):
+        status = translator.translate_document_get_status(handle)
+        if status.done:
+            break
+    assert (status.ok, status.billed_characters) == (True, len("Good morning."))
+    stranger = deepl.Translator(OTHER_KEY, server_url=server.url)
+    forged = deepl.DocumentHandle(handle.document_id, "forged")
+    for client, wrong in ((stranger, handle), (translator, forged)):
+        with pytest.raises(deepl.DeepLException, match=r"[Nn]ot found"):
+            client.translate_document_get_status(wrong)
+    made = io.BytesIO()
+    translator.translate_document_download(handle, made)
+    assert made.getvalue() == b"1\n00:00:01,000 --> 00:00:02,000\nGuten Morgen.\n"
+    with pytest.raises(deepl.DeepLException):
+        translator.translate_document_get_status(handle)  # it is fetched once
+
+
+def test_deepls_documents_are_refused_at_once_where_they_cannot_be_translated(translator: deepl.Translator) -> None:
+    with pytest.raises(deepl.DeepLException, match="no JSON"):
+        translator.translate_document_upload("{", filename="a.json", target_lang="DE")
+    with pytest.raises(deepl.DeepLException, match="keeps its format"):
+        translator.translate_document_upload("Hi", filename="a.txt", target_lang="DE", output_format="docx")
+    with pytest.raises(deepl.DeepLException, match="XX"):
+        translator.translate_document_upload("Hi", filename="a.txt", target_lang="XX")
 
 
 def test_deepl_gets_its_own_exceptions(server: Served, translator: deepl.Translator) -> None:

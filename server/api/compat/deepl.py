@@ -1,21 +1,41 @@
-"""DeepL's routes: ``/v2/translate``, ``/v2/languages``, ``/v2/usage``; JSON and forms, for its own clients."""
+"""DeepL's routes in JSON and forms, for its own clients: ``/v2/translate``, ``/v2/document``, ``/v2/languages``,
+``/v2/usage``.
+"""
 
+import hmac
+import logging
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BeforeValidator, Field, model_validator
 
 from server.api.auth import require_key
-from server.api.compat.peer import PeerBody, PeerRoute
+from server.api.compat.peer import (
+    Kept,
+    KeptFiles,
+    PeerBody,
+    PeerRoute,
+    Upload,
+    answer_file,
+    form_with_file,
+    owner_of,
+    read_upload,
+)
 from server.api.deps import MetricsDep, RecordDep, RegistryDep, SettingsDep, registry_of, require_items
+from server.api.record import Record
 from server.api.schemas.base import Texts, as_list, refuse
-from server.errors import InvalidValue, UnsupportedParameter
+from server.errors import InvalidValue, RouteNotFound, ServerError, Unavailable, UnsupportedParameter
+from server.metrics import Metrics
+from server.tasks import documents
 from server.tasks.offload import offload, size_of
 from server.tasks.text.language import english_name
 from server.tasks.translation.markup import Rules, cut
 from server.tasks.translation.progress import TranslationOptions
+from server.tasks.translation.task import TranslationTask
+
+log = logging.getLogger(__name__)
 
 UNLIMITED_CHARACTERS = 10**12
 """What ``/v2/usage`` states as the limit: its clients need a number."""
@@ -133,6 +153,118 @@ async def translate(
         for text, item in zip(texts, done.items, strict=True)
     ]
     return JSONResponse({"translations": translations})
+
+
+class DeeplFile(PeerBody):
+    """A file to translate: a form with a file in it."""
+
+    inert: ClassVar = {"formality": ("default", "prefer_more", "prefer_less")}
+    neutral: ClassVar = {
+        **dict.fromkeys(("glossary_id", "glossary_ids", "style_id", "translation_memory_id"), ("",)),
+        "enable_document_minification": ("", "0", "false", False),
+    }
+
+    file: Upload = Field(description="The file; the ending of its name says its format.")
+    filename: str = Field("", description="Its name, where the file has none.", examples=["letter.docx"])
+    target_lang: str = Field(description="The language to translate to.", examples=["DE"])
+    source_lang: str | None = Field(None, description="Its language; detected when left out.", examples=["EN"])
+    output_format: str = Field("", description="The format of the file itself, and no other.", examples=["docx"])
+    auth_key: str = Field("", description="The API key, where one is needed.", examples=[""])
+
+    @property
+    def upload(self) -> Upload:
+        """The file under its name."""
+        return Upload(file_name=self.filename) if self.filename else self.file
+
+
+class DocumentBody(PeerBody):
+    """Which document is meant."""
+
+    document_key: str = Field(description="What the upload answered.", examples=["k3"])
+    auth_key: str = Field("", description="Taken; the key is in the header.", examples=[""])
+
+
+@router.post("/v2/document", openapi_extra=form_with_file("target_lang"))
+async def upload_document(request: Request, body: DeeplFile, metrics: MetricsDep, record: RecordDep) -> JSONResponse:
+    """Take a file and translate it, whether the client waits or comes back. It is forgotten ten minutes later."""
+    require_key(request, request.app.state.keyring, body.auth_key)
+    registry = await registry_of(request)
+    name = body.upload.file_name
+    if body.output_format and f".{body.output_format.lower()}" != documents.ending(name):
+        raise UnsupportedParameter("output_format", "a file keeps its format.")
+    document = await read_upload(request, body.upload)
+    source = body.source_lang
+    if source is None:
+        source = await documents.language_of(document, registry.translators().languages)
+    task = await registry.translators().pick([], source, body.target_lang)
+    record.serve(*task.models)
+    await task.translate([], source, body.target_lang)  # refuses what it does not know before the answer
+    files: KeptFiles = request.app.state.kept_files
+    id = files.add(name, owner_of(record), document.size)
+    kept = files.find(id, owner_of(record), request.url.path)
+    kept.characters = sum(map(len, document.texts))
+    files.work(_translate(kept, document, task, source, body.target_lang, metrics, record))
+    return JSONResponse({"document_id": id, "document_key": kept.secret})
+
+
+async def _translate(
+    kept: Kept,
+    document: documents.Document,
+    task: TranslationTask,
+    source: str | None,
+    target: str,
+    metrics: Metrics,
+    record: Record,
+) -> None:
+    """Translate a document after the answer to its upload. What it costs is the key's."""
+    try:
+        done = await documents.translate(document, task, source, target)
+        kept.content = await documents.write(document, done)
+    except ServerError as error:
+        kept.error = error.message
+        return
+    except Exception:
+        log.exception("a document could not be translated")
+        kept.error = ServerError().message
+        return
+    for text, item in zip(document.texts, done.items, strict=True):
+        metrics.count("translated_characters_total", len(text), item.source, item.target)
+    if record.key_user is not None:
+        record.key_user.charge(done.usage.prompt_tokens + done.usage.completion_tokens)
+
+
+def _find(request: Request, id: str, body: DocumentBody, record: Record) -> Kept:
+    kept: Kept = request.app.state.kept_files.find(id, owner_of(record), request.url.path)
+    if not hmac.compare_digest(kept.secret.encode(), body.document_key.encode()):
+        raise RouteNotFound(request.url.path)
+    return kept
+
+
+@router.post("/v2/document/{id}")
+async def document_status(request: Request, id: str, body: DocumentBody, record: RecordDep) -> JSONResponse:
+    """Say how far a document is."""
+    kept = _find(request, id, body, record)
+    status = "error" if kept.error else "translating" if kept.content is None else "done"
+    answer: dict[str, Any] = {"document_id": id, "status": status}
+    if kept.error:
+        answer["error_message"] = kept.error
+    elif kept.content is None:
+        answer["seconds_remaining"] = 1
+    else:
+        answer["billed_characters"] = kept.characters
+    return JSONResponse(answer)
+
+
+@router.post("/v2/document/{id}/result")
+async def fetch_document(request: Request, id: str, body: DocumentBody, record: RecordDep) -> Response:
+    """Fetch a translated document, once."""
+    kept = _find(request, id, body, record)
+    if kept.error:
+        raise InvalidValue(kept.error, "document_id")
+    if kept.content is None:
+        raise Unavailable("The document is not translated yet.")
+    request.app.state.kept_files.drop(id)
+    return answer_file(kept)
 
 
 @router.get("/v2/languages")

@@ -1,16 +1,32 @@
-"""LibreTranslate's routes: ``/translate``, ``/detect``, ``/languages``, ``/frontend/settings``; JSON and forms."""
+"""LibreTranslate's routes, in JSON and forms: ``/translate``, ``/translate_file``, ``/detect``, ``/languages``,
+``/frontend/settings``.
+"""
 
+import asyncio
+from collections import Counter
+from pathlib import PurePath
 from typing import Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from server.api.auth import require_key
-from server.api.compat.peer import PeerBody, PeerRoute
+from server.api.compat.peer import (
+    KEPT_S,
+    KeptFiles,
+    PeerBody,
+    PeerRoute,
+    Upload,
+    answer_file,
+    form_with_file,
+    owner_of,
+    read_upload,
+)
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, registry_of, require_items
 from server.api.schemas.base import Texts, as_list
-from server.errors import UnsupportedParameter
+from server.tasks import documents
 from server.tasks.results import Translation
 from server.tasks.text.language import english_name, tell
 from server.tasks.translation.markup import Rules
@@ -72,10 +88,55 @@ async def translate(
     return JSONResponse(answer)
 
 
-@router.post("/translate_file", include_in_schema=False)
-async def translate_file() -> None:
-    """Refuse files by name."""
-    raise UnsupportedParameter("file", "files are not translated; send their text to /translate.")
+class FileBody(PeerBody):
+    """A file to translate: a form with a file in it (``multipart/form-data``)."""
+
+    file: Upload = Field(description="The file; the ending of its name says its format.")
+    source: str = Field(description="Its language, or `auto`.", examples=["auto"])
+    target: str = Field(description="The language to translate to.", examples=["de"])
+    model: str | None = Field(
+        None, min_length=1, max_length=200, description="Id of a translator.", examples=["translate"]
+    )
+    api_key: str = Field("", description="The API key, where one is needed.", examples=[""])
+
+
+@router.post("/translate_file", openapi_extra=form_with_file("source", "target"))
+async def translate_file(request: Request, body: FileBody, record: RecordDep) -> JSONResponse:
+    """Translate a file. The answer says where it can be fetched, by the same key, within ten minutes.
+
+    What LibreTranslate does not say: `flags`, in how many passages each fault was found, where there are any.
+    """
+    require_key(request, request.app.state.keyring, body.api_key)
+    registry = await registry_of(request)
+    kept: KeptFiles = request.app.state.kept_files
+    document = await read_upload(request, body.file)
+    source = None if body.source == "auto" else body.source
+    if source is None:
+        source = await documents.language_of(document, registry.translators().languages)
+    if body.model is None:
+        task = await registry.translators().pick([], source, body.target)
+    else:
+        task = registry.translator(body.model)
+    record.serve(*task.models)
+    done = await documents.translate(document, task, source, body.target)
+    record.finish_translation(document.texts, done)
+    content = await documents.write(document, done)
+    path = PurePath(body.file.file_name)
+    name = f"{path.stem}_{body.target}{path.suffix}"
+    id = kept.add(name, owner_of(record), len(content))
+    kept.find(id, owner_of(record), "").content = content
+    asyncio.get_running_loop().call_later(KEPT_S + 1, kept.sweep)
+    answer: dict[str, Any] = {"translatedFileUrl": f"{request.base_url}download_file/{id}/{quote(name, safe='')}"}
+    if flags := Counter(flag for item in done.items for flag in item.flags):
+        answer["flags"] = flags
+    return JSONResponse(answer)
+
+
+@router.get("/download_file/{id}/{name}")
+async def download_file(request: Request, id: str, name: str, record: RecordDep) -> Response:
+    """Fetch a translated file, with the key that it was sent with."""
+    kept: KeptFiles = request.app.state.kept_files
+    return answer_file(kept.find(id, owner_of(record), request.url.path))
 
 
 @router.post("/detect")
@@ -108,8 +169,8 @@ async def frontend_settings(request: Request, registry: RegistryDep) -> JSONResp
             "charLimit": -1,
             "frontendTimeout": 500,
             "suggestions": False,
-            "filesTranslation": False,
-            "supportedFilesFormat": [],
+            "filesTranslation": True,
+            "supportedFilesFormat": list(documents.ENDINGS),
             "language": {
                 "source": {"code": "auto", "name": "Auto Detect"},
                 "target": {"code": target, "name": english_name(target)},
