@@ -116,8 +116,8 @@ def _yaml_text(text: str, event: Any) -> Iterator[Passage]:
         newline = "\r\n" if "\r\n" in raw else "\n"
         head, _, body = raw.partition(newline)
         lines = body.rstrip().split(newline)
-        indent = re.match(r" *", next((line for line in lines if line.strip()), ""))
-        margin = indent[0] if indent else ""
+        first = next((line for line in lines if line.strip()), "")
+        margin = first[: len(first) - len(first.lstrip(" "))]
         tail = body[len(body.rstrip()) :]
         given = value.rstrip("\n")
 
@@ -189,16 +189,17 @@ def _po_text(text: str, newline: str) -> str:
     return quoted(text) if len(lines) < 2 else newline.join(['""', *map(quoted, lines)])
 
 
+_PLAIN_CELLS = {comma: re.compile(rf"[^{re.escape(comma)}\r\n]*") for comma in ",;\t|"}
 _CELL = re.compile(r'"(?:[^"]|"")*"')
 
 
 def table(text: str) -> Found:
     """Cells with words, below the first row. The sign between cells is the one that the first row has most of."""
     first = text[: max(text.find("\n"), 0) or len(text)]
-    comma = max(",;\t|", key=first.count)
+    comma = max(_PLAIN_CELLS, key=first.count)
     found: list[Passage] = []
     at, is_first = 0, True
-    plain = re.compile(rf"[^{re.escape(comma)}\r\n]*")
+    plain = _PLAIN_CELLS[comma]
     while at < len(text):
         if text[at] == '"':
             cell = _CELL.match(text, at)

@@ -294,6 +294,7 @@ class _Run:
     """Whether there is one text in it and nothing else."""
 
 
+_TURN = re.compile(r'<data id="(\d+)">|</data>|$')
 _BETWEEN = frozenset(("w:proofErr", "w:bookmarkStart", "w:bookmarkEnd"))
 """What may stand within a sentence. Marks of spelling go when it is written anew, bookmarks move before it."""
 
@@ -376,7 +377,7 @@ def _sentence(text: str, row: Sequence[_Run]) -> Passage:
 
     def write(made: str) -> str:
         written, at, now = [kept], 0, plain
-        for match in re.finditer(r'<data id="(\d+)">|</data>|$', made):
+        for match in _TURN.finditer(made):
             if said := made[at : match.start()]:
                 written += (around[now][0], said, around[now][1])
             at, now = match.end(), int(match[1]) if match[1] else plain
