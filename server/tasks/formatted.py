@@ -203,10 +203,10 @@ _XHTML = Rules(
 )  # fmt: skip
 
 _READ = {
-    ".docx": (re.compile(r"word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)\.xml"), HTML),
-    ".pptx": (re.compile(r"ppt/(?:slides/slide|notesSlides/notesSlide)\d+\.xml"), HTML),
-    ".odt": (re.compile(r"content\.xml"), _ODT),
-    ".epub": (re.compile(r".*\.(?:xhtml|html|htm|ncx)", re.IGNORECASE | re.DOTALL), _XHTML),
+    ".docx": (re.compile(r"\Aword/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)\.xml\Z"), HTML),
+    ".pptx": (re.compile(r"\Appt/(?:slides/slide|notesSlides/notesSlide)\d+\.xml\Z"), HTML),
+    ".odt": (re.compile(r"\Acontent\.xml\Z"), _ODT),
+    ".epub": (re.compile(r"\.(?:xhtml|html|htm|ncx)\Z", re.IGNORECASE), _XHTML),
 }
 """Which members of an archive have text, and how that is read."""
 
@@ -223,7 +223,7 @@ def unpack(kind: str, raw: bytes) -> Document:
         archive = zipfile.ZipFile(io.BytesIO(raw))
         members = archive.infolist()
         _require_harmless(members)
-        names = [each.filename for each in members if pattern.fullmatch(each.filename)]
+        names = [each.filename for each in members if pattern.search(each.filename)]
         texts = {name: archive.read(name).decode("utf-8") for name in names}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError):
         raise damaged("it is no whole archive, or its text is not UTF-8") from None

@@ -1,11 +1,15 @@
 """A real server with the shipped models, and the official client."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.server_process import Served, serving
+
+SHIPPED = Path(__file__).parents[2] / "models/weights"
+"""The shipped models alone, whatever the user's data folder holds."""
 
 
 @pytest.fixture
@@ -15,7 +19,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Served]:
-    with serving() as served:
+    with serving(models_dir=SHIPPED) as served:
         yield served
 
 
