@@ -9,6 +9,7 @@ from libretranslatepy import LibreTranslateAPI
 from openai import OpenAI
 
 from models.convert import Request, convert, open_path
+from models.convert.contract import Quantization
 from models.registry import read_card
 from models.tokenizers import load_tokenizer
 from tests.convert import bare_encoders as encoders
@@ -29,7 +30,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
     translators.write_marian(hub / "opus-mt-en-mul", ("deu", "fra"), source_lang="eng")
     translators.write_m2m100(hub / "m2m100")
     for repository in sorted(hub.iterdir()):
-        convert(open_path(repository), models, repository.name, Request(check="structure"))
+        # Random weights make a classifier sharp, and trained tokenizers differ from run to run: int8 is too rough.
+        exact: Quantization = "float32" if repository.name == "moods" else "int8_float32"
+        convert(open_path(repository), models, repository.name, Request(exact, check="structure"))
     with serving(models_dir=models) as served, served.client() as client:
         yield SimpleNamespace(url=served.url, client=client, models=models)
 
@@ -56,7 +59,7 @@ def test_a_mood_is_that_of_the_original(world: SimpleNamespace) -> None:
         }.items()
     }
     scores = answers["/v1/sentiment"]["data"][0]["scores"]
-    assert np.allclose([scores["negative"], scores["positive"]], wanted, atol=0.1)  # int8 on random weights
+    assert np.allclose([scores["negative"], scores["positive"]], wanted, atol=1e-3)
     predicted = {each["label"]: each["score"] for each in answers["/predict"]}
     assert predicted["NEGATIVE"] == pytest.approx(scores["negative"], abs=1e-6)  # the repository's own label
     assert answers["/classify"]["data"][0]["probs"] == pytest.approx(list(scores.values()), abs=1e-6)
