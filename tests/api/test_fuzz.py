@@ -155,6 +155,8 @@ BODIES = {
         optional={"encoding_format": VALUES, "dimensions": VALUES},
     ),
     "/v1/moderations": st.fixed_dictionaries({"input": VALUES}),
+    "/v1/summaries": st.fixed_dictionaries({"input": st.text() | VALUES | st.lists(st.text())}, optional={
+        "max_sentences": VALUES, "max_words": VALUES, "mode": VALUES, "language": VALUES, "diversity": VALUES}),
     "/v1/sentiment": st.fixed_dictionaries({"input": st.text() | VALUES | st.lists(st.text())}),
     "/v1/translations": st.fixed_dictionaries(
         {"input": st.text() | VALUES | st.lists(st.text()), "target": st.sampled_from(["de", "en"]) | VALUES},
