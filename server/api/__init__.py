@@ -12,6 +12,7 @@ from server.api.auth import Hosts, Keys
 from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
 from server.api.compat.peer import KeptFiles
 from server.api.keys import Clock, Keyring
+from server.api.mcp.route import router as mcp_router
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.openai.logprobs import TokenJson
 from server.metrics import Metrics, VllmNames
@@ -30,6 +31,7 @@ ROUTERS: Sequence[APIRouter] = (
     models.router,
     hearth.router,
     summaries.router,
+    mcp_router,
     tokens.router,
     libretranslate.router,
     deepl.router,

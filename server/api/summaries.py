@@ -132,7 +132,7 @@ class SentenceFlag(ResponseBody):
 
     flag: Fault = Field(
         description="`unsupported`: no sentence of the input is near. `number`: this number is not in the sources. "
-        "`name`: this name or drug is not in the input. `negation`: the sources say this word with another negation.",
+        "`name`: this name or drug is not there. `negation`: the sources say this word with another negation.",
         examples=["number"],
     )
     start: int = Field(description="The place of the fault in the sentence.", examples=[14])

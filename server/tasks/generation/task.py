@@ -53,6 +53,11 @@ class Generation:
         return self._model.card
 
     @property
+    def honours(self) -> frozenset[str]:
+        """The request parameters that the model's engine honours exactly."""
+        return self._model.engine.honours
+
+    @property
     def calls_tools(self) -> bool:
         """Whether the model's syntax of calls is known."""
         return self._calling.known

@@ -27,6 +27,9 @@ TASK_WORD = {"t5": "summarize:"}
 SENTENCE_TOKENS, WORD_TOKENS, MORE_TOKENS = 48, 3, 32
 """The tokens that a model may write for each sentence or word of the length, and besides. Longer answers are cut."""
 
+REPETITION_PENALTY = 1.1
+"""Small models repeat one sentence for ever if the likeliest token is always taken. Not every engine has a penalty."""
+
 _ENDS = (".", "!", "?", "。", "！", "？", '"', "”", ")")
 
 
@@ -95,7 +98,10 @@ class Abstraction:
     def _options(self, length: Length) -> GenerationOptions:
         words = length.sentences * SENTENCE_TOKENS if length.words is None else length.words * WORD_TOKENS
         thinking = 0 if self._generation.thinks else None
-        return GenerationOptions(max_tokens=words + MORE_TOKENS, temperature=0.0, thinking_budget=thinking)
+        penalty = REPETITION_PENALTY if "repetition_penalty" in self._generation.honours else 1.0
+        return GenerationOptions(
+            max_tokens=words + MORE_TOKENS, temperature=0.0, repetition_penalty=penalty, thinking_budget=thinking
+        )
 
 
 def _asked(length: Length) -> str:
@@ -105,10 +111,11 @@ def _asked(length: Length) -> str:
 
 
 def _read(embedding: Embedding, made: Choice, code: str | None, length: Length) -> _Written:
-    """The sentences of an answer, without those beyond the length and without a last one that was cut short."""
+    """The sentences of an answer, each once, without those beyond the length and a last one that was cut short."""
     found = list(embedding.read_note(made.text, code or RULES, sections=False).sentences)
     if made.finish_reason == "length" and len(found) > 1 and not found[-1].text.endswith(_ENDS):
         found.pop()
+    found = list({sentence.text.casefold(): sentence for sentence in reversed(found)}.values())[::-1]
     kept, room = [], length.words if length.words is not None else len(made.text)
     for sentence in found[: length.sentences]:
         room -= count_words(sentence.text)

@@ -28,7 +28,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})++")
 _DRUG = re.compile(
     r"[a-z]{3,20}(?:pril|sartan|olol|statin|azole|mycin|cillin|floxacin|cycline|dipine|formin|gliptin|gliflozin|glutide"
     r"|parin|xaban|arin|mab|tinib|vir|zepam|zolam|codone|morphone|setron|triptan|tidine|oxetine|triptyline|profen|olone"
-    r"|asone|sonide|terol|zide|semide|dronate|barbital|caine|phylline|thiazide|lukast|curium|fenac|dopa|pentin|gabalin)"
+    r"|asone|sonide|terol|zide|semide|dronate|barbital|caine|phylline|thiazide|lukast|curium|fenac|dopa|pentin|gabalin)s?"
 )
 _SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
 seventeen eighteen nineteen"""
@@ -109,9 +109,9 @@ class Source:
         ]
         self._answers = [*answers, None]
         self._asks = [sentence.text.rstrip().endswith("?") for sentence in sentences]
-        self._names = {
-            name for facts in self._facts for each in (*facts.names, *facts.words) for name in _forms(each.text)
-        }
+        self._names = [
+            {name for each in (*facts.names, *facts.words) for name in _forms(each.text)} for facts in self._facts
+        ]
 
     def faults(self, text: str, sources: Sequence[Span], checks: Sequence[Check]) -> list[Flag]:
         """The faults of a sentence that rests on these sources, in order."""
@@ -128,11 +128,8 @@ class Source:
                 if each.text not in known and text[each.start : each.end].casefold() != "one"
             ]
         if "names" in checks:
-            found += [
-                Flag("name", each.start, each.end)
-                for each in said.names
-                if not self._names.intersection(_forms(each.text))
-            ]
+            names = set[str]().union(*(self._names[index] for index in near))
+            found += [Flag("name", each.start, each.end) for each in said.names if names.isdisjoint(_forms(each.text))]
         if "negations" in checks and (word := self._turned(said, near)) is not None:
             found.append(Flag("negation", word.start, word.end))
         return sorted(found, key=lambda flag: flag.start)
