@@ -1,5 +1,6 @@
 """Files as passages: what is not translated comes through byte for byte, and no file costs more than it is long."""
 
+import contextlib
 import io
 import json
 import xml.etree.ElementTree as ET
@@ -14,6 +15,7 @@ from server.errors import BadRequest, TooLarge
 from server.tasks import formatted
 from server.tasks.catalogs import balanced
 from server.tasks.documents import ENDINGS, portions, read
+from tests.hostile import growth, shape
 
 FILES = {
     "letter.txt": "Dear Anna,\n\nI am here.\nSecond line.\n\n\n  Indented.  \n12\n",
@@ -319,3 +321,19 @@ def test_what_an_archive_says_of_its_size_binds() -> None:
     lied = raw.replace((len(DOCX) + 1000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
     with pytest.raises(BadRequest, match="no whole archive"):
         read("a.docx", lied)
+
+
+@pytest.mark.parametrize("kind", [".strings", ".po", ".properties", ".csv", ".json", ".jsonl", ".md", ".srt", ".html"])
+def test_a_file_costs_in_proportion_to_its_length(kind: str) -> None:
+    def reads(text: str) -> None:
+        with contextlib.suppress(BadRequest):
+            read(f"a{kind}", text.encode())
+
+    units = ('\\"', "/*", '"a";', "//", "[a](", "**_", "<!--", "{", "`", "| a |\n")
+    grown = {unit: growth(reads, lambda n, unit=unit: '"' + shape(unit, n), 6_000) for unit in units}  # type: ignore[misc]
+    assert {unit: times for unit, times in grown.items() if times >= 3} == {}
+
+
+def test_a_quote_that_never_closes_is_told_with_its_line() -> None:
+    with pytest.raises(BadRequest, match="the quote in line 2 never closes"):
+        read("a.strings", b'"a" = "b";\n"c" = "d;\n')
