@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 from models.registry import ManifestError, ModelCard, find_models
 from server.batching.cores import CoreBudget, usable_cores
-from server.engines.process.loadable import LoadableEngine
+from server.engines.process.supervisor import ProcessEngine
 from server.errors import ModelNotFound, ServerError, Unavailable
 from server.metrics import Metrics
 from server.serving.build import build_model, estimate_bytes
@@ -286,7 +286,7 @@ class ModelRegistry:
         """Serve a model from now on; while the registry is not open, from its opening."""
         model = offered.model
         model.batcher.refuse(self.refusal)
-        engine = cast(LoadableEngine, model.engine)  # the models of folders have such an engine
+        engine = cast(ProcessEngine, model.engine)  # the models of folders have such an engine
         loaded = LoadedModel(model.id, engine, model.batcher, estimate_bytes(model.card))
         self._loaded[model.id] = loaded
         if self._is_open:
