@@ -152,7 +152,7 @@ class ModelRegistry:
         return found.beside([task for task in others if task.head.spec.labels == spec.labels])
 
     def _heads(self, name: str) -> list[Classification]:
-        """What of the models to choose from has a head of this name."""
+        """The models among those to choose from that have a head of this name."""
         return [each.classifiers[name] for each in self._choice if name in each.classifiers]
 
     def scorer(self, name: str | None) -> Classification:

@@ -108,7 +108,7 @@ def _inline(text: str, start: int, end: int) -> Passage:
     raw = _QUOTED_LINE.sub(" ", text[start:end])
     pieces: list[str] = []
     pairs: list[tuple[str, str]] = []
-    """What the tags with each number are in Markdown."""
+    """The Markdown signs of the tags with each number."""
     open_: list[tuple[str, int]] = []
     """Emphasis that has begun: its sign and its place among the pieces."""
     outside = open_
@@ -300,7 +300,7 @@ class _Run:
 
 _TURN = re.compile(r'<data id="(\d+)">|</data>|$')
 _BETWEEN = frozenset(("w:proofErr", "w:bookmarkStart", "w:bookmarkEnd"))
-"""What may stand within a sentence. Marks of spelling go when it is written anew, bookmarks move before it."""
+"""Elements that may stand within a sentence. A new sentence has no marks of spelling; bookmarks move before it."""
 
 
 def _paragraphs(text: str, space: str) -> list[Passage]:

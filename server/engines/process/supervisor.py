@@ -91,7 +91,7 @@ class ProcessEngine:
         self.spec = spec
         self.honours = KINDS[spec.kind].honours
         self.state: State = "unloaded"
-        """What it does now."""
+        """The state of the engine now."""
         self.reason = ""
         """Why it cannot run though it should; empty while it can, or would at the next request."""
         self.cache_usage = 0.0
