@@ -301,11 +301,11 @@ def _html(text: str) -> Found:
 
 
 def _readers() -> dict[str, Callable[[str], Found]]:
-    from server.tasks import catalogs, formatted  # they build on this module
+    from server.tasks import catalogs, markdown  # they build on this module
 
     return {
         ".txt": _plain,
-        ".md": formatted.markdown,
+        ".md": markdown.markdown,
         ".html": _html,
         ".htm": _html,
         ".srt": catalogs.subtitles,
