@@ -260,5 +260,5 @@ async def create_summaries(
 
 
 def _mode_of(model: str | None, registry: ModelRegistry) -> Mode:
-    """What a model that is named is made for."""
+    """The mode that a named model serves."""
     return "abstractive" if model is not None and registry.find(model).card.task == "generation" else "extractive"

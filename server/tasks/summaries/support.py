@@ -68,7 +68,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a sentence says that can be compared."""
+    """The parts of a sentence that can be compared."""
 
     numbers: Sequence[Word]
     """Each with its value as text."""
@@ -240,7 +240,7 @@ def _forms(word: str) -> Iterator[str]:
 
 
 def _answer(text: str) -> str | None:
-    """Whether a sentence begins as a yes or a no to the question before it; None: neither, or it is not known."""
+    """The answer, yes or no, with which a sentence after a question begins; None without one."""
     for match in _TOKEN.finditer(text[:80].partition(":")[2] or text[:80]):
         word = match[0].casefold()
         if word in _ANSWERS_NO:
