@@ -169,12 +169,12 @@ class ExtraNotInstalled(ServerError, status=404, kind="invalid_request_error", c
     """The path needs packages that were not installed with the server."""
 
     extra: str
+    command: str
+    """The command that installs them."""
 
     @property
     def message(self) -> str:
-        return (
-            f"The server was installed without its extra '{self.extra}': pip install '.[{self.extra}]' in its folder."
-        )
+        return f"The server was installed without its extra '{self.extra}'. To install it: {self.command}"
 
 
 @dataclass(eq=False)

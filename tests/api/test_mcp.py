@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from server.errors import Unavailable
 from tests.api.raw_connection import Connection
 
 pytestmark = pytest.mark.anyio
@@ -108,6 +109,15 @@ async def test_a_failure_of_an_engine_tells_nothing_of_the_inside(served: Any) -
     assert "secret" not in json.dumps(result)
 
 
+async def test_a_server_that_drains_tells_the_model_so(served: Any) -> None:
+    served.registry.refuse(Unavailable("The server is shutting down."))
+    assert (await send(served, "tools/list")).status_code == 200
+    result = await call(served, "rank", query="a", documents=["b"])
+    assert result["isError"] is True
+    assert result["content"][0]["text"].startswith("The server is shutting down.")
+    served.registry.refuse(None)
+
+
 async def test_there_is_nothing_to_get_and_no_session_to_end(served: Any) -> None:
     for method in ("GET", "DELETE"):
         assert (await served.http.request(method, "/mcp", headers=ACCEPT)).status_code == 405
@@ -183,4 +193,4 @@ async def test_without_the_extra_the_route_says_what_to_install(served: Any, mon
     monkeypatch.setattr("server.api.mcp.route.find_spec", lambda name: None if name == "mcp" else found(name))
     answer = await send(served, "tools/list")
     assert answer.status_code == 404
-    assert "pip install '.[mcp]'" in answer.json()["error"]["message"]
+    assert "pip install 'mcp<3,>=2.3'" in answer.json()["error"]["message"]

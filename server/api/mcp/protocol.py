@@ -8,7 +8,7 @@ from fastapi import Response
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
-from mcp_types import (
+from mcp.types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
@@ -17,7 +17,7 @@ from mcp_types import (
     TextContent,
     ToolAnnotations,
 )
-from mcp_types import Tool as ToolTold
+from mcp.types import Tool as ToolTold
 from starlette.types import Message, Scope
 
 from server.api.mcp.route import Calls, ToolFailed

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import ValidationError
 from starlette.types import Message
 
+from models.extras import how_to_install
 from server.api.deps import RecordDep, RegistryDep, SettingsDep
 from server.api.errors import from_validation
 from server.api.mcp.tools import TOOLS, Answer, Tool
@@ -51,7 +52,7 @@ async def serve_mcp(
     """Answer one message of the Model Context Protocol (streamable HTTP, without sessions)."""
     require_origin(request, settings)
     if find_spec("mcp") is None:
-        raise ExtraNotInstalled("mcp")
+        raise ExtraNotInstalled("mcp", how_to_install("mcp"))
     protocol = await asyncio.to_thread(importlib.import_module, "server.api.mcp.protocol")
     raw = await request.body()
     told: Response = await protocol.answer(request.scope, raw, request.app.version, Calls(request, registry, record))
