@@ -11,7 +11,7 @@ from typing import Literal
 
 from models.tables import Table
 
-Task = Literal["generation", "translation", "classification", "embedding"]
+Task = Literal["generation", "translation", "classification", "embedding", "rerank"]
 Pooling = Literal["mean", "cls", "last"]
 Activation = Literal["tanh", "relu", "gelu"]
 

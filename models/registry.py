@@ -34,6 +34,9 @@ __all__ = [
 MANIFEST = "model.toml"
 WEIGHTS = "model.bin"
 
+HEADED = ("classification", "rerank")
+"""The tasks of models with heads."""
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _FAMILY = re.compile(r"[a-z][a-z0-9-]*")
@@ -163,8 +166,10 @@ def _problems(card: Manifest, folder: Path) -> Iterator[str]:
     for section in ("generation", "translation", "embedding"):
         if (getattr(card, section) is not None) != (card.task == section):
             yield f"section '{section}' must be there for task '{section}' and for no other; the task is '{card.task}'"
-    if bool(card.heads) != (card.task == "classification"):
-        yield f"[[heads]] must be there for task 'classification' and for no other; the task is '{card.task}'"
+    if bool(card.heads) != (card.task in HEADED):
+        yield f"[[heads]] must be there for the tasks {', '.join(HEADED)} and for no other; the task is '{card.task}'"
+    if card.task == "rerank" and [(len(head.labels), head.kind) for head in card.heads] != [(1, "sigmoid")]:
+        yield "[[heads]] must be one sigmoid head with one label for task 'rerank'"
     if card.generation is not None:
         yield from _generation_problems(card.generation)
     if card.translation is not None:

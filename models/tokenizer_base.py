@@ -23,6 +23,18 @@ class Special:
 Segment = Special | str
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The row of two texts, with the control tokens that the tokenizer's file puts around them."""
+
+    ids: list[int]
+    types: list[int]
+    """The kind of text of each token, 0 or 1, as the tokenizer's file says."""
+    first: tuple[int, int]
+    """The places of the first text's tokens: from, up to."""
+    second: tuple[int, int]
+
+
 class Tokenizer(Protocol):
     """One model's tokenizer. Safe to use from several threads."""
 
@@ -53,6 +65,13 @@ class Tokenizer(Protocol):
 
     def encode_row(self, text: str) -> list[int]:
         """The ids of plain text with the control tokens that the tokenizer's file puts around a text ([CLS], [SEP])."""
+
+    def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
+        """The rows of one text with each of others.
+
+        Raises:
+            ValueError: a text has a lone surrogate, or this kind of tokenizer reads no pairs.
+        """
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of special tokens and plain text, each text encoded on its own.
@@ -107,6 +126,10 @@ class Common(ABC):
     @abstractmethod
     def token(self, id: int) -> str:
         """The string of a token, as in the model's vocabulary file."""
+
+    def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
+        """The rows of one text with each of others; only `models.tokenizer_json` has a form for them."""
+        raise ValueError("this model's tokenizer reads no pairs of texts")
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of special tokens and plain text, each text encoded on its own."""

@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tokenizers
 
 from models.pieces import piece_bytes
-from models.tokenizer_base import Common, Segment, Special, require_unicode
+from models.tokenizer_base import Common, Pair, Segment, Special, require_unicode
 
 _LONG_CHARACTERS = 10_000
 _LOOKS_LIKE_CONTROL = re.compile(r"<[|｜][^<>]+[|｜]>")
@@ -56,6 +56,12 @@ class HuggingFaceTokenizer(Common):
         """The ids of a text with the control tokens that the tokenizer's file puts around it."""
         return self._encode(text, around=True)
 
+    def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
+        """The rows of one text with each of others, with the control tokens that the file puts around a pair."""
+        for text in (first, *seconds):
+            require_unicode(text)
+        return [_pair(encoding) for encoding in self._model.encode_batch([(first, second) for second in seconds])]
+
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of special tokens and plain text, equal to the library's ids for the whole row: a text after a
         control token is not the first text, and a control token may take the space beside it.
@@ -98,6 +104,15 @@ class HuggingFaceTokenizer(Common):
             encoding = model.encode(text, add_special_tokens=around)
         ids: list[int] = encoding.ids
         return ids
+
+
+def _pair(encoding: tokenizers.Encoding) -> Pair:
+    places: tuple[list[int], list[int]] = ([], [])
+    for place, sequence in enumerate(encoding.sequence_ids):
+        if sequence is not None:
+            places[sequence].append(place)
+    first, second = ((some[0], some[-1] + 1) if some else (0, 0) for some in places)
+    return Pair(encoding.ids, encoding.type_ids, first, second)
 
 
 def _marks(text: str, template: str) -> dict[str, int]:

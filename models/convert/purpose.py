@@ -12,6 +12,7 @@ _USE = re.compile(r"^pipeline_tag:\s*([a-z-]+)", re.MULTILINE)
 
 
 _SERVED = "Embedders that are served: MiniLM, bge, e5, gte, mpnet, nomic, bge-m3 and others of BERT's kind"
+_RERANKERS = "Rerankers of BERT's, RoBERTa's, XLM-R's, DistilBERT's, ELECTRA's and MPNet's kind are served"
 _UNSERVED: tuple[tuple[str, str, str], ...] = (
     ("Albert", "ALBERT: its embeddings are narrower than its layers, and CTranslate2's encoder has no matrix between",
      _SERVED),
@@ -40,6 +41,15 @@ _TASKS: tuple[tuple[str, str], ...] = (
     ("ForPreTraining", "was saved with the heads of its training; save its body alone, as AutoModel does"),
 )
 """The suffix of a class's name, and the task of such a model; the server has no API for these tasks."""
+
+
+def is_reranker(source: Source) -> bool:
+    """Whether a sequence classifier ranks texts: it gives one number, or says that its two labels are for ranking."""
+    labels = source.config.get("id2label")
+    count = len(labels) if isinstance(labels, Mapping) else source.config.get("num_labels", 2)
+    return source.architecture.endswith("ForSequenceClassification") and (
+        count == 1 or (count == 2 and _use(source) == "text-ranking")
+    )
 
 
 def causal_architecture(source: Source) -> str | None:
@@ -81,12 +91,8 @@ def refuse_other_purpose(source: Source) -> None:
             "the vector. As a chat model it would write nonsense."
         )
     if source.architecture in PAGES and use == "text-ranking":
-        raise CannotConvert(f"{source.repository} ranks texts for a question, which has no API yet.")
-    labels = source.config.get("id2label")
-    if source.architecture.endswith("ForSequenceClassification") and isinstance(labels, Mapping) and len(labels) == 1:
         raise CannotConvert(
-            f"{source.repository} gives one number for a text or a pair of texts: it is a cross-encoder, which ranks "
-            "texts for a question, or a regression. Neither has an API here; an embedder ranks by cosines."
+            f"{source.repository} ranks texts by the answer of a decoder, which has no API here. {_RERANKERS}."
         )
     if "SMALL100" in str(source.tokenizer_config.get("tokenizer_class", "")).upper():
         raise CannotConvert(

@@ -12,7 +12,13 @@ from typing import cast
 from models.convert.architectures import PAGES, page_of
 from models.convert.contract import CannotConvert, Check, Converter
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
-from models.convert.purpose import MODULES, causal_architecture, refuse_other_purpose, refuse_unserved
+from models.convert.purpose import (
+    MODULES,
+    causal_architecture,
+    is_reranker,
+    refuse_other_purpose,
+    refuse_unserved,
+)
 from models.convert.source import Source
 from models.convert.student_files import ARCHITECTURE
 
@@ -50,6 +56,8 @@ CONVERTERS: Mapping[str, str] = {
 """Architecture to ``module:function``, the function being a `Converter`."""
 _DECODERS = "models.convert.decoders:convert"
 _EMBEDDERS = "models.convert.decoder_embedders:convert"
+_CLASSIFIERS = "models.convert.classifiers:convert"
+_RERANKERS = "models.convert.rerankers:convert"
 _OF_CTRANSLATE2 = "models.convert.ctranslate2_folder:convert"
 
 
@@ -75,6 +83,8 @@ def converter_for(source: Source) -> Converter:
     where = _DECODERS if source.architecture in PAGES else CONVERTERS.get(source.architecture)
     if where in (None, _DECODERS) and source.has(MODULES) and causal_architecture(source) is not None:
         where = _EMBEDDERS
+    if where == _CLASSIFIERS and is_reranker(source):
+        where = _RERANKERS
     if is_folder_of_ctranslate2(source):
         where = _OF_CTRANSLATE2
     if where is None:

@@ -163,6 +163,8 @@ class EncoderRow:
 
     ids: Sequence[int]
     pooling: Pooling = "mean"
+    types: Sequence[int] = ()
+    """The kind of text of each id, for a pair of texts. Empty: all are of the first kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from server.tasks.decisions import ByHead, Decider
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.generation.task import Generation
 from server.tasks.model import Model
+from server.tasks.ranking import Ranker
 from server.tasks.translation.chat import ChatTranslation
 from server.tasks.translation.task import TranslationTask, Translators
 
@@ -164,6 +165,15 @@ class ModelRegistry:
     def embedder(self, name: str | None) -> Embedding:
         """The embedding model of this name; without one, the only one there is."""
         return self._pick(name, "embeddings", lambda offered: offered.embedder)
+
+    def ranker(self, name: str | None) -> Ranker:
+        """The reranker or embedding model of this name; without one, the only reranker there is, and if there is none,
+        the only embedding model.
+        """
+        if name is None and any(each.reranker is not None for each in self._choice):
+            return self._pick(None, "rerank", lambda offered: offered.reranker)
+        get: Callable[[ServedModel], Ranker | None] = lambda offered: offered.ranker  # noqa: E731  for its type
+        return self._pick(name, "rerank", get)
 
     def decider(self, name: str | None) -> Decider:
         """The model of this name, if it answers questions; without one, the only one there is."""

@@ -12,6 +12,7 @@ from server.tasks.encoding import Classification, Embedding, Head
 from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.task import Generation
 from server.tasks.model import Model
+from server.tasks.ranking import BiEncoder, CrossEncoder
 from server.tasks.translation.chat import ChatTranslation
 from server.tasks.translation.task import TranslationTask
 
@@ -40,6 +41,7 @@ class ServedModel:
     embedder: Embedding | None = None
     classifiers: Mapping[str, Classification] = field(default_factory=dict)
     """By the name of the head, in the manifest's order."""
+    reranker: CrossEncoder | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -54,12 +56,15 @@ class ServedModel:
             ManifestError, ValueError, OSError: a file of it is not what it should be.
         """
         card = model.card
+        ranks = card.task == "rerank"
+        heads = [(spec.name, Head(spec, card.folder)) for spec in card.heads]
         return cls(
             model,
             generator=_generator(model),
             translator=TranslationTask(model, card.translation, load_family(card)) if card.translation else None,
             embedder=Embedding(model, card.embedding.pooling, card.embedding.normalize) if card.embedding else None,
-            classifiers={spec.name: Classification(model, Head(spec, card.folder)) for spec in card.heads},
+            classifiers={} if ranks else {name: Classification(model, head) for name, head in heads},
+            reranker=CrossEncoder(model, heads[0][1]) if ranks else None,
         )
 
     @property
@@ -73,6 +78,13 @@ class ServedModel:
     def classifier(self) -> Classification | None:
         """The first head's."""
         return next(iter(self.classifiers.values()), None)
+
+    @property
+    def ranker(self) -> CrossEncoder | BiEncoder | None:
+        """The reranker, or the embedding model as one."""
+        if self.reranker is not None:
+            return self.reranker
+        return BiEncoder(self.model, self.embedder) if self.embedder is not None else None
 
     @property
     def decider(self) -> Decider | None:

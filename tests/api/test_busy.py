@@ -47,6 +47,9 @@ ROUTES: dict[str, tuple[int, Any]] = {
     "/v1/sentiment": (LARGE, lambda t: {"input": t}),
     "/predict": (LARGE, lambda t: {"inputs": t}),
     "/classify": (LARGE, lambda t: {"input": t}),
+    "/v1/rerank": (LARGE, lambda t: {"query": "Hi", "documents": [t]}),
+    "/v1/rerank?": (LARGE, lambda t: {"query": t, "documents": ["Hi"]}),
+    "/rerank": (LARGE, lambda t: {"query": "Hi", "texts": [t], "truncate": True}),
     "/v1/decisions": (LARGE, lambda t: {"model": "embed", "input": t, "questions": PREDICATE}),
     "/v1/decisions?": (LARGE, lambda t: {"model": "sentiment", "input": t, "questions": PREDICATE}),
     "/detect": (LARGEST, lambda t: {"q": t}),
@@ -78,6 +81,7 @@ MANY: dict[str, tuple[str, Any]] = {
         "logit_bias": {str(id): 1 for id in range(100_000)}}),
     "terms": ("/v1/translations", {"input": "Hi there.", "source": "en", "target": "de",
         "glossary": [{"source": f"a {i} " + "b" * 180, "target": "x"} for i in range(1000)]}),
+    "documents": ("/v1/rerank", {"query": "Hi", "documents": ["Hi there."] * 2000}),
     "texts": ("/v1/translations", {"input": ["Hi there."] * 2000, "target": "de"}),
 }  # fmt: skip
 

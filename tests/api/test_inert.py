@@ -10,6 +10,8 @@ import pytest
 
 from server.api.compat.classifiers import ClassifyBody, PredictBody
 from server.api.compat.deepl import DeeplBody
+from server.api.compat.rerank import RerankBody
+from server.api.compat.tei import TextsBody
 from server.api.compat.tokens import DetokenizeRequest, TokenizeRequest
 from server.api.hearth import SentimentRequest
 from server.api.openai.completions import CompletionRequest
@@ -197,6 +199,9 @@ PLACES = [
     place("/detokenize", {"model": "assistant", "tokens": [5]}, "", DetokenizeRequest),
     place("/predict", {"inputs": "Hi"}, "", PredictBody),
     place("/classify", {"input": "Hi"}, "", ClassifyBody),
+    place("/v1/rerank", {"query": "Hi", "documents": ["Ho"]}, "", RerankBody),
+    place("/v2/rerank", {"query": "Hi", "documents": ["Ho"]}, "", RerankBody),
+    place("/rerank", {"query": "Hi", "texts": ["Ho"]}, "", TextsBody),
     place("/v2/translate", {"text": ["Hi"], "target_lang": "DE"}, "", DeeplBody),
     Place("/translate", {"q": "Hi", "source": "en", "target": "de"}, "", {}),
     Place("/detect", {"q": "Guten Morgen."}, "", {}),

@@ -52,11 +52,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "reranker": (
         {"config.json": LLAMA, "README.md": "---\npipeline_tag: text-ranking\n---\n", "model.safetensors": WEIGHTS},
-        "ranks texts for a question",
-    ),
-    "cross-encoder": (
-        {"config.json": {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}, **SAFE},
-        "it is a cross-encoder, which ranks texts",
+        "ranks texts by the answer of a decoder, which has no API here. Rerankers of BERT's",
     ),
     "modernbert": ({"config.json": {"architectures": ["ModernBertModel"]}, **SAFE}, "is ModernBERT: two of three"),
     "embeddinggemma": ({"config.json": {"architectures": ["Gemma3TextModel"]}, **SAFE}, "is EmbeddingGemma"),

@@ -12,7 +12,7 @@ from server.api.openai.embeddings import Side, Truncated, truncation
 from server.api.request import JsonRoute
 from server.api.schemas.base import ModelName, RequestBody, Texts, Usage, as_list, shape_error
 from server.api.schemas.inert import ANYTHING, HINTS
-from server.tasks.encoding import Truncation
+from server.tasks.fitting import Truncation
 from server.tasks.results import Scores
 
 predicting = APIRouter(route_class=PeerRoute, tags=["text-embeddings-inference"])
