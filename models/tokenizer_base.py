@@ -35,6 +35,17 @@ class Pair:
     second: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A token of a text, and its place there in characters: from, up to."""
+
+    id: int
+    begin: int
+    end: int
+    word: int
+    """The number of the word that the token is a part of; words are cut as the tokenizer's file says."""
+
+
 class Tokenizer(Protocol):
     """One model's tokenizer. Safe to use from several threads."""
 
@@ -71,6 +82,13 @@ class Tokenizer(Protocol):
 
         Raises:
             ValueError: a text has a lone surrogate, or this kind of tokenizer reads no pairs.
+        """
+
+    def encode_spans(self, text: str) -> list[Span]:
+        """The tokens of a plain text with their places, without control tokens.
+
+        Raises:
+            ValueError: the text has a lone surrogate, or this kind of tokenizer knows no places.
         """
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
@@ -130,6 +148,10 @@ class Common(ABC):
     def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
         """The rows of one text with each of others; only `models.tokenizer_json` has a form for them."""
         raise ValueError("this model's tokenizer reads no pairs of texts")
+
+    def encode_spans(self, text: str) -> list[Span]:
+        """The tokens of a text with their places; only `models.tokenizer_json` knows them."""
+        raise ValueError("this model's tokenizer knows no places of tokens")
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of special tokens and plain text, each text encoded on its own."""

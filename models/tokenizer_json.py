@@ -8,7 +8,7 @@ from pathlib import Path
 import tokenizers
 
 from models.pieces import piece_bytes
-from models.tokenizer_base import Common, Pair, Segment, Special, require_unicode
+from models.tokenizer_base import Common, Pair, Segment, Span, Special, require_unicode
 
 _LONG_CHARACTERS = 10_000
 _LOOKS_LIKE_CONTROL = re.compile(r"<[|｜][^<>]+[|｜]>")
@@ -61,6 +61,13 @@ class HuggingFaceTokenizer(Common):
         for text in (first, *seconds):
             require_unicode(text)
         return [_pair(encoding) for encoding in self._model.encode_batch([(first, second) for second in seconds])]
+
+    def encode_spans(self, text: str) -> list[Span]:
+        """The tokens of a plain text with their places, without control tokens."""
+        require_unicode(text)
+        [encoding] = self._model.encode_batch([text], add_special_tokens=False)
+        places = zip(encoding.ids, encoding.offsets, encoding.word_ids, strict=True)
+        return [Span(id, *offsets, -1 if word is None else word) for id, offsets, word in places]
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of special tokens and plain text, equal to the library's ids for the whole row: a text after a

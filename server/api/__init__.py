@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from server.api import errors, hearth, ops, pages
 from server.api.access import Observe, Spans
 from server.api.auth import Hosts, Keys
-from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, rerank, tokens
+from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, rerank, tei, tokens
 from server.api.compat.peer import KeptFiles
 from server.api.keys import Clock, Keyring
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
@@ -33,6 +33,7 @@ ROUTERS: Sequence[APIRouter] = (
     tokens.router,
     libretranslate.router,
     deepl.router,
+    tei.router,
     classifiers.predicting,
     classifiers.classifying,
     ops.router,

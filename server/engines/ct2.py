@@ -154,6 +154,8 @@ def _pool(hidden: npt.NDArray[np.float32], rows: Sequence[EncoderRow], out: Outb
         states = hidden[i, : len(row.ids)]
         if row.pooling == "mean":
             out.done(i, Encoded(states.mean(axis=0)))
+        elif row.pooling == "none":
+            out.done(i, Encoded(states.copy()))
         else:
             out.done(i, Encoded(states[0 if row.pooling == "cls" else -1].copy()))
 

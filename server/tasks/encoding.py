@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -227,6 +228,12 @@ class Classification:
         return Done(items, done.usage, done.timing)
 
     def _pair(self, pair: Sequence[str], index: int, cut: Cut | None) -> PairRow:
+        if self.card.origin is None:  # models of our own were trained on single texts
+            raise InvalidValue(
+                f"Input {index} is a pair of texts, and '{self.card.id}' scores single texts: send a batch of them as "
+                '[["a"], ["b"]].',
+                "input",
+            )
         first, second = pair
         if not (first.strip() and second.strip()):
             raise InvalidValue(f"Input {index} has an empty text.", "input")
@@ -281,12 +288,18 @@ class Embedding:
         """The model's card."""
         return self._model.card
 
-    async def embed(self, inputs: Sequence[str | Sequence[int]], truncation: Truncation | None = None) -> Done[Floats]:
+    async def embed(
+        self,
+        inputs: Sequence[str | Sequence[int]],
+        truncation: Truncation | None = None,
+        normalize: bool | None = None,
+    ) -> Done[Floats]:
         """Embed texts or token ids independently.
 
         Args:
             inputs: n texts, or the token ids of n rows.
             truncation: the part of each input that is read.
+            normalize: whether vectors have length 1; None: as the model's makers wanted them.
 
         Returns:
             n vectors of shape (d,), in the order of ``inputs``.
@@ -297,16 +310,33 @@ class Embedding:
             Unavailable, Overloaded, TooLarge: as ``Classification.classify``.
         """
 
+        done = await self._encode(inputs, truncation, self._pooling)
+        if not (self._normalize if normalize is None else normalize):
+            return done
+        return Done([unit(v) for v in done.items], done.usage, done.timing)
+
+    async def embed_tokens(
+        self, inputs: Sequence[str | Sequence[int]], truncation: Truncation | None = None
+    ) -> Done[Floats]:
+        """The hidden states of each input's tokens, with those that the model adds: n arrays of shape (tokens, d).
+
+        The arguments and errors are those of ``embed``.
+        """
+        return await self._encode(inputs, truncation, "none")
+
+    async def _encode(
+        self,
+        inputs: Sequence[str | Sequence[int]],
+        truncation: Truncation | None,
+        pooling: Pooling | Literal["none"],
+    ) -> Done[Floats]:
         def prepare() -> list[EncoderRow]:
             cut = None if truncation is None else Cut(self._model, truncation)
             rows = [row_of(self._model, item, index, cut) for index, item in enumerate(inputs)]
             self._model.require_fits(rows)
-            return [EncoderRow(row, self._pooling) for row in rows]
+            return [EncoderRow(row, pooling) for row in rows]
 
-        done = await encode(self._model, prepare, sum(len(each) + ITEM_CHARACTERS for each in inputs))
-        if not self._normalize:
-            return done
-        return Done([unit(v) for v in done.items], done.usage, done.timing)
+        return await encode(self._model, prepare, sum(len(each) + ITEM_CHARACTERS for each in inputs))
 
 
 def unit(vector: Floats) -> Floats:

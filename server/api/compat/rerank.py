@@ -1,8 +1,8 @@
 """Reranking in the shape that Cohere, Jina and vLLM share: ``/v1/rerank``, ``/v2/rerank``, ``/rerank``.
 
-``/rerank`` is also text-embeddings-inference's path, with another shape (`server.api.compat.tei`). The fields tell the
-shapes apart: one has ``documents``, the other ``texts``. A mixture is refused by the name of the field that does not
-belong.
+``/rerank`` is also text-embeddings-inference's path, with another shape (`server.api.compat.tei_shapes`). The fields
+tell the shapes apart: one has ``documents``, the other ``texts``. A mixture is refused by the name of the field that
+does not belong.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from fastapi import APIRouter, Body, Response
 from pydantic import Discriminator, Field, PlainValidator, Tag, model_validator
 
-from server.api.compat.tei import OWN_FIELDS, TextsBody, rank_texts
+from server.api.compat.tei_shapes import OWN_FIELDS, TextsBody, rank_texts
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, require_items
 from server.api.openai.embeddings import EmbeddingUsage, Side, Truncated, truncation
 from server.api.record import Record
