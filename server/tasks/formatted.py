@@ -209,6 +209,8 @@ _READ = {
     ".epub": (re.compile(r"\.(?:xhtml|html|htm|ncx)\Z", re.IGNORECASE), _XHTML),
 }
 """Which members of an archive have text, and how that is read."""
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError)
+"""The library's exceptions for archives that are damaged in one way or another."""
 
 
 def unpack(kind: str, raw: bytes) -> Document:
@@ -223,9 +225,11 @@ def unpack(kind: str, raw: bytes) -> Document:
         archive = zipfile.ZipFile(io.BytesIO(raw))
         members = archive.infolist()
         _require_harmless(members)
+        if archive.testzip() is not None:  # all of it, before anything is translated
+            raise zipfile.BadZipFile
         names = [each.filename for each in members if pattern.search(each.filename)]
         texts = {name: archive.read(name).decode("utf-8") for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError):
+    except _DAMAGE:
         raise damaged("it is no whole archive, or its text is not UTF-8") from None
     if not names:
         raise damaged(f"there is no text of a file '{kind}' in it")
@@ -265,7 +269,7 @@ def _packed(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], change
                 info.create_system, info.comment = each.create_system, each.comment
                 text = changed.get(each.filename)
                 new.writestr(info, archive.read(each) if text is None else text.encode("utf-8"))
-    except (zipfile.BadZipFile, zlib.error, EOFError):
+    except _DAMAGE:
         raise damaged("it is no whole archive") from None
     return made.getvalue()
 
