@@ -11,7 +11,7 @@ from typing import Literal
 
 from models.tables import Table
 
-Task = Literal["generation", "translation", "classification", "embedding", "rerank"]
+Task = Literal["generation", "translation", "classification", "embedding", "rerank", "entities"]
 Pooling = Literal["mean", "cls", "last"]
 Activation = Literal["tanh", "relu", "gelu"]
 
@@ -161,6 +161,16 @@ class HeadSpec(Table):
 
 
 @dataclass(frozen=True, slots=True)
+class EntitiesSpec(Table):
+    """A classifier of every token."""
+
+    tags: tuple[str, ...]
+    """The tags in the order of the logits, such as ``O``, ``B-PER``, ``I-PER``."""
+    file: str
+    """The arrays ``weight`` and ``bias`` of the linear layer on each token's hidden state."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source(Table):
     """Training data."""
 
@@ -214,6 +224,7 @@ class Manifest(Table):
     translation: TranslationSpec | None = None
     embedding: EmbeddingSpec | None = None
     heads: tuple[HeadSpec, ...] = ()
+    entities: EntitiesSpec | None = None
     sources: tuple[Source, ...] = ()
     figures: tuple[Figure, ...] = ()
 

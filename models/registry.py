@@ -163,7 +163,7 @@ def _problems(card: Manifest, folder: Path) -> Iterator[str]:
         if not _ALIAS.fullmatch(alias) or alias == card.id:
             yield f"'aliases' has {alias!r}; an alias is another name, of letters, digits, '.', '_', ':', '/', '-'"
     yield from _file_problems(card, folder)
-    for section in ("generation", "translation", "embedding"):
+    for section in ("generation", "translation", "embedding", "entities"):
         if (getattr(card, section) is not None) != (card.task == section):
             yield f"section '{section}' must be there for task '{section}' and for no other; the task is '{card.task}'"
     if bool(card.heads) != (card.task in HEADED):
@@ -199,6 +199,10 @@ def _file_problems(card: Manifest, folder: Path) -> Iterator[str]:
         wanted[card.generation.template] = "generation.template"
     if card.tokenizer.target_file is not None:
         wanted[card.tokenizer.target_file] = "tokenizer.target_file"
+    if card.entities is not None:
+        wanted[card.entities.file] = "entities.file"
+        if not card.entities.tags or len(set(card.entities.tags)) != len(card.entities.tags):
+            yield "'entities.tags' must be different tags, at least one"
     wanted |= {head.file: f"head '{head.name}'" for head in card.heads}
     for name, why in wanted.items():
         if name not in card.files:

@@ -24,15 +24,44 @@ Segment = Special | str
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """The row of two texts, with the control tokens that the tokenizer's file puts around them."""
+class Form:
+    """The form of a row of two texts, as the tokenizer's file has it: the control tokens around the texts."""
 
-    ids: list[int]
-    types: list[int]
-    """The kind of text of each token, 0 or 1, as the tokenizer's file says."""
-    first: tuple[int, int]
-    """The places of the first text's tokens: from, up to."""
-    second: tuple[int, int]
+    before: list[int]
+    between: list[int]
+    after: list[int]
+    types: tuple[list[int], int, list[int], int, list[int]]
+    """The kind of text, 0 or 1: of each token before, of the first text, of each token between, of the second, of each
+    token after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts as tokens. Pairs with the same first text share its list."""
+
+    first: list[int]
+    second: list[int]
+    form: Form
+
+    def __len__(self) -> int:
+        return self.around + len(self.second)
+
+    @property
+    def around(self) -> int:
+        """The number of tokens of a row besides those of the second text."""
+        form = self.form
+        return len(form.before) + len(self.first) + len(form.between) + len(form.after)
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the row."""
+        return [*self.form.before, *self.first, *self.form.between, *self.second, *self.form.after]
+
+    @property
+    def types(self) -> list[int]:
+        """The kind of text of each id of the row."""
+        before, first, between, second, after = self.form.types
+        return [*before, *[first] * len(self.first), *between, *[second] * len(self.second), *after]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +107,7 @@ class Tokenizer(Protocol):
         """The ids of plain text with the control tokens that the tokenizer's file puts around a text ([CLS], [SEP])."""
 
     def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
-        """The rows of one text with each of others.
+        """One text with each of others, as models read pairs of texts. The first text is encoded once.
 
         Raises:
             ValueError: a text has a lone surrogate, or this kind of tokenizer reads no pairs.
@@ -146,7 +175,7 @@ class Common(ABC):
         """The string of a token, as in the model's vocabulary file."""
 
     def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
-        """The rows of one text with each of others; only `models.tokenizer_json` has a form for them."""
+        """One text with each of others; only `models.tokenizer_json` has a form for pairs."""
         raise ValueError("this model's tokenizer reads no pairs of texts")
 
     def encode_spans(self, text: str) -> list[Span]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import tokenizers
 
 from models.pieces import piece_bytes
-from models.tokenizer_base import Common, Pair, Segment, Span, Special, require_unicode
+from models.tokenizer_base import Common, Form, Pair, Segment, Span, Special, require_unicode
 
 _LONG_CHARACTERS = 10_000
 _LOOKS_LIKE_CONTROL = re.compile(r"<[|｜][^<>]+[|｜]>")
@@ -57,10 +57,16 @@ class HuggingFaceTokenizer(Common):
         return self._encode(text, around=True)
 
     def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
-        """The rows of one text with each of others, with the control tokens that the file puts around a pair."""
+        """One text with each of others, as the file puts control tokens around a pair. The first text is encoded once.
+
+        The library encodes the texts of a pair independently.
+        """
         for text in (first, *seconds):
             require_unicode(text)
-        return [_pair(encoding) for encoding in self._model.encode_batch([(first, second) for second in seconds])]
+        form = _form(self._model.encode(_SAMPLE, _SAMPLE))
+        [one, *others] = self._model.encode_batch([first, *seconds], add_special_tokens=False)
+        ids: list[int] = one.ids
+        return [Pair(ids, other.ids, form) for other in others]
 
     def encode_spans(self, text: str) -> list[Span]:
         """The tokens of a plain text with their places, without control tokens."""
@@ -113,13 +119,20 @@ class HuggingFaceTokenizer(Common):
         return ids
 
 
-def _pair(encoding: tokenizers.Encoding) -> Pair:
+_SAMPLE = "a"
+
+
+def _form(encoding: tokenizers.Encoding) -> Form:
+    """The form of the row of two short texts."""
     places: tuple[list[int], list[int]] = ([], [])
     for place, sequence in enumerate(encoding.sequence_ids):
         if sequence is not None:
             places[sequence].append(place)
-    first, second = ((some[0], some[-1] + 1) if some else (0, 0) for some in places)
-    return Pair(encoding.ids, encoding.type_ids, first, second)
+    if not all(places):
+        raise ValueError("this model's tokenizer reads no pairs of texts")
+    (a, b), (c, d) = ((some[0], some[-1] + 1) for some in places)
+    ids, types = encoding.ids, encoding.type_ids
+    return Form(ids[:a], ids[b:c], ids[d:], (types[:a], types[a], types[b:c], types[c], types[d:]))
 
 
 def _marks(text: str, template: str) -> dict[str, int]:

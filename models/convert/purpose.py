@@ -35,7 +35,6 @@ _UNSERVED: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 """The prefix of a class's name, the kind of such a model, and a served alternative."""
 _TASKS: tuple[tuple[str, str], ...] = (
-    ("ForTokenClassification", "marks words (names of persons, places ...)"),
     ("ForQuestionAnswering", "finds answers in a text"),
     ("ForMultipleChoice", "chooses between endings"),
     ("ForPreTraining", "was saved with the heads of its training; save its body alone, as AutoModel does"),

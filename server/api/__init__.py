@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import errors, hearth, ops, pages
+from server.api import entities, errors, hearth, ops, pages
 from server.api.access import Observe, Spans
 from server.api.auth import Hosts, Keys
 from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, rerank, tei, tokens
@@ -30,6 +30,8 @@ ROUTERS: Sequence[APIRouter] = (
     decisions.router,
     models.router,
     hearth.router,
+    entities.router,
+    entities.pipeline,
     tokens.router,
     libretranslate.router,
     deepl.router,

@@ -105,7 +105,7 @@ PEERS: Sequence[Peer] = (
         frozenset({"/v2/translate", "/v2/document"}),
     ),
     Peer(
-        re.compile(r"/(predict|rerank|embed|embed_all|embed_sparse|similarity|info|decode)"),
+        re.compile(r"/(predict|rerank|embed|embed_all|embed_sparse|similarity|info|decode|pipeline/.*)"),
         _inference,
         {"error": TEXT, "error_type": TEXT},
         {400: 422},

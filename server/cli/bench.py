@@ -150,6 +150,7 @@ def _workload(client: Client, model: str, prompt_tokens: int, output_tokens: int
         "embedding": "/v1/embeddings",
         "classification": classify,
         "rerank": "/v1/rerank",
+        "entities": "/v1/entities",
     }
     return Workload(model, task, paths[task])
 

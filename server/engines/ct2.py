@@ -118,6 +118,7 @@ class EncoderEngine:
         self._positions_as_types = bool(config.get("positions_as_types"))
         self._has_types = not self._positions_as_types and _kinds_of_text(Path(spec.folder)) > 1
         self._encoder = open_model(ctranslate2.Encoder, spec)
+        self._layer = _layer_of(Path(spec.folder) / spec.options["layer"]) if "layer" in spec.options else None
 
     def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
         """Encode the rows together and pool each over its own tokens.
@@ -132,11 +133,21 @@ class EncoderEngine:
         elif self._has_types and any(row.types for row in rows):
             types = [list(row.types) or [0] * len(row.ids) for row in rows]
         output = self._encoder.forward_batch(ids, token_type_ids=types)
-        _pool(np.asarray(output.last_hidden_state), rows, out)
+        hidden = np.asarray(output.last_hidden_state)
+        if self._layer is not None:
+            weight, bias = self._layer
+            hidden = np.einsum("rtd,ld->rtl", hidden, weight) + bias  # on this thread alone, as the lane's model is
+        _pool(hidden, rows, out)
 
     def close(self) -> None:
         """Free the model."""
         del self._encoder
+
+
+def _layer_of(file: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """A linear layer on each token's hidden state: its logits are less to send than the states are."""
+    with np.load(file, allow_pickle=False) as arrays:
+        return np.asarray(arrays["weight"], np.float32), np.asarray(arrays["bias"], np.float32)
 
 
 def _kinds_of_text(folder: Path) -> int:

@@ -20,6 +20,7 @@ from server.serving.served_model import Broken, ModelStatus, ServedModel
 from server.settings import Settings, SettingsError
 from server.tasks.decisions import ByHead, Decider
 from server.tasks.encoding import Classification, Embedding
+from server.tasks.entities import Entities
 from server.tasks.generation.task import Generation
 from server.tasks.model import Model
 from server.tasks.ranking import Ranker
@@ -174,6 +175,10 @@ class ModelRegistry:
             return self._pick(None, "rerank", lambda offered: offered.reranker)
         get: Callable[[ServedModel], Ranker | None] = lambda offered: offered.ranker  # noqa: E731  for its type
         return self._pick(name, "rerank", get)
+
+    def tagger(self, name: str | None) -> Entities:
+        """The token classifier of this name; without one, the only one there is."""
+        return self._pick(name, "entities", lambda offered: offered.tagger)
 
     def decider(self, name: str | None) -> Decider:
         """The model of this name, if it answers questions; without one, the only one there is."""

@@ -9,6 +9,7 @@ from server.engines.base import State
 from server.machine import resident_bytes
 from server.tasks.decisions import ByHead, ByLikelihood, Decider, ZeroShot
 from server.tasks.encoding import Classification, Embedding, Head
+from server.tasks.entities import Entities
 from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.task import Generation
 from server.tasks.model import Model
@@ -42,6 +43,7 @@ class ServedModel:
     classifiers: Mapping[str, Classification] = field(default_factory=dict)
     """By the name of the head, in the manifest's order."""
     reranker: CrossEncoder | None = None
+    tagger: Entities | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -65,6 +67,7 @@ class ServedModel:
             embedder=Embedding(model, card.embedding.pooling, card.embedding.normalize) if card.embedding else None,
             classifiers={} if ranks else {name: Classification(model, head) for name, head in heads},
             reranker=CrossEncoder(model, heads[0][1]) if ranks else None,
+            tagger=Entities(model, card.entities) if card.entities else None,
         )
 
     @property

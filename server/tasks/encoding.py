@@ -19,8 +19,8 @@ from models.cards import HeadSpec, Pooling
 from models.probabilities import ACTIVATIONS, sigmoid, softmax
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
-from server.errors import InvalidValue
-from server.tasks.fitting import Cut, PairRow, Row, Truncation
+from server.errors import InvalidValue, TooLarge
+from server.tasks.fitting import Cut, Row, Truncation
 from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done, Scores, Usage
@@ -217,7 +217,7 @@ class Classification:
             cut = None if truncation is None else Cut(self._model, truncation)
             rows = [self._pair(pair, index, cut) for index, pair in enumerate(pairs)]
             self._model.require_fits([row.ids for row in rows])
-            return [EncoderRow(row.ids, self._head.spec.pooling, row.types) for row in rows]
+            return rows
 
         done = await encode(self._model, prepare, size_of(text for pair in pairs for text in pair))
         probabilities = await self._head.apply(self._head.probabilities, done.items)
@@ -227,7 +227,7 @@ class Classification:
         ]
         return Done(items, done.usage, done.timing)
 
-    def _pair(self, pair: Sequence[str], index: int, cut: Cut | None) -> PairRow:
+    def _pair(self, pair: Sequence[str], index: int, cut: Cut | None) -> EncoderRow:
         if self.card.origin is None:  # models of our own were trained on single texts
             raise InvalidValue(
                 f"Input {index} is a pair of texts, and '{self.card.id}' scores single texts: send a batch of them as "
@@ -241,7 +241,8 @@ class Classification:
             [made] = self._model.tokenizer.encode_pairs(first, [second])
         except ValueError as error:
             raise InvalidValue(f"Input {index}: {error}.", "input") from None
-        return PairRow(made.ids, made.types) if cut is None else cut.pair(made)
+        made = made if cut is None else cut.pair(made)
+        return EncoderRow(made.ids, self._head.spec.pooling, made.types)
 
     async def _scores(self, chunks: Sequence[Sequence[Row]]) -> Done[Scores]:
         """The scores of texts that are given as the rows of their chunks."""
@@ -268,6 +269,10 @@ class Classification:
     def _score(self, probabilities: Floats, rows: Sequence[Row]) -> Scores:
         pooled = self._head.pool(probabilities, [len(row) for row in rows])
         return Scores(dict(zip(self._head.spec.labels, map(float, pooled), strict=True)), len(rows), self.card.id)
+
+
+MOST_NUMBERS = 4_000_000
+"""The most numbers of an answer with a vector for each token: 10,000 tokens of 384 numbers, 80 MB of JSON."""
 
 
 class Embedding:
@@ -321,6 +326,9 @@ class Embedding:
         """The hidden states of each input's tokens, with those that the model adds: n arrays of shape (tokens, d).
 
         The arguments and errors are those of ``embed``.
+
+        Raises:
+            TooLarge: the answer would have too many numbers.
         """
         return await self._encode(inputs, truncation, "none")
 
@@ -334,6 +342,10 @@ class Embedding:
             cut = None if truncation is None else Cut(self._model, truncation)
             rows = [row_of(self._model, item, index, cut) for index, item in enumerate(inputs)]
             self._model.require_fits(rows)
+            if pooling == "none" and self.card.embedding is not None:
+                numbers = self.card.embedding.dimensions * sum(map(len, rows))
+                if numbers > MOST_NUMBERS:
+                    raise TooLarge("The answer", numbers, MOST_NUMBERS, "numbers", "input")
             return [EncoderRow(row, pooling) for row in rows]
 
         return await encode(self._model, prepare, sum(len(each) + ITEM_CHARACTERS for each in inputs))

@@ -3,8 +3,7 @@
 Works on token ids. Knows no requests and no engines.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.tokenizers import Pair, Tokenizer
 from server.errors import InvalidValue
@@ -56,36 +55,23 @@ class Cut:
         """A row that the client gave as ids, truncated."""
         return self._kept(row, self._limit)
 
-    def pair(self, pair: Pair) -> "PairRow":
-        """The row of two texts, of which the longer one loses tokens until both have the same number, and then both.
+    def pair(self, pair: Pair) -> Pair:
+        """A pair of texts, of which the longer one loses tokens until both have the same number, and then both.
 
         This is what tokenizers call "longest first": the form in which cross-encoders are trained.
         """
-        ids, (begin, end), (start, stop) = pair.ids, pair.first, pair.second
-        one, other = end - begin, stop - start
-        room = max(0, self._limit - (len(ids) - one - other))
+        one, other = len(pair.first), len(pair.second)
+        room = max(0, self._limit - (len(pair) - one - other))
         short, long = sorted((one, other))
         if short + long > room:
             long = short if short > room else max(short, room - short)
             if short + long > room:
                 short, long = room // 2, room // 2 + room % 2
         first, second = (short, long) if one <= other else (long, short)
-        places = range(len(ids))
-        kept = {*self._kept(list(places[begin:end]), first), *self._kept(list(places[start:stop]), second)}
-        places_kept = [i for i in places if i in kept or not (begin <= i < end or start <= i < stop)]
-        return PairRow([ids[i] for i in places_kept], [pair.types[i] for i in places_kept])
+        return replace(pair, first=self._kept(pair.first, first), second=self._kept(pair.second, second))
 
     def _kept(self, ids: Row, most: int) -> Row:
         return ids[max(0, len(ids) - most) :] if self._keeps_end else ids[:most]
-
-
-@dataclass(frozen=True, slots=True)
-class PairRow:
-    """A row of two texts as an engine takes it."""
-
-    ids: Row
-    types: Row
-    """The kind of text of each id."""
 
 
 def inner(tokenizer: Tokenizer, row: Row, text: str) -> tuple[int, int]:
@@ -110,20 +96,3 @@ def windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
         begin = found[-1][1] - overlap
         found.append((begin, min(begin + size, length)))
     return found
-
-
-def pair_windows(pair: Pair, context_tokens: int, overlap: int, most: int | None) -> Sequence[PairRow]:
-    """The rows of a pair whose second text is longer than the room that the first leaves: a row a window of the second.
-
-    Args:
-        pair: the two texts; the first leaves room for more than ``overlap`` tokens.
-        context_tokens: the most tokens of a row.
-        overlap: the tokens that neighbouring windows share.
-        most: the most windows; None: as many as the second text needs.
-    """
-    begin, end = pair.second
-    size = context_tokens - (len(pair.ids) - (end - begin))
-    return [
-        PairRow(*([*row[:begin], *row[begin + a : begin + b], *row[end:]] for row in (pair.ids, pair.types)))
-        for a, b in windows(end - begin, size, overlap)[:most]
-    ]

@@ -4,7 +4,7 @@ A document that is longer than the model reads is read in windows, and its best 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal, Protocol
 
@@ -16,7 +16,7 @@ from models.tokenizers import Pair
 from server.engines.rows import EncoderRow
 from server.errors import InputTooLong, InvalidValue
 from server.tasks.encoding import Embedding, Floats, Head, encode, row_of, unit
-from server.tasks.fitting import Cut, PairRow, Row, Truncation, inner, pair_windows, windows
+from server.tasks.fitting import Cut, Row, Truncation, inner, windows
 from server.tasks.model import Model
 from server.tasks.offload import SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done
@@ -104,36 +104,35 @@ class CrossEncoder:
                 pairs = self._model.tokenizer.encode_pairs(query, documents)
             except ValueError as error:
                 raise InvalidValue(f"A text of the request: {error}.", "documents") from None
-            rows = self._rows(pairs, reading)
-            counts.extend(map(len, rows))
+            rows = self._fitted(pairs, reading, counts)
             pooling = self._head.spec.pooling
-            return [EncoderRow(row.ids, pooling, row.types) for some in rows for row in some]
+            return [EncoderRow(row.ids, pooling, row.types) for row in rows]
 
-        # The query is tokenized once for each document.
-        done = await encode(self._model, prepare, size_of(documents) + len(query) * len(documents))
+        done = await encode(self._model, prepare, size_of([query, *documents]))
         logits = (await self._head.apply(self._head.logits, done.items))[:, 0]
         best, scores = _best(logits, counts), []
         for index, (raw, score) in enumerate(zip(best.tolist(), sigmoid(best).tolist(), strict=True)):
             scores.append(Relevance(index, score, raw, counts[index]))
         return Done(_sorted(scores), done.usage, done.timing)
 
-    def _rows(self, pairs: Sequence[Pair], reading: Reading) -> list[Sequence[PairRow]]:
-        """The rows of each pair."""
+    def _fitted(self, pairs: Sequence[Pair], reading: Reading, counts: list[int]) -> list[Pair]:
+        """The pairs that are read for those of the request, which fit. ``counts`` gets the number for each."""
         context = self.card.context_length_tokens
         cut = None if reading.truncation is None else Cut(self._model, reading.truncation)
-        rows: list[Sequence[PairRow]] = []
+        fitted: list[Pair] = []
         for index, pair in enumerate(pairs):
             if reading.document_tokens is not None:
-                pair = _shortened(pair, reading.document_tokens)
-            if cut is not None:
-                rows.append([cut.pair(pair)])
-            elif len(pair.ids) <= context:
-                rows.append([PairRow(pair.ids, pair.types)])
-            else:
-                around = len(pair.ids) - (pair.second[1] - pair.second[0])
-                _require_room(around, len(pair.ids), index, context, reading)
-                rows.append(pair_windows(pair, context, OVERLAP_TOKENS, reading.windows))
-        return rows
+                pair = replace(pair, second=pair.second[: reading.document_tokens])
+            if cut is not None or len(pair) <= context:
+                fitted.append(pair if cut is None else cut.pair(pair))
+                counts.append(1)
+                continue
+            _require_room(pair.around, len(pair), index, context, reading)
+            found = windows(len(pair.second), context - pair.around, OVERLAP_TOKENS)[: reading.windows]
+            counts.append(len(found))
+            self._model.batcher.require_room(len(fitted) + len(found))
+            fitted += [replace(pair, second=pair.second[a:b]) for a, b in found]
+        return fitted
 
 
 class BiEncoder:
@@ -187,10 +186,9 @@ class BiEncoder:
         around = len(row) - (end - begin)
         if around + len(kept) > context:
             _require_room(around, len(row), index, context, reading)
-        size = context - around
-        return [[*row[:begin], *kept[a:b], *row[end:]] for a, b in windows(len(kept), size, OVERLAP_TOKENS)][
-            : reading.windows
-        ]
+        found = windows(len(kept), context - around, OVERLAP_TOKENS)[: reading.windows]
+        self._model.batcher.require_room(len(found))
+        return [[*row[:begin], *kept[a:b], *row[end:]] for a, b in found]
 
 
 def _require_texts(query: str, documents: Sequence[str]) -> None:
@@ -211,14 +209,6 @@ def _require_room(around: int, tokens: int, index: int, context: int, reading: R
             f"have at least {LEAST_ROOM_TOKENS}.",
             "query",
         )
-
-
-def _shortened(pair: Pair, most: int) -> Pair:
-    """The pair with only so many tokens of its second text."""
-    begin, end = pair.second
-    kept = min(end, begin + most)
-    ids, types = ([*row[:kept], *row[end:]] for row in (pair.ids, pair.types))
-    return Pair(ids, types, pair.first, (begin, kept))
 
 
 def _cosines(vectors: Sequence[Floats]) -> Floats:

@@ -43,8 +43,8 @@ def _layer(kind: str, i: int) -> str:
     return f"transformer.layer.{i}." if kind == "distilbert" else f"encoder.layer.{i}."
 
 
-def arrays_of(kind: str, labels: int = 0, seed: int = 0) -> dict[str, np.ndarray]:
-    """Random weights of a body, or of a classifier of so many labels."""
+def arrays_of(kind: str, labels: int = 0, seed: int = 0, tags: int = 0) -> dict[str, np.ndarray]:
+    """Random weights of a body, of a classifier of so many labels, or of a token classifier of so many tags."""
     random = np.random.default_rng(seed)
 
     def numbers(*shape: int, mean: float = 0.0, spread: float = 0.1) -> np.ndarray:
@@ -78,6 +78,8 @@ def arrays_of(kind: str, labels: int = 0, seed: int = 0) -> dict[str, np.ndarray
         bodies = [*found, *(name for name in head if name.startswith("pooler"))]
         found = {**found, **head}
         found = {f"{prefix_of(kind)}{name}" if name in bodies else name: array for name, array in found.items()}
+    if tags:
+        return {f"{prefix_of(kind)}{name}": array for name, array in found.items()} | linear("classifier", tags, WIDTH)
     return found
 
 
@@ -110,6 +112,17 @@ def write(folder: Path, kind: str, *, labels: Sequence[str] = (), **config: Any)
     write_json(folder / "tokenizer_config.json", {"model_max_length": 10**30})
     write_safetensors(folder / "model.safetensors", arrays_of(kind, len(labels)))
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    return folder
+
+
+def write_tagger(folder: Path, kind: str, tags: Sequence[str], **config: Any) -> Path:
+    """Write a repository of a token classifier."""
+    about: dict[str, Any] = {
+        "architectures": [f"{CLASSES[kind]}ForTokenClassification"],
+        "id2label": {str(i): tag for i, tag in enumerate(tags)},
+    }
+    write(folder, kind, **(about | config))
+    write_safetensors(folder / "model.safetensors", arrays_of(kind, tags=len(tags)))
     return folder
 
 

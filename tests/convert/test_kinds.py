@@ -58,7 +58,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "embeddinggemma": ({"config.json": {"architectures": ["Gemma3TextModel"]}, **SAFE}, "is EmbeddingGemma"),
     "deberta": ({"config.json": {"architectures": ["DebertaV2ForSequenceClassification"]}, **SAFE}, "is DeBERTa: its"),
     "albert": ({"config.json": {"architectures": ["AlbertModel"]}, **SAFE}, "is ALBERT: its embeddings are narrower"),
-    "names": ({"config.json": {"architectures": ["BertForTokenClassification"]}, **SAFE}, r"marks words \(names"),
+    "answers": ({"config.json": {"architectures": ["BertForQuestionAnswering"]}, **SAFE}, "finds answers in a text"),
     "mbart": ({"config.json": {"architectures": ["MBartForConditionalGeneration"]}, **SAFE}, "NLLB and OPUS-MT"),
     "small100": (
         {

@@ -3,10 +3,14 @@
 import json
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from models.tokenizers import Span
 from server.api import request
+from server.tasks.fitting import windows
 from server.tasks.generation.stop_strings import StopStrings
+from server.tasks.tags import Aggregation, entities, redacted
 from server.tasks.text.sentences import chunk, is_translatable, segment, split, split_long
 from server.tasks.translation.document import build, read_segments
 from server.tasks.translation.exact import difference, items_of, together
@@ -74,6 +78,15 @@ def marked(text: str) -> None:
     place(Marked(text[:400], tuple(each for each in nodes if each.start <= 400)), text[:400])
 
 
+def tagged(text: str) -> None:
+    """Tokens of two characters, every third of them an entity, and all of them replaced."""
+    spans = [Span(i, i, min(i + 2, len(text)), 0) for i in range(0, len(text), 2)]
+    numbers = np.eye(3, dtype=np.float32)[np.arange(len(spans)) % 3]
+    several: tuple[Aggregation, ...] = ("simple", "max")
+    for aggregation in several:
+        redacted(text, entities(text, spans, numbers, ("O", "B-A", "I-A"), aggregation), "[{label}]")
+
+
 WORKS: dict[str, Callable[[str], object]] = {
     "protect": find_protected,
     "translatable": is_translatable,
@@ -96,6 +109,8 @@ WORKS: dict[str, Callable[[str], object]] = {
     "exact": compared,
     "hold back": held_back,
     "stretches": lambda text: list(stretches(text, set(text[::3]))),
+    "tags": tagged,
+    "windows": lambda text: windows(len(text), 50, 32),
     "body": lambda text: request.parse(json.dumps([text, *text]).encode()),
 }
 
