@@ -161,6 +161,21 @@ class HeadSpec(Table):
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeSpec(Table):
+    """How a decoder ranks: it reads a query with a document, and says whether the document is relevant."""
+
+    begin: str
+    """The prompt before the pair, with its control tokens."""
+    end: str
+    """The prompt after the pair, up to the answer."""
+    instruction: str
+    """The instruction that the pair begins with."""
+    yes: str = "yes"
+    no: str = "no"
+    """The two answers, each a token."""
+
+
+@dataclass(frozen=True, slots=True)
 class EntitiesSpec(Table):
     """A classifier of every token."""
 
@@ -225,6 +240,8 @@ class Manifest(Table):
     embedding: EmbeddingSpec | None = None
     heads: tuple[HeadSpec, ...] = ()
     entities: EntitiesSpec | None = None
+    judge: JudgeSpec | None = None
+    """Of a decoder that ranks."""
     sources: tuple[Source, ...] = ()
     figures: tuple[Figure, ...] = ()
 

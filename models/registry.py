@@ -164,11 +164,18 @@ def _problems(card: Manifest, folder: Path) -> Iterator[str]:
             yield f"'aliases' has {alias!r}; an alias is another name, of letters, digits, '.', '_', ':', '/', '-'"
     yield from _file_problems(card, folder)
     for section in ("generation", "translation", "embedding", "entities"):
-        if (getattr(card, section) is not None) != (card.task == section):
+        wanted = card.task == section or (section == "generation" and card.judge is not None)
+        if (getattr(card, section) is not None) != wanted:
             yield f"section '{section}' must be there for task '{section}' and for no other; the task is '{card.task}'"
-    if bool(card.heads) != (card.task in HEADED):
+    if card.judge is not None and card.task != "rerank":
+        yield f"section 'judge' is for task 'rerank' only; the task is '{card.task}'"
+    if bool(card.heads) != (card.task in HEADED and card.judge is None):
         yield f"[[heads]] must be there for the tasks {', '.join(HEADED)} and for no other; the task is '{card.task}'"
-    if card.task == "rerank" and [(len(head.labels), head.kind) for head in card.heads] != [(1, "sigmoid")]:
+    if (
+        card.task == "rerank"
+        and card.judge is None
+        and [(len(head.labels), head.kind) for head in card.heads] != [(1, "sigmoid")]
+    ):
         yield "[[heads]] must be one sigmoid head with one label for task 'rerank'"
     if card.generation is not None:
         yield from _generation_problems(card.generation)

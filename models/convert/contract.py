@@ -15,6 +15,7 @@ from models.cards import (
     Figure,
     GenerationSpec,
     HeadSpec,
+    JudgeSpec,
     Task,
     TokenizerSpec,
     TranslationSpec,
@@ -117,6 +118,7 @@ class Converted:
     embedding: EmbeddingSpec | None = None
     heads: tuple[HeadSpec, ...] = ()
     entities: EntitiesSpec | None = None
+    judge: JudgeSpec | None = None
 
 
 Converter = Callable[[Source, Path, Request], Converted]

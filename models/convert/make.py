@@ -79,6 +79,7 @@ def _manifest(source: Source, folder: Path, name: str, converted: Converted, req
         embedding=converted.embedding,
         heads=converted.heads,
         entities=converted.entities,
+        judge=converted.judge,
         figures=(*request.figures, *converted.figures),
         files=digests(folder),
     )

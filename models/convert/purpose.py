@@ -51,6 +51,14 @@ def is_reranker(source: Source) -> bool:
     )
 
 
+def is_judge(source: Source) -> bool:
+    """Whether a decoder ranks texts by answering yes or no in the form of Qwen3-Reranker."""
+    return source.architecture == _JUDGE and _use(source) == "text-ranking"
+
+
+_JUDGE = "Qwen3ForCausalLM"
+
+
 def causal_architecture(source: Source) -> str | None:
     """A repository's class in the table of decoders, saved whole or as its body; None: it is not a known decoder."""
     name = source.architecture
@@ -89,7 +97,7 @@ def refuse_other_purpose(source: Source) -> None:
             f"{source.repository} embeds texts: it is a decoder, and has no {MODULES} that says which hidden state is "
             "the vector. As a chat model it would write nonsense."
         )
-    if source.architecture in PAGES and use == "text-ranking":
+    if source.architecture in PAGES and use == "text-ranking" and not is_judge(source):
         raise CannotConvert(
             f"{source.repository} ranks texts by the answer of a decoder, which has no API here. {_RERANKERS}."
         )

@@ -15,6 +15,7 @@ from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
 from models.convert.purpose import (
     MODULES,
     causal_architecture,
+    is_judge,
     is_reranker,
     refuse_other_purpose,
     refuse_unserved,
@@ -64,6 +65,7 @@ CONVERTERS: Mapping[str, str] = {
 _DECODERS = "models.convert.decoders:convert"
 _EMBEDDERS = "models.convert.decoder_embedders:convert"
 _CLASSIFIERS = "models.convert.classifiers:convert"
+_JUDGES = "models.convert.judges:convert"
 _RERANKERS = "models.convert.rerankers:convert"
 _OF_CTRANSLATE2 = "models.convert.ctranslate2_folder:convert"
 
@@ -92,6 +94,8 @@ def converter_for(source: Source) -> Converter:
         where = _EMBEDDERS
     if where == _CLASSIFIERS and is_reranker(source):
         where = _RERANKERS
+    if is_judge(source):
+        where = _JUDGES
     if is_folder_of_ctranslate2(source):
         where = _OF_CTRANSLATE2
     if where is None:

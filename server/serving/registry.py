@@ -173,8 +173,7 @@ class ModelRegistry:
         """
         if name is None and any(each.reranker is not None for each in self._choice):
             return self._pick(None, "rerank", lambda offered: offered.reranker)
-        get: Callable[[ServedModel], Ranker | None] = lambda offered: offered.ranker  # noqa: E731  for its type
-        return self._pick(name, "rerank", get)
+        return self._pick(name, "rerank", lambda offered: offered.ranker)
 
     def tagger(self, name: str | None) -> Entities:
         """The token classifier of this name; without one, the only one there is."""

@@ -12,8 +12,9 @@ from server.tasks.encoding import Classification, Embedding, Head
 from server.tasks.entities import Entities
 from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.task import Generation
+from server.tasks.judging import Judge
 from server.tasks.model import Model
-from server.tasks.ranking import BiEncoder, CrossEncoder
+from server.tasks.ranking import BiEncoder, CrossEncoder, PairRanker, Ranker
 from server.tasks.translation.chat import ChatTranslation
 from server.tasks.translation.task import TranslationTask
 
@@ -42,7 +43,7 @@ class ServedModel:
     embedder: Embedding | None = None
     classifiers: Mapping[str, Classification] = field(default_factory=dict)
     """By the name of the head, in the manifest's order."""
-    reranker: CrossEncoder | None = None
+    reranker: PairRanker | None = None
     tagger: Entities | None = None
 
     @property
@@ -62,11 +63,11 @@ class ServedModel:
         heads = [(spec.name, Head(spec, card.folder)) for spec in card.heads]
         return cls(
             model,
-            generator=_generator(model),
+            generator=None if ranks else _generator(model),
             translator=TranslationTask(model, card.translation, load_family(card)) if card.translation else None,
             embedder=Embedding(model, card.embedding.pooling, card.embedding.normalize) if card.embedding else None,
             classifiers={} if ranks else {name: Classification(model, head) for name, head in heads},
-            reranker=CrossEncoder(model, heads[0][1]) if ranks else None,
+            reranker=_reranker(model, heads[0][1] if heads else None) if ranks else None,
             tagger=Entities(model, card.entities) if card.entities else None,
         )
 
@@ -83,7 +84,7 @@ class ServedModel:
         return next(iter(self.classifiers.values()), None)
 
     @property
-    def ranker(self) -> CrossEncoder | BiEncoder | None:
+    def ranker(self) -> Ranker | None:
         """The reranker, or the embedding model as one."""
         if self.reranker is not None:
             return self.reranker
@@ -131,6 +132,12 @@ class ModelStatus:
     def memory_bytes(self) -> int:
         """Of its engine process, 0 while there is none. The kernel takes about 1 ms to tell: not for the event loop."""
         return resident_bytes(self.pid)
+
+
+def _reranker(model: Model, head: Head | None) -> PairRanker | None:
+    if model.card.judge is not None:
+        return Judge(model, model.card.judge)
+    return None if head is None else CrossEncoder(model, head)
 
 
 def _generator(model: Model) -> Generation | None:

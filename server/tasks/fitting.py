@@ -27,14 +27,17 @@ class Truncation:
 class Cut:
     """Truncates the rows of one model.
 
+    Args:
+        context_tokens: the most tokens of a row, if they are fewer than the model's context.
+
     Raises:
         InvalidValue: the length is over the model's context, or leaves no token of a text.
     """
 
-    def __init__(self, model: Model, truncation: Truncation) -> None:
+    def __init__(self, model: Model, truncation: Truncation, context_tokens: int | None = None) -> None:
         self._tokenizer = model.tokenizer
         self._keeps_end = truncation.keeps_end
-        context = model.card.context_length_tokens
+        context = context_tokens or model.card.context_length_tokens
         self._limit = context if truncation.tokens is None else truncation.tokens
         least = len(model.tokenizer.encode_row("")) + 1
         if not least <= self._limit <= context:

@@ -3,7 +3,8 @@
 A document that is longer than the model reads is read in windows, and its best window counts.
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal, Protocol
@@ -80,45 +81,58 @@ class Ranker(Protocol):
         """
 
 
-class CrossEncoder:
+class PairRanker(ABC):
     """Ranks by a model that reads the query together with a document and gives one number."""
 
     method: Method = "cross-encoder"
 
-    def __init__(self, model: Model, head: Head) -> None:
+    def __init__(self, model: Model) -> None:
         self._model = model
-        self._head = head
 
     @property
     def card(self) -> ModelCard:
         """The model's card."""
         return self._model.card
 
+    @property
+    def row_tokens(self) -> int:
+        """The most tokens of a row."""
+        return self.card.context_length_tokens
+
+    @abstractmethod
+    def pairs(self, query: str, documents: Sequence[str]) -> list[Pair]:
+        """The query with each document, as the model reads them.
+
+        Raises:
+            ValueError: a text is not Unicode.
+        """
+
+    @abstractmethod
+    async def logits(self, prepare: Callable[[], Sequence[Pair]], size: int) -> Done[float]:
+        """The numbers of the pairs that ``prepare`` makes, from work of this size (``offload``)."""
+
     async def rank(self, query: str, documents: Sequence[str], reading: Reading) -> Done[Relevance]:
         """Rank as ``Ranker`` says. The pairs of a request share batches with each other and with other requests."""
         counts: list[int] = []
 
-        def prepare() -> list[EncoderRow]:
+        def prepare() -> list[Pair]:
             _require_texts(query, documents)
             try:
-                pairs = self._model.tokenizer.encode_pairs(query, documents)
+                pairs = self.pairs(query, documents)
             except ValueError as error:
                 raise InvalidValue(f"A text of the request: {error}.", "documents") from None
-            rows = self._fitted(pairs, reading, counts)
-            pooling = self._head.spec.pooling
-            return [EncoderRow(row.ids, pooling, row.types) for row in rows]
+            return self._fitted(pairs, reading, counts)
 
-        done = await encode(self._model, prepare, size_of([query, *documents]))
-        logits = (await self._head.apply(self._head.logits, done.items))[:, 0]
-        best, scores = _best(logits, counts), []
+        done = await self.logits(prepare, size_of([query, *documents]))
+        best, scores = _best(np.array(done.items, np.float32), counts), []
         for index, (raw, score) in enumerate(zip(best.tolist(), sigmoid(best).tolist(), strict=True)):
             scores.append(Relevance(index, score, raw, counts[index]))
         return Done(_sorted(scores), done.usage, done.timing)
 
     def _fitted(self, pairs: Sequence[Pair], reading: Reading, counts: list[int]) -> list[Pair]:
         """The pairs that are read for those of the request, which fit. ``counts`` gets the number for each."""
-        context = self.card.context_length_tokens
-        cut = None if reading.truncation is None else Cut(self._model, reading.truncation)
+        context = self.row_tokens
+        cut = None if reading.truncation is None else Cut(self._model, reading.truncation, context)
         fitted: list[Pair] = []
         for index, pair in enumerate(pairs):
             if reading.document_tokens is not None:
@@ -133,6 +147,25 @@ class CrossEncoder:
             self._model.batcher.require_room(len(fitted) + len(found))
             fitted += [replace(pair, second=pair.second[a:b]) for a, b in found]
         return fitted
+
+
+class CrossEncoder(PairRanker):
+    """Ranks by an encoder whose head gives one number for a pair."""
+
+    def __init__(self, model: Model, head: Head) -> None:
+        super().__init__(model)
+        self._head = head
+
+    def pairs(self, query: str, documents: Sequence[str]) -> list[Pair]:
+        """The query with each document, as the tokenizer's file writes pairs."""
+        return self._model.tokenizer.encode_pairs(query, documents)
+
+    async def logits(self, prepare: Callable[[], Sequence[Pair]], size: int) -> Done[float]:
+        """The numbers of the pairs."""
+        pooling = self._head.spec.pooling
+        done = await encode(self._model, lambda: [EncoderRow(row.ids, pooling, row.types) for row in prepare()], size)
+        logits = await self._head.apply(self._head.logits, done.items)
+        return Done(logits[:, 0].tolist(), done.usage, done.timing)
 
 
 class BiEncoder:
