@@ -245,7 +245,7 @@ class KeptFiles:
 
 
 def form_with_file(*required: str) -> dict[str, Any]:
-    """What the description of the API says of a form with a file, beside its fields."""
+    """The description of a form with a file in the API's description, beside its fields."""
     properties: dict[str, Any] = {"file": {"type": "string", "format": "binary"}}
     properties |= {name: {"type": "string"} for name in required}
     schema = {"type": "object", "properties": properties, "required": ["file", *required]}
