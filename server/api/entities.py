@@ -46,7 +46,7 @@ class EntitiesRequest(RequestBody):
 
     @property
     def finding(self) -> Finding:
-        """What is looked for."""
+        """The entities that are looked for, and how they are put together."""
         labels = None if self.labels is None else frozenset(self.labels)
         return Finding(self.aggregation, labels, self.min_score)
 

@@ -28,7 +28,7 @@ SAMPLE = "a"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is looked for."""
+    """The entities that are looked for, and how they are put together."""
 
     aggregation: Aggregation = "first"
     labels: frozenset[str] | None = None

@@ -61,7 +61,7 @@ class Judge(PairRanker):
         if not {"logit_bias", "top_logprobs"} <= self._model.engine.honours:
             why = f"'{self.card.id}' runs on an engine that cannot compare two answers; our decode engine can."
             raise UnsupportedParameter("model", why)
-        rows = [self._row(pair) for pair in await offload(prepare, size)]
+        rows = await offload(lambda: [self._row(pair) for pair in prepare()], size)
         found: list[float] = []
         cached, timings = 0, []
         for part in filter(None, (rows[:1], rows[1:])):

@@ -23,7 +23,7 @@ from server.tasks.offload import SMALL_PRODUCTS, offload
 from server.tasks.results import Done
 
 NUMBER_COST = 100
-"""What writing one number as JSON costs, in multiplications."""
+"""The cost of writing one number as JSON, in multiplications."""
 
 router = APIRouter(route_class=PeerRoute, tags=["text-embeddings-inference"])
 
