@@ -126,7 +126,7 @@ class PipelineParameters(RequestBody):
 
     aggregation_strategy: Aggregation = Field("simple", description="As `aggregation` of `/v1/entities`.")
     ignore_labels: list[str] = Field([OUTSIDE], description="Labels that are left out; `O` is one of them.")
-    stride: int | None = Field(None, ge=0, description="The tokens that windows of a long text share.")
+    stride: int | None = Field(None, ge=0, description="The tokens that windows of a long text share.", examples=[32])
 
 
 class PipelineBody(PeerBody):
@@ -136,7 +136,7 @@ class PipelineBody(PeerBody):
 
     model: ModelName = Field(None, description="Id of a token classifier; left out, the only one.", examples=["ner"])
     inputs: Texts = Field(description="A text or a list of texts.", examples=["Anna lives in Bern."])
-    parameters: PipelineParameters | None = Field(None, description="How entities are put together.")
+    parameters: PipelineParameters | None = Field(None, description="How tags become entities.")
 
 
 @pipeline.post("/pipeline/token-classification", response_model=list[dict[str, Any]] | list[list[dict[str, Any]]])

@@ -47,7 +47,9 @@ class EmbedAllBody(PeerBody):
     )
     truncation_direction: Direction = Field("Right", description="With `truncate`: the end that is cut off.")
     prompt_name: str | None = Field(
-        None, description="The prompt to put before each text, by its name in the model's repository."
+        None,
+        description="The prompt to put before each text, by its name in the model's repository.",
+        examples=["query"],
     )
 
 
@@ -72,7 +74,7 @@ class SimilarityParameters(RequestBody):
 
     truncate: bool = Field(False, description="Cut what is longer than the model reads.", examples=[False])
     truncation_direction: Direction = Field("Right", description="With `truncate`: the end that is cut off.")
-    prompt_name: str | None = Field(None, description="The prompt to put before each sentence.")
+    prompt_name: str | None = Field(None, description="The prompt to put before each sentence.", examples=["query"])
 
 
 class SimilarityBody(PeerBody):
@@ -81,8 +83,8 @@ class SimilarityBody(PeerBody):
     inert: ClassVar = {"options": WAITING["options"]}
 
     model: ModelName = Field(None, description="The id of an embedding model.", examples=["embed"])
-    inputs: SimilarityInputs = Field(description="A sentence and others.")
-    parameters: SimilarityParameters | None = Field(None, description="How they are read.")
+    inputs: SimilarityInputs = Field(description="The sentence, and those it is compared with.")
+    parameters: SimilarityParameters | None = Field(None, description="How the sentences are read.")
 
 
 def _ids(value: Any) -> list[list[int]]:
@@ -97,7 +99,9 @@ class DecodeBody(PeerBody):
 
     inert: ClassVar = {"skip_special_tokens": (True,)}
 
-    model: ModelName = Field(None, description="The id of a model; left out: the embedding model that answers /embed.")
+    model: ModelName = Field(
+        None, description="The id of a model; left out, the one that `/info` describes.", examples=["embed"]
+    )
     ids: Annotated[list[list[int]], PlainValidator(_ids, json_schema_input_type=list[int] | list[list[int]])] = Field(
         description="Token ids, or a list of lists of them.", examples=[[101, 7592, 102]]
     )

@@ -84,11 +84,15 @@ class InputsBody(RequestBody):
     """Texts to cut into tokens."""
 
     model: ModelName = Field(
-        None, description="The id of any model; left out: the only generator, or else the only model."
+        None,
+        description="The id of any model; left out, the only generator, or else the only model.",
+        examples=["embed"],
     )
     inputs: Texts = Field(description="A text or a list of texts.", examples=["Good morning."])
     add_special_tokens: bool = Field(True, description="Add the tokens that the model expects around a text.")
-    prompt_name: str | None = Field(None, description="The prompt of an embedding model to put before each text.")
+    prompt_name: str | None = Field(
+        None, description="The prompt of an embedding model to put before each text.", examples=["query"]
+    )
 
 
 class TokenPlace(TypedDict):
