@@ -11,7 +11,7 @@ from typing import Literal
 
 from models.tables import Table
 
-Task = Literal["generation", "translation", "classification", "embedding"]
+Task = Literal["generation", "translation", "classification", "embedding", "rerank", "entities"]
 Pooling = Literal["mean", "cls", "last"]
 Activation = Literal["tanh", "relu", "gelu"]
 
@@ -161,6 +161,31 @@ class HeadSpec(Table):
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeSpec(Table):
+    """How a decoder ranks: it reads a query with a document, and says whether the document is relevant."""
+
+    begin: str
+    """The prompt before the pair, with its control tokens."""
+    end: str
+    """The prompt after the pair, up to the answer."""
+    instruction: str
+    """The instruction that the pair begins with."""
+    yes: str = "yes"
+    no: str = "no"
+    """The two answers, each a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntitiesSpec(Table):
+    """A classifier of every token."""
+
+    tags: tuple[str, ...]
+    """The tags in the order of the logits, such as ``O``, ``B-PER``, ``I-PER``."""
+    file: str
+    """The arrays ``weight`` and ``bias`` of the linear layer on each token's hidden state."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source(Table):
     """Training data."""
 
@@ -214,6 +239,9 @@ class Manifest(Table):
     translation: TranslationSpec | None = None
     embedding: EmbeddingSpec | None = None
     heads: tuple[HeadSpec, ...] = ()
+    entities: EntitiesSpec | None = None
+    judge: JudgeSpec | None = None
+    """Of a decoder that ranks."""
     sources: tuple[Source, ...] = ()
     figures: tuple[Figure, ...] = ()
 

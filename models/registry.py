@@ -34,6 +34,9 @@ __all__ = [
 MANIFEST = "model.toml"
 WEIGHTS = "model.bin"
 
+HEADED = ("classification", "rerank")
+"""The tasks of models with heads."""
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _FAMILY = re.compile(r"[a-z][a-z0-9-]*")
@@ -160,11 +163,20 @@ def _problems(card: Manifest, folder: Path) -> Iterator[str]:
         if not _ALIAS.fullmatch(alias) or alias == card.id:
             yield f"'aliases' has {alias!r}; an alias is another name, of letters, digits, '.', '_', ':', '/', '-'"
     yield from _file_problems(card, folder)
-    for section in ("generation", "translation", "embedding"):
-        if (getattr(card, section) is not None) != (card.task == section):
+    for section in ("generation", "translation", "embedding", "entities"):
+        wanted = card.task == section or (section == "generation" and card.judge is not None)
+        if (getattr(card, section) is not None) != wanted:
             yield f"section '{section}' must be there for task '{section}' and for no other; the task is '{card.task}'"
-    if bool(card.heads) != (card.task == "classification"):
-        yield f"[[heads]] must be there for task 'classification' and for no other; the task is '{card.task}'"
+    if card.judge is not None and card.task != "rerank":
+        yield f"section 'judge' is for task 'rerank' only; the task is '{card.task}'"
+    if bool(card.heads) != (card.task in HEADED and card.judge is None):
+        yield f"[[heads]] must be there for the tasks {', '.join(HEADED)} and for no other; the task is '{card.task}'"
+    if (
+        card.task == "rerank"
+        and card.judge is None
+        and [(len(head.labels), head.kind) for head in card.heads] != [(1, "sigmoid")]
+    ):
+        yield "[[heads]] must be one sigmoid head with one label for task 'rerank'"
     if card.generation is not None:
         yield from _generation_problems(card.generation)
     if card.translation is not None:
@@ -194,6 +206,10 @@ def _file_problems(card: Manifest, folder: Path) -> Iterator[str]:
         wanted[card.generation.template] = "generation.template"
     if card.tokenizer.target_file is not None:
         wanted[card.tokenizer.target_file] = "tokenizer.target_file"
+    if card.entities is not None:
+        wanted[card.entities.file] = "entities.file"
+        if not card.entities.tags or len(set(card.entities.tags)) != len(card.entities.tags):
+            yield "'entities.tags' must be different tags, at least one"
     wanted |= {head.file: f"head '{head.name}'" for head in card.heads}
     for name, why in wanted.items():
         if name not in card.files:

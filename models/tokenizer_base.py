@@ -23,6 +23,58 @@ class Special:
 Segment = Special | str
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of a row of two texts, as the tokenizer's file has it: the control tokens around the texts."""
+
+    before: list[int]
+    between: list[int]
+    after: list[int]
+    types: tuple[list[int], int, list[int], int, list[int]]
+    """The kind of text, 0 or 1: of each token before, of the first text, of each token between, of the second, of each
+    token after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts as tokens. Pairs with the same first text share its list."""
+
+    first: list[int]
+    second: list[int]
+    form: Form
+
+    def __len__(self) -> int:
+        return self.around + len(self.second)
+
+    @property
+    def around(self) -> int:
+        """The number of tokens of a row besides those of the second text."""
+        form = self.form
+        return len(form.before) + len(self.first) + len(form.between) + len(form.after)
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the row."""
+        return [*self.form.before, *self.first, *self.form.between, *self.second, *self.form.after]
+
+    @property
+    def types(self) -> list[int]:
+        """The kind of text of each id of the row."""
+        before, first, between, second, after = self.form.types
+        return [*before, *[first] * len(self.first), *between, *[second] * len(self.second), *after]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A token of a text, and its place there in characters: from, up to."""
+
+    id: int
+    begin: int
+    end: int
+    word: int
+    """The number of the word that the token is a part of; words are cut as the tokenizer's file says."""
+
+
 class Tokenizer(Protocol):
     """One model's tokenizer. Safe to use from several threads."""
 
@@ -53,6 +105,20 @@ class Tokenizer(Protocol):
 
     def encode_row(self, text: str) -> list[int]:
         """The ids of plain text with the control tokens that the tokenizer's file puts around a text ([CLS], [SEP])."""
+
+    def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
+        """One text with each of others, as models read pairs of texts. The first text is encoded once.
+
+        Raises:
+            ValueError: a text has a lone surrogate, or this kind of tokenizer reads no pairs.
+        """
+
+    def encode_spans(self, text: str) -> list[Span]:
+        """The tokens of a plain text with their places, without control tokens.
+
+        Raises:
+            ValueError: the text has a lone surrogate, or this kind of tokenizer knows no places.
+        """
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of special tokens and plain text, each text encoded on its own.
@@ -107,6 +173,14 @@ class Common(ABC):
     @abstractmethod
     def token(self, id: int) -> str:
         """The string of a token, as in the model's vocabulary file."""
+
+    def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
+        """One text with each of others; only `models.tokenizer_json` has a form for pairs."""
+        raise ValueError("this model's tokenizer reads no pairs of texts")
+
+    def encode_spans(self, text: str) -> list[Span]:
+        """The tokens of a text with their places; only `models.tokenizer_json` knows them."""
+        raise ValueError("this model's tokenizer knows no places of tokens")
 
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of special tokens and plain text, each text encoded on its own."""

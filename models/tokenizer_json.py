@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tokenizers
 
 from models.pieces import piece_bytes
-from models.tokenizer_base import Common, Segment, Special, require_unicode
+from models.tokenizer_base import Common, Form, Pair, Segment, Span, Special, require_unicode
 
 _LONG_CHARACTERS = 10_000
 _LOOKS_LIKE_CONTROL = re.compile(r"<[|｜][^<>]+[|｜]>")
@@ -56,6 +56,25 @@ class HuggingFaceTokenizer(Common):
         """The ids of a text with the control tokens that the tokenizer's file puts around it."""
         return self._encode(text, around=True)
 
+    def encode_pairs(self, first: str, seconds: Sequence[str]) -> list[Pair]:
+        """One text with each of others, as the file puts control tokens around a pair. The first text is encoded once.
+
+        The library encodes the texts of a pair independently.
+        """
+        for text in (first, *seconds):
+            require_unicode(text)
+        form = _form(self._model.encode(_SAMPLE, _SAMPLE))
+        [one, *others] = self._model.encode_batch([first, *seconds], add_special_tokens=False)
+        ids: list[int] = one.ids
+        return [Pair(ids, other.ids, form) for other in others]
+
+    def encode_spans(self, text: str) -> list[Span]:
+        """The tokens of a plain text with their places, without control tokens."""
+        require_unicode(text)
+        [encoding] = self._model.encode_batch([text], add_special_tokens=False)
+        places = zip(encoding.ids, encoding.offsets, encoding.word_ids, strict=True)
+        return [Span(id, *offsets, -1 if word is None else word) for id, offsets, word in places]
+
     def encode_with_specials(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of special tokens and plain text, equal to the library's ids for the whole row: a text after a
         control token is not the first text, and a control token may take the space beside it.
@@ -98,6 +117,22 @@ class HuggingFaceTokenizer(Common):
             encoding = model.encode(text, add_special_tokens=around)
         ids: list[int] = encoding.ids
         return ids
+
+
+_SAMPLE = "a"
+
+
+def _form(encoding: tokenizers.Encoding) -> Form:
+    """The form of the row of two short texts."""
+    places: tuple[list[int], list[int]] = ([], [])
+    for place, sequence in enumerate(encoding.sequence_ids):
+        if sequence is not None:
+            places[sequence].append(place)
+    if not all(places):
+        raise ValueError("this model's tokenizer reads no pairs of texts")
+    (a, b), (c, d) = ((some[0], some[-1] + 1) for some in places)
+    ids, types = encoding.ids, encoding.type_ids
+    return Form(ids[:a], ids[b:c], ids[d:], (types[:a], types[a], types[b:c], types[c], types[d:]))
 
 
 def _marks(text: str, template: str) -> dict[str, int]:

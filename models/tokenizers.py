@@ -14,7 +14,10 @@ from models.cards import ModelCard
 from models.pieces import piece_bytes
 from models.tables import ManifestError
 from models.tokenizer_base import Common, require_unicode
+from models.tokenizer_base import Form as Form
+from models.tokenizer_base import Pair as Pair
 from models.tokenizer_base import Segment as Segment
+from models.tokenizer_base import Span as Span
 from models.tokenizer_base import Special as Special
 from models.tokenizer_base import Tokenizer as Tokenizer
 from models.tokenizer_json import HuggingFaceTokenizer as HuggingFaceTokenizer

@@ -50,12 +50,12 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
         context_length_tokens=body.context_tokens,
         parameters=body.parameters,
         tokenizer=body.tokenizer,
-        figures=(*body.figures, *_checked(body, activation, kind)),
+        figures=(*body.figures, *checked(body, activation, kind)),
         heads=(HeadSpec(head_name(labels), labels, kind, "cls", FILE, activation),),
     )
 
 
-def _checked(body: Body, activation: Activation, kind: Kind) -> tuple[Figure, ...]:
+def checked(body: Body, activation: Activation, kind: Kind) -> tuple[Figure, ...]:
     """The largest difference between served probabilities and those in float32, or the original's.
 
     Raises:
@@ -104,9 +104,7 @@ def kind_of(source: Source) -> Kind:
     if stated == "multi_label_classification":
         return "sigmoid"
     if stated != "single_label_classification" or len(labels_of(source)) < 2:
-        raise CannotConvert(
-            f"{source.repository} gives one number and no labels: regression and reranking have no API."
-        )
+        raise CannotConvert(f"{source.repository} gives numbers and no labels: regression has no API.")
     return "softmax"
 
 

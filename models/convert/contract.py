@@ -9,7 +9,17 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from models.cards import EmbeddingSpec, Figure, GenerationSpec, HeadSpec, Task, TokenizerSpec, TranslationSpec
+from models.cards import (
+    EmbeddingSpec,
+    EntitiesSpec,
+    Figure,
+    GenerationSpec,
+    HeadSpec,
+    JudgeSpec,
+    Task,
+    TokenizerSpec,
+    TranslationSpec,
+)
 from models.convert.source import Source
 
 Quantization = Literal["int8_float32", "int8", "float32"]
@@ -107,6 +117,8 @@ class Converted:
     translation: TranslationSpec | None = None
     embedding: EmbeddingSpec | None = None
     heads: tuple[HeadSpec, ...] = ()
+    entities: EntitiesSpec | None = None
+    judge: JudgeSpec | None = None
 
 
 Converter = Callable[[Source, Path, Request], Converted]

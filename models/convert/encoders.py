@@ -38,6 +38,8 @@ from models.convert.tokens import Tokens
 FAMILIES: Mapping[str, EncoderPage] = {**ENCODERS, "gte": GTE, "new": GTE, "nomic_bert": NOMIC}
 """The page of each ``model_type``."""
 Floats = npt.NDArray[np.float32]
+Row = tuple[tuple[int, ...], tuple[int, ...]]
+"""The ids of a text or of a pair of texts, and the kind of text of each id."""
 Arrays = Mapping[str, Floats]
 
 
@@ -104,6 +106,7 @@ def write_body(
     kind: str,
     most_tokens: int | None = None,
     read_head: Callable[[EncoderPage, Encoder, Weights], Arrays] = lambda page, encoder, take: {},
+    pairs: bool = False,
 ) -> Body:
     """Convert the body, compare its outputs with the reference, and write it with its tokenizer.
 
@@ -114,6 +117,7 @@ def write_body(
         kind: the automatic class of transformers that reads the original, for ``--check original``.
         most_tokens: the length of the longest text that the repository reads.
         read_head: takes the weights after the body.
+        pairs: whether the model reads pairs of texts, and is checked with them.
 
     Raises:
         CannotConvert: the repository lacks a part, or has a part that no engine here computes.
@@ -126,7 +130,11 @@ def write_body(
     context = request.context_of(
         min(encoder.context_tokens, most_tokens or encoder.context_tokens, stated_tokens(source))
     )
-    rows = rows_of_check(tokens, context)
+    rows: tuple[Row, ...]
+    if pairs:
+        rows = pairs_of_check(tokens, context)
+    else:
+        rows = tuple((row, (0,) * len(row)) for row in rows_of_check(tokens, context))
     request.report(f"converting {source.repository}")
     exact: tuple[Floats, ...] | None = None
     served: tuple[Floats, ...] = ()
@@ -148,7 +156,7 @@ def write_body(
     figures: tuple[Figure, ...] = ()
     original = None
     if request.check == "original" and exact is not None:
-        original = _original(source, kind, tokens, rows)
+        original = _original(source, kind, tokens, rows, encoder)
         figure = require_exact(np.concatenate([each.hidden for each in original]), np.concatenate(exact))
         figures = (Figure(NAME, "largest difference of a hidden state in float32", figure.value, figure.rows),)
     if exact is not None:
@@ -204,7 +212,32 @@ def rows_of_check(tokens: Tokens, context: int) -> tuple[tuple[int, ...], ...]:
     return (*(row for row in rows[:-1] if 0 < len(row) <= context), inner[: context - 1] + end)
 
 
-def _original(source: Source, kind: str, tokens: Tokens, rows: Sequence[Sequence[int]]) -> tuple[States, ...]:
+def pairs_of_check(tokens: Tokens, context: int) -> tuple[Row, ...]:
+    """A question with each of the passage's paragraphs, and with the whole passage up to the model's context."""
+    query = QUERY_OF_CHECK
+    found = []
+    for text in (*PASSAGE.split("\n\n"), PASSAGE):
+        encoding = tokens.model.encode(query, text)
+        places = [place for place, sequence in enumerate(encoding.sequence_ids) if sequence == 1]
+        if not places or 0 not in encoding.sequence_ids:
+            raise CannotConvert(f"{tokenizer_file.FILE} reads nothing of a pair of plain texts.")
+        # A text that is too long loses its end, and keeps what the tokenizer puts behind it.
+        over = max(0, len(encoding.ids) - context)
+        end = places[-1] + 1
+        if over < len(places):
+            found.append(
+                tuple((*row[: end - over], *row[end:]) for row in (tuple(encoding.ids), tuple(encoding.type_ids)))
+            )
+    if not found:
+        raise CannotConvert(f"A context of {context} tokens has no room for a pair of texts.")
+    return tuple((ids, types) for ids, types in found)
+
+
+QUERY_OF_CHECK = "Who came to the harbour?"
+"""The first text of the pairs that check a model of pairs."""
+
+
+def _original(source: Source, kind: str, tokens: Tokens, rows: Sequence[Row], encoder: Encoder) -> tuple[States, ...]:
     """transformers' outputs for the rows.
 
     Raises:
@@ -219,27 +252,31 @@ def _original(source: Source, kind: str, tokens: Tokens, rows: Sequence[Sequence
     for text in PASSAGE.split("\n\n"):
         if list(theirs(text).input_ids) != tokens.model.encode(text).ids:
             raise CannotConvert(f"{tokenizer_file.FILE} gives other ids than transformers does for {text[:40]!r}.")
+        if list(theirs(QUERY_OF_CHECK, text).input_ids) != tokens.model.encode(QUERY_OF_CHECK, text).ids:
+            raise CannotConvert(f"{tokenizer_file.FILE} gives other ids than transformers does for a pair of texts.")
     model = load(kind, source, dispensable=("pooler",) if kind == "AutoModel" else ())
     found = []
     with torch.inference_mode():
-        for row in rows:
-            made = model(torch.tensor([list(row)]), output_hidden_states=True)
+        for ids, types in rows:
+            given = {"token_type_ids": torch.tensor([list(types)])} if encoder.types > 1 else {}
+            made = model(torch.tensor([list(ids)]), **given, output_hidden_states=True)
             logits = made.get("logits")
             hidden = made.hidden_states[-1][0].numpy().copy()
             found.append(States(hidden, None if logits is None else logits[0].numpy().copy()))
     return tuple(found)
 
 
-def _encode(folder: Path, encoder: Encoder, rows: Sequence[Sequence[int]]) -> tuple[Floats, ...]:
+def _encode(folder: Path, encoder: Encoder, rows: Sequence[Row]) -> tuple[Floats, ...]:
     """The hidden states of a written body, each row alone."""
     import ctranslate2
 
     loaded = ctranslate2.Encoder(str(folder), device="cpu", compute_type="default", inter_threads=1)
     try:
         found = []
-        for row in rows:
-            types = [list(range(len(row)))] if encoder.positions_as_types else None
-            found.append(np.array(loaded.forward_batch([list(row)], token_type_ids=types).last_hidden_state)[0])
+        for ids, types in rows:
+            kinds = list(range(len(ids))) if encoder.positions_as_types else list(types)
+            given = [kinds] if encoder.positions_as_types or encoder.types > 1 else None
+            found.append(np.array(loaded.forward_batch([list(ids)], token_type_ids=given).last_hidden_state)[0])
         return tuple(found)
     finally:
         del loaded

@@ -42,7 +42,7 @@ def convert(source: Source, models_dir: Path, name: str, request: Request) -> Pa
     """
     converter = converter_for(source)
     made = require_name(models_dir, name)
-    if request.labels and not source.architecture.endswith("ForSequenceClassification"):
+    if request.labels and not source.architecture.endswith(("ForSequenceClassification", "ForTokenClassification")):
         raise CannotConvert(f"{source.repository} is no classifier: it has no labels to name.")
     models_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models_dir, prefix=UNFINISHED) as beside:
@@ -78,6 +78,8 @@ def _manifest(source: Source, folder: Path, name: str, converted: Converted, req
         translation=converted.translation,
         embedding=converted.embedding,
         heads=converted.heads,
+        entities=converted.entities,
+        judge=converted.judge,
         figures=(*request.figures, *converted.figures),
         files=digests(folder),
     )

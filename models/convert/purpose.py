@@ -12,6 +12,7 @@ _USE = re.compile(r"^pipeline_tag:\s*([a-z-]+)", re.MULTILINE)
 
 
 _SERVED = "Embedders that are served: MiniLM, bge, e5, gte, mpnet, nomic, bge-m3 and others of BERT's kind"
+_RERANKERS = "Rerankers of BERT's, RoBERTa's, XLM-R's, DistilBERT's, ELECTRA's and MPNet's kind are served"
 _UNSERVED: tuple[tuple[str, str, str], ...] = (
     ("Albert", "ALBERT: its embeddings are narrower than its layers, and CTranslate2's encoder has no matrix between",
      _SERVED),
@@ -34,12 +35,28 @@ _UNSERVED: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 """The prefix of a class's name, the kind of such a model, and a served alternative."""
 _TASKS: tuple[tuple[str, str], ...] = (
-    ("ForTokenClassification", "marks words (names of persons, places ...)"),
     ("ForQuestionAnswering", "finds answers in a text"),
     ("ForMultipleChoice", "chooses between endings"),
     ("ForPreTraining", "was saved with the heads of its training; save its body alone, as AutoModel does"),
 )
 """The suffix of a class's name, and the task of such a model; the server has no API for these tasks."""
+
+
+def is_reranker(source: Source) -> bool:
+    """Whether a sequence classifier ranks texts: it gives one number, or says that its two labels are for ranking."""
+    labels = source.config.get("id2label")
+    count = len(labels) if isinstance(labels, Mapping) else source.config.get("num_labels", 2)
+    return source.architecture.endswith("ForSequenceClassification") and (
+        count == 1 or (count == 2 and _use(source) == "text-ranking")
+    )
+
+
+def is_judge(source: Source) -> bool:
+    """Whether a decoder ranks texts by answering yes or no in the form of Qwen3-Reranker."""
+    return source.architecture == _JUDGE and _use(source) == "text-ranking"
+
+
+_JUDGE = "Qwen3ForCausalLM"
 
 
 def causal_architecture(source: Source) -> str | None:
@@ -80,13 +97,9 @@ def refuse_other_purpose(source: Source) -> None:
             f"{source.repository} embeds texts: it is a decoder, and has no {MODULES} that says which hidden state is "
             "the vector. As a chat model it would write nonsense."
         )
-    if source.architecture in PAGES and use == "text-ranking":
-        raise CannotConvert(f"{source.repository} ranks texts for a question, which has no API yet.")
-    labels = source.config.get("id2label")
-    if source.architecture.endswith("ForSequenceClassification") and isinstance(labels, Mapping) and len(labels) == 1:
+    if source.architecture in PAGES and use == "text-ranking" and not is_judge(source):
         raise CannotConvert(
-            f"{source.repository} gives one number for a text or a pair of texts: it is a cross-encoder, which ranks "
-            "texts for a question, or a regression. Neither has an API here; an embedder ranks by cosines."
+            f"{source.repository} ranks texts by the answer of a decoder, which has no API here. {_RERANKERS}."
         )
     if "SMALL100" in str(source.tokenizer_config.get("tokenizer_class", "")).upper():
         raise CannotConvert(

@@ -13,7 +13,14 @@ from models.convert.architectures import PAGES, page_of
 from models.convert.argos_files import ARCHITECTURE as ARGOS
 from models.convert.contract import CannotConvert, Check, Converter
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
-from models.convert.purpose import MODULES, causal_architecture, refuse_other_purpose, refuse_unserved
+from models.convert.purpose import (
+    MODULES,
+    causal_architecture,
+    is_judge,
+    is_reranker,
+    refuse_other_purpose,
+    refuse_unserved,
+)
 from models.convert.source import Source
 from models.convert.student_files import ARCHITECTURE
 
@@ -41,6 +48,13 @@ CONVERTERS: Mapping[str, str] = {
     "MPNetForSequenceClassification": "models.convert.classifiers:convert",
     "RobertaForSequenceClassification": "models.convert.classifiers:convert",
     "XLMRobertaForSequenceClassification": "models.convert.classifiers:convert",
+    "BertForTokenClassification": "models.convert.taggers:convert",
+    "CamembertForTokenClassification": "models.convert.taggers:convert",
+    "DistilBertForTokenClassification": "models.convert.taggers:convert",
+    "ElectraForTokenClassification": "models.convert.taggers:convert",
+    "MPNetForTokenClassification": "models.convert.taggers:convert",
+    "RobertaForTokenClassification": "models.convert.taggers:convert",
+    "XLMRobertaForTokenClassification": "models.convert.taggers:convert",
     "M2M100ForConditionalGeneration": "models.convert.seq2seq:convert_m2m100",
     "MarianMTModel": "models.convert.seq2seq:convert_marian",
     "StaticModel": "models.convert.static:convert",
@@ -52,6 +66,9 @@ CONVERTERS: Mapping[str, str] = {
 """Architecture to ``module:function``, the function being a `Converter`."""
 _DECODERS = "models.convert.decoders:convert"
 _EMBEDDERS = "models.convert.decoder_embedders:convert"
+_CLASSIFIERS = "models.convert.classifiers:convert"
+_JUDGES = "models.convert.judges:convert"
+_RERANKERS = "models.convert.rerankers:convert"
 _OF_CTRANSLATE2 = "models.convert.ctranslate2_folder:convert"
 
 
@@ -77,6 +94,10 @@ def converter_for(source: Source) -> Converter:
     where = _DECODERS if source.architecture in PAGES else CONVERTERS.get(source.architecture)
     if where in (None, _DECODERS) and source.has(MODULES) and causal_architecture(source) is not None:
         where = _EMBEDDERS
+    if where == _CLASSIFIERS and is_reranker(source):
+        where = _RERANKERS
+    if is_judge(source):
+        where = _JUDGES
     if is_folder_of_ctranslate2(source):
         where = _OF_CTRANSLATE2
     if where is None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import errors, hearth, ops, pages, summaries
+from server.api import entities, errors, hearth, ops, pages, summaries
 from server.api.access import Observe, Spans
 from server.api.auth import Hosts, Keys
-from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
+from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, rerank, tei, tokens
 from server.api.compat.peer import KeptFiles
 from server.api.keys import Clock, Keyring
 from server.api.mcp.route import router as mcp_router
@@ -26,15 +26,19 @@ ROUTERS: Sequence[APIRouter] = (
     anthropic.router,
     ollama.router,
     embeddings.router,
+    rerank.router,
     moderations.router,
     decisions.router,
     models.router,
     hearth.router,
     summaries.router,
     mcp_router,
+    entities.router,
+    entities.pipeline,
     tokens.router,
     libretranslate.router,
     deepl.router,
+    tei.router,
     classifiers.predicting,
     classifiers.classifying,
     ops.router,

@@ -89,6 +89,7 @@ TEXT: Mapping[str, str] = {"type": "string"}
 OPENAI = Peer(re.compile(".*"), _openai, {"error": {"$ref": "#/components/schemas/Problem"}})
 
 PEERS: Sequence[Peer] = (
+    Peer(re.compile(r"/v2/rerank"), lambda error: {"message": error.message}, {"message": TEXT}),
     Peer(
         re.compile(r"/(translate|translate_file|detect|languages|suggest|frontend/settings|download_file/.*)"),
         lambda error: {"error": error.message},
@@ -104,7 +105,7 @@ PEERS: Sequence[Peer] = (
         frozenset({"/v2/translate", "/v2/document"}),
     ),
     Peer(
-        re.compile(r"/(predict|rerank|embed|embed_all|embed_sparse|similarity|info|decode)"),
+        re.compile(r"/(predict|rerank|embed|embed_all|embed_sparse|similarity|info|decode|pipeline/.*)"),
         _inference,
         {"error": TEXT, "error_type": TEXT},
         {400: 422},
@@ -116,7 +117,7 @@ PEERS: Sequence[Peer] = (
         {"type": TEXT, "error": {"type": "object", "properties": {"type": TEXT, "message": TEXT}}},
     ),
 )
-"""LibreTranslate, DeepL, text-embeddings-inference, Ollama, Anthropic; vLLM's errors are OpenAI's."""
+"""Cohere, LibreTranslate, DeepL, text-embeddings-inference, Ollama, Anthropic; vLLM's errors are OpenAI's."""
 
 
 def peer_of(path: str) -> Peer:
@@ -134,8 +135,9 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except ServerError as error:
-        if (renamed_to := names.get(error.param or "")) is not None:
-            error.field = renamed_to  # type: ignore[attr-defined]  # what has a param has a field
+        name, dot, rest = (error.param or "").partition(".")
+        if (renamed_to := names.get(name)) is not None:
+            error.field = f"{renamed_to}{dot}{rest}"  # type: ignore[attr-defined]  # what has a param has a field
         raise
 
 
@@ -209,6 +211,7 @@ async def _a_bad_body(request: Request, error: Exception) -> JSONResponse:
 
 def from_validation(errors: Sequence[Any], body: Any) -> ServerError:
     """The first thing that is wrong, named by its field."""
+    errors = [error | {"loc": _without_tag(error["loc"])} for error in errors]
     first = _clearest(errors, body)
     where, kind = tuple(first["loc"]), first["type"]
     context: Mapping[str, Any] = first.get("ctx") or {}
@@ -233,6 +236,11 @@ def from_validation(errors: Sequence[Any], body: Any) -> ServerError:
         return InvalidValue(f"'{field}' {one_of}.", field)
     message = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
     return InvalidValue(f"'{field}': {message}." if field else f"{message}.", field)
+
+
+def _without_tag(where: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A location without the tag of a body's shape: on some paths two peers' shapes meet."""
+    return (*where[:1], *where[2:]) if len(where) > 1 and str(where[1]).startswith("@") else where
 
 
 def _clearest(errors: Sequence[Any], body: Any) -> Any:

@@ -79,6 +79,8 @@ class Workload:
         sentence = SENTENCES[number % len(SENTENCES)]
         if self.task == "translation":
             return {"model": self.model, "input": f"{number}. {sentence}", "source": "en", "target": target}
+        if self.task == "rerank":
+            return {"model": self.model, "query": f"{number}. {sentence}", "documents": list(SENTENCES)}
         if not self.is_streamed:
             return {"model": self.model, "input": f"{number}. {sentence}"}
         # The request's number, written in tokens, comes first, so no two prompts begin alike.
@@ -143,8 +145,14 @@ def _workload(client: Client, model: str, prompt_tokens: int, output_tokens: int
     classify = (
         "/v1/sentiment" if "sentiment" in labels else "/v1/moderations" if "moderation" in labels else "/classify"
     )
-    path = {"translation": "/v1/translations", "embedding": "/v1/embeddings", "classification": classify}[task]
-    return Workload(model, task, path)
+    paths = {
+        "translation": "/v1/translations",
+        "embedding": "/v1/embeddings",
+        "classification": classify,
+        "rerank": "/v1/rerank",
+        "entities": "/v1/entities",
+    }
+    return Workload(model, task, paths[task])
 
 
 async def _measure(

@@ -10,6 +10,8 @@ import ctranslate2
 import numpy as np
 import numpy.typing as npt
 
+from models.convert.tensors.base import WeightFile
+from models.convert.tensors.ctranslate2 import read_model_file
 from models.vocabulary import read_vocabulary
 from server.engines.base import Outbox
 from server.engines.kinds import EngineSpec
@@ -114,7 +116,9 @@ class EncoderEngine:
     def __init__(self, spec: EngineSpec) -> None:
         config = json.loads((Path(spec.folder) / "config.json").read_text("utf-8"))
         self._positions_as_types = bool(config.get("positions_as_types"))
+        self._has_types = not self._positions_as_types and _kinds_of_text(Path(spec.folder)) > 1
         self._encoder = open_model(ctranslate2.Encoder, spec)
+        self._layer = _layer_of(Path(spec.folder) / spec.options["layer"]) if "layer" in spec.options else None
 
     def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
         """Encode the rows together and pool each over its own tokens.
@@ -123,13 +127,37 @@ class EncoderEngine:
         its own length.
         """
         ids = [list(row.ids) for row in rows]
-        types = [list(range(len(row))) for row in ids] if self._positions_as_types else None
+        types = None
+        if self._positions_as_types:
+            types = [list(range(len(row))) for row in ids]
+        elif self._has_types and any(row.types for row in rows):
+            types = [list(row.types) or [0] * len(row.ids) for row in rows]
         output = self._encoder.forward_batch(ids, token_type_ids=types)
-        _pool(np.asarray(output.last_hidden_state), rows, out)
+        hidden = np.asarray(output.last_hidden_state)
+        if self._layer is not None:
+            weight, bias = self._layer
+            hidden = np.einsum("rtd,ld->rtl", hidden, weight) + bias  # on this thread alone, as the lane's model is
+        _pool(hidden, rows, out)
 
     def close(self) -> None:
         """Free the model."""
         del self._encoder
+
+
+def _layer_of(file: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """A linear layer on each token's hidden state: its logits are less to send than the states are."""
+    with np.load(file, allow_pickle=False) as arrays:
+        return np.asarray(arrays["weight"], np.float32), np.asarray(arrays["bias"], np.float32)
+
+
+def _kinds_of_text(folder: Path) -> int:
+    """The number of kinds of text that an encoder has vectors for: RoBERTa has one, although its pairs state two."""
+    file = WeightFile(folder / "model.bin")
+    try:
+        table = read_model_file(file).tensors.get("encoder/embeddings_1/weight")
+        return 1 if table is None else table.shape[0]
+    finally:
+        file.close()
 
 
 def _pool(hidden: npt.NDArray[np.float32], rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
@@ -137,6 +165,8 @@ def _pool(hidden: npt.NDArray[np.float32], rows: Sequence[EncoderRow], out: Outb
         states = hidden[i, : len(row.ids)]
         if row.pooling == "mean":
             out.done(i, Encoded(states.mean(axis=0)))
+        elif row.pooling == "none":
+            out.done(i, Encoded(states.copy()))
         else:
             out.done(i, Encoded(states[0 if row.pooling == "cls" else -1].copy()))
 

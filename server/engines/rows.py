@@ -162,11 +162,14 @@ class EncoderRow:
     """Ids to encode, including the model's special tokens; never empty, all below the vocabulary's size."""
 
     ids: Sequence[int]
-    pooling: Pooling = "mean"
+    pooling: "Pooling | Literal['none']" = "mean"
+    """``none``: the hidden states of all tokens are wanted."""
+    types: Sequence[int] = ()
+    """The kind of text of each id, for a pair of texts. Empty: all are of the first kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The pooled hidden state of one row: float32 of shape (d,)."""
+    """The pooled hidden state of one row: float32 of shape (d,); without pooling of shape (tokens, d)."""
 
     vector: "npt.NDArray[np.float32]"

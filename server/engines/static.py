@@ -32,6 +32,9 @@ class StaticEngine:
         for i, row in enumerate(rows):
             ids = np.asarray(row.ids)
             ids = ids[ids != self._unknown] if self._unknown is not None else ids
+            if row.pooling == "none":
+                out.done(i, Encoded(self._table[np.asarray(row.ids)]))
+                continue
             zeros = np.zeros(self._table.shape[1], np.float32)
             out.done(i, Encoded(self._table[ids].mean(axis=0) if len(ids) else zeros))
 

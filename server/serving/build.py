@@ -55,7 +55,7 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
         kind = "ct2-translator" if card.task == "translation" else "ct2-seq2seq"
         spec = EngineSpec(kind, folder, lanes=cores, digests=digests)
         return spec, Limits(rows=batch_rows, tokens=4096), "encoder-decoders are CTranslate2's own job"
-    if card.task == "generation":
+    if card.generation is not None:
         if (reason := supports(folder)) is None:
             options = {"context_tokens": card.context_length_tokens, "max_rows": batch_rows}
             spec = EngineSpec("step", folder, lanes=1, lane_threads=cores, options=options, digests=digests)
@@ -72,7 +72,8 @@ def engine_for(card: ModelCard, cores: int, batch_rows: int) -> tuple[EngineSpec
     if card.family == "static":
         spec = EngineSpec("static", folder, lanes=1, digests=digests)
         return spec, Limits(rows=batch_rows, tokens=16_384), "a table of vectors needs no engine of a library"
-    spec = EngineSpec("ct2-encoder", folder, lanes=cores, digests=digests)
+    layer = {} if card.entities is None else {"layer": card.entities.file}
+    spec = EngineSpec("ct2-encoder", folder, lanes=cores, options=layer, digests=digests)
     return spec, Limits(rows=8, tokens=1024), "encoders are CTranslate2's own job"
 
 

@@ -20,9 +20,11 @@ from server.serving.served_model import Broken, ModelStatus, ServedModel
 from server.settings import Settings, SettingsError
 from server.tasks.decisions import ByHead, Decider
 from server.tasks.encoding import Classification, Embedding
+from server.tasks.entities import Entities
 from server.tasks.generation.task import Generation
 from server.tasks.guard import Guard
 from server.tasks.model import Model
+from server.tasks.ranking import Ranker
 from server.tasks.translation.chat import ChatTranslation
 from server.tasks.translation.task import TranslationTask, Translators
 
@@ -178,6 +180,18 @@ class ModelRegistry:
     def embedder(self, name: str | None) -> Embedding:
         """The embedding model of this name; without one, the only one there is."""
         return self._pick(name, "embeddings", lambda offered: offered.embedder)
+
+    def ranker(self, name: str | None) -> Ranker:
+        """The reranker or embedding model of this name; without one, the only reranker there is, and if there is none,
+        the only embedding model.
+        """
+        if name is None and any(each.reranker is not None for each in self._choice):
+            return self._pick(None, "rerank", lambda offered: offered.reranker)
+        return self._pick(name, "rerank", lambda offered: offered.ranker)
+
+    def tagger(self, name: str | None) -> Entities:
+        """The token classifier of this name; without one, the only one there is."""
+        return self._pick(name, "entities", lambda offered: offered.tagger)
 
     def decider(self, name: str | None) -> Decider:
         """The model of this name, if it answers questions; without one, the only one there is."""

@@ -9,10 +9,13 @@ from server.engines.base import State
 from server.machine import resident_bytes
 from server.tasks.decisions import ByHead, ByLikelihood, Decider, ZeroShot
 from server.tasks.encoding import Classification, Embedding, Head
+from server.tasks.entities import Entities
 from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.task import Generation
 from server.tasks.guard import Guard
+from server.tasks.judging import Judge
 from server.tasks.model import Model
+from server.tasks.ranking import BiEncoder, CrossEncoder, PairRanker, Ranker
 from server.tasks.translation.chat import ChatTranslation
 from server.tasks.translation.task import TranslationTask
 
@@ -43,6 +46,8 @@ class ServedModel:
     """By the name of the head, in the manifest's order."""
     guard: Guard | None = None
     """The generator as a guard model, if its chat template asks for verdicts."""
+    reranker: PairRanker | None = None
+    tagger: Entities | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -57,13 +62,17 @@ class ServedModel:
             ManifestError, ValueError, OSError: a file of it is not what it should be.
         """
         card = model.card
-        generator = _generator(model)
+        ranks = card.task == "rerank"
+        heads = [(spec.name, Head(spec, card.folder)) for spec in card.heads]
+        generator = None if ranks else _generator(model)
         return cls(
             model,
             generator=generator,
             translator=TranslationTask(model, card.translation, load_family(card)) if card.translation else None,
             embedder=Embedding(model, card.embedding.pooling, card.embedding.normalize) if card.embedding else None,
-            classifiers={spec.name: Classification(model, Head(spec, card.folder)) for spec in card.heads},
+            classifiers={} if ranks else {name: Classification(model, head) for name, head in heads},
+            reranker=_reranker(model, heads[0][1] if heads else None) if ranks else None,
+            tagger=Entities(model, card.entities) if card.entities else None,
             guard=Guard.of(model, generator) if generator is not None else None,
         )
 
@@ -78,6 +87,13 @@ class ServedModel:
     def classifier(self) -> Classification | None:
         """The first head's."""
         return next(iter(self.classifiers.values()), None)
+
+    @property
+    def ranker(self) -> Ranker | None:
+        """The reranker, or the embedding model as one."""
+        if self.reranker is not None:
+            return self.reranker
+        return BiEncoder(self.model, self.embedder) if self.embedder is not None else None
 
     @property
     def decider(self) -> Decider | None:
@@ -121,6 +137,12 @@ class ModelStatus:
     def memory_bytes(self) -> int:
         """Of its engine process, 0 while there is none. The kernel takes about 1 ms to tell: not for the event loop."""
         return resident_bytes(self.pid)
+
+
+def _reranker(model: Model, head: Head | None) -> PairRanker | None:
+    if model.card.judge is not None:
+        return Judge(model, model.card.judge)
+    return None if head is None else CrossEncoder(model, head)
 
 
 def _generator(model: Model) -> Generation | None:

@@ -7,9 +7,10 @@ and are never pickled.
 
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ from models.cards import HeadSpec, Pooling
 from models.probabilities import ACTIVATIONS, sigmoid, softmax
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
-from server.errors import InvalidValue
+from server.errors import InvalidValue, TooLarge
+from server.tasks.fitting import Cut, Row, Truncation
 from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done, Scores, Usage
@@ -72,13 +74,20 @@ class Head:
         Returns:
             shape (n, labels): softmax rows sum to one, sigmoid labels are independent.
         """
+        logits = self.logits(vectors)
+        return sigmoid(logits) if self.spec.kind == "sigmoid" else softmax(logits)
+
+    def logits(self, vectors: Floats) -> Floats:
+        """The labels' logits, of shape (n, labels), for vectors of shape (n, d)."""
         hidden = vectors
         if self._dense is not None and self._dense_bias is not None:
             hidden = ACTIVATIONS[self.spec.activation](_product(hidden, self._dense) + self._dense_bias)
-        logits = (_product(hidden, self._weight) + self._bias) / np.float32(self.spec.temperature)
-        if self.spec.kind == "sigmoid":
-            return sigmoid(logits)
-        return softmax(logits)
+        return (_product(hidden, self._weight) + self._bias) / np.float32(self.spec.temperature)
+
+    async def apply(self, reading: "Callable[[Floats], Floats]", vectors: Sequence[Floats]) -> Floats:
+        """``probabilities`` or ``logits`` of n vectors of shape (d,), of shape (n, labels), off the event loop."""
+        stacked = np.stack(list(vectors))
+        return await offload(lambda: reading(stacked), len(stacked) * self.products, SMALL_PRODUCTS)
 
     def pool(self, probabilities: Floats, tokens: Sequence[int]) -> Floats:
         """Combine the probabilities of a text's chunks (docs/classification.md compares the rules).
@@ -113,20 +122,6 @@ hardly ever call a chunk as long as the model's context neutral, even if all its
 
 CHUNK_LANGUAGE = "en"
 """The language whose rules find the ends of sentences in a long text of unknown language."""
-
-Row = list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Truncation:
-    """The part of a long input that is read."""
-
-    tokens: int | None = None
-    """The most tokens, including those that the model adds; None means as many as the model reads."""
-    keeps_end: bool = False
-    """Whether the beginning is cut off, not the end."""
-    field: str = "truncate_prompt_tokens"
-    """The name of the field in the request."""
 
 
 class Classification:
@@ -184,7 +179,7 @@ class Classification:
             groups.setdefault(self._readers.get(code or "", self), []).append(index)
 
         def prepare() -> dict[int, list[Row]]:
-            cuts = {task: None if truncation is None else _Cut(task._model, truncation) for task in groups}
+            cuts = {task: None if truncation is None else Cut(task._model, truncation) for task in groups}
             return {
                 index: task._rows(texts[index], index, cuts[task], languages[index])
                 for task, places in groups.items()
@@ -205,21 +200,65 @@ class Classification:
         timing = replace(parts[0].timing, ended_s=parts[-1].timing.ended_s)
         return Done(items, Usage(sum(part.usage.prompt_tokens for part in parts)), timing)
 
+    async def classify_pairs(
+        self, pairs: Sequence[Sequence[str]], truncation: Truncation | None = None
+    ) -> Done[Scores]:
+        """Classify pairs of texts, as models for inference (NLI) and paraphrases read them.
+
+        Args:
+            pairs: n pairs of texts that are not empty.
+            truncation: cut each pair to this length.
+
+        Raises:
+            InputTooLong: a pair has more tokens than the model's context.
+            InvalidValue, Unavailable, Overloaded, TooLarge: as ``classify``.
+        """
+
+        def prepare() -> list[EncoderRow]:
+            cut = None if truncation is None else Cut(self._model, truncation)
+            rows = [self._pair(pair, index, cut) for index, pair in enumerate(pairs)]
+            self._model.require_fits([row.ids for row in rows])
+            return rows
+
+        done = await encode(self._model, prepare, size_of(text for pair in pairs for text in pair))
+        probabilities = await self._head.apply(self._head.probabilities, done.items)
+        items = [
+            Scores(dict(zip(self._head.spec.labels, map(float, each), strict=True)), 1, self.card.id)
+            for each in probabilities
+        ]
+        return Done(items, done.usage, done.timing)
+
+    def _pair(self, pair: Sequence[str], index: int, cut: Cut | None) -> EncoderRow:
+        if self.card.origin is None:  # models of our own were trained on single texts
+            raise InvalidValue(
+                f"Input {index} is a pair of texts, and '{self.card.id}' scores single texts: send a batch of them as "
+                '[["a"], ["b"]].',
+                "input",
+            )
+        first, second = pair
+        if not (first.strip() and second.strip()):
+            raise InvalidValue(f"Input {index} has an empty text.", "input")
+        try:
+            [made] = self._model.tokenizer.encode_pairs(first, [second])
+        except ValueError as error:
+            raise InvalidValue(f"Input {index}: {error}.", "input") from None
+        made = made if cut is None else cut.pair(made)
+        return EncoderRow(made.ids, self._head.spec.pooling, made.types)
+
     async def _scores(self, chunks: Sequence[Sequence[Row]]) -> Done[Scores]:
         """The scores of texts that are given as the rows of their chunks."""
-        done = await _encode(self._model, lambda: [row for rows in chunks for row in rows], 0, self._head.spec.pooling)
-        vectors = np.stack(list(done.items))
-        products = len(vectors) * self._head.products
-        probabilities = await offload(lambda: self._head.probabilities(vectors), products, SMALL_PRODUCTS)
+        pooling = self._head.spec.pooling
+        done = await encode(self._model, lambda: [EncoderRow(row, pooling) for rows in chunks for row in rows], 0)
+        probabilities = await self._head.apply(self._head.probabilities, done.items)
         ends = list(accumulate(map(len, chunks)))
         items = [
             self._score(probabilities[end - len(rows) : end], rows) for rows, end in zip(chunks, ends, strict=True)
         ]
         return Done(items, done.usage, done.timing)
 
-    def _rows(self, text: str, index: int, cut: "_Cut | None", code: str | None) -> list[Row]:
+    def _rows(self, text: str, index: int, cut: "Cut | None", code: str | None) -> list[Row]:
         """The text's row, or the rows of its chunks if the text is longer than the model's context."""
-        row, limit = _row(self._model, text, index, cut), self._model.card.context_length_tokens
+        row, limit = row_of(self._model, text, index, cut), self._model.card.context_length_tokens
         if len(row) <= limit:
             return [row]
         self._model.batcher.require_room(len(row) // CHUNK_TOKENS)  # the text has at least this many chunks
@@ -233,6 +272,10 @@ class Classification:
         return Scores(dict(zip(self._head.spec.labels, map(float, pooled), strict=True)), len(rows), self.card.id)
 
 
+MOST_NUMBERS = 4_000_000
+"""The most numbers of an answer with a vector for each token: 10,000 tokens of 384 numbers, 80 MB of JSON."""
+
+
 class Embedding:
     """Vectors of texts by one embedding model."""
 
@@ -242,16 +285,27 @@ class Embedding:
         self._normalize = normalize
 
     @property
+    def pooling(self) -> Pooling:
+        """How hidden states become a vector."""
+        return self._pooling
+
+    @property
     def card(self) -> ModelCard:
         """The model's card."""
         return self._model.card
 
-    async def embed(self, inputs: Sequence[str | Sequence[int]], truncation: Truncation | None = None) -> Done[Floats]:
+    async def embed(
+        self,
+        inputs: Sequence[str | Sequence[int]],
+        truncation: Truncation | None = None,
+        normalize: bool | None = None,
+    ) -> Done[Floats]:
         """Embed texts or token ids independently.
 
         Args:
             inputs: n texts, or the token ids of n rows.
             truncation: the part of each input that is read.
+            normalize: whether vectors have length 1; None: as the model's makers wanted them.
 
         Returns:
             n vectors of shape (d,), in the order of ``inputs``.
@@ -262,14 +316,8 @@ class Embedding:
             Unavailable, Overloaded, TooLarge: as ``Classification.classify``.
         """
 
-        def prepare() -> list[Row]:
-            cut = None if truncation is None else _Cut(self._model, truncation)
-            rows = [_row(self._model, item, index, cut) for index, item in enumerate(inputs)]
-            self._model.require_fits(rows)
-            return rows
-
-        done = await _encode(self._model, prepare, sum(len(each) + ITEM_CHARACTERS for each in inputs), self._pooling)
-        if not self._normalize:
+        done = await self._encode(inputs, truncation, self._pooling)
+        if not (self._normalize if normalize is None else normalize):
             return done
         return Done([unit(v) for v in done.items], done.usage, done.timing)
 
@@ -295,6 +343,36 @@ class Embedding:
             require_room=lambda sentences: model.batcher.require_room(others + sentences),
         )
 
+    async def embed_tokens(
+        self, inputs: Sequence[str | Sequence[int]], truncation: Truncation | None = None
+    ) -> Done[Floats]:
+        """The hidden states of each input's tokens, with those that the model adds: n arrays of shape (tokens, d).
+
+        The arguments and errors are those of ``embed``.
+
+        Raises:
+            TooLarge: the answer would have too many numbers.
+        """
+        return await self._encode(inputs, truncation, "none")
+
+    async def _encode(
+        self,
+        inputs: Sequence[str | Sequence[int]],
+        truncation: Truncation | None,
+        pooling: Pooling | Literal["none"],
+    ) -> Done[Floats]:
+        def prepare() -> list[EncoderRow]:
+            cut = None if truncation is None else Cut(self._model, truncation)
+            rows = [row_of(self._model, item, index, cut) for index, item in enumerate(inputs)]
+            self._model.require_fits(rows)
+            if pooling == "none" and self.card.embedding is not None:
+                numbers = self.card.embedding.dimensions * sum(map(len, rows))
+                if numbers > MOST_NUMBERS:
+                    raise TooLarge("The answer", numbers, MOST_NUMBERS, "numbers", "input")
+            return [EncoderRow(row, pooling) for row in rows]
+
+        return await encode(self._model, prepare, sum(len(each) + ITEM_CHARACTERS for each in inputs))
+
 
 def unit(vector: Floats) -> Floats:
     """The vector scaled to length 1; the null vector stays unchanged."""
@@ -302,57 +380,25 @@ def unit(vector: Floats) -> Floats:
     return vector / np.float32(length) if length else vector
 
 
-async def _encode(model: Model, prepare: Callable[[], list[Row]], characters: int, pooling: Pooling) -> Done[Floats]:
+async def encode(model: Model, prepare: Callable[[], Sequence[EncoderRow]], characters: int) -> Done[Floats]:
     """Pooled vectors of shape (d,) of the rows that ``prepare`` makes. ``characters`` is its size for ``offload``."""
     model.require_ready()
     rows = await offload(prepare, characters)
-    job = model.batcher.submit([EncoderRow(row, pooling) for row in rows])
+    job = model.batcher.submit(rows)
     try:
         results = await job.results()
     finally:
         job.cancel()
-    usage = Usage(sum(len(row) for row in rows))
+    usage = Usage(sum(len(row.ids) for row in rows))
     return Done([result.vector for result in results], usage, job.timing)
 
 
-class _Cut:
-    """Truncates the rows of one model.
+def row_of(model: Model, item: str | Sequence[int], index: int, cut: Cut | None = None) -> Row:
+    """The row of a text, or the ids as they are.
 
     Raises:
-        InvalidValue: the length is over the model's context, or leaves no token of a text.
+        InvalidValue: the input is empty, no Unicode text, or has ids outside the vocabulary.
     """
-
-    def __init__(self, model: Model, truncation: Truncation) -> None:
-        self._tokenizer = model.tokenizer
-        self._keeps_end = truncation.keeps_end
-        context = model.card.context_length_tokens
-        self._limit = context if truncation.tokens is None else truncation.tokens
-        least = len(model.tokenizer.encode_row("")) + 1
-        if not least <= self._limit <= context:
-            raise InvalidValue(
-                f"'{truncation.field}' is {self._limit}; for '{model.id}' it must be {least} to {context}, or -1.",
-                truncation.field,
-            )
-
-    def text(self, row: Row, text: str) -> Row:
-        """The row of a text, with the text's tokens truncated and the tokens around them kept."""
-        if len(row) <= self._limit:
-            return row
-        plain = self._tokenizer.encode(text)
-        around = len(row) - len(plain)
-        begin = next((i for i in range(around + 1) if row[i : i + len(plain)] == plain), 0)
-        kept = self._kept(plain, self._limit - around)
-        return [*row[:begin], *kept, *row[begin + len(plain) :]]
-
-    def ids(self, row: Row) -> Row:
-        """A row that the client gave as ids, truncated."""
-        return self._kept(row, self._limit)
-
-    def _kept(self, ids: Row, most: int) -> Row:
-        return ids[max(0, len(ids) - most) :] if self._keeps_end else ids[:most]
-
-
-def _row(model: Model, item: str | Sequence[int], index: int, cut: _Cut | None = None) -> Row:
     if not isinstance(item, str):
         if not item:
             raise InvalidValue(f"Input {index} is empty.", "input")

@@ -108,6 +108,8 @@ class ScriptedEncoder(Scripted):
     def run(self, rows: Sequence[EncoderRow], out: Outbox[EncoderRow, None, Encoded]) -> None:
         for i in sorted(self.wait(len(rows), out)):
             numbers = np.random.default_rng(list(rows[i].ids)).standard_normal(self.dimensions)
+            if rows[i].pooling == "none":
+                numbers = np.stack([numbers] * len(rows[i].ids))
             out.done(i, EngineFailed("the secret detail") if self.fails else Encoded(numbers.astype(np.float32)))
         out.step()
 

@@ -51,6 +51,13 @@ ROUTES: dict[str, tuple[int, Any]] = {
         "name": "summarize", "arguments": {"text": t}}}),
     "/predict": (LARGE, lambda t: {"inputs": t}),
     "/classify": (LARGE, lambda t: {"input": t}),
+    "/v1/rerank": (LARGE, lambda t: {"query": "Hi", "documents": [t]}),
+    "/v1/rerank?": (LARGE, lambda t: {"query": t, "documents": ["Hi"]}),
+    "/rerank": (LARGE, lambda t: {"query": "Hi", "texts": [t], "truncate": True}),
+    "/embed": (LARGE, lambda t: {"inputs": t}),
+    "/embed_all": (LARGE, lambda t: {"inputs": t, "truncate": True}),
+    "/similarity": (LARGE, lambda t: {"inputs": {"source_sentence": "Hi", "sentences": [t]}}),
+    "/tokenize??": (LARGE, lambda t: {"model": "embed", "inputs": t}),
     "/v1/decisions": (LARGE, lambda t: {"model": "embed", "input": t, "questions": PREDICATE}),
     "/v1/decisions?": (LARGE, lambda t: {"model": "sentiment", "input": t, "questions": PREDICATE}),
     "/detect": (LARGEST, lambda t: {"q": t}),
@@ -85,6 +92,9 @@ MANY: dict[str, tuple[str, Any]] = {
         "logit_bias": {str(id): 1 for id in range(100_000)}}),
     "terms": ("/v1/translations", {"input": "Hi there.", "source": "en", "target": "de",
         "glossary": [{"source": f"a {i} " + "b" * 180, "target": "x"} for i in range(1000)]}),
+    "rows": ("/decode", {"ids": [[300] * 100] * 2000}),
+    "vectors": ("/embed", {"inputs": ["Hi there."] * 2000}),
+    "passages": ("/v1/rerank", {"query": "Hi", "documents": ["Hi there."] * 2000}),
     "texts": ("/v1/translations", {"input": ["Hi there."] * 2000, "target": "de"}),
 }  # fmt: skip
 

@@ -10,6 +10,9 @@ import pytest
 
 from server.api.compat.classifiers import ClassifyBody, PredictBody
 from server.api.compat.deepl import DeeplBody
+from server.api.compat.rerank import RerankBody
+from server.api.compat.tei import DecodeBody, EmbedAllBody, EmbedBody, SimilarityBody
+from server.api.compat.tei_shapes import TextsBody
 from server.api.compat.tokens import DetokenizeRequest, TokenizeRequest
 from server.api.hearth import SentimentRequest
 from server.api.openai.completions import CompletionRequest
@@ -199,6 +202,13 @@ PLACES = [
     place("/detokenize", {"model": "assistant", "tokens": [5]}, "", DetokenizeRequest),
     place("/predict", {"inputs": "Hi"}, "", PredictBody),
     place("/classify", {"input": "Hi"}, "", ClassifyBody),
+    place("/v1/rerank", {"query": "Hi", "documents": ["Ho"]}, "", RerankBody),
+    place("/v2/rerank", {"query": "Hi", "documents": ["Ho"]}, "", RerankBody),
+    place("/rerank", {"query": "Hi", "texts": ["Ho"]}, "", TextsBody),
+    place("/embed", {"inputs": "Hi"}, "", EmbedBody),
+    place("/embed_all", {"inputs": "Hi"}, "", EmbedAllBody),
+    place("/similarity", {"inputs": {"source_sentence": "Hi", "sentences": ["Ho"]}}, "", SimilarityBody),
+    place("/decode", {"ids": [5]}, "", DecodeBody),
     place("/v2/translate", {"text": ["Hi"], "target_lang": "DE"}, "", DeeplBody),
     Place("/translate", {"q": "Hi", "source": "en", "target": "de"}, "", {}),
     Place("/detect", {"q": "Guten Morgen."}, "", {}),

@@ -125,7 +125,8 @@ async def test_no_shape_is_named_after_a_module_of_ours(served: Any) -> None:
 async def test_the_description_has_our_errors_and_none_that_are_never_sent(served: Any) -> None:
     api = (await served.http.get("/openapi.json")).json()
     answers_422 = {path for path, route in api["paths"].items() for way in route.values() if "422" in way["responses"]}
-    assert answers_422 == {"/predict"}  # as text-embeddings-inference does
+    theirs = {"decode", "embed", "embed_all", "embed_sparse", "pipeline/token-classification", "predict", "rerank"}
+    assert answers_422 == {f"/{path}" for path in (*theirs, "similarity")}  # as text-embeddings-inference does
     assert "HTTPValidationError" not in api["components"]["schemas"]
     route = api["paths"]["/v1/sentiment"]["post"]
     assert {"200", "400", "404", "429", "503"} <= set(route["responses"])

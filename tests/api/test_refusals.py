@@ -29,6 +29,9 @@ SHAPES = {
     "/translate_file": {"error"},
     "/v2/translate": {"message"},
     "/v2/glossaries/x": {"message"},
+    "/v2/rerank": {"message"},
+    "/embed": {"error", "error_type"},
+    "/pipeline/token-classification": {"error", "error_type"},
     "/v3/nothing": {"message"},
     "/predict": {"error", "error_type"},
     "/rerank": {"error", "error_type"},
@@ -58,7 +61,8 @@ async def test_each_refusal_of_a_path_has_the_shape_of_its_peer(serving: Any, pa
 
 def test_the_description_and_the_answers_come_from_one_table() -> None:
     assert peer_of("/v1/chat/completions") is OPENAI
-    for path, peer in zip(("/translate", "/v2/usage", "/predict", "/api/tags", "/v1/messages"), PEERS, strict=True):
+    paths = ("/v2/rerank", "/translate", "/v2/usage", "/predict", "/api/tags", "/v1/messages")
+    for path, peer in zip(paths, PEERS, strict=True):
         assert peer_of(path) is peer
 
 
@@ -75,7 +79,7 @@ def test_the_description_and_the_answers_come_from_one_table() -> None:
         ("/v1/responses", {"input": []}, "input", "at least 1"),
         ("/v1/decisions", {"model": "embed", "input": "Hi", "questions": [{"type": "choice", "instructions": "?",
          "choices": [{"value": 5}, {"value": "b"}]}]}, "questions.0.choices.0.value", "a string or true or false"),
-        ("/predict", {"inputs": ["a", "b"]}, None, "'inputs': is a pair"),
+        ("/predict", {"inputs": ["a", "b"]}, None, "Input 0 is a pair of texts"),
         ("/predict", {"inputs": 5}, None, "'inputs': must be"),
     ],
 )  # fmt: skip

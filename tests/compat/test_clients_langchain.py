@@ -76,3 +76,15 @@ def test_embeddings_are_those_of_the_server(server: Served) -> None:
     near, far = (sum(a * b for a, b in zip(vectors[0], other, strict=True)) for other in vectors[1:])
     assert near > far
     assert model.embed_query("a dog") == pytest.approx(vectors[0], abs=1e-3)
+
+
+def test_huggingfaces_endpoint_embeddings_run(server: Served) -> None:
+    from huggingface_hub import InferenceClient
+    from langchain_huggingface import HuggingFaceEndpointEmbeddings
+
+    embeddings = HuggingFaceEndpointEmbeddings(model="embed", huggingfacehub_api_token="none")  # noqa: S106  no key
+    embeddings.client = InferenceClient(model=f"{server.url}/embed")  # newer versions take no address as their model
+    tea, parcel = embeddings.embed_documents(["I like tea.", "Where is my parcel?"])
+    asked = embeddings.embed_query("My package is late.")
+    assert len(asked) == 384
+    assert sum(a * b for a, b in zip(asked, parcel, strict=True)) > sum(a * b for a, b in zip(asked, tea, strict=True))

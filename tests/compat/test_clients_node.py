@@ -21,6 +21,7 @@ NODE = shutil.which("node")
         ("openai", "openai"),
         ("anthropic", "@anthropic-ai/sdk"),
         ("ollama", "ollama"),
+        ("cohere", "cohere-ai"),
         ("langchain", "langchain"),
         ("ai_sdk", "ai"),
         ("deepl", "deepl-node"),

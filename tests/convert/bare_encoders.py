@@ -43,8 +43,8 @@ def _layer(kind: str, i: int) -> str:
     return f"transformer.layer.{i}." if kind == "distilbert" else f"encoder.layer.{i}."
 
 
-def arrays_of(kind: str, labels: int = 0, seed: int = 0) -> dict[str, np.ndarray]:
-    """Random weights of a body, or of a classifier of so many labels."""
+def arrays_of(kind: str, labels: int = 0, seed: int = 0, tags: int = 0) -> dict[str, np.ndarray]:
+    """Random weights of a body, of a classifier of so many labels, or of a token classifier of so many tags."""
     random = np.random.default_rng(seed)
 
     def numbers(*shape: int, mean: float = 0.0, spread: float = 0.1) -> np.ndarray:
@@ -78,6 +78,8 @@ def arrays_of(kind: str, labels: int = 0, seed: int = 0) -> dict[str, np.ndarray
         bodies = [*found, *(name for name in head if name.startswith("pooler"))]
         found = {**found, **head}
         found = {f"{prefix_of(kind)}{name}" if name in bodies else name: array for name, array in found.items()}
+    if tags:
+        return {f"{prefix_of(kind)}{name}": array for name, array in found.items()} | linear("classifier", tags, WIDTH)
     return found
 
 
@@ -113,7 +115,20 @@ def write(folder: Path, kind: str, *, labels: Sequence[str] = (), **config: Any)
     return folder
 
 
-def hidden(kind: str, arrays: Arrays, ids: Sequence[int], epsilon: float = 1e-5) -> np.ndarray:
+def write_tagger(folder: Path, kind: str, tags: Sequence[str], **config: Any) -> Path:
+    """Write a repository of a token classifier."""
+    about: dict[str, Any] = {
+        "architectures": [f"{CLASSES[kind]}ForTokenClassification"],
+        "id2label": {str(i): tag for i, tag in enumerate(tags)},
+    }
+    write(folder, kind, **(about | config))
+    write_safetensors(folder / "model.safetensors", arrays_of(kind, tags=len(tags)))
+    return folder
+
+
+def hidden(
+    kind: str, arrays: Arrays, ids: Sequence[int], epsilon: float = 1e-5, types: Sequence[int] = ()
+) -> np.ndarray:
     """The last hidden states of a body, shape (tokens, width), in float64."""
     a = {name.removeprefix(prefix_of(kind)): array.astype(np.float64) for name, array in arrays.items()}
 
@@ -130,7 +145,8 @@ def hidden(kind: str, arrays: Arrays, ids: Sequence[int], epsilon: float = 1e-5)
     x = a["embeddings.word_embeddings.weight"][list(ids)]
     x = x + a["embeddings.position_embeddings.weight"][first : first + n]
     if kind not in _UNTYPED:
-        x = x + a["embeddings.token_type_embeddings.weight"][0]
+        table = a["embeddings.token_type_embeddings.weight"]
+        x = x + table[list(types) if types and len(table) > 1 else 0]
     x = norm(x, "embeddings.LayerNorm")
     bias = a["encoder.relative_attention_bias.weight"][_buckets(n)].transpose(2, 0, 1) if kind == "mpnet" else 0.0
     for i in range(LAYERS):
@@ -165,9 +181,24 @@ class Sink:
         self.vectors[row] = outcome.vector
 
 
-def vectors_of(folder: Path, rows: Sequence[Sequence[int]], pooling: Any = "mean") -> np.ndarray:
+def head_logits(kind: str, arrays: Arrays, states: np.ndarray) -> np.ndarray:
+    """The logits of a head, of shape (texts, labels), for the first tokens' hidden states."""
+    dense, out = _HEADS.get(kind, ("classifier.dense", "classifier.out_proj"))
+    dense = "bert.pooler.dense" if kind == "bert" else dense
+    inner = states @ arrays[f"{dense}.weight"].T + arrays[f"{dense}.bias"]
+    gelu = inner * (1 + np.vectorize(math.erf)(inner / math.sqrt(2))) / 2
+    inner = np.maximum(inner, 0) if kind == "distilbert" else gelu if kind == "electra" else np.tanh(inner)
+    logits: np.ndarray = inner @ arrays[f"{out}.weight"].T + arrays[f"{out}.bias"]
+    return logits
+
+
+def vectors_of(
+    folder: Path, rows: Sequence[Sequence[int]], pooling: Any = "mean", types: Sequence[Sequence[int]] = ()
+) -> np.ndarray:
     """What the server's own engine gives for rows of ids, all in one batch."""
     engine, sink = EncoderEngine(EngineSpec("ct2-encoder", str(folder))), Sink()
-    engine.run([EncoderRow(row, pooling) for row in rows], sink)  # type: ignore[arg-type]
+    kinds = types or [()] * len(rows)
+    given = [EncoderRow(row, pooling, some) for row, some in zip(rows, kinds, strict=True)]
+    engine.run(given, sink)  # type: ignore[arg-type]
     engine.close()
     return np.stack([sink.vectors[i] for i in range(len(rows))])

@@ -1,6 +1,5 @@
 """Encoders without torch: the served outputs equal those of a second implementation in numpy."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,17 @@ from models.convert.table import needed
 from models.registry import read_card
 from models.tokenizers import load_tokenizer
 from server.tasks.encoding import Head
-from tests.convert.bare_encoders import CLASSES, POSITIONS, TEXTS, WIDTH, arrays_of, hidden, vectors_of, write
+from tests.convert.bare_encoders import (
+    CLASSES,
+    POSITIONS,
+    TEXTS,
+    WIDTH,
+    arrays_of,
+    head_logits,
+    hidden,
+    vectors_of,
+    write,
+)
 from tests.convert.weight_files import write_safetensors
 
 FLOATS = Request(quantization="float32")
@@ -42,19 +51,10 @@ def test_a_classifier_computes_what_its_weights_say(tmp_path: Path, kind: str) -
     card = read_card(folder)
     rows, arrays = rows_of(folder), arrays_of(kind, len(labels))
     [head] = card.heads
-    names = {"bert": ("bert.pooler.dense", "classifier"), "distilbert": ("pre_classifier", "classifier")}
-    dense, out = names.get(kind, ("classifier.dense", "classifier.out_proj"))
-    states = np.stack([hidden(kind, arrays, row)[0] for row in rows])
-    inner = states @ arrays[f"{dense}.weight"].T + arrays[f"{dense}.bias"]
-    inner = np.maximum(inner, 0) if kind == "distilbert" else np.tanh(inner) if kind != "electra" else gelu(inner)
-    logits = inner @ arrays[f"{out}.weight"].T + arrays[f"{out}.bias"]
+    logits = head_logits(kind, arrays, np.stack([hidden(kind, arrays, row)[0] for row in rows]))
     wanted = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     found = Head(head, folder).probabilities(vectors_of(folder, rows, "cls"))
     assert np.abs(found - wanted).max() < 1e-4
-
-
-def gelu(x: np.ndarray) -> np.ndarray:
-    return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
 
 
 def test_int8_is_held_to_the_same_weights_in_float32(tmp_path: Path) -> None:

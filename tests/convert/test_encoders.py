@@ -56,6 +56,44 @@ def test_a_classifier_gives_the_probabilities_of_the_original(tmp_path: Path, ki
         assert np.allclose(row, wanted.numpy(), atol=1e-4)
 
 
+QUERY = "Who slept in the shade?"
+
+
+@pytest.mark.parametrize("kind", CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_a_reranker_gives_the_number_of_the_original_for_pairs(tmp_path: Path, kind: Kind) -> None:
+    import torch
+    import transformers
+
+    source = write(tmp_path / "hub", kind, "ForSequenceClassification", num_labels=1)
+    folder = convert(
+        read_source(source), tmp_path / "models", "mine", Request(quantization="float32", check="original")
+    )
+    card = read_card(folder)
+    assert card.task == "rerank"
+    pairs = load_tokenizer(card).encode_pairs(QUERY, TEXTS)
+    served = vectors_of(folder, [pair.ids for pair in pairs], "cls", [pair.types for pair in pairs])
+    found = Head(card.heads[0], folder).logits(served)[:, 0]
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    with torch.inference_mode():
+        wanted = [float(model(**tokenizer(QUERY, text, return_tensors="pt")).logits[0, 0]) for text in TEXTS]
+    assert np.allclose(found, wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_a_token_classifier_is_held_to_the_original(tmp_path: Path, kind: Kind) -> None:
+    source = write(tmp_path / "hub", kind, "ForTokenClassification", id2label={0: "O", 1: "B-PER", 2: "I-PER"})
+    folder = convert(
+        read_source(source), tmp_path / "models", "mine", Request(quantization="float32", check="original")
+    )
+    card = read_card(folder)
+    assert card.entities is not None
+    assert card.entities.tags == ("O", "B-PER", "I-PER")
+    assert {figure.metric: figure.value for figure in card.figures}[
+        "share of tokens with the same tag as in float32"
+    ] == 1
+
+
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize(("mode", "pooling"), [("mean_tokens", "mean"), ("cls_token", "cls")])
 def test_an_embedder_pools_as_its_repository_says(tmp_path: Path, kind: Kind, mode: str, pooling: str) -> None:

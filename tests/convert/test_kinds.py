@@ -52,17 +52,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "reranker": (
         {"config.json": LLAMA, "README.md": "---\npipeline_tag: text-ranking\n---\n", "model.safetensors": WEIGHTS},
-        "ranks texts for a question",
-    ),
-    "cross-encoder": (
-        {"config.json": {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}, **SAFE},
-        "it is a cross-encoder, which ranks texts",
+        "ranks texts by the answer of a decoder, which has no API here. Rerankers of BERT's",
     ),
     "modernbert": ({"config.json": {"architectures": ["ModernBertModel"]}, **SAFE}, "is ModernBERT: two of three"),
     "embeddinggemma": ({"config.json": {"architectures": ["Gemma3TextModel"]}, **SAFE}, "is EmbeddingGemma"),
     "deberta": ({"config.json": {"architectures": ["DebertaV2ForSequenceClassification"]}, **SAFE}, "is DeBERTa: its"),
     "albert": ({"config.json": {"architectures": ["AlbertModel"]}, **SAFE}, "is ALBERT: its embeddings are narrower"),
-    "names": ({"config.json": {"architectures": ["BertForTokenClassification"]}, **SAFE}, r"marks words \(names"),
+    "answers": ({"config.json": {"architectures": ["BertForQuestionAnswering"]}, **SAFE}, "finds answers in a text"),
     "mbart": ({"config.json": {"architectures": ["MBartForConditionalGeneration"]}, **SAFE}, "NLLB and OPUS-MT"),
     "small100": (
         {

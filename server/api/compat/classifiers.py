@@ -1,36 +1,42 @@
 """Classifier routes: text-embeddings-inference's ``/predict`` and vLLM's ``/classify``, on any classifier."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, cast
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field, PlainValidator
 
 from server.api.compat.peer import PeerBody, PeerRoute
+from server.api.compat.tei_shapes import Direction, cut
 from server.api.deps import RecordDep, RegistryDep, SettingsDep, new_id, now, require_items
+from server.api.errors import renamed
 from server.api.openai.embeddings import Side, Truncated, truncation
 from server.api.request import JsonRoute
 from server.api.schemas.base import ModelName, RequestBody, Texts, Usage, as_list, shape_error
 from server.api.schemas.inert import ANYTHING, HINTS
-from server.tasks.encoding import Truncation
 from server.tasks.results import Scores
 
 predicting = APIRouter(route_class=PeerRoute, tags=["text-embeddings-inference"])
 classifying = APIRouter(route_class=JsonRoute, tags=["vLLM"])
 
 
-def _inputs(value: Any) -> str | list[list[str]]:
+Inputs = str | list[str] | list[list[str]]
+"""A text, a pair of texts, or a batch of either: lists of one text or of two."""
+
+
+def _inputs(value: Any) -> Inputs:
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        raise shape_error('is a pair of texts; this model scores single texts: send [["a"], ["b"]]')
-    single = isinstance(value, list) and all(
-        isinstance(item, list) and len(item) == 1 and isinstance(item[0], str) for item in value
-    )
-    if not single or not value:
-        raise shape_error("must be a text, or a list of lists of one text each")
-    texts: list[list[str]] = value
-    return texts
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(item, str) for item in value):
+        return value
+    if not isinstance(value, list) or not value:
+        raise shape_error('must be a text, a pair ["a", "b"], or a batch of texts [["a"], ["b"]] or of pairs')
+    for index, item in enumerate(value):
+        if not isinstance(item, list) or not all(isinstance(text, str) for text in item):
+            raise shape_error(f'item {index} is no list of texts; a batch of texts is [["a"], ["b"]]')
+        if not 1 <= len(item) <= 2 or len(item) != len(value[0]):
+            raise shape_error(f"item {index} has {len(item)} texts; a batch is of single texts, or of pairs")
+    return value
 
 
 class PredictBody(PeerBody):
@@ -50,12 +56,25 @@ class PredictBody(PeerBody):
     truncate: bool = Field(
         False, description="Cut a text that is longer than the model reads at once.", examples=[False]
     )
-    truncation_direction: Literal["Left", "Right", "left", "right"] = Field(
+    truncation_direction: Direction = Field(
         "Right", description="With `truncate`: the end that is cut off.", examples=["Right"]
     )
-    inputs: Annotated[str | list[list[str]], PlainValidator(_inputs, json_schema_input_type=str | list[list[str]])] = (
-        Field(description="A text, or a batch: a list of lists of one text.", examples=["I love it."])
+    inputs: Annotated[Inputs, PlainValidator(_inputs, json_schema_input_type=Inputs)] = Field(
+        description="A text, a pair of texts (a list of two), or a batch: a list of lists of one text or of two.",
+        examples=["I love it."],
     )
+
+    @property
+    def items(self) -> list[list[str]]:
+        """The inputs, as lists of one text or of two."""
+        if self.is_batch:
+            return cast("list[list[str]]", self.inputs)
+        return [[self.inputs] if isinstance(self.inputs, str) else cast("list[str]", self.inputs)]
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the answer is a list for each input."""
+        return isinstance(self.inputs, list) and isinstance(self.inputs[0], list)
 
 
 class ClassifyBody(RequestBody):
@@ -72,15 +91,19 @@ class ClassifyBody(RequestBody):
 @predicting.post("/predict")
 async def predict(body: PredictBody, registry: RegistryDep, settings: SettingsDep, record: RecordDep) -> JSONResponse:
     """Score as text-embeddings-inference does: labels with scores, the likeliest first."""
-    texts = [body.inputs] if isinstance(body.inputs, str) else [item[0] for item in body.inputs]
-    require_items(len(texts), settings, "inputs")
+    items = body.items
+    require_items(len(items), settings, "inputs")
     task = registry.scorer(body.model)
     record.serve(task.card.id)
-    cut = Truncation(keeps_end=body.truncation_direction.lower() == "left", field="truncate") if body.truncate else None
-    done = await task.classify(texts, cut)
+    truncation = cut(body.truncate, body.truncation_direction)
+    with renamed({"input": "inputs"}):
+        if len(items[0]) == 1:
+            done = await task.classify([text for [text] in items], truncation)
+        else:
+            done = await task.classify_pairs(items, truncation)
     record.finish(done.usage, done.timing)
     predictions = [_sorted(item) for item in done.items]
-    return JSONResponse(predictions[0] if isinstance(body.inputs, str) else predictions)
+    return JSONResponse(predictions if body.is_batch else predictions[0])
 
 
 @classifying.post("/classify")

@@ -42,7 +42,8 @@ from server.batching.job import Timing
 from server.errors import ServerError, UnsupportedParameter
 from server.serving.registry import ModelRegistry
 from server.serving.served_model import ModelStatus
-from server.tasks.encoding import Embedding, Floats, Truncation
+from server.tasks.encoding import Embedding, Floats
+from server.tasks.fitting import Truncation
 from server.tasks.generation.options import GenerationOptions
 from server.tasks.generation.task import Generation
 from server.tasks.offload import SMALL_BYTES, offload

@@ -1,11 +1,16 @@
-"""``POST /tokenize``, ``POST /detokenize`` and ``GET /tokenizer_info``, as vLLM has them: to count before sending."""
+"""``POST /tokenize``, ``POST /detokenize`` and ``GET /tokenizer_info``, as vLLM has them: to count before sending.
+
+``/tokenize`` is text-embeddings-inference's too: with ``inputs`` it has that server's shape.
+"""
 
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Request, Response
-from pydantic import Field, PlainValidator, model_validator
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import Discriminator, Field, PlainValidator, Tag, model_validator
+from pydantic_core import to_json
 
+from server.api.compat.tei_shapes import InputsBody, TokenPlace, places_of
 from server.api.deps import RecordDep, RegistryDep
 from server.api.request import JsonRoute
 from server.api.schemas.base import RequestBody, ResponseBody, invalid, token_ids
@@ -95,14 +100,31 @@ class TokenizerInfo(ResponseBody):
 router = APIRouter(route_class=JsonRoute, tags=["vLLM"])
 
 
-@router.post("/tokenize", response_model=TokenizeResponse)
-async def tokenize(request: Request, body: TokenizeRequest, registry: RegistryDep, record: RecordDep) -> Response:
-    """List the tokens that a model reads for a text or a conversation."""
+def _shape_of(body: Any) -> str:
+    has_inputs = isinstance(body, InputsBody) or (isinstance(body, dict) and body.get("inputs") is not None)
+    return "@inputs" if has_inputs else "@prompt"
+
+
+EitherBody = Annotated[
+    Annotated[TokenizeRequest, Tag("@prompt")] | Annotated[InputsBody, Tag("@inputs")], Discriminator(_shape_of), Body()
+]
+
+
+@router.post("/tokenize", response_model=TokenizeResponse | list[list[TokenPlace]])
+async def tokenize(request: Request, body: EitherBody, registry: RegistryDep, record: RecordDep) -> Response:
+    """List the tokens that a model reads: of a text or a conversation in vLLM's shape, of `inputs` in
+    text-embeddings-inference's.
+    """
     model = _model(body.model, registry)
     record.serve(model.id)
     size = len(await request.body())
-    written = await offload(lambda: _tokenized(body, model, registry).model_dump_json(), size)
-    return Response(written, media_type="application/json")
+
+    def written() -> bytes:
+        if isinstance(body, InputsBody):
+            return to_json(places_of(body, model))
+        return _tokenized(body, model, registry).model_dump_json().encode()
+
+    return Response(await offload(written, size), media_type="application/json")
 
 
 def _tokenized(body: TokenizeRequest, model: Model, registry: ModelRegistry) -> TokenizeResponse:

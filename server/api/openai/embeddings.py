@@ -11,7 +11,8 @@ from server.api.request import JsonRoute
 from server.api.schemas.base import ModelName, Prompts, RequestBody, ResponseBody
 from server.api.schemas.inert import HINTS, VECTORS
 from server.errors import UnsupportedParameter
-from server.tasks.encoding import Floats, Truncation
+from server.tasks.encoding import Floats
+from server.tasks.fitting import Truncation
 
 Truncated = Annotated[
     int | None,

@@ -17,6 +17,7 @@ from server.engines.kinds import KINDS
 from server.errors import RouteNotFound
 from server.serving.served_model import ModelStatus
 from server.tasks.generation.options import recommendations
+from server.tasks.tags import labels_of
 
 
 class ModelInfo(ResponseBody):
@@ -34,7 +35,9 @@ class ModelInfo(ResponseBody):
     parameters: int
     license: str
     languages: list[str] = Field(description="Translators: those they read and write. Classifiers: those they read.")
-    labels: dict[str, list[str]] = Field(description="Classifiers: the labels of each head.")
+    labels: dict[str, list[str]] = Field(
+        description="Classifiers: the labels of each head. Token classifiers: the labels of entities."
+    )
     dimensions: int | None = Field(description="Embedding models: the length of a vector.")
     sampling: dict[str, float] = Field(
         description="Generators: how tokens are chosen where a request says nothing; the makers recommend it."
@@ -64,7 +67,7 @@ class ModelInfo(ResponseBody):
             parameters=card.parameters,
             license=card.license,
             languages=_languages(card),
-            labels={head.name: list(head.labels) for head in card.heads},
+            labels=_labels(card),
             sampling=_sampling(served),
             engine=served.engine,
             state=served.state,
@@ -83,6 +86,11 @@ def _languages(card: ModelCard) -> list[str]:
     if card.translation is not None:
         return list(card.translation.languages)
     return list(dict.fromkeys(language for head in card.heads for language in head.languages))
+
+
+def _labels(card: ModelCard) -> dict[str, list[str]]:
+    found = {head.name: list(head.labels) for head in card.heads}
+    return found if card.entities is None else {**found, "entities": list(labels_of(card.entities.tags))}
 
 
 class ModelList(ResponseBody):

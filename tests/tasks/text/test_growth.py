@@ -6,11 +6,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from models.tokenizers import Span
 from server.api import request
+from server.tasks.fitting import windows
 from server.tasks.generation.stop_strings import StopStrings
 from server.tasks.summaries.extractive import choose
-from server.tasks.summaries.form import Length, Span
+from server.tasks.summaries.form import Length
+from server.tasks.summaries.form import Span as SourceSpan
 from server.tasks.summaries.support import Source, checks_in
+from server.tasks.tags import Aggregation, entities, redacted
 from server.tasks.text.note import read_note
 from server.tasks.text.sentences import chunk, is_translatable, segment, split, split_long
 from server.tasks.translation.document import build, escape_markup, read_segments
@@ -84,7 +88,16 @@ def summed_up(text: str) -> None:
     note = read_note(text, "en", count_tokens=count, limit_tokens=50)
     if note.sentences:
         choose(note.sentences, np.ones((len(note.sentences), 2), np.float32), Length(3))
-        Source(note.sentences).faults(text, [Span(note.sentences[0].start, 0, 1.0)], checks_in("en"))
+        Source(note.sentences).faults(text, [SourceSpan(note.sentences[0].start, 0, 1.0)], checks_in("en"))
+
+
+def tagged(text: str) -> None:
+    """Tokens of two characters, every third of them an entity, and all of them replaced."""
+    spans = [Span(i, i, min(i + 2, len(text)), 0) for i in range(0, len(text), 2)]
+    numbers = np.eye(3, dtype=np.float32)[np.arange(len(spans)) % 3]
+    several: tuple[Aggregation, ...] = ("simple", "max")
+    for aggregation in several:
+        redacted(text, entities(text, spans, numbers, ("O", "B-A", "I-A"), aggregation), "[{label}]")
 
 
 WORKS: dict[str, Callable[[str], object]] = {
@@ -111,6 +124,8 @@ WORKS: dict[str, Callable[[str], object]] = {
     "exact": compared,
     "hold back": held_back,
     "stretches": lambda text: list(stretches(text, set(text[::3]))),
+    "tags": tagged,
+    "windows": lambda text: windows(len(text), 50, 32),
     "body": lambda text: request.parse(json.dumps([text, *text]).encode()),
 }
 
