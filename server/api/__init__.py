@@ -12,11 +12,23 @@ from server.api.auth import Hosts, Keys
 from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
 from server.api.compat.peer import KeptFiles
 from server.api.keys import Clock, Keyring
-from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
+from server.api.openai import (
+    chat,
+    completions,
+    decisions,
+    embeddings,
+    files,
+    models,
+    moderations,
+    responses,
+    uploads,
+)
 from server.api.openai.logprobs import TokenJson
 from server.metrics import Metrics, VllmNames
 from server.serving.registry import ModelRegistry
 from server.settings import Settings
+from server.store.files import Quotas
+from server.store.store import Store
 
 ROUTERS: Sequence[APIRouter] = (
     chat.router,
@@ -28,6 +40,9 @@ ROUTERS: Sequence[APIRouter] = (
     moderations.router,
     decisions.router,
     models.router,
+    files.router,
+    uploads.router,
+    uploads.json_router,
     hearth.router,
     tokens.router,
     libretranslate.router,
@@ -39,12 +54,19 @@ ROUTERS: Sequence[APIRouter] = (
 )
 
 
+def store_of(settings: Settings) -> Store:
+    """The store of files and batches, not open yet."""
+    quotas = Quotas(settings.max_file_bytes, settings.key_bytes, settings.key_files, settings.key_batches)
+    return Store(settings.data_dir, quotas)
+
+
 def install(
     app: FastAPI,
     registry: ModelRegistry,
     settings: Settings,
     metrics: Metrics,
     *,
+    store: Store | None = None,
     spans: Spans | None = None,
     clock: Clock = time.monotonic,
 ) -> None:
@@ -58,6 +80,7 @@ def install(
     app.state.registry = registry
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.store = store_of(settings) if store is None else store
     app.state.token_json = TokenJson()
     app.state.kept_files = KeptFiles(clock)
     needs_keys = bool(settings.api_keys or settings.api_keys_file)
@@ -81,7 +104,7 @@ def install(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
             expose_headers=["x-request-id", "x-ignored-fields", "retry-after"],
         )
