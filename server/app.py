@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from server import api, tracing
 from server.errors import ServerError, Unavailable
+from server.jobs.runner import Runner
 from server.metrics import Metrics
 from server.serving.registry import ModelRegistry
 from server.settings import Settings
@@ -41,13 +42,16 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         registry.open()
         await store.open()
-        tending = [asyncio.create_task(_tend(registry)), asyncio.create_task(_keep(store))]
+        runner: Runner = app.state.runner
+        tending = [asyncio.create_task(_tend(registry)), asyncio.create_task(_keep(store, runner))]
+        running = asyncio.create_task(runner.run())
         yield
         for task in tending:
             task.cancel()
         registry.refuse(Unavailable("The server is shutting down."))
         await registry.close()
-        await asyncio.wait(tending)
+        runner.stop()
+        await asyncio.wait([*tending, running])
         await store.close()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)
@@ -69,7 +73,7 @@ async def _tend(registry: ModelRegistry) -> None:
             log.exception("the models could not be looked after")
 
 
-async def _keep(store: Store) -> None:
+async def _keep(store: Store, runner: Runner) -> None:
     """Look after files and batches for as long as the server runs, and open them once another server gives them up."""
     while True:
         await asyncio.sleep(LOOK_TICKS * TICK_S)
@@ -78,6 +82,7 @@ async def _keep(store: Store) -> None:
                 await store.tick()
             else:
                 await store.open()
+                runner.wake()
         except ServerError as error:
             log.error("the data folder could not be looked after: %s", error)
 

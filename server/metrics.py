@@ -78,6 +78,8 @@ TABLE: Sequence[Spec] = (
     Spec("engine_restarts_total", "counter", ("model",), "Engine processes that took the place of a dead one."),
     Spec("build_info", "gauge", ("version",), "Always 1; the label says what runs."),
     Spec("translated_characters_total", "counter", ("source", "target"), "Characters read by translations."),
+    Spec("batch_lines_total", "counter", ("endpoint", "outcome"), "Lines of batches that were answered."),
+    Spec("batches_total", "counter", ("endpoint", "status"), "Batches that have ended, by their last status."),
     Spec("energy_joules_total", "counter", ("zone",), "Energy the processors used, where the machine tells."),
 )
 

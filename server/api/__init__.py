@@ -12,7 +12,9 @@ from server.api.auth import Hosts, Keys
 from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
 from server.api.compat.peer import KeptFiles
 from server.api.keys import Clock, Keyring
+from server.api.lines import CountedBatches, LineAnswers
 from server.api.openai import (
+    batches,
     chat,
     completions,
     decisions,
@@ -24,11 +26,18 @@ from server.api.openai import (
     uploads,
 )
 from server.api.openai.logprobs import TokenJson
+from server.api.request import parse
+from server.jobs.runner import Limits, Runner
 from server.metrics import Metrics, VllmNames
 from server.serving.registry import ModelRegistry
 from server.settings import Settings
 from server.store.files import Quotas
 from server.store.store import Store
+
+LINES_PER_SEAT = 2
+"""Lines of batches at work for each seat of a batch of rows, so that the next row waits when a seat is free."""
+LINE_BYTES = 10_000
+"""What a line of a batch may have besides the body of its request."""
 
 ROUTERS: Sequence[APIRouter] = (
     chat.router,
@@ -43,6 +52,8 @@ ROUTERS: Sequence[APIRouter] = (
     files.router,
     uploads.router,
     uploads.json_router,
+    batches.router,
+    batches.json_router,
     hearth.router,
     tokens.router,
     libretranslate.router,
@@ -91,6 +102,9 @@ def install(
     for router in (*ROUTERS, pages.playground) if settings.playground else ROUTERS:
         # Not include_router: it keeps routers nested, and finding a route in them takes longer than answering.
         app.router.routes.extend(router.routes)
+    limits = Limits(settings.batch_lines, LINE_BYTES + settings.max_body_bytes, LINES_PER_SEAT * settings.batch_rows)
+    answers = LineAnswers(app, app.state.keyring, metrics)
+    app.state.runner = Runner(app.state.store, answers, parse, limits, CountedBatches(metrics))
     if settings.vllm_metrics:
         metrics.registry.register(VllmNames(metrics))
     if not settings.metrics_port:

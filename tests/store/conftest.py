@@ -1,5 +1,6 @@
 """The application of tests/api with an open store, and stores by themselves."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -72,15 +73,19 @@ Kept = Callable[..., AbstractAsyncContextManager[Any]]
 
 @pytest.fixture
 def kept(serving: Any, tmp_path: Path) -> Kept:
-    """``async with kept(key_files=…) as served``: the application with an open store on the test's folder."""
+    """``async with kept(key_files=…) as served``: the application with an open store on the test's folder, and its
+    runner at work."""
 
     @asynccontextmanager
     async def make(**settings: Any) -> AsyncIterator[Any]:
         async with serving(data_dir=tmp_path / "data", **settings) as served:
             assert await served.app.state.store.open()
+            running = asyncio.create_task(served.app.state.runner.run())
             try:
                 yield served
             finally:
+                served.app.state.runner.stop()
+                await running
                 await served.app.state.store.close()
 
     return make

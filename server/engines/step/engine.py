@@ -7,6 +7,7 @@ never depend on the other rows. So the engine may choose chunks of prompts and b
 import secrets
 import threading
 import time
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -31,6 +32,8 @@ CACHE_BYTES = 512 << 20
 MAX_ROWS = 64
 STALL_S = 0.05
 """The time in seconds that the prompt tokens of one step may take, about, while other rows are decoding."""
+BACKGROUND_STALL_S = 0.01
+"""The same while all rows are background work: a request that comes meanwhile waits for the end of the step."""
 PROMPT_TOKENS = 512
 """The most prompt tokens of one step."""
 LEAST_PROMPT_TOKENS = 32
@@ -121,7 +124,8 @@ class StepEngine:
             scoring = None
             if row.score_from is not None and row.score_from < len(row.prompt):
                 scoring = Scoring(row.prompt, max(1, row.score_from), row.logprobs or 0)
-            live.append(Live(number, index, row.max_tokens, row.stop_ids, matcher, scoring))
+            new = Live(number, index, row.max_tokens, row.stop_ids, matcher, scoring, background=row.background)
+            insort(live, new, key=lambda one: one.rank)
 
     def _open(self, row: GenerationRow) -> int:
         if len(row.prompt) + row.max_tokens > self._core.context_tokens:
@@ -256,9 +260,10 @@ class StepEngine:
 
     def _budget(self, live: Sequence[Live]) -> int:
         decoding = sum(one.admitted and self._core.pending(one.row) == 1 for one in live)
-        if decoding == 0 or self._prompt_tokens_per_s == 0:
+        behind = all(one.background for one in live)
+        if self._prompt_tokens_per_s == 0 or (decoding == 0 and not behind):
             return decoding + PROMPT_TOKENS
-        fitting = int(self._prompt_tokens_per_s * STALL_S)
+        fitting = int(self._prompt_tokens_per_s * (BACKGROUND_STALL_S if behind else STALL_S))
         return decoding + min(max(fitting, LEAST_PROMPT_TOKENS), PROMPT_TOKENS)
 
     def _learn_speed(self, shares: Sequence[Share], took_s: float) -> None:
