@@ -92,7 +92,7 @@ class Batches:
         sent = await self._http.post("/v1/files", data={"purpose": "batch"}, files={"file": ("lines.jsonl", made)})
         told = {"input_file_id": sent.json()["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
         id: str = (await self._http.post("/v1/batches", json=told)).json()["id"]
-        while (await self.done(id)) < min(CLIENTS, lines):
+        while (await self.done(id)) < min(CLIENTS, lines):  # noqa: ASYNC110
             await asyncio.sleep(0.2)
         return id
 
@@ -106,7 +106,7 @@ class Batches:
     async def cancel(self, id: str) -> None:
         """End it, and wait until it has ended."""
         await self._http.post(f"/v1/batches/{id}/cancel")
-        while (await self._http.get(f"/v1/batches/{id}")).json()["status"] == "cancelling":
+        while (await self._http.get(f"/v1/batches/{id}")).json()["status"] == "cancelling":  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
     async def rate(self, id: str, seconds: float) -> float:

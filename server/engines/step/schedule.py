@@ -87,8 +87,7 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
         At least one share.
     """
     shares: dict[int, Share] = {}
-    ahead = [live for live in rows if not live.background]
-    working = ahead if any(not live.admitted or blocks.pending(live.row) > 1 for live in ahead) else rows
+    working = ahead(rows, blocks) or rows
     decoding = [live for live in working if live.admitted and blocks.pending(live.row) == 1]
     for live in decoding:
         if live.admitted:  # this loop may have preempted the row for an older one
@@ -106,6 +105,13 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
             shares[live.index] = Share(live, done)
             left -= done
     return [shares[index] for index in sorted(shares)]
+
+
+def ahead(rows: Sequence[Live], blocks: Blocks) -> list[Live]:
+    """The rows that are no background work while one of them reads its prompt, since they alone compute then; else
+    none."""
+    asked = [live for live in rows if not live.background]
+    return asked if any(not live.admitted or blocks.pending(live.row) > 1 for live in asked) else []
 
 
 def room(rows: Sequence[Live], blocks: Blocks, block_tokens: int, most_rows: int) -> Room:
