@@ -104,7 +104,9 @@ def install(
         app.router.routes.extend(router.routes)
     limits = Limits(settings.batch_lines, LINE_BYTES + settings.max_body_bytes, LINES_PER_SEAT * settings.batch_rows)
     answers = LineAnswers(app, app.state.keyring, metrics)
-    app.state.runner = Runner(app.state.store, answers, parse, limits, CountedBatches(metrics))
+    app.state.runner = runner = Runner(app.state.store, answers, parse, limits, CountedBatches(metrics))
+    kept: Store = app.state.store
+    metrics.watch_kept(lambda: {"stored_bytes": kept.bytes, "batch_lines_left": runner.lines_left})
     if settings.vllm_metrics:
         metrics.registry.register(VllmNames(metrics))
     if not settings.metrics_port:

@@ -92,6 +92,8 @@ class Runner:
         self._lines: dict[asyncio.Task[Ended], Claimed] = {}
         self._steps: dict[int, asyncio.Task[None]] = {}
         """The longer steps under way, by the batch's number."""
+        self.lines_left = 0
+        """Lines of open batches without an answer."""
         self._paused: dict[int, float] = {}
         """Batches that are left alone until this time of ``time.monotonic``."""
 
@@ -145,6 +147,7 @@ class Runner:
         for endpoint, each in ended:
             if each.result is not None:
                 self._observer.line(endpoint, "completed" if each.is_good else "failed")
+        self.lines_left = sum(batch.waiting + batch.leased for batch in batches)
         for line in claimed:
             task = asyncio.create_task(self._work(line))
             self._lines[task] = line

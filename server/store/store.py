@@ -42,6 +42,8 @@ class Store:
         self._wall = wall
         self._steady = steady
         self._seen_s = wall(), steady()
+        self.bytes = 0
+        """Bytes of all files, at the last ``tick``."""
         self.database = Database(folder, most_pages)
         self._contents = Contents(folder)
         self.files = Files(self.database, self._contents, quotas, self.now)
@@ -82,16 +84,8 @@ class Store:
         await self._notice_jump()
         await self.uploads.sweep()
         await self.files.sweep()
-
-    async def used(self) -> tuple[int, int]:
-        """Bytes of all files, and lines of open batches that have no answer."""
-
-        def count(connection: sqlite3.Connection) -> tuple[int, int]:
-            (size,) = connection.execute("SELECT coalesce(sum(bytes), 0) FROM files").fetchone()
-            query = f"SELECT coalesce(sum(total - completed - failed), 0) FROM batches WHERE status IN {OPEN}"
-            return int(size), int(connection.execute(query).fetchone()[0])
-
-        return await self.database.run(count)
+        query = "SELECT coalesce(sum(bytes), 0) FROM files"
+        (self.bytes,) = await self.database.run(lambda connection: connection.execute(query).fetchone())
 
     async def close(self) -> None:
         """Close the folder, after all that was begun."""
