@@ -34,9 +34,9 @@ def sentence(text: str) -> Marked:
 
 
 def test_no_letter_sticks_to_a_placeholder(rows: Rows) -> None:
-    files, photo = sentence("%d files were deleted."), sentence("This is {name}'s photo.")
+    files, photo = sentence("%s files were deleted."), sentence("This is {name}'s photo.")
     assert (files.text, photo.text) == ("Tom files were deleted.", "This is Tom photo.")
-    assert written(rows, files, "Toms fichiers ont été supprimés.") == "%d fichiers ont été supprimés."
+    assert written(rows, files, "Toms fichiers ont été supprimés.") == "%s fichiers ont été supprimés."
     assert written(rows, photo, "Das ist Toms Foto.") == "Das ist {name}'s Foto."
 
 
