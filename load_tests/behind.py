@@ -1,4 +1,4 @@
-"""What requests notice of a batch, and what a batch makes of the seats that they leave.
+"""Requests beside a batch: how much later their tokens come, and how many lines the free seats answer.
 
     python -m load_tests.behind [--model smollm2-135m-instruct]
 

@@ -36,7 +36,7 @@ LABELS = ("positive", "negative")
 
 @dataclass
 class Tally:
-    """What happened."""
+    """The events and the faults of a run."""
 
     server_kills: int = 0
     engine_kills: int = 0

@@ -22,7 +22,7 @@ ENDED = ("completed", "failed", "expired", "cancelled")
 
 
 class _Note:
-    """What an earlier run of the same file has done. It lies beside the output."""
+    """The progress of earlier runs of the same file, in a file beside the output."""
 
     def __init__(self, output: Path, sha256: str) -> None:
         self._file = output.with_name(output.name + ".state")

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from server.store.batches import NewLine
 
 MOST_PROBLEMS = 100
-"""So many faults of a file are named; the rest is left out."""
+"""The most faults that a failed batch names."""
 MOST_ID_CHARACTERS = 512
 KNOWN = frozenset({"custom_id", "method", "url", "body"})
 

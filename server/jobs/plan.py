@@ -1,4 +1,4 @@
-"""What to do next with the open batches, from what their rows say: pure functions, no clock, no database.
+"""The next steps of the open batches, from what their rows say: pure functions, no clock, no database.
 
 A batch is validated, then worked on line by line until no line is left or its time is over or its client cancels it.
 Then the lines at work end or are stopped, its files are written, and it is closed. Whatever ends the server, the same

@@ -44,7 +44,7 @@ class Batch:
     input_file_id: str
     status: Status
     ending: Ending | None
-    """What becomes of it once its files are written; None while lines are left."""
+    """The batch's status once its files are written; None while lines are left."""
     model: str | None
     output_file_id: str | None
     error_file_id: str | None

@@ -14,7 +14,7 @@ from server.errors import TooLarge
 from server.store.database import told
 
 PIECE_BYTES = 1 << 20
-"""So many bytes are written at once, in a thread."""
+"""The bytes that a thread writes at once."""
 
 
 class Incoming:

@@ -26,7 +26,7 @@ ResultT = TypeVar("ResultT")
 log = logging.getLogger(__name__)
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What the system says when a file cannot grow."""
+"""The system's errors for a file that cannot grow."""
 DAMAGED = "The server's database is damaged, so files and batches are not served. Its log says more."
 IN_USE = "Another server uses this server's data folder, so this one serves no files and batches."
 GONE = "The server's database has vanished from its disk, so files and batches are not served. Its log says more."

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from server.api.deps import OwnerDep, StoreDep
 from server.api.lines import ENDPOINTS
-from server.api.openai.files import FOUND, ExpiresAfter
+from server.api.openai.files import EXPIRES, FOUND, ExpiresAfter
 from server.api.request import JsonRoute
 from server.api.schemas.base import RequestBody, ResponseBody
 from server.errors import BadRequest, InvalidValue
@@ -23,11 +23,17 @@ MetadataValue = Annotated[str, Field(max_length=512)]
 class BatchRequest(RequestBody):
     """A batch to run."""
 
-    input_file_id: str = Field(max_length=100, description="A file of purpose `batch`, with a request a line.")
+    input_file_id: str = Field(
+        max_length=100, description="A file of purpose `batch`, a request a line.", examples=["file-1"]
+    )
     endpoint: str = Field(max_length=100, description="The path that all of its lines ask.", examples=[ENDPOINTS[0]])
-    completion_window: Literal["24h"] = Field(description="Lines that have no answer by then expire.")
-    metadata: dict[MetadataKey, MetadataValue] | None = Field(None, max_length=16, examples=[{"night": "monday"}])
-    output_expires_after: ExpiresAfter | None = None
+    completion_window: Literal["24h"] = Field(description="Lines without an answer by then expire.", examples=["24h"])
+    metadata: dict[MetadataKey, MetadataValue] | None = Field(
+        None, max_length=16, description="Comes back with the batch.", examples=[{"night": "monday"}]
+    )
+    output_expires_after: ExpiresAfter | None = Field(
+        None, description="When the files of the answers expire; without it they stay.", examples=[EXPIRES]
+    )
 
 
 class RequestCounts(ResponseBody):
@@ -38,14 +44,14 @@ class RequestCounts(ResponseBody):
     failed: int
 
 
-class InputDetails(ResponseBody):
-    """Parts of the tokens read."""
+class CachedTokens(ResponseBody):
+    """The tokens read that came from the prefix cache."""
 
     cached_tokens: int
 
 
-class OutputDetails(ResponseBody):
-    """Parts of the tokens made."""
+class ReasoningTokens(ResponseBody):
+    """The tokens made that were thoughts."""
 
     reasoning_tokens: int
 
@@ -54,9 +60,9 @@ class BatchUsage(ResponseBody):
     """Tokens of all answers so far."""
 
     input_tokens: int
-    input_tokens_details: InputDetails
+    input_tokens_details: CachedTokens
     output_tokens: int
-    output_tokens_details: OutputDetails
+    output_tokens_details: ReasoningTokens
     total_tokens: int
 
 
@@ -112,9 +118,9 @@ class BatchObject(ResponseBody):
             "request_counts": RequestCounts(total=batch.total, completed=batch.completed, failed=batch.failed),
             "usage": BatchUsage(
                 input_tokens=used.input,
-                input_tokens_details=InputDetails(cached_tokens=used.cached),
+                input_tokens_details=CachedTokens(cached_tokens=used.cached),
                 output_tokens=used.output,
-                output_tokens_details=OutputDetails(reasoning_tokens=used.reasoning),
+                output_tokens_details=ReasoningTokens(reasoning_tokens=used.reasoning),
                 total_tokens=used.input + used.output,
             ),
         }

@@ -18,18 +18,21 @@ Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "ev
 FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "No such object, or it is another key's."}}
 
 
+EXPIRES = {"anchor": "created_at", "seconds": 86_400}
+
+
 class ExpiresAfter(RequestBody):
     """When a file expires."""
 
-    anchor: Literal["created_at"] = Field(description="The time that the seconds begin with.")
+    anchor: Literal["created_at"] = Field(description="The time that the seconds begin with.", examples=["created_at"])
     seconds: int = Field(ge=3600, le=2_592_000, description="One hour to 30 days.", examples=[86_400])
 
 
 class UploadedFile(RequestBody):
     """The fields of a form with a file."""
 
-    purpose: Purpose
-    expires_after: ExpiresAfter | None = None
+    purpose: Purpose = Field(description="The use of the file; a batch needs `batch`.", examples=["batch"])
+    expires_after: ExpiresAfter | None = Field(None, description="When the file expires.", examples=[EXPIRES])
 
     @property
     def lives_s(self) -> int | None:

@@ -19,15 +19,19 @@ class UploadRequest(UploadedFile):
     """An upload to begin."""
 
     bytes: int = Field(ge=1, description="The size of the whole file.", examples=[5_000_000])
-    filename: str = Field(min_length=1, max_length=255, examples=["lines.jsonl"])
+    filename: str = Field(min_length=1, max_length=255, description="The file's name.", examples=["lines.jsonl"])
     mime_type: str = Field(max_length=255, description="Accepted and not used.", examples=["application/jsonl"])
 
 
 class UploadCompletion(RequestBody):
     """The parts of an upload."""
 
-    part_ids: list[str] = Field(min_length=1, max_length=10_000, description="In the order of the file.")
-    md5: str | None = Field(None, description="Of the whole file, in hexadecimal.")
+    part_ids: list[str] = Field(
+        min_length=1, max_length=10_000, description="The parts in the order of the file.", examples=[["part_1"]]
+    )
+    md5: str | None = Field(
+        None, description="The MD5 of the whole file, in hexadecimal.", examples=["5d41402abc4b2a76b9719d911017c592"]
+    )
 
 
 class UploadObject(ResponseBody):
