@@ -37,7 +37,7 @@ from server.store.store import Store
 LINES_PER_SEAT = 2
 """Lines of batches at work for each seat of a batch of rows, so that the next row waits when a seat is free."""
 LINE_BYTES = 10_000
-"""What a line of a batch may have besides the body of its request."""
+"""The most bytes of a batch's line beside the body of its request."""
 
 ROUTERS: Sequence[APIRouter] = (
     chat.router,
