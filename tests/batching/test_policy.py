@@ -138,3 +138,7 @@ def test_a_background_row_that_does_not_fit_holds_up_no_other() -> None:
 
 def test_free_seats_are_filled_with_background_rows_of_the_same_key() -> None:
     assert take([[W(key="b")], behind(1, key="a"), behind(1, key="b")], ROOMY) == [(0, 0), (2, 0)]
+
+
+def test_the_key_of_a_batch_is_never_that_of_background_rows_while_others_wait() -> None:
+    assert take([behind(1, key="b"), [W(key="a")]], ROOMY) == [(1, 0)]

@@ -12,7 +12,8 @@ import pytest
 from server.api.lines import ENDPOINTS
 from server.engines.base import background
 from server.errors import StorageFull
-from tests.store.conftest import Kept
+from server.store.batches import Ended, NewLine
+from tests.store.conftest import Kept, Opening
 from tests.store.test_files import FILE, KEYS, form
 
 pytestmark = pytest.mark.anyio
@@ -372,3 +373,22 @@ async def test_an_input_whose_content_is_gone_fails_the_batch(desk: Any, tmp_pat
         made = (await client.ask("POST", "/v1/batches", json=body)).json()
         batch = await client.end(made["id"])
         assert (batch["status"], batch["errors"]["data"][0]["code"]) == ("failed", "file_not_found")
+
+
+async def test_leases_of_an_earlier_start_are_void_and_so_are_its_answers(opened: Opening) -> None:
+    async with opened() as store:
+        batch = await store.batches.create("", URL, "file", None, None)
+        await store.batches.add_lines(batch, [NewLine(i, str(i), b"{}") for i in range(3)])
+        await store.batches.begin_work(batch, 3, None)
+        _, claimed = await store.batches.turn([], lambda batches: {batch.number: 2})
+        assert [each.line for each in claimed] == [0, 1]
+        assert (await store.batches.find(batch.id, "")).leased == 2
+    async with opened() as store:
+        assert (await store.batches.find(batch.id, "")).leased == 0
+        late = Ended(batch.number, 0, b"late\n", is_good=True)
+        await store.batches.turn([late], lambda batches: {})
+        assert (await store.batches.find(batch.id, "")).completed == 0
+        _, claimed = await store.batches.turn([], lambda batches: {batch.number: 5})
+        assert [each.line for each in claimed] == [0, 1, 2]
+        await store.batches.turn([late, late], lambda batches: {})
+        assert (await store.batches.find(batch.id, "")).completed == 1, "an answer counts once"
