@@ -77,7 +77,7 @@ export function installBatches() {
     return make(
       "article",
       { class: "card model", "aria-label": name },
-      make("header", {}, make("h2", {}, name), make("span", { class: "state", "data-state": batch.status }, batch.status)),
+      make("header", {}, make("h2", {}, name), make("span", { class: "state", "data-state": batch.status }, batch.status.replace("_", " "))),
       make("p", { class: "soft" }, `${batch.endpoint} · ${time.format(batch.created_at * 1000)}`),
       total ? make("progress", { max: String(total), value: String(completed + failed), "aria-label": "Lines answered" }) : "",
       make("p", { class: batch.errors ? "problem" : null }, countsOf(batch)),
