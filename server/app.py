@@ -80,7 +80,7 @@ async def _keep(store: Store, runner: Runner) -> None:
         try:
             if store.is_open:
                 await store.tick()
-            else:
+            elif not store.database.is_final:
                 await store.open()
                 runner.wake()
         except ServerError as error:

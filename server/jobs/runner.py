@@ -109,17 +109,20 @@ class Runner:
 
     async def run(self) -> None:
         """Work until ``stop``."""
+        told = ""
         while not self._stopping:
             self._news.clear()
             try:
                 wait_s = await self._turn()
+                told = ""
             except ServerError as error:
-                log.warning("batches wait: %s", error)
                 wait_s = RETRY_S
+                if self._store.is_open and error.message != told:  # one that is not open has said so
+                    told = error.message
+                    log.warning("batches wait: %s", told)
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._news.wait()
-
         tasks = [*self._lines, *self._steps.values()]
         for task in tasks:
             task.cancel()
@@ -173,8 +176,8 @@ class Runner:
         async def attempt() -> None:
             try:
                 await work
-            except (ServerError, OSError) as error:
-                log.warning("batch %s waits: %s", batch.id, error)
+            except Exception as error:
+                log.warning("batch %s waits: %s", batch.id, error, exc_info=not isinstance(error, ServerError))
                 self._paused[batch.number] = time.monotonic() + RETRY_S
             finally:
                 self._steps.pop(batch.number, None)
@@ -192,7 +195,11 @@ class Runner:
 
     def _line_ended(self, task: asyncio.Task[Ended]) -> None:
         line = self._lines.pop(task)
-        ended = Ended(line.batch, line.line, None) if task.cancelled() else task.result()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a line of a batch could not be asked", exc_info=error)
+            self._paused[line.batch] = time.monotonic() + RETRY_S
+        failed = task.cancelled() or task.exception() is not None
+        ended = Ended(line.batch, line.line, None) if failed else task.result()
         self._ended.append((line.endpoint, ended))
         self._news.set()
 

@@ -53,6 +53,8 @@ class Database:
         self.start = 0
         self.is_new = False
         """Whether this opening made the file."""
+        self.is_final = False
+        """Whether another try to open it is of no use: somebody must see to it first."""
         self._most_pages = most_pages
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -71,7 +73,7 @@ class Database:
         """
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        before = self._problem
+        before, self.is_final = self._problem, False
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
             self._problem = None
@@ -131,6 +133,7 @@ class Database:
             raise self._told(error) from error
         except ServerError:
             connection.close()
+            self.is_final = True
             raise
         self._connection = connection
 
@@ -162,7 +165,7 @@ class Database:
             is_there = False
         if not is_there:
             log.error("%s has been removed or replaced while the server ran; start the server again", self.file)
-            self._problem = Unavailable(GONE, 60)
+            self._problem, self.is_final = Unavailable(GONE, 60), True
             raise replace(self._problem)
 
     def _told(self, error: sqlite3.Error) -> ServerError:
@@ -172,7 +175,7 @@ class Database:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return Unavailable(IN_USE, 5)
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            self._problem = self._damaged(str(error))
+            self._problem, self.is_final = self._damaged(str(error)), True
             return self._problem
         log.error("the database %s cannot be used: %s", self.file, error)
         return Unavailable("The server cannot use its database. Its log says more.", 10)

@@ -392,3 +392,22 @@ async def test_leases_of_an_earlier_start_are_void_and_so_are_its_answers(opened
         assert [each.line for each in claimed] == [0, 1, 2]
         await store.batches.turn([late, late], lambda batches: {})
         assert (await store.batches.find(batch.id, "")).completed == 1, "an answer counts once"
+
+
+async def test_a_defect_in_asking_loses_no_line(desk: Any, until: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk() as client:
+        runner = client.served.app.state.runner
+        asks, ask = [], runner._ask
+
+        async def broken(*line: Any) -> Any:
+            asks.append(line)
+            if len(asks) == 1:
+                raise RuntimeError("a defect")
+            return await ask(*line)
+
+        monkeypatch.setattr(runner, "_ask", broken)
+        made = await client.create([GOOD], URL)
+        await until(lambda: len(asks) == 1 and not runner._lines)
+        runner.wake()
+        batch = await client.end(made["id"])
+        assert batch["request_counts"]["completed"] == 1

@@ -99,6 +99,7 @@ async def test_a_damaged_database_is_left_as_it_is_and_said(
     assert isinstance(store.database.problem, Unavailable)
     assert store.database.problem.reason == DAMAGED
     assert "Restore it from a copy, or move it away" in caplog.text
+    assert store.database.is_final
     with pytest.raises(Unavailable, match="damaged"):
         await store.files.find(file.id, "anna")
     assert database.read_bytes() == damaged
@@ -139,6 +140,7 @@ async def test_a_second_server_on_a_folder_is_told_and_takes_over_when_the_first
         assert not await second.open()
         assert second.database.problem is not None
         assert second.database.problem.message.startswith(IN_USE)
+        assert not second.database.is_final
         first.send_signal(signal.SIGKILL)
         first.wait()
     assert await second.open()
@@ -175,6 +177,7 @@ async def test_a_later_servers_database_is_not_touched(opened: Opening, tmp_path
     store = Store(tmp_path)
     assert not await store.open()
     assert "later version" in str(store.database.problem)
+    assert store.database.is_final
     await store.close()
 
 
