@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.tasks.translation.document import Document, build, read_segments
+from server.tasks.translation.document import Document, build, escape_markup, read_segments
 from server.tasks.translation.marks import Marked
 from server.tasks.translation.markup import Rules, cut
 from server.tasks.translation.placeholders import Glossary, Term
@@ -34,7 +34,7 @@ def take_apart(text: str, rules: Rules | None = None, terms: list[Term] | None =
     return build(
         read_segments(text, rules),
         "en",
-        is_markup=rules is not None,
+        escape=str if rules is None else escape_markup,
         glossary=Glossary(terms or []),
         count_tokens=lambda sentence: len(sentence.split()),
         limit_tokens=100,
@@ -208,7 +208,7 @@ def test_a_name_of_the_sentences_own_stands_for_nothing() -> None:
 def test_text_of_a_page_is_escaped_and_its_markup_is_not() -> None:
     [sentence] = take_apart("<b>Fish</b> &amp; chips &lt; all", HTML).sentences
     assert sentence.text == "Fish & chips < all"
-    document = Document((sentence,), ("", ""), is_markup=True)
+    document = Document((sentence,), ("", ""), escape=escape_markup)
     assert document.join([place(sentence, "Fisch & Chips < alle")]) == "<b>Fisch</b> &amp; Chips &lt; alle"
     assert Marked("a < b").render() == "a < b"
 

@@ -26,9 +26,7 @@ def written(rows: Rows, source: Marked, says: str) -> str:
 
 
 def sentence(text: str) -> Marked:
-    document = build(
-        read_segments(text, None), "en", is_markup=False, glossary=Glossary(), count_tokens=len, limit_tokens=200
-    )
+    document = build(read_segments(text, None), "en", glossary=Glossary(), count_tokens=len, limit_tokens=200)
     [made] = document.sentences
     return made
 
