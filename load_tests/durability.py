@@ -30,6 +30,8 @@ from load_tests.machine import describe
 from load_tests.served import Served
 
 START_LIMIT_S = 120.0
+ENGINE_KILLS = 2
+"""The most kills of engines in one life of the server: a model whose engine dies more often in a row is given up."""
 SENTENCES = ("I love number {}.", "I hate number {}, it was terrible.")
 LABELS = ("positive", "negative")
 
@@ -156,13 +158,16 @@ def run(folder: Path, lines: int, kills: int, random_: random.Random, longest_li
             sent = life.http.post("/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", _lines(count))})
             told = {"input_file_id": sent.json()["id"], "endpoint": "/v1/sentiment", "completion_window": "24h"}
             ids.append((life.http.post("/v1/batches", json=told).json()["id"], count))
+        engine_kills = 0
         for _ in range(kills):
             time.sleep(random_.uniform(0, longest_life_s))
-            if random_.random() < 0.3:
+            if random_.random() < 0.3 and engine_kills < ENGINE_KILLS:
                 life.kill_engine(random_, tally)
+                engine_kills += 1
             else:
                 life.kill(tally)
                 life.start()
+                engine_kills = 0
         for id, count in ids:
             _check_batch(life, _ended(life, id), count, tally)
         listed = {file["id"] for file in life.http.get("/v1/files").json()["data"]}
