@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,61 +11,13 @@ import pytest
 
 from server.api.lines import ENDPOINTS
 from server.engines.base import background
-from server.errors import StorageFull
+from server.errors import StorageFull, Unavailable
 from server.store.batches import Ended, NewLine
 from tests.store.conftest import Kept, Opening
+from tests.store.desk import Desk, held, line
 from tests.store.test_files import FILE, KEYS, form
 
 pytestmark = pytest.mark.anyio
-ENDED = ("completed", "failed", "expired", "cancelled")
-
-
-class Desk:
-    """A client of batches."""
-
-    def __init__(self, served: Any, key: str = "") -> None:
-        self.served = served
-        self.headers = {"authorization": f"Bearer {key}"} if key else {}
-
-    async def ask(self, method: str, path: str, **more: Any) -> Any:
-        headers = self.headers | more.pop("headers", {})
-        return await self.served.http.request(method, path, headers=headers, **more)
-
-    async def upload(self, content: bytes) -> str:
-        sent = form(('name="purpose"', b"batch"), (FILE, content), boundary="of-a-test")
-        answer = await self.ask("POST", "/v1/files", **sent)
-        return str(answer.json()["id"])
-
-    async def create(self, lines: Sequence[Any] | bytes, endpoint: str, **more: Any) -> Any:
-        content = lines if isinstance(lines, bytes) else b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-        file_id = await self.upload(content)
-        body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h"} | more
-        answer = await self.ask("POST", "/v1/batches", json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def find(self, id: str) -> Any:
-        return (await self.ask("GET", f"/v1/batches/{id}")).json()
-
-    async def end(self, id: str, *statuses: str) -> Any:
-        """The batch, once it is in one of these states; without any, once it has ended."""
-        while (batch := await self.find(id))["status"] not in (statuses or ENDED):  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        return batch
-
-    async def content(self, file_id: str | None) -> dict[str, Any]:
-        """The lines of an output file, by their custom ids; each must be there once."""
-        if file_id is None:
-            return {}
-        text = (await self.ask("GET", f"/v1/files/{file_id}/content")).text
-        lines = [json.loads(line) for line in text.splitlines()]
-        made = {line["custom_id"]: line for line in lines}
-        assert len(made) == len(lines)
-        return made
-
-
-def line(custom_id: str, url: str, **body: Any) -> dict[str, Any]:
-    return {"custom_id": custom_id, "method": "POST", "url": url, "body": body}
 
 
 @pytest.fixture
@@ -223,22 +175,6 @@ async def test_a_batch_that_cannot_be_is_refused_at_once(desk: Any) -> None:
             assert answer.status_code == 404
 
 
-def held(client: Desk, model: str) -> Any:
-    """The model's queue is paused: its lines stay at work."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def hold() -> Any:
-        batcher = client.served.registry.models[model].batcher
-        batcher.hold()
-        try:
-            yield batcher
-        finally:
-            batcher.release()
-
-    return hold()
-
-
 async def test_a_cancelled_batch_keeps_what_is_finished(desk: Any, until: Any) -> None:
     async with desk() as client:
         lines = [line(str(i), URL, **BODIES[URL]) for i in range(200)]
@@ -318,8 +254,6 @@ async def test_lines_go_on_after_a_stop_and_are_answered_once(kept: Kept, tmp_pa
 async def test_a_model_that_is_busy_is_asked_again_and_one_that_is_unknown_is_not(desk: Any, until: Any) -> None:
     async with desk() as client:
         registry = client.served.registry
-        from server.errors import Unavailable
-
         registry.models["embed"].batcher.refuse(Unavailable("Not now.", 0.01))
         made = await client.create([GOOD, line("b", URL, model="nobody", input="x")], URL)
         await until(lambda: client.served.metrics.value("batch_lines_total", URL, "failed") == 1)
