@@ -19,6 +19,10 @@ until = api.until
 logged = api.logged
 
 
+PATIENCE_S = 60.0
+"""Every turn of a batch waits for the disk, which a busy machine shares."""
+
+
 class Clock:
     """Wall and steady time, which a test sets."""
 
@@ -78,7 +82,7 @@ def kept(serving: Any, tmp_path: Path) -> Kept:
 
     @asynccontextmanager
     async def make(**settings: Any) -> AsyncIterator[Any]:
-        async with serving(data_dir=tmp_path / "data", **settings) as served:
+        async with serving(data_dir=tmp_path / "data", **{"patience_s": PATIENCE_S} | settings) as served:
             assert await served.app.state.store.open()
             running = asyncio.create_task(served.app.state.runner.run())
             try:
