@@ -1,7 +1,7 @@
 """Forms with one file each, read as they arrive: the file goes on to its writer piece by piece, whatever its size."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from email.message import Message
 
@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from server.errors import BadRequest, ClientLeft, InvalidValue, TooSlow, UnsupportedMediaType
+from server.settings import Settings
 
 MULTIPART = "multipart/form-data"
 MOST_HEADER_BYTES = 8_000
@@ -83,8 +84,25 @@ class _Pieces:
             raise BadRequest("The form is malformed: its parts do not end as its header says.") from None
 
 
+def require_own_page(request: Request, origins: Collection[str]) -> None:
+    """Refuse a form that a page of another origin sends: a browser asks nobody before it sends one.
+
+    Args:
+        request: with an ``Origin`` where a page sends it.
+        origins: those whose pages may call the API; '*' means all.
+
+    Raises:
+        BadRequest: the page is none of this server's and none of these.
+    """
+    origin = request.headers.get("origin")
+    if origin is None or "*" in origins or origin in origins:
+        return
+    if origin.partition("://")[2] != request.headers.get("host"):
+        raise BadRequest("A page of another origin may not send files here; name its origin in cors_origins.")
+
+
 async def read_form(
-    request: Request, file_field: str, write: Callable[[bytes], Awaitable[None]], patience_s: float
+    request: Request, file_field: str, write: Callable[[bytes], Awaitable[None]], settings: Settings
 ) -> Form:
     """Read a form whose file is in the field ``file_field``, before or after its other fields.
 
@@ -92,21 +110,22 @@ async def read_form(
         request: its body must not have been read.
         file_field: no other field may be a file.
         write: gets the file's bytes.
-        patience_s: the longest time between two pieces of the body.
+        settings: the longest time between two pieces of the body, and the origins whose pages may send a form.
 
     Raises:
         UnsupportedMediaType: it is no form.
-        BadRequest: it is malformed.
+        BadRequest: it is malformed, or a page of another origin sends it.
         TooSlow: the next piece did not arrive in time.
         ClientLeft: the client closed the connection.
     """
+    require_own_page(request, settings.cors_origins)
     kind = Message()
     kind["content-type"] = told = request.headers.get("content-type", "")
     boundary = str(kind.get_param("boundary", "")).encode("latin-1", "replace")
     if kind.get_content_type() != MULTIPART or not 0 < len(boundary) <= 200:
         raise UnsupportedMediaType(told[:80], MULTIPART)
     mark = b"\r\n--" + boundary
-    source = _patient(request, patience_s)
+    source = _patient(request, settings.body_timeout_s)
     pieces = _Pieces(source)
     form = Form()
     await pieces.short(mark, MOST_HEADER_BYTES, "what comes before its first part")

@@ -203,3 +203,18 @@ async def test_without_a_data_folder_the_answer_says_so_and_nothing_else_fails(s
     answer = await served.http.get("/v1/files")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
     assert (await served.http.get("/v1/models")).status_code == 200
+
+
+async def test_a_page_of_another_origin_sends_no_file_unless_it_is_named(kept: Kept, tmp_path: Any) -> None:
+    sent = form(('name="purpose"', b"batch"), (FILE, b"x"))
+    async with kept(cors_origins=("https://desk.example",)) as served:
+        for origin, status in (
+            ("https://elsewhere.example", 400),
+            ("null", 400),
+            ("http://t.example", 400),
+            ("http://t", 200),
+            ("https://desk.example", 200),
+        ):
+            answer = await served.http.post("/v1/files", **sent | {"headers": sent["headers"] | {"origin": origin}})
+            assert answer.status_code == status, origin
+        assert len(list((tmp_path / "data" / "files").iterdir())) == 2

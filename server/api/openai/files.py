@@ -131,7 +131,7 @@ router = APIRouter(tags=["OpenAI"])
 async def create_file(request: Request, store: StoreDep, settings: SettingsDep, owner: OwnerDep) -> FileObject:
     """Keep a file. `expires_after[anchor]` and `expires_after[seconds]` say when it expires; batches' after 30 days."""
     async with store.files.receive(await store.files.room(owner)) as incoming:
-        form = await read_form(request, "file", incoming.write, settings.body_timeout_s)
+        form = await read_form(request, "file", incoming.write, settings)
         body = checked(form)
         name = (form.filename or "")[:255] or "file"
         return FileObject.of(await store.files.add(incoming, owner, body.purpose, name, body.lives_s))

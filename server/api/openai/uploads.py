@@ -88,7 +88,7 @@ async def add_upload_part(
 ) -> PartObject:
     """Keep a part of at most 64 MB. Parts may come in any order, and at the same time."""
     async with store.files.receive(await store.uploads.room(upload_id, owner), "The part") as incoming:
-        form = await read_form(request, "data", incoming.write, settings.body_timeout_s)
+        form = await read_form(request, "data", incoming.write, settings)
         if form.fields:
             raise InvalidValue(f"There is no parameter '{next(iter(form.fields))[:80]}'.", next(iter(form.fields))[:80])
         part = await store.uploads.add_part(upload_id, owner, incoming)
