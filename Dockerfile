@@ -1,9 +1,10 @@
 # Hearth in a container: the server and its shipped models, as an ordinary user, on a root file system that may be
-# read-only (only /tmp is written). Builds for amd64 and arm64; all Python packages come from the lock, by their hashes.
+# read-only (only /tmp and /data are written). Builds for amd64 and arm64; all Python packages come from the lock, by their hashes.
 #
 #   docker build -t hearth .
-#   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp hearth
+#   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp -v hearth-data:/data hearth
 #
+# /data has uploaded files and batches (docs/batches.md); without a volume of a name they go with the container.
 # About 480 MB beside its base, of which the weights are 80. `make image-test` builds it and tries it.
 
 ARG BASE=python:3.13-slim
@@ -29,7 +30,7 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="Hearth" \
       org.opencontainers.image.description="A local inference server for small language models" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN useradd --uid 10001 --no-create-home --home-dir /tmp hearth
+RUN useradd --uid 10001 --no-create-home --home-dir /tmp hearth && install -d -o 10001 -m 700 /data
 # The largest and least changed layer first: a new version of the code leaves the weights where they are.
 COPY models/weights /opt/hearth/models/weights
 COPY --from=build /opt/venv /opt/venv
@@ -42,8 +43,10 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HEARTH_HOST=0.0.0.0 \
+    HEARTH_DATA_DIR=/data \
     HEARTH_ALLOW_PUBLIC=1
 USER 10001
+VOLUME /data
 WORKDIR /tmp
 EXPOSE 8000
 STOPSIGNAL SIGTERM

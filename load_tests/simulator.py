@@ -31,6 +31,7 @@ class Row:
     key: str
     tokens: int
     steps: int
+    background: bool = False
     taken_s: float = -1.0
     batches_waited: int = 0
 

@@ -8,7 +8,7 @@ values are closed sets: models' ids, routes' templates, small enums; never a key
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -78,6 +78,10 @@ TABLE: Sequence[Spec] = (
     Spec("engine_restarts_total", "counter", ("model",), "Engine processes that took the place of a dead one."),
     Spec("build_info", "gauge", ("version",), "Always 1; the label says what runs."),
     Spec("translated_characters_total", "counter", ("source", "target"), "Characters read by translations."),
+    Spec("batch_lines_left", "gauge", (), "Lines of open batches without an answer."),
+    Spec("stored_bytes", "gauge", (), "Bytes of all files that are kept."),
+    Spec("batch_lines_total", "counter", ("endpoint", "outcome"), "Lines of batches that were answered."),
+    Spec("batches_total", "counter", ("endpoint", "status"), "Batches that have ended, by their last status."),
     Spec("energy_joules_total", "counter", ("zone",), "Energy the processors used, where the machine tells."),
 )
 
@@ -156,6 +160,7 @@ class Metrics(Collector):
         self._counters: dict[str, dict[tuple[str, ...], float]] = {s.name: {} for s in TABLE if s.kind == "counter"}
         self._histograms: dict[str, dict[tuple[str, ...], _Histogram]] = {name: {} for name in self._buckets}
         self._models: Callable[[], Iterable[Gauged]] = tuple
+        self._kept: Callable[[], Mapping[str, float]] = dict
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -208,6 +213,10 @@ class Metrics(Collector):
         """Read the gauges from these models from now on."""
         self._models = models
 
+    def watch_kept(self, kept: Callable[[], Mapping[str, float]]) -> None:
+        """Read gauges without labels, by their names in the table, from now on."""
+        self._kept = kept
+
     def scrape(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics as text and its content type: OpenMetrics for those who accept it, else Prometheus.
 
@@ -259,6 +268,7 @@ class Metrics(Collector):
 
     def _gauges(self) -> dict[str, list[tuple[tuple[str, ...], float]]]:
         gauges: dict[str, list[tuple[tuple[str, ...], float]]] = {"build_info": [((self._version,), 1.0)]}
+        gauges |= {name: [((), value)] for name, value in self._kept().items()}
         for model in tuple(self._models()):  # they may come and go meanwhile
             requests, rows, tokens = model.batcher.waiting
             values = {

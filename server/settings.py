@@ -24,8 +24,11 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 SHIPPED_MODELS = Path(__file__).parents[1] / "models" / "weights"
-USER_MODELS = user_data_path("hearth", appauthor=False) / "models"
+USER_DATA = user_data_path("hearth", appauthor=False)
+USER_MODELS = USER_DATA / "models"
 """The folder of pulled, converted and trained models, unless ``models_dir`` is set."""
+USER_STORE = USER_DATA / "store"
+"""The folder of files and batches, unless ``data_dir`` is set."""
 
 
 class SettingsError(Exception):
@@ -137,6 +140,12 @@ class Settings(BaseModel):
     send_timeout_s: Seconds = _setting(60.0, "A client that does not read its answer for so long is cut off.")
     max_connections: Count = _setting(10_000, "Most connections; over it idle ones are closed, then new ones get 503.")
     max_list_items: Count = _setting(2048, "Most inputs in one request.")
+    data_dir: Folder = _setting(USER_STORE, "Folder of uploaded files and of batches; one server at a time uses it.")
+    max_file_bytes: Count = _setting(512_000_000, "Largest uploaded file.")
+    key_bytes: Count = _setting(10_000_000_000, "Most bytes of files that one API key may keep; more get 403.")
+    key_files: Count = _setting(10_000, "Most files that one API key may keep; more get 403.")
+    key_batches: Count = _setting(100, "Most open batches of one API key; more get 403.")
+    batch_lines: Count = _setting(50_000, "Most lines of one batch.")
     request_timeout_s: SecondsOrZero = _setting(600.0, "A request that takes longer ends with 504.")
     drain_notice_s: SecondsOrZero = _setting(0.0, "After SIGTERM: /ready says 503, and new work is taken for so long.")
     drain_s: SecondsOrZero = _setting(30.0, "Running requests may go on for so long after new work is refused.")
@@ -184,6 +193,8 @@ def table() -> list[tuple[str, str, str]]:
 def _shown(default: Any) -> str:
     if default == USER_MODELS:
         return "the user's data folder, beside the shipped models"
+    if default == USER_STORE:
+        return "the user's data folder"
     return ",".join(default) if isinstance(default, tuple) else str(default)
 
 

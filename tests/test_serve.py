@@ -211,3 +211,21 @@ def test_the_cache_of_a_running_generator_is_measured(server: Served) -> None:
             next(events(stream.iter_lines()))
             with server.frozen("assistant"):
                 assert 0 < scraped("kv_cache_usage_perc") < 1
+
+
+def test_sigterm_waits_for_no_line_of_a_batch_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    flags = ("--models", "assistant", "--data-dir", str(tmp_path), "--drain-s", "0.5")
+    made = ({"custom_id": str(i), "method": "POST", "url": "/v1/chat/completions", "body": LONG} for i in range(64))
+    lines = "\n".join(json.dumps(line | {"body": {**LONG, "stream": False}}) for line in made)
+    with serving(*flags) as served, served.client() as client:
+        file = client.post("/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", lines)}).json()
+        told = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        batch = client.post("/v1/batches", json=told).json()
+        while 'hearth_num_requests_running{model="assistant"} 0.0' in client.get("/metrics").text:
+            pass
+        served.terminate()
+        assert served.process.wait(LIMIT_S) == 0
+        assert not any("still running" in line for line in served.lines)
+    with serving(*flags) as served, served.client() as client:
+        assert client.get(f"/v1/batches/{batch['id']}").json()["status"] == "in_progress"
+        assert client.post(f"/v1/batches/{batch['id']}/cancel").status_code == 200

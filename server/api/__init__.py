@@ -12,12 +12,33 @@ from server.api.auth import Hosts, Keys
 from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, rerank, tei, tokens
 from server.api.compat.peer import KeptFiles
 from server.api.keys import Clock, Keyring
+from server.api.lines import CountedBatches, LineAnswers
 from server.api.mcp.route import router as mcp_router
-from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
+from server.api.openai import (
+    batches,
+    chat,
+    completions,
+    decisions,
+    embeddings,
+    files,
+    models,
+    moderations,
+    responses,
+    uploads,
+)
 from server.api.openai.logprobs import TokenJson
+from server.api.request import parse
+from server.jobs.runner import Limits, Runner
 from server.metrics import Metrics, VllmNames
 from server.serving.registry import ModelRegistry
 from server.settings import Settings
+from server.store.files import Quotas
+from server.store.store import Store
+
+LINES_PER_SEAT = 2
+"""Lines of batches at work for each seat of a batch of rows, so that the next row waits when a seat is free."""
+LINE_BYTES = 10_000
+"""The most bytes of a batch's line beside the body of its request."""
 
 ROUTERS: Sequence[APIRouter] = (
     chat.router,
@@ -30,6 +51,11 @@ ROUTERS: Sequence[APIRouter] = (
     moderations.router,
     decisions.router,
     models.router,
+    files.router,
+    uploads.router,
+    uploads.json_router,
+    batches.router,
+    batches.json_router,
     hearth.router,
     summaries.router,
     mcp_router,
@@ -46,12 +72,19 @@ ROUTERS: Sequence[APIRouter] = (
 )
 
 
+def store_of(settings: Settings) -> Store:
+    """The store of files and batches, not open yet."""
+    quotas = Quotas(settings.max_file_bytes, settings.key_bytes, settings.key_files, settings.key_batches)
+    return Store(settings.data_dir, quotas)
+
+
 def install(
     app: FastAPI,
     registry: ModelRegistry,
     settings: Settings,
     metrics: Metrics,
     *,
+    store: Store | None = None,
     spans: Spans | None = None,
     clock: Clock = time.monotonic,
 ) -> None:
@@ -65,6 +98,7 @@ def install(
     app.state.registry = registry
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.store = store_of(settings) if store is None else store
     app.state.token_json = TokenJson()
     app.state.kept_files = KeptFiles(clock)
     needs_keys = bool(settings.api_keys or settings.api_keys_file)
@@ -75,6 +109,11 @@ def install(
     for router in (*ROUTERS, pages.playground) if settings.playground else ROUTERS:
         # Not include_router: it keeps routers nested, and finding a route in them takes longer than answering.
         app.router.routes.extend(router.routes)
+    limits = Limits(settings.batch_lines, LINE_BYTES + settings.max_body_bytes, LINES_PER_SEAT * settings.batch_rows)
+    answers = LineAnswers(app, app.state.keyring, metrics)
+    app.state.runner = runner = Runner(app.state.store, answers, parse, limits, CountedBatches(metrics))
+    kept: Store = app.state.store
+    metrics.watch_kept(lambda: {"stored_bytes": kept.bytes, "batch_lines_left": runner.lines_left})
     if settings.vllm_metrics:
         metrics.registry.register(VllmNames(metrics))
     if not settings.metrics_port:
@@ -88,7 +127,7 @@ def install(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
             expose_headers=["x-request-id", "x-ignored-fields", "retry-after"],
         )

@@ -46,11 +46,12 @@ def account(metrics: Metrics, record: Record, spent_s: float, trace_id: str | No
         return
     if error is not None:
         metrics.count("request_failure_total", 1, record.model, error.code)
-    _tokens(metrics, record)
+    count_tokens(metrics, record)
     _times(metrics, record, record.model, spent_s, trace_id)
 
 
-def _tokens(metrics: Metrics, record: Record) -> None:
+def count_tokens(metrics: Metrics, record: Record) -> None:
+    """Count the tokens and the choices of an answer, if it has any."""
     if record.usage is None or record.model is None:
         return
     for reason in record.finish_reasons:

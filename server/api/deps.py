@@ -12,6 +12,7 @@ from server.errors import TooLarge
 from server.metrics import Metrics
 from server.serving.registry import ModelRegistry
 from server.settings import Settings
+from server.store.store import Store
 
 
 async def registry_of(request: Request) -> ModelRegistry:
@@ -34,10 +35,23 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
+async def _store(request: Request) -> Store:
+    store: Store = request.app.state.store
+    return store
+
+
+async def _owner(request: Request) -> str:
+    """Whose objects of the store a request may have: the hash of its key, empty where no keys are needed."""
+    key_user = (await record_of(request)).key_user
+    return "" if key_user is None else key_user.key.sha256
+
+
 RegistryDep = Annotated[ModelRegistry, Depends(registry_of)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 RecordDep = Annotated[Record, Depends(record_of)]
+StoreDep = Annotated[Store, Depends(_store)]
+OwnerDep = Annotated[str, Depends(_owner)]
 
 
 def require_items(count: int, settings: Settings, field: str) -> None:

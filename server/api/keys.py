@@ -157,6 +157,10 @@ class Keyring:
         self._holders = [before.get(key) or KeyUser(key, self._clock) for key in keys]
         log.info("there are %d API keys", len(keys))
 
+    def owner(self, sha256: str) -> KeyUser | None:
+        """The owner of the key with this hash, None if there is no such key any longer."""
+        return next((key_user for key_user in self._holders if key_user.key.sha256 == sha256), None)
+
     def find(self, secret: str) -> KeyUser | None:
         """The owner of this key, None if it is unknown. Every hash is compared, so the time taken tells nothing."""
         digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

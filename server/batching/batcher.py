@@ -21,7 +21,7 @@ from server.batching.cores import CoreBudget
 from server.batching.job import Job, Seat
 from server.batching.outbox import BatchOutbox
 from server.batching.policy import Limits
-from server.engines.base import Engine, PieceT, ResultT, Room, RowT
+from server.engines.base import Engine, PieceT, ResultT, Room, RowT, background
 from server.engines.kinds import Kind
 from server.errors import EngineFailed, Overloaded, ServerError, TooLarge, Unavailable
 
@@ -106,7 +106,8 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
             Unavailable: the server is draining.
         """
         self.require_room(len(rows))
-        seats = [Seat(row, i, self._kind.key(row), self._kind.tokens(row)) for i, row in enumerate(rows)]
+        behind = background.get()
+        seats = [Seat(row, i, self._kind.key(row), self._kind.tokens(row), behind) for i, row in enumerate(rows)]
         tokens = sum(seat.tokens for seat in seats)
         if tokens > self._most_tokens:
             raise TooLarge("The request", tokens, self._most_tokens, "tokens")
@@ -114,7 +115,10 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
         with self._changed:
             if self._refusal is not None:
                 raise replace(self._refusal)  # one raised again and again would keep the tracebacks of all
-            if self._rows + len(seats) > self._most_rows or self._tokens + tokens > self._most_tokens:
+            # Background work alone never fills more than half of the queue.
+            share = 2 if behind and self._queue else 1
+            rows_then, tokens_then = self._rows + len(seats), self._tokens + tokens
+            if rows_then * share > self._most_rows or tokens_then * share > self._most_tokens:
                 raise Overloaded(max(1.0, self._tokens / self._tokens_per_s))
             if seats:
                 self._queue.append((job, list(seats)))
@@ -265,7 +269,7 @@ class Batcher(Generic[RowT, PieceT, ResultT]):
     def _join(self, key: Hashable, room: Room) -> Sequence[tuple[Job[RowT, PieceT, ResultT], Seat[RowT]]]:
         if not self._queue or not room.rows:
             return ()
-        return self._take(lambda queue: policy.refill(queue, key, room))
+        return self._take(lambda queue: policy.refill(queue, key, room, self._limits.kept_rows))
 
     def _take(
         self, choose: Callable[[Sequence[Sequence[Seat[RowT]]]], Sequence[policy.Pick]]

@@ -23,6 +23,8 @@ class Seat(Generic[RowT]):
     index: int
     key: Hashable
     tokens: int
+    background: bool = False
+    """Whether the row goes behind those that are not."""
     wanted: bool = True
     taken_s: float | None = None
     batch_rows: int = 0

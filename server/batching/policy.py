@@ -9,6 +9,8 @@ The queue is a list of jobs in the order of their turns, each with its waiting r
 3. Of the first few dealt, those nearest in length to the first row go: a batch costs its longest row times
    its rows.
 4. A row that does not fit (key, length, tokens) is passed over, not waited for: the engine is free now.
+5. Background rows come after all others, and leave some seats of a batch free: a request that comes meanwhile finds
+   one. So they can wait for ever, and they fill what requests leave.
 
 ``load_tests/simulator.py`` judges changes to these rules without a model.
 """
@@ -35,6 +37,10 @@ class Waiting(Protocol):
     def tokens(self) -> int:
         """The cost of the row."""
 
+    @property
+    def background(self) -> bool:
+        """Whether the row goes behind those that are not. All rows of a job are alike in this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -45,6 +51,13 @@ class Limits:
     """The most of longest row × rows, the cost of a padded batch. A single longer row still goes, alone."""
     length_tolerance: int | None = None
     """Rows of one batch differ by at most so many tokens; None: any lengths mix well."""
+    kept_share: int = 8
+    """Of so many seats one is kept from background rows."""
+
+    @property
+    def kept_rows(self) -> int:
+        """Seats that background rows leave free."""
+        return -(-self.rows // self.kept_share) if self.rows > 1 else 0
 
 
 Queue = Sequence[Sequence[Waiting]]
@@ -56,15 +69,21 @@ Pick = tuple[int, int]
 
 def take(queue: Queue, limits: Limits) -> list[Pick]:
     """Choose the rows of a new batch; empty only when the queue is."""
-    if not queue:
+    order = _ahead_first(queue)
+    if not order:
         return []
-    first = queue[0][0]
+    first = queue[order[0]][0]
     shortest = longest = first.tokens
     picks: list[Pick] = []
-    dealt = ((j, i) for j, i in _deal(queue) if queue[j][i].key == first.key)
+    dealt = ((j, i) for j, i in _deal(queue, order) if queue[j][i].key == first.key)
     near = list(islice(dealt, CHOICE * limits.rows))
-    near[1:] = sorted(near[1:], key=lambda pick: abs(queue[pick[0]][pick[1]].tokens - first.tokens))
+    near[1:] = sorted(
+        near[1:],
+        key=lambda pick: (queue[pick[0]][0].background, abs(queue[pick[0]][pick[1]].tokens - first.tokens)),
+    )
     for j, i in chain(near, dealt):
+        if queue[j][i].background and picks and len(picks) >= limits.rows - limits.kept_rows:
+            break
         tokens = queue[j][i].tokens
         low, high = min(shortest, tokens), max(longest, tokens)
         if picks and (
@@ -87,7 +106,7 @@ def shared(limits: Limits, waiting: int, lanes: int) -> Limits:
     return replace(limits, rows=max(1, min(limits.rows, -(-waiting // lanes))))
 
 
-def refill(queue: Queue, key: Hashable, room: Room) -> list[Pick]:
+def refill(queue: Queue, key: Hashable, room: Room, kept_rows: int = 0) -> list[Pick]:
     """Choose the rows that join a running batch.
 
     Strictly in the order they are dealt: the first row that does not fit ends the choice, since passing it
@@ -97,12 +116,14 @@ def refill(queue: Queue, key: Hashable, room: Room) -> list[Pick]:
         queue: as for ``take``.
         key: the running batch's.
         room: the rows and tokens that the engine can take. Tokens count as a sum, since joined rows are not padded.
+        kept_rows: seats of the room that background rows leave free.
     """
     picks: list[Pick] = []
     tokens_left = room.tokens
-    for j, i in _deal(queue):
+    for j, i in _deal(queue, _ahead_first(queue)):
         row = queue[j][i]
-        if len(picks) == room.rows or row.key != key or row.tokens > tokens_left:
+        seats = room.rows - (kept_rows if row.background else 0)
+        if len(picks) >= seats or row.key != key or row.tokens > tokens_left:
             break
         picks.append((j, i))
         tokens_left -= row.tokens
@@ -118,12 +139,18 @@ def turns(queue: Queue, picks: Sequence[Pick]) -> list[int]:
     return sorted(left, key=lambda j: gone[j] > 0)
 
 
-def _deal(queue: Queue) -> Iterator[Pick]:
-    """All rows, one a job a round, jobs in the order of the queue."""
-    depth = 0
-    jobs = list(range(len(queue)))
-    while jobs:
-        for j in jobs:
-            yield j, depth
-        depth += 1
-        jobs = [j for j in jobs if len(queue[j]) > depth]
+def _ahead_first(queue: Queue) -> list[int]:
+    """The jobs in the order of their turns, those of background rows behind all others."""
+    return sorted(range(len(queue)), key=lambda j: queue[j][0].background)
+
+
+def _deal(queue: Queue, order: Sequence[int]) -> Iterator[Pick]:
+    """All rows, one a job a round, jobs in this order; those of the background when no other row is left."""
+    ahead = [j for j in order if not queue[j][0].background]
+    for jobs in (ahead, [j for j in order if queue[j][0].background]):
+        depth, dealing = 0, jobs
+        while dealing:
+            for j in dealing:
+                yield j, depth
+            depth += 1
+            dealing = [j for j in dealing if len(queue[j]) > depth]

@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   hearth classify --model sentiment reviews.csv --field comment -o scored.csv
   hearth train classifier --data feedback.csv --name feedback
   hearth summarize note.txt --sentences 5
+  hearth batch requests.jsonl -o answers.jsonl
   hearth chat
   hearth run smollm2:135m
   hearth list --json
@@ -79,20 +80,14 @@ def _run(command: str, options: dict[str, Any]) -> int:
         from server.cli import train
 
         return train.classifier(**options)
-    from server.cli import (
-        bench,
-        bulk,
-        client,
-        inspect,
-        models,
-        run,
-        summarize,
-    )  # loaded late: a server needs none of them
+    # Loaded late: a server needs none of them.
+    from server.cli import batch, bench, bulk, client, inspect, models, run, summarize
 
     commands: dict[str, Callable[..., int]] = {
         "translate": bulk.translate,
         "classify": bulk.classify,
         "summarize": summarize.summarize,
+        "batch": batch.run,
         "chat": client.chat,
         "run": run.run,
         "list": inspect.list_models,
@@ -133,6 +128,14 @@ def _parser() -> argparse.ArgumentParser:
     classify = command("classify", "classify a text, or a file (txt, csv, jsonl) line by line")
     _bulk_arguments(classify, "sentiment")
     _summary_arguments(command("summarize", "summarize a text or a whole file (txt, md)"))
+    batch = command("batch", "run a file of requests behind all other work; go on where it was stopped")
+    batch.add_argument(
+        "file", type=Path, metavar="FILE", help="a request a line, as OpenAI's batches have them (jsonl)"
+    )
+    batch.add_argument("-o", "--output", type=Path, metavar="FILE", help="answers (default: NAME.answers.jsonl)")
+    batch.add_argument("--endpoint", metavar="PATH", help="what the lines ask (default: the first line's url)")
+    batch.add_argument("--cancel", action="store_true", help="end the batch, and fetch what is finished")
+    _server_arguments(batch)
     chat = command("chat", "chat with a model in the terminal")
     chat.add_argument("--model", default="assistant", metavar="NAME")
     chat.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")

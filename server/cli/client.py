@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -77,13 +78,24 @@ class Client:
         """
         return self._send(method, path, json=body).json()
 
-    def send_file(self, path: str, name: str, content: bytes, fields: Mapping[str, str]) -> Any:
+    def send_file(self, path: str, name: str, content: bytes | BinaryIO, fields: Mapping[str, str]) -> Any:
         """Send a file in a form, and return the JSON of the answer; see ``call``."""
         return self._send("POST", path, files={"file": (name, content)}, data=fields).json()
 
     def fetch(self, path: str) -> bytes:
         """Fetch a file; see ``call``."""
         return self._send("GET", path).content
+
+    def save(self, path: str, target: Path) -> None:
+        """Fetch a file piece by piece into another, which is there only once it is whole; see ``call``."""
+        part = target.with_name(target.name + ".part")
+        with self._problems(), self._http.stream("GET", path) as answer, part.open("wb") as opened:
+            if answer.status_code != 200:
+                answer.read()
+                self._require_good(answer)
+            for piece in answer.iter_bytes():
+                opened.write(piece)
+        part.replace(target)
 
     def _send(self, method: str, path: str, **what: Any) -> httpx.Response:
         for left in range(TRIES - 1, -1, -1):

@@ -9,6 +9,7 @@ n - 1, and rows that join at a step have the next numbers.
 """
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -16,6 +17,9 @@ from server.errors import ServerError
 
 State = Literal["unloaded", "loading", "ready", "restarting", "unloading", "failed", "closed"]
 """The state of an engine and its model. ``failed`` ends only when the model is loaded again, ``closed`` never ends."""
+
+background: ContextVar[bool] = ContextVar("background", default=False)
+"""Whether the rows that are made now are background work: they fill seats and steps that requests leave free."""
 
 RowT = TypeVar("RowT")
 PieceT = TypeVar("PieceT")

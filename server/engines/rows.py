@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 from models.cards import Pooling
+from server.engines.base import background
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class GenerationRow:
     score_from: int | None = None
     """Report the log-probabilities of the prompt's tokens from this index on. It is at least 1, since the first token
     has none. With it, ``max_tokens`` may be 0."""
+    background: bool = field(default_factory=background.get)
+    """Whether the row gives way to rows that are not: it computes nothing while such a row reads its prompt."""
 
 
 @dataclass(frozen=True, slots=True)

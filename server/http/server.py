@@ -38,6 +38,7 @@ class Server(uvicorn.Server):
         keyring: Keyring | None = None,
         metrics: uvicorn.Config | None = None,
         pages: Sequence[tuple[str, str]] = (),
+        stop_batches: Callable[[], None] | None = None,
     ) -> None:
         """Make a server.
 
@@ -49,6 +50,7 @@ class Server(uvicorn.Server):
             keyring: the API keys, which SIGHUP reads again.
             metrics: the server of metrics, where these have a port of their own.
             pages: names of pages for people, with their paths.
+            stop_batches: called at the first signal: lines of batches wait for the next start, and nobody for them.
         """
         super().__init__(config)
         self._registry = registry
@@ -57,6 +59,7 @@ class Server(uvicorn.Server):
         self._keyring = keyring
         self._metrics = metrics
         self._pages = pages
+        self._stop_batches = stop_batches
         self._url = ""
         self._draining: asyncio.Task[None] | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
@@ -122,6 +125,8 @@ class Server(uvicorn.Server):
     def _drain(self, notice_s: float) -> None:
         if self._draining is None:
             self._registry.is_leaving = True
+            if self._stop_batches is not None:
+                self._stop_batches()
             # uvicorn writes these two into the headers of each answer, and makes the second anew every second.
             self.config.encoded_headers.append(CLOSE)
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
@@ -181,4 +186,4 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
     pages = [("playground", "/")] if settings.playground else []
     pages += [("API", "/docs")] + ([("metrics", "/metrics")] if metrics is None else [])
     drain = settings.drain_s, settings.drain_notice_s
-    return Server(main, app.state.registry, *drain, app.state.keyring, metrics, pages)
+    return Server(main, app.state.registry, *drain, app.state.keyring, metrics, pages, app.state.runner.stop)

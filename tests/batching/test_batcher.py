@@ -11,6 +11,7 @@ import pytest
 from server.batching.cores import CoreBudget
 from server.batching.job import Outcome, Piece
 from server.batching.policy import Limits
+from server.engines.base import background
 from server.engines.fake import FakeEngine, FakeRow
 from server.engines.kinds import EngineSpec
 from server.errors import EngineFailed, Overloaded, TooLarge, Unavailable
@@ -293,3 +294,18 @@ async def test_a_refused_line_opens_again(serving: Any) -> None:
             batcher.submit([FakeRow("a")])
         batcher.refuse(None)
         assert await batcher.submit([FakeRow("a")]).results() == ["a"]
+
+
+async def test_background_work_fills_half_of_the_queue_at_most(serving: Any) -> None:
+    async with serving(waiting_rows=8) as (batcher, _):
+        batcher.hold()
+        token = background.set(True)
+        try:
+            jobs = [batcher.submit([FakeRow("a")] * 3)]
+            with pytest.raises(Overloaded):
+                batcher.submit([FakeRow("b")] * 2)
+        finally:
+            background.reset(token)
+        jobs.append(batcher.submit([FakeRow("c")] * 5))
+        batcher.release()
+        assert [len(await job.results()) for job in jobs] == [3, 5]

@@ -11,6 +11,7 @@ from server.engines.base import Room
 class W:
     tokens: int = 1
     key: str = "a"
+    background: bool = False
 
 
 ROOMY = Limits(rows=8, tokens=1000)
@@ -105,3 +106,39 @@ def test_joining_rows_keep_to_the_room_and_to_the_order(queue: list[list[W]], ro
 
 def test_a_row_without_room_is_not_overtaken_by_joining_rows() -> None:
     assert refill([[W(50)], [W(1)]], "a", Room(rows=4, tokens=20)) == []
+
+
+def behind(*tokens: int, key: str = "a") -> list[W]:
+    return [W(each, key, background=True) for each in tokens]
+
+
+def test_background_rows_come_after_all_others_and_leave_a_seat() -> None:
+    queue = [behind(1, 1, 1, 1, 1, 1, 1, 1, 1), [W(), W()], behind(1)]
+    assert take(queue, ROOMY) == [(1, 0), (1, 1), (0, 0), (2, 0), (0, 1), (0, 2), (0, 3)]
+    assert len(take([behind(*[1] * 20)], ROOMY)) == 7
+    assert len(take([[W()] * 20], ROOMY)) == 8
+    assert len(take([behind(1)], Limits(rows=1, tokens=10))) == 1
+
+
+def test_background_rows_near_in_length_do_not_displace_others() -> None:
+    queue = [[W(5)], behind(5, 5, 5, 5), [W(40)], [W(50)]]
+    assert take(queue, Limits(rows=3, tokens=1000)) == [(0, 0), (2, 0), (3, 0)]
+
+
+def test_background_rows_join_a_running_batch_only_where_seats_are_left() -> None:
+    queue = [behind(1, 1, 1), [W(), W()]]
+    assert refill(queue, "a", Room(4, 100), 1) == [(1, 0), (1, 1), (0, 0)]
+    assert refill([behind(1, 1, 1)], "a", Room(1, 100), 1) == []
+    assert refill([[W()]], "a", Room(1, 100), 1) == [(0, 0)]
+
+
+def test_a_background_row_that_does_not_fit_holds_up_no_other() -> None:
+    assert refill([behind(90), [W(5)]], "a", Room(4, 50), 1) == [(1, 0)]
+
+
+def test_free_seats_are_filled_with_background_rows_of_the_same_key() -> None:
+    assert take([[W(key="b")], behind(1, key="a"), behind(1, key="b")], ROOMY) == [(0, 0), (2, 0)]
+
+
+def test_the_key_of_a_batch_is_never_that_of_background_rows_while_others_wait() -> None:
+    assert take([behind(1, key="b"), [W(key="a")]], ROOMY) == [(1, 0)]

@@ -19,6 +19,7 @@ NODE = shutil.which("node")
     ("script", "package"),
     [
         ("openai", "openai"),
+        ("openai_batches", "openai"),
         ("anthropic", "@anthropic-ai/sdk"),
         ("ollama", "ollama"),
         ("cohere", "cohere-ai"),

@@ -1,5 +1,6 @@
 """Translation, classification, similarity, the models and the graphs, as a person uses them."""
 
+import json
 import re
 import subprocess
 
@@ -187,3 +188,26 @@ def test_the_request_as_curl_is_what_the_page_sends(visit: Visit, tab: str) -> N
         with page.expect_request("**/v1/embeddings") as sent:
             page.get_by_label("A text", exact=True).fill(text + ".")
         assert sent.value.post_data_json["input"][0] == text + "."
+
+
+def test_a_file_of_requests_is_run_watched_and_saved(visit: Visit) -> None:
+    page = visit.open("batches")
+    page.get_by_role("button", name="Run it").click()
+    expect(page.locator("#batches-problem")).to_have_text("Choose a file first.")
+    line = {"custom_id": MARKUP, "method": "POST", "url": "/v1/sentiment", "body": {"input": "I love it."}}
+    lines = "\n".join(json.dumps(each) for each in (line, line | {"custom_id": "bad", "body": {}}))
+    name = f"{MARKUP.replace('/', '')}.jsonl"
+    page.get_by_label("File").set_input_files({"name": name, "mimeType": "application/jsonl", "buffer": lines.encode()})
+    page.get_by_role("button", name="Run it").click()
+    card = page.locator("#batches-list article").first
+    expect(card.locator(".state")).to_have_text("completed")
+    expect(card.locator("h2")).to_have_text(name)
+    expect(card).to_contain_text("1 of 2 lines answered, 1 refused")
+    for button, expected in (("Save the answers", MARKUP), ("Save the errors", "bad")):
+        with page.expect_download() as saved:
+            card.get_by_role("button", name=button).click()
+        assert json.loads(saved.value.path().read_text())["custom_id"] == expected
+    page.get_by_label("File").set_input_files({"name": "wrong.jsonl", "mimeType": "text/plain", "buffer": b"no json"})
+    page.get_by_role("button", name="Run it").click()
+    expect(page.locator("#batches-problem")).to_contain_text("The first line of the file is no request")
+    assert page.title() == "Hearth"

@@ -19,6 +19,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 
+from server.api.forms import MOST_HEADER_BYTES, disposition
 from server.api.record import Record
 from server.api.request import JsonRequest, JsonRoute
 from server.api.schemas.base import RequestBody
@@ -97,7 +98,6 @@ def _as_json(query: str, form: bytes) -> bytes:
 
 
 MOST_PARTS = 1_000
-MOST_HEADER_BYTES = 8_000
 
 
 def _multipart(query: str, content_type: str, raw: bytes) -> tuple[bytes, dict[str, bytes]]:
@@ -119,7 +119,7 @@ def _multipart(query: str, content_type: str, raw: bytes) -> tuple[bytes, dict[s
     files: dict[str, bytes] = {}
     for part in parts[:-1]:
         head, found, content = part.partition(b"\r\n\r\n")
-        name, file_name = _disposition(head) if found and len(head) <= MOST_HEADER_BYTES else ("", None)
+        name, file_name = disposition(head) if found and len(head) <= MOST_HEADER_BYTES else ("", None)
         if not name or name in files:
             raise BadRequest("The form is malformed: a part has no name, or a name is there twice.")
         if file_name is not None:
@@ -132,18 +132,6 @@ def _multipart(query: str, content_type: str, raw: bytes) -> tuple[bytes, dict[s
             raise BadRequest(f"The form's field '{name[:80]}' is not UTF-8.") from None
     made = {name: values if len(values) > 1 else values[0] for name, values in fields.items()}
     return json.dumps(made).encode(), files
-
-
-def _disposition(head: bytes) -> tuple[str, str | None]:
-    """The name of a part, and the name of its file where it is one."""
-    for line in head.decode("utf-8", "replace").split("\r\n"):
-        field, _, value = line.partition(":")
-        if field.strip().lower() == "content-disposition":
-            said = Message()
-            said["content-disposition"] = value.strip()
-            name = said.get_param("name", "", header="content-disposition")
-            return name if isinstance(name, str) else "", said.get_filename()
-    return "", None
 
 
 KEPT_S = 600.0

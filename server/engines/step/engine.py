@@ -7,6 +7,7 @@ never depend on the other rows. So the engine may choose chunks of prompts and b
 import secrets
 import threading
 import time
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -18,7 +19,7 @@ from server.engines.base import Outbox, Room
 from server.engines.kinds import EngineSpec
 from server.engines.rows import Generated, GenerationRow, Token
 from server.engines.step.grammar import Grammars
-from server.engines.step.schedule import Live, Share, plan, room
+from server.engines.step.schedule import Live, Share, ahead, plan, room
 from server.engines.step.scoring import Scored, Scoring, portions
 from server.engines.step.support import config, core, positions, supports
 from server.errors import EngineFailed, GrammarTooLarge, ServerError
@@ -31,6 +32,8 @@ CACHE_BYTES = 512 << 20
 MAX_ROWS = 64
 STALL_S = 0.05
 """The time in seconds that the prompt tokens of one step may take, about, while other rows are decoding."""
+BACKGROUND_STALL_S = 0.01
+"""The same for prompts of background work: a request that comes meanwhile waits for the end of the step."""
 PROMPT_TOKENS = 512
 """The most prompt tokens of one step."""
 LEAST_PROMPT_TOKENS = 32
@@ -121,7 +124,8 @@ class StepEngine:
             scoring = None
             if row.score_from is not None and row.score_from < len(row.prompt):
                 scoring = Scoring(row.prompt, max(1, row.score_from), row.logprobs or 0)
-            live.append(Live(number, index, row.max_tokens, row.stop_ids, matcher, scoring))
+            new = Live(number, index, row.max_tokens, row.stop_ids, matcher, scoring, background=row.background)
+            insort(live, new, key=lambda one: one.rank)
 
     def _open(self, row: GenerationRow) -> int:
         if len(row.prompt) + row.max_tokens > self._core.context_tokens:
@@ -255,10 +259,12 @@ class StepEngine:
         self._core.close(one.row)
 
     def _budget(self, live: Sequence[Live]) -> int:
-        decoding = sum(one.admitted and self._core.pending(one.row) == 1 for one in live)
-        if decoding == 0 or self._prompt_tokens_per_s == 0:
+        asked = ahead(live, self._core)
+        decoding = sum(one.admitted and self._core.pending(one.row) == 1 for one in asked or live)
+        if self._prompt_tokens_per_s == 0 or (decoding == 0 and (asked or not live[-1].background)):
             return decoding + PROMPT_TOKENS
-        fitting = int(self._prompt_tokens_per_s * STALL_S)
+        stall_s = STALL_S if asked or not live[-1].background else BACKGROUND_STALL_S
+        fitting = int(self._prompt_tokens_per_s * stall_s)
         return decoding + min(max(fitting, LEAST_PROMPT_TOKENS), PROMPT_TOKENS)
 
     def _learn_speed(self, shares: Sequence[Share], took_s: float) -> None:

@@ -6,7 +6,9 @@ The rules:
 2. The rest of the step's token budget goes to prompts in chunks, oldest row first.
 3. If the cache has too few free blocks, the youngest row is preempted: it gives its blocks back, keeps its tokens, and
    is computed again later. The oldest row is never preempted for another, so it always finishes.
-4. A row is admitted if its whole prompt fits into the cache together with the next blocks of the other rows. So rows do
+4. While a row that is no background work reads its prompt, background rows compute nothing. They are the first to be
+   preempted, whatever their age.
+5. A row is admitted if its whole prompt fits into the cache together with the next blocks of the other rows. So rows do
    not preempt each other in turn.
 """
 
@@ -55,6 +57,13 @@ class Live:
     """The log-probabilities of the prompt so far; None if the prompt is not scored."""
     admitted: bool = False
     """Whether the row holds cache blocks."""
+    background: bool = False
+    """Whether the row gives way to rows that are not."""
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The row's place among all rows; those before it are never preempted for it."""
+        return self.background, self.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
     """Choose the shares of one step, and reserve their cache blocks.
 
     Args:
-        rows: all live rows, oldest first; not empty.
+        rows: all live rows by rank; not empty.
         blocks: the core.
         budget_tokens: the most tokens of a step. At least one prompt token is computed even if the budget is spent.
         block_tokens: the positions of a cache block.
@@ -78,12 +87,13 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
         At least one share.
     """
     shares: dict[int, Share] = {}
-    decoding = [live for live in rows if live.admitted and blocks.pending(live.row) == 1]
+    working = ahead(rows, blocks) or rows
+    decoding = [live for live in working if live.admitted and blocks.pending(live.row) == 1]
     for live in decoding:
         if live.admitted:  # this loop may have preempted the row for an older one
             _give(live, 1, rows, blocks, shares)
     left = max(1, budget_tokens - len(shares))
-    for live in rows:
+    for live in working:
         if left == 0:
             break
         if live.index in shares or not _may_enter(live, rows, blocks, block_tokens):
@@ -95,6 +105,13 @@ def plan(rows: Sequence[Live], blocks: Blocks, budget_tokens: int, block_tokens:
             shares[live.index] = Share(live, done)
             left -= done
     return [shares[index] for index in sorted(shares)]
+
+
+def ahead(rows: Sequence[Live], blocks: Blocks) -> list[Live]:
+    """The rows that are no background work while one of them reads its prompt, since they alone compute then; else
+    none."""
+    asked = [live for live in rows if not live.background]
+    return asked if any(not live.admitted or blocks.pending(live.row) > 1 for live in asked) else []
 
 
 def room(rows: Sequence[Live], blocks: Blocks, block_tokens: int, most_rows: int) -> Room:
@@ -117,7 +134,7 @@ def _may_enter(live: Live, rows: Sequence[Live], blocks: Blocks, block_tokens: i
 def _give(live: Live, count: int, rows: Sequence[Live], blocks: Blocks, shares: dict[int, Share]) -> bool:
     """Reserve blocks for the row and preempt younger rows if needed. False if the row must wait or was preempted."""
     while not blocks.reserve(live.row, count):
-        younger = [other for other in rows if other.admitted and other.index > live.index]
+        younger = [other for other in rows if other.admitted and other.rank > live.rank]
         victim = younger[-1] if younger else live
         if victim.admitted:
             blocks.preempt(victim.row)

@@ -99,3 +99,21 @@ def test_whatever_comes_no_step_is_over_budget_and_every_row_ends(
             core.close(live.row)
             rows.remove(live)
     assert made == wanted, "a row did not come to its end"
+
+
+def test_background_rows_compute_nothing_while_another_row_reads_its_prompt() -> None:
+    core = Core(100)
+    ahead, behind = core.add(1, 30), core.add(0, 9, 8)
+    behind.background = True
+    assert counts(plan([ahead, behind], core, 20, 4)) == {1: 20}
+    core.computed[1] = 29
+    assert counts(plan([ahead, behind], core, 20, 4)) == {1: 1, 0: 1}
+
+
+def test_a_background_row_is_preempted_for_a_younger_row_that_is_none() -> None:
+    core = Core(3)
+    behind, ahead = core.add(0, 9, 8), core.add(1, 5)
+    behind.background = True
+    assert core.available_blocks < 2
+    assert counts(plan([ahead, behind], core, 20, 4)) == {1: 5}
+    assert not behind.admitted

@@ -27,12 +27,13 @@ export class ApiError extends Error {
   }
 }
 
-/** Sends a request; an answer that is no success becomes an `ApiError`. An abort stays an `AbortError`. */
+/** Sends a request; a body that is no form is sent as JSON. An answer that is no success becomes an `ApiError`. An abort stays an `AbortError`. */
 export async function ask(request, signal) {
   const headers = {};
-  if (request.body !== undefined) headers["content-type"] = "application/json";
+  const isJson = request.body !== undefined && !(request.body instanceof FormData);
+  if (isJson) headers["content-type"] = "application/json";
   if (key.get()) headers.authorization = `Bearer ${key.get()}`;
-  const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+  const body = isJson ? JSON.stringify(request.body) : request.body;
   let response;
   try {
     response = await fetch(request.path, { method: request.method ?? "GET", headers, body, signal });

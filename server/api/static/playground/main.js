@@ -3,6 +3,7 @@
 import { asCurl } from "../pages/api.js";
 import { byId, copy, make } from "../pages/dom.js";
 import { installKeybar } from "../pages/keybar.js";
+import { installBatches } from "./batches.js";
 import { installChat } from "./chat.js";
 import { installClassify } from "./classify.js";
 import { installCompare } from "./compare.js";
@@ -19,6 +20,7 @@ const panels = {
   summarize: installSummarize(),
   classify: installClassify(),
   compare: installCompare(),
+  batches: installBatches(),
   models: installModels(),
   live: installLive(),
 };
