@@ -35,6 +35,9 @@ ENDPOINTS: Sequence[str] = (
     "/v1/decisions",
     "/v1/translations",
     "/v1/sentiment",
+    "/v1/summaries",
+    "/v1/rerank",
+    "/v1/entities",
 )
 """Paths of routes that take JSON and answer with JSON."""
 
