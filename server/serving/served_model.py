@@ -12,6 +12,7 @@ from server.tasks.encoding import Classification, Embedding, Head
 from server.tasks.entities import Entities
 from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.task import Generation
+from server.tasks.guard import Guard
 from server.tasks.judging import Judge
 from server.tasks.model import Model
 from server.tasks.ranking import BiEncoder, CrossEncoder, PairRanker, Ranker
@@ -45,6 +46,8 @@ class ServedModel:
     """By the name of the head, in the manifest's order."""
     reranker: PairRanker | None = None
     tagger: Entities | None = None
+    guard: Guard | None = None
+    """The generator as a guard model, if its chat template asks for verdicts."""
 
     @property
     def card(self) -> ModelCard:
@@ -61,14 +64,16 @@ class ServedModel:
         card = model.card
         ranks = card.task == "rerank"
         heads = [(spec.name, Head(spec, card.folder)) for spec in card.heads]
+        generator = None if ranks else _generator(model)
         return cls(
             model,
-            generator=None if ranks else _generator(model),
+            generator=generator,
             translator=TranslationTask(model, card.translation, load_family(card)) if card.translation else None,
             embedder=Embedding(model, card.embedding.pooling, card.embedding.normalize) if card.embedding else None,
             classifiers={} if ranks else {name: Classification(model, head) for name, head in heads},
             reranker=_reranker(model, heads[0][1] if heads else None) if ranks else None,
             tagger=Entities(model, card.entities) if card.entities else None,
+            guard=Guard.of(model, generator) if generator is not None else None,
         )
 
     @property

@@ -20,11 +20,12 @@ from models.probabilities import ACTIVATIONS, sigmoid, softmax
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
 from server.errors import InvalidValue, TooLarge
-from server.tasks.fitting import Cut, Row, Truncation
+from server.tasks.fitting import Cut, Row, Truncation, row_of
 from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done, Scores, Usage
 from server.tasks.text import language
+from server.tasks.text.note import Note, read_note
 from server.tasks.text.sentences import chunk
 
 Floats = npt.NDArray[np.float32]
@@ -350,6 +351,28 @@ class Embedding:
 
         return await encode(self._model, prepare, sum(len(each) + ITEM_CHARACTERS for each in inputs))
 
+    def read_note(self, text: str, language: str, *, sections: bool, others: int = 0) -> Note:
+        """A text's sections and sentences, none of which is longer than the model reads.
+
+        Args:
+            text: any text.
+            language: ISO 639-1 code of the text's language.
+            sections: whether headings part the text.
+            others: sentences of other texts of the request.
+
+        Raises:
+            TooLarge: these are more sentences than the queue holds.
+        """
+        model = self._model
+        return read_note(
+            text,
+            language,
+            by_heading=sections,
+            count_tokens=lambda part: len(model.tokenizer.encode(part)),
+            limit_tokens=model.card.context_length_tokens - len(model.tokenizer.encode_row("")),
+            require_room=lambda sentences: model.batcher.require_room(others + sentences),
+        )
+
 
 def unit(vector: Floats) -> Floats:
     """The vector scaled to length 1; the null vector stays unchanged."""
@@ -368,23 +391,3 @@ async def encode(model: Model, prepare: Callable[[], Sequence[EncoderRow]], char
         job.cancel()
     usage = Usage(sum(len(row.ids) for row in rows))
     return Done([result.vector for result in results], usage, job.timing)
-
-
-def row_of(model: Model, item: str | Sequence[int], index: int, cut: Cut | None = None) -> Row:
-    """The row of a text, or the ids as they are.
-
-    Raises:
-        InvalidValue: the input is empty, no Unicode text, or has ids outside the vocabulary.
-    """
-    if not isinstance(item, str):
-        if not item:
-            raise InvalidValue(f"Input {index} is empty.", "input")
-        model.require_ids([item], "input")
-        return list(item) if cut is None else cut.ids(list(item))
-    if not item.strip():
-        raise InvalidValue(f"Input {index} is empty.", "input")
-    try:
-        row = model.tokenizer.encode_row(item)
-    except ValueError as error:
-        raise InvalidValue(f"Input {index}: {error}", "input") from None
-    return row if cut is None else cut.text(row, item)
