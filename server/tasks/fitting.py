@@ -3,6 +3,7 @@
 Works on token ids. Knows no requests and no engines.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from models.tokenizers import Pair, Tokenizer
@@ -75,6 +76,26 @@ class Cut:
 
     def _kept(self, ids: Row, most: int) -> Row:
         return ids[max(0, len(ids) - most) :] if self._keeps_end else ids[:most]
+
+
+def row_of(model: Model, item: str | Sequence[int], index: int, cut: Cut | None = None) -> Row:
+    """The row of a text, or the ids as they are.
+
+    Raises:
+        InvalidValue: the input is empty, no Unicode text, or has ids outside the vocabulary.
+    """
+    if not isinstance(item, str):
+        if not item:
+            raise InvalidValue(f"Input {index} is empty.", "input")
+        model.require_ids([item], "input")
+        return list(item) if cut is None else cut.ids(list(item))
+    if not item.strip():
+        raise InvalidValue(f"Input {index} is empty.", "input")
+    try:
+        row = model.tokenizer.encode_row(item)
+    except ValueError as error:
+        raise InvalidValue(f"Input {index}: {error}", "input") from None
+    return row if cut is None else cut.text(row, item)
 
 
 def inner(tokenizer: Tokenizer, row: Row, text: str) -> tuple[int, int]:

@@ -16,8 +16,8 @@ from models.registry import ModelCard
 from models.tokenizers import Pair
 from server.engines.rows import EncoderRow
 from server.errors import InputTooLong, InvalidValue
-from server.tasks.encoding import Embedding, Floats, Head, encode, row_of, unit
-from server.tasks.fitting import Cut, Row, Truncation, inner, windows
+from server.tasks.encoding import Embedding, Floats, Head, encode, unit
+from server.tasks.fitting import Cut, Row, Truncation, inner, row_of, windows
 from server.tasks.model import Model
 from server.tasks.offload import SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done
