@@ -145,6 +145,8 @@ class Database:
         try:
             connection.execute("BEGIN IMMEDIATE")
             result = work(connection)
+            if isinstance(result, sqlite3.Cursor):
+                result.close()  # else its end in another thread resets a statement that this thread may be running
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._told(error) from error

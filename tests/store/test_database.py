@@ -280,3 +280,11 @@ async def test_a_closed_store_refuses(opened: Opening) -> None:
         pass
     with pytest.raises(ServerError, match="shutting down"):
         await put(store)
+
+
+async def test_no_cursor_leaves_the_databases_thread_open(opened: Opening) -> None:
+    """The end of one in another thread resets its statement, which this thread may be running: API misuse."""
+    async with opened() as store:
+        cursor = await store.database.run(lambda connection: connection.execute("SELECT 1"))
+        with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
+            cursor.fetchone()
