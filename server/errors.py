@@ -7,10 +7,9 @@
     │   ├── ContextLengthExceeded   400  the prompt leaves no room for a completion
     │   └── InputTooLong            400  one text has more tokens than the model reads
     ├── NotAuthenticated            401
-    ├── QuotaUsedUp                 403  the key has as many files, bytes or batches as it may
     ├── RouteNotFound               404
+    ├── ExtraNotInstalled           404  names the extra to install
     ├── ModelNotFound               404  lists the models there are
-    ├── ObjectNotFound              404  no file, upload or batch of this id, or it is another key's
     ├── MethodNotAllowed            405
     ├── ModelBusy                   409  it is not unloaded now; ``retry_after_s``
     ├── TooLarge                    413  body or list over its limit
@@ -19,12 +18,11 @@
     ├── ClientLeft                  499  logs and metrics only; nobody is there to read it
     ├── EngineFailed                500  the engine failed on this row, and once more on a fresh engine
     ├── Unavailable                 503  loading, draining, restarting; ``retry_after_s``
-    ├── DeadlinePassed              504  the request's own deadline passed
-    └── StorageFull                 507  the disk is full
+    └── DeadlinePassed              504  the request's own deadline passed
 
-Errors of requests that are refused whatever they ask for (keys, rates, slow or large requests) come last. Errors are
-facts with typed fields. This module knows no HTTP library: ``status`` is the number a client sees, ``kind`` and
-``code`` are the ``type`` and ``code`` of OpenAI's error shape.
+`server/store/errors.py` has those of the store. Errors of requests that are refused whatever they ask for (keys, rates,
+slow or large requests) come last. Errors are facts with typed fields. This module knows no HTTP library: ``status`` is
+the number a client sees, ``kind`` and ``code`` are the ``type`` and ``code`` of OpenAI's error shape.
 """
 
 import math
@@ -164,6 +162,19 @@ class RouteNotFound(ServerError, status=404, kind="invalid_request_error", code=
 
 
 @dataclass(eq=False)
+class ExtraNotInstalled(ServerError, status=404, kind="invalid_request_error", code="extra_not_installed"):
+    """The path needs packages that were not installed with the server."""
+
+    extra: str
+    command: str
+    """The command that installs them."""
+
+    @property
+    def message(self) -> str:
+        return f"The server was installed without its extra '{self.extra}'. To install it: {self.command}"
+
+
+@dataclass(eq=False)
 class ModelNotFound(ServerError, status=404, kind="invalid_request_error", code="model_not_found"):
     """No model of this name serves this task."""
 
@@ -182,19 +193,6 @@ class ModelNotFound(ServerError, status=404, kind="invalid_request_error", code=
     @property
     def param(self) -> str | None:
         return "model"
-
-
-@dataclass(eq=False)
-class ObjectNotFound(ServerError, status=404, kind="invalid_request_error", code="not_found"):
-    """No such object of the store, as far as this key can see."""
-
-    what: str
-    id: str
-    field: str = "id"
-
-    @property
-    def message(self) -> str:
-        return f"No such {self.what}: {self.id[:100]}."
 
 
 @dataclass(eq=False)
@@ -234,19 +232,6 @@ class TooLarge(ServerError, status=413, kind="invalid_request_error", code="too_
     @property
     def message(self) -> str:
         return f"{self.what} is too large: {self.size} {self.unit}, at most {self.limit}. Send it in parts."
-
-
-@dataclass(eq=False)
-class QuotaUsedUp(ServerError, status=403, kind="permission_error", code="quota_used_up"):
-    """The key keeps as much as it may."""
-
-    what: str
-    limit: int
-    remedy: str
-
-    @property
-    def message(self) -> str:
-        return f"This would be more than the {self.limit} {self.what} that one API key may have. {self.remedy}"
 
 
 @dataclass(eq=False)
@@ -327,15 +312,6 @@ class DeadlinePassed(ServerError, status=504, kind="timeout_error", code="deadli
 
 
 @dataclass(eq=False)
-class StorageFull(ServerError, status=507, code="storage_full"):
-    """Nothing was stored."""
-
-    @property
-    def message(self) -> str:
-        return "The server's disk is full, so nothing was stored."
-
-
-@dataclass(eq=False)
 class ModelNotAllowed(ServerError, status=403, kind="permission_error", code="model_not_allowed"):
     """The key is known here, but this model is none of those it may use."""
 
@@ -361,6 +337,15 @@ class HostNotAllowed(ServerError, status=403, kind="permission_error", code="hos
             "A server without keys answers under names of its own machine. "
             "Ask localhost, or name the host in allowed_hosts."
         )
+
+
+@dataclass(eq=False)
+class OriginNotAllowed(ServerError, status=403, kind="permission_error", code="origin_not_allowed"):
+    """A page of another server called a route that is not for pages."""
+
+    @property
+    def message(self) -> str:
+        return "Pages of other servers may not call this route. Name the page's origin in cors_origins."
 
 
 @dataclass(eq=False)

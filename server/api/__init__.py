@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import errors, hearth, ops, pages
+from server.api import errors, hearth, ops, pages, summaries
 from server.api.access import Observe, Spans
 from server.api.auth import Hosts, Keys
 from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
 from server.api.compat.peer import KeptFiles
 from server.api.keys import Clock, Keyring
 from server.api.lines import CountedBatches, LineAnswers
+from server.api.mcp.route import router as mcp_router
 from server.api.openai import (
     batches,
     chat,
@@ -55,6 +56,8 @@ ROUTERS: Sequence[APIRouter] = (
     batches.router,
     batches.json_router,
     hearth.router,
+    summaries.router,
+    mcp_router,
     tokens.router,
     libretranslate.router,
     deepl.router,

@@ -35,6 +35,7 @@ ENDPOINTS: Sequence[str] = (
     "/v1/decisions",
     "/v1/translations",
     "/v1/sentiment",
+    "/v1/summaries",
 )
 """Paths of routes that take JSON and answer with JSON."""
 

@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from server.errors import ServerError, StorageFull, Unavailable
+from server.errors import ServerError, Unavailable
+from server.store.errors import StorageFull
 from server.store.schema import migrate
 
 ResultT = TypeVar("ResultT")

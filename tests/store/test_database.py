@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from server.errors import ObjectNotFound, QuotaUsedUp, ServerError, StorageFull, TooLarge, Unavailable
+from server.errors import ServerError, TooLarge, Unavailable
 from server.store.database import DAMAGED, GONE, IN_USE
+from server.store.errors import ObjectNotFound, QuotaUsedUp, StorageFull
 from server.store.pages import Page
 from server.store.schema import MIGRATIONS
 from server.store.store import Store
