@@ -7,11 +7,9 @@
     │   ├── ContextLengthExceeded   400  the prompt leaves no room for a completion
     │   └── InputTooLong            400  one text has more tokens than the model reads
     ├── NotAuthenticated            401
-    ├── QuotaUsedUp                 403  the key has as many files, bytes or batches as it may
     ├── RouteNotFound               404
     ├── ExtraNotInstalled           404  names the extra to install
     ├── ModelNotFound               404  lists the models there are
-    ├── ObjectNotFound              404  no file, upload or batch of this id, or it is another key's
     ├── MethodNotAllowed            405
     ├── ModelBusy                   409  it is not unloaded now; ``retry_after_s``
     ├── TooLarge                    413  body or list over its limit
@@ -20,12 +18,11 @@
     ├── ClientLeft                  499  logs and metrics only; nobody is there to read it
     ├── EngineFailed                500  the engine failed on this row, and once more on a fresh engine
     ├── Unavailable                 503  loading, draining, restarting; ``retry_after_s``
-    ├── DeadlinePassed              504  the request's own deadline passed
-    └── StorageFull                 507  the disk is full
+    └── DeadlinePassed              504  the request's own deadline passed
 
-Errors of requests that are refused whatever they ask for (keys, rates, slow or large requests) come last. Errors are
-facts with typed fields. This module knows no HTTP library: ``status`` is the number a client sees, ``kind`` and
-``code`` are the ``type`` and ``code`` of OpenAI's error shape.
+`server/store/errors.py` has those of the store. Errors of requests that are refused whatever they ask for (keys, rates,
+slow or large requests) come last. Errors are facts with typed fields. This module knows no HTTP library: ``status`` is
+the number a client sees, ``kind`` and ``code`` are the ``type`` and ``code`` of OpenAI's error shape.
 """
 
 import math
@@ -199,19 +196,6 @@ class ModelNotFound(ServerError, status=404, kind="invalid_request_error", code=
 
 
 @dataclass(eq=False)
-class ObjectNotFound(ServerError, status=404, kind="invalid_request_error", code="not_found"):
-    """No such object of the store, as far as this key can see."""
-
-    what: str
-    id: str
-    field: str = "id"
-
-    @property
-    def message(self) -> str:
-        return f"No such {self.what}: {self.id[:100]}."
-
-
-@dataclass(eq=False)
 class MethodNotAllowed(ServerError, status=405, kind="invalid_request_error", code="method_not_allowed"):
     """The path exists, the method does not."""
 
@@ -248,19 +232,6 @@ class TooLarge(ServerError, status=413, kind="invalid_request_error", code="too_
     @property
     def message(self) -> str:
         return f"{self.what} is too large: {self.size} {self.unit}, at most {self.limit}. Send it in parts."
-
-
-@dataclass(eq=False)
-class QuotaUsedUp(ServerError, status=403, kind="permission_error", code="quota_used_up"):
-    """The key keeps as much as it may."""
-
-    what: str
-    limit: int
-    remedy: str
-
-    @property
-    def message(self) -> str:
-        return f"This would be more than the {self.limit} {self.what} that one API key may have. {self.remedy}"
 
 
 @dataclass(eq=False)
@@ -338,15 +309,6 @@ class DeadlinePassed(ServerError, status=504, kind="timeout_error", code="deadli
     @property
     def message(self) -> str:
         return f"No answer within {self.limit_s:.0f} s, the limit for a request here."
-
-
-@dataclass(eq=False)
-class StorageFull(ServerError, status=507, code="storage_full"):
-    """Nothing was stored."""
-
-    @property
-    def message(self) -> str:
-        return "The server's disk is full, so nothing was stored."
 
 
 @dataclass(eq=False)

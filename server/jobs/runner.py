@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-from server.errors import ObjectNotFound, ServerError
+from server.errors import ServerError
 from server.jobs import plan
 from server.jobs.lines import InputLines, answered, unanswered
 from server.store.batches import Batch, Claimed, Ended, Ending, Tokens
+from server.store.errors import ObjectNotFound
 from server.store.store import Store
 
 log = logging.getLogger(__name__)

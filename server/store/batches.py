@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from server.errors import BadRequest, ObjectNotFound, QuotaUsedUp
+from server.errors import BadRequest
 from server.store.database import Database
+from server.store.errors import ObjectNotFound, QuotaUsedUp
 from server.store.files import Quotas
 from server.store.pages import Page, next_id, page_of
 

@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from server.errors import ServerError, StorageFull, Unavailable
+from server.errors import ServerError, Unavailable
+from server.store.errors import StorageFull
 from server.store.schema import migrate
 
 ResultT = TypeVar("ResultT")
@@ -145,6 +146,8 @@ class Database:
         try:
             connection.execute("BEGIN IMMEDIATE")
             result = work(connection)
+            if isinstance(result, sqlite3.Cursor):
+                result.close()  # else its end in another thread resets a statement that this thread may be running
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._told(error) from error

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from server.errors import ObjectNotFound, QuotaUsedUp, ServerError
+from server.errors import ServerError
 from server.store.contents import Contents, Incoming
 from server.store.database import Database
+from server.store.errors import ObjectNotFound, QuotaUsedUp
 from server.store.pages import Page, next_id, page_of
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from server.errors import BadRequest, InvalidValue, ObjectNotFound
+from server.errors import BadRequest, InvalidValue
 from server.store.contents import PIECE_BYTES, Contents, Incoming
 from server.store.database import Database
+from server.store.errors import ObjectNotFound
 from server.store.files import Files, StoredFile
 from server.store.pages import next_id
 

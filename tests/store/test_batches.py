@@ -11,8 +11,9 @@ import pytest
 
 from server.api.lines import ENDPOINTS
 from server.engines.base import background
-from server.errors import StorageFull, Unavailable
+from server.errors import Unavailable
 from server.store.batches import Ended, NewLine
+from server.store.errors import StorageFull
 from tests.store.conftest import Kept, Opening
 from tests.store.desk import Desk, held, line
 from tests.store.test_files import FILE, KEYS, form
@@ -40,6 +41,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/decisions": {"model": "embed", "input": "hi", "questions": [QUESTION]},
     "/v1/translations": {"model": "translate", "input": "Good morning.", "target": "de"},
     "/v1/sentiment": {"model": "sentiment", "input": "hi"},
+    "/v1/summaries": {"model": "embed", "input": "He has a cough. He took aspirin. It is worse at night."},
 }
 CHANGING = {"id", "created", "created_at", "completed_at"}
 

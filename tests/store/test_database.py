@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from server.errors import ObjectNotFound, QuotaUsedUp, ServerError, StorageFull, TooLarge, Unavailable
+from server.errors import ServerError, TooLarge, Unavailable
 from server.store.database import DAMAGED, GONE, IN_USE
+from server.store.errors import ObjectNotFound, QuotaUsedUp, StorageFull
 from server.store.pages import Page
 from server.store.schema import MIGRATIONS
 from server.store.store import Store
@@ -280,3 +281,11 @@ async def test_a_closed_store_refuses(opened: Opening) -> None:
         pass
     with pytest.raises(ServerError, match="shutting down"):
         await put(store)
+
+
+async def test_no_cursor_leaves_the_databases_thread_open(opened: Opening) -> None:
+    """The end of one in another thread resets its statement, which this thread may be running: API misuse."""
+    async with opened() as store:
+        cursor = await store.database.run(lambda connection: connection.execute("SELECT 1"))
+        with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
+            cursor.fetchone()
