@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import cast
 
 from models.convert.architectures import PAGES, page_of
-from models.convert.contract import CannotConvert, Check, Converter
+from models.convert.contract import CannotConvert, Check, Converter, Quantization
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
 from models.convert.purpose import MODULES, causal_architecture, refuse_other_purpose, refuse_unserved
 from models.convert.source import Source
@@ -62,12 +62,13 @@ def needed(source: Source, check: Check) -> tuple[str, ...]:
     return TORCH if check == "original" and source.architecture != ARCHITECTURE else ()
 
 
-def converter_for(source: Source) -> Converter:
+def converter_for(source: Source, quantization: Quantization = "int8_float32") -> Converter:
     """The function that converts this repository.
 
     Raises:
         CannotConvert: the architecture is unknown (the message lists the known ones), the repository has another
-            purpose than its architecture suggests, or no engine here computes its configuration.
+            purpose than its architecture suggests, or no engine here computes its configuration or its weights in
+            this quantization.
     """
     refuse_other_purpose(source)
     if source.architecture in PAGES:
@@ -82,6 +83,11 @@ def converter_for(source: Source) -> Converter:
         raise CannotConvert(
             f"{source.repository} is a {source.architecture or source.model_type or 'model of no named architecture'}; "
             f"known here: {', '.join(sorted({*CONVERTERS, *PAGES}))}."
+        )
+    if quantization == "int4" and where != _DECODERS:
+        raise CannotConvert(
+            f"{source.repository} cannot be served in four bits: only decoders converted from their own weights can. "
+            "Leave out --quantization."
         )
     module, name = where.split(":")
     return cast(Converter, getattr(import_module(module), name))

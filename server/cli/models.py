@@ -63,7 +63,7 @@ def pull(
 
         def accept(source: Source) -> None:
             """Say at once what cannot be converted, before anything heavy is downloaded or loaded."""
-            converter_for(source)
+            converter_for(source, quantization)
             _require(needed(source, check))
 
         return download(
