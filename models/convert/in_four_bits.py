@@ -1,8 +1,8 @@
 """Writes a decoder in four bits, and measures how much less likely its texts become.
 
 The model is written in int8 first: our engine measures the inputs of its matrices (`models.convert.calibration`), and
-the matrices of its layers are rounded to four bits by these. The embeddings and the last layer stay in int8, where four
-bits would cost the most.
+most matrices of its layers are rounded to four bits by these. The others, the embeddings and the last layer stay in
+int8, where four bits would cost the most.
 """
 
 import tempfile
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from models.cards import Figure
-from models.convert.calibration import measured
+from models.convert.calibration import matrices
 from models.convert.contract import CannotConvert, Probe, Request, Watched
 from models.convert.decoder_files import write_decoder, write_facts
 from models.convert.likeliness import passage_ids
@@ -53,9 +53,9 @@ def write_in_four_bits(
             if not in_floats:
                 before = _perplexity(probe, ids)
             request.report("measuring the inputs of the model's layers")
-            matrices = measured(probe, tokens, decoder)
+            chosen = matrices(probe, tokens, decoder)
             request.report("rounding to four bits")
-            parameters = write_decoder(source, decoder, folder, "int4", in_four_bits=matrices)
+            parameters = write_decoder(source, decoder, folder, "int4", in_four_bits=chosen)
     write_facts(decoder, tokens.specials, tokens.vocabulary, folder)
     with (request.open_probe or open_loop)(folder) as probe:
         loss = finite(100 * (_perplexity(probe, ids) / before - 1))

@@ -9,14 +9,14 @@ int8 of shape (rows, groups, 16), beside a ``_group_scale`` of (rows, groups) in
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from models.convert.contract import CannotConvert, Quantization
-from models.convert.four_bits import GROUP, four_bits, groups_of
+from models.convert.four_bits import GROUP, FourBits, groups_of
 from models.convert.tensors.base import Bytes, Floats, Quantized, Tensor
 
 Scalar = np.float32 | np.int8 | np.int16 | np.int32
@@ -28,8 +28,8 @@ _CHUNK_NUMBERS = 1 << 18
 """A megabyte of floats, so that reading, scaling and rounding stay in the caches."""
 _MOST_BYTES = (1 << 32) - 1
 _WEIGHT, _SCALE, _GROUP_SCALE = "/weight", "_scale", "_group_scale"
-FourBitMatrices = Mapping[str, Floats]
-"""The names of the matrices in four bits, each with the mean squares of its inputs."""
+FourBitMatrices = Mapping[str, Callable[[Floats], FourBits]]
+"""The names of the matrices in four bits, each with the function that rounds some of its rows."""
 
 
 def write_model(
@@ -128,13 +128,13 @@ def _matrix(out: BinaryIO, name: str, matrix: Tensor) -> None:
     out.write(scale.tobytes())
 
 
-def _four_bit_matrix(out: BinaryIO, name: str, matrix: Tensor, importance: Floats) -> None:
+def _four_bit_matrix(out: BinaryIO, name: str, matrix: Tensor, rounded: Callable[[Floats], FourBits]) -> None:
     """A matrix in four bits, the scales of its groups, and those of its rows."""
     groups = groups_of(matrix.shape[1])
     _header(out, name, (matrix.shape[0], groups, GROUP // 2), "int8", matrix.shape[0] * groups * GROUP // 2)
     group_scales, scales = [], []
     for chunk in chunks(matrix.shape):
-        made = four_bits(matrix.rows(*chunk), importance)
+        made = rounded(matrix.rows(*chunk))
         out.write(made.halves.tobytes())
         group_scales.append(made.group_scales)
         scales.append(made.scale)

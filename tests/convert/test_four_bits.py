@@ -14,8 +14,8 @@ from models.convert.tensors.base import Floats
 from models.registry import read_card, verify
 from server.cli.probes import open_served
 from server.engines.step.support import core, is_own
-from tests.convert.test_flags import write
 from tests.convert.decoder_repositories import write_json
+from tests.convert.test_flags import write
 from tests.engines.step import reference
 
 STEP = pytest.mark.skipif(core() is None, reason="the step engine is not compiled here")

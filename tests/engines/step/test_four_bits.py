@@ -1,4 +1,4 @@
-"""Four-bit weights: the engine computes with the numbers that the file says, and refuses a file that says them wrongly."""
+"""Four-bit weights: the engine computes with the numbers in the file, and refuses a file whose form is wrong."""
 
 from collections.abc import Callable
 from pathlib import Path

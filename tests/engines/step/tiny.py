@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +280,11 @@ def write_four_bits(
         (folder / name).write_bytes((of / name).read_bytes())
     file = WeightFile(of / "model.bin")
     model = read_model_file(file)
-    fours = {name: importance(each.shape[1]) for name, each in model.tensors.items() if chosen(name)}
+    fours = {
+        name: partial(four_bits, importance=importance(each.shape[1]))
+        for name, each in model.tensors.items()
+        if chosen(name)
+    }
     every = {**model.scalars, **model.tensors}
     write_model(folder / "model.bin", OWN_SPECIFICATION, revision, every, "int8", fours)
     file.close()

@@ -123,9 +123,7 @@ Linear Linear::gated(Arena& arena, const ModelFile& file, const std::string& gat
   return both;
 }
 
-LinearView Linear::view() const {
-  return {packed_, inverse_scale_, bias_, blocks(), panels_, activation_, store_};
-}
+LinearView Linear::view() const { return {packed_, inverse_scale_, bias_, blocks(), panels_, activation_, store_}; }
 
 FourBitView Linear::four_bit_view() const {
   return {packed_, inverse_scale_, bias_, groups_, panels_, activation_, store_};

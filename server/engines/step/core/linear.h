@@ -1,5 +1,5 @@
-// Int8 or four-bit weights of one linear layer, packed for the kernels (layout: kernels/kernels.h), with the operations that the
-// kernels fuse into the store of the product.
+// Int8 or four-bit weights of one linear layer, packed for the kernels (layout: kernels/kernels.h), with the operations
+// that the kernels fuse into the store of the product.
 #pragma once
 #include <string>
 #include <vector>
@@ -45,7 +45,8 @@ class Linear {
   // Packs these outputs of an int8 layer, in this order. The layer's store must be a plain write.
   Picked pick(const std::vector<std::int32_t>& outputs) const;
 
-  // Writes weight row `output` as floats, of four-bit weights whole groups. The row is an embedding if the projection's matrix has the embeddings too.
+  // Writes weight row `output` as floats, of four-bit weights whole groups. The row is an embedding if the projection's
+  // matrix has the embeddings too.
   void row(int output, float factor, float* to) const;
 
  private:

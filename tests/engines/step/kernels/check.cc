@@ -239,7 +239,8 @@ void check(const Kernels& k, const Kernels& plain) {
       const Product p{96, inputs, rows, rows % 2 == 1, activation, store};
       const auto got = multiply_four_bits(k, p, rows);
       expect(name + " gemm_four", got, multiply_four_bits(plain, p, rows), 1e-5f);
-      for (const int part : {1, 2, 4, 7}) expect(name + " gemm_four in parts", multiply_four_bits(k, p, part), got, 0.f);
+      for (const int part : {1, 2, 4, 7})
+        expect(name + " gemm_four in parts", multiply_four_bits(k, p, part), got, 0.f);
     }
   check_four_bit_layout(k);
   for (const int dim : {16, 48, 64, 80, 128})

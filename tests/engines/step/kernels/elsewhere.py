@@ -77,7 +77,7 @@ def neon(folder: Path) -> None:
     compiler = shutil.which("g++" if here else "aarch64-linux-gnu-g++")
     if compiler is None:
         return say("neon-dotprod", "skipped, it needs a cross compiler (Debian: g++-aarch64-linux-gnu)")
-    objects(compiler, [each for each in sorted(CORE.glob("*.cc")) if each.stem != "bindings"], {}, folder)
+    objects(compiler, [each for each in sorted(CORE.glob("*.cc")) if not each.stem.endswith("bindings")], {}, folder)
     say("core for aarch64", "compiles")
     emulator = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
     if emulator is None and not here:

@@ -43,8 +43,8 @@ struct LinearView {
 // Four-bit weights of a linear layer. Groups of 32 inputs of an output share a whole number, the group's scale; the
 // weight is kFours[nibble] * group scale * inverse_scale. The order in memory, for each panel, for each two groups: 64
 // bytes with the scales of the first group's 32 outputs and those of the second's; then for each group, for each four
-// inputs, 64 bytes: the low halves are the four weights of the first 16 outputs, the high halves those of the second 16.
-// So 64 bytes are both operands of a step, and a panel is read front to back.
+// inputs, 64 bytes: the low halves are the four weights of the first 16 outputs, the high halves those of the
+// second 16. So 64 bytes are both operands of a step, and a panel is read front to back.
 inline constexpr int kGroupInputs = 32;
 inline constexpr int kGroupBytes = kGroupInputs * kPanel / 2;
 // Uneven steps: small weights are the most frequent, so the steps are finer around zero.

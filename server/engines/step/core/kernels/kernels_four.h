@@ -2,8 +2,8 @@
 //
 // A group of 32 inputs has one scale for the activations of a row and one for the weights of an output. Its integer sum
 // is exact, is multiplied by both scales, and is added to the output's float total; groups are added in their order. So
-// it does not matter whether a tile looks each weight up as it goes, which reads the fewest bytes, or reads a panel that
-// was unpacked to int8 before, which saves the look-ups if many rows follow: both give the same bits.
+// it does not matter whether a tile looks each weight up as it goes, which reads the fewest bytes, or reads a panel
+// that was unpacked to int8 before, which saves the look-ups if many rows follow: both give the same bits.
 #pragma once
 
 namespace {
@@ -91,8 +91,8 @@ inline void add_group(Weights& weights, const ActivationBlock* block, size_t str
 
 // Not inlined: in one large function the compiler would keep a small tile's sums in memory.
 template <int R, int U, typename Weights>
-__attribute__((noinline)) void tile_four(const FourBitView& w, Weights weights, const ActivationView& a, int row, int panel,
-                      const Destination& to) {
+__attribute__((noinline)) void tile_four(const FourBitView& w, Weights weights, const ActivationView& a, int row,
+                                         int panel, const Destination& to) {
   const ActivationBlock* block = a.data + static_cast<size_t>(row) * a.stride;
   vf totals[R][2];
   for (int r = 0; r < R; ++r) totals[r][0] = totals[r][1] = vf_zero();

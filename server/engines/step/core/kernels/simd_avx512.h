@@ -7,7 +7,7 @@
 namespace {
 
 constexpr int kWeightOffset = 128;
-constexpr int kRowTile = 6;  // 12 sums and 12 totals of 32 registers
+constexpr int kRowTile = 6;         // 12 sums and 12 totals of 32 registers
 constexpr int kTilesLookedUp = 16;  // look-ups cost little beside products, which are the limit
 constexpr int kQueryTile = 8;
 constexpr int value_vectors(int queries) { return queries <= 6 ? 4 : 3; }
