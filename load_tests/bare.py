@@ -1,4 +1,4 @@
-"""What CTranslate2 does without a server: the same rows in static batches, sorted by length.
+"""Runs CTranslate2 without a server: the same rows in static batches, sorted by length.
 
     python -m load_tests.bare --model translate        # every setting, best first
 
@@ -91,7 +91,7 @@ def load(card: ModelCard, rows: Rows, setting: Setting) -> Bare:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What some work took. On a busy machine processor time says more than the clock."""
+    """The time that some work took. On a busy machine processor time says more than the clock."""
 
     wall_s: float
     cpu_s: float

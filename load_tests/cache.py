@@ -118,5 +118,5 @@ class Decode(Generic[RowT]):
         return [self._rows.pop(one.row) for one in ended]
 
     def room(self) -> Room:
-        """What could join now, by the engine's own rule."""
+        """The room for rows that could join now, by the engine's own rule."""
         return room(self._live, self.blocks, self._cache.block_tokens, self._most_rows)

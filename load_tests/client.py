@@ -133,7 +133,7 @@ def _unchunked(data: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Tally:
-    """What came back within the measured time."""
+    """The answers that came within the measured time."""
 
     seconds: float = 0.0
     answers: int = 0

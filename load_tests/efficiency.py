@@ -26,7 +26,7 @@ from server.settings import SHIPPED_MODELS
 
 CLIENTS = 32
 TURNS = 3
-"""So many lists from each client a round."""
+"""The number of lists that each client sends in a round."""
 SIZES = (4, 8, 16)
 """Batch sizes to try: none of the shipped models was at its best beyond them (``load_tests.bare`` tries more)."""
 

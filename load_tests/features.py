@@ -1,4 +1,4 @@
-"""What each feature of generation costs beside plain decoding: tokens a second as a ratio, at 1 and at 32 clients.
+"""Measures each feature of generation beside plain decoding: the ratio of tokens a second, at 1 and at 32 clients.
 
     python -m load_tests.features                 # both tables, and into RESULTS.md; about six minutes on idle cores
     python -m load_tests.features --model 135M    # the second alone
@@ -78,7 +78,7 @@ FEATURES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one turn of a feature took."""
+    """The time that one turn of a feature took."""
 
     tokens: int
     wall_s: float

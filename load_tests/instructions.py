@@ -32,7 +32,7 @@ def exactly(*answers: str) -> Check:
 
 
 def lines(count: int, of: str = r".*\S.*") -> Check:
-    """So many lines are of this pattern."""
+    """The number of lines that match this pattern."""
     return lambda text: sum(re.fullmatch(of, line) is not None for line in text.strip().splitlines()) == count
 
 

@@ -1,4 +1,4 @@
-"""What the server adds to one short request on an idle machine.
+"""Measures the time that the server adds to one short request on an idle machine.
 
     python -m load_tests.latency
 
@@ -32,7 +32,7 @@ class Added:
     engine_ms: float
     requests: int
     stages_ms: dict[str, float]
-    """What the server says of itself: its timing headers."""
+    """The times in the server's own headers."""
 
     @property
     def added_ms(self) -> float:

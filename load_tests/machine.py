@@ -1,4 +1,4 @@
-"""What a result must say of the machine it was measured on."""
+"""The facts of the machine that every result states."""
 
 import os
 import platform

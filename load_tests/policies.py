@@ -10,7 +10,7 @@ from server.engines.base import Room
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a batcher asks: the rows of a new batch, those that join one, and whose turn comes next."""
+    """The decisions of a batcher: the rows of a new batch, the rows that join one, and the next job."""
 
     take: Callable[[Queue, Limits], list[Pick]] = policy.take
     refill: Callable[[Queue, Hashable, Room], list[Pick]] = policy.refill

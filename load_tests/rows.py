@@ -33,7 +33,7 @@ class Rows:
 
     @property
     def units(self) -> int:
-        """What all rows together are worth: texts, or tokens made."""
+        """The work of all rows together, in texts or in generated tokens."""
         return len(self.rows) * max(1, self.max_tokens)
 
     def requests(self, list_size: int = 0) -> Iterator[tuple[bytes, float]]:

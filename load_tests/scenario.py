@@ -1,4 +1,4 @@
-"""What the simulator simulates, read from a TOML file: an engine that is a formula, limits, kinds of clients."""
+"""A scenario for the simulator, read from a TOML file: an engine that is a formula, limits, kinds of clients."""
 
 import tomllib
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Cost:
     token_s: float = 0.0
     padded_token_s: float = 0.0
     longest_token_s: float = 0.0
-    """What a step costs however many rows share it."""
+    """The seconds that each step costs, however many rows share it."""
 
     def of(self, sizes: Sequence[int]) -> float:
         """One batch, or one step: the rows' tokens."""
@@ -48,7 +48,7 @@ class Traffic:
     keys: tuple[str, ...] = ("",)
     begin_s: float = 0.0
     requests: int | None = None
-    """So many in all."""
+    """The number of clients of this kind."""
 
 
 @dataclass(frozen=True, slots=True)

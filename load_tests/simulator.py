@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(slots=True)
 class Seen:
-    """What one kind of client saw."""
+    """The figures of one kind of client."""
 
     requests: int = 0
     rows: int = 0
@@ -62,7 +62,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Report:
-    """What a run came to."""
+    """The results of one run."""
 
     seconds: float
     kinds: dict[str, Seen]

@@ -72,7 +72,7 @@ def message_json(messages: Sequence[Message]) -> list[dict[str, Any]]:
 async def next_message(
     client: httpx.AsyncClient, messages: Sequence[Message], tools: Sequence[Tool], *, strict: bool
 ) -> dict[str, Any] | None:
-    """What the server answers to a history; none where that is too long for the model."""
+    """The server's answer to a history; None if the history is too long for the model."""
     body = {
         "model": "assistant",
         "messages": message_json(messages),

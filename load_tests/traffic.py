@@ -29,7 +29,7 @@ class Traffic:
     rate_per_s: float
     model: str
     list_size: int = 0
-    """So many texts a request; 0: one, not in a list."""
+    """The number of texts in a request; 0 means one text that is not in a list."""
     max_tokens: int = 64
     stream: bool = False
 

@@ -25,7 +25,7 @@ def read(file: Path) -> list[Row]:
 
 
 def probability(curve: tuple[float, float], mean_logprob: float) -> float:
-    """What a curve says."""
+    """The figures of one curve."""
     return 1 / (1 + math.exp(-(curve[0] * mean_logprob + curve[1])))
 
 

@@ -1,4 +1,4 @@
-"""What no translation may change, in generated sentences: ``python -m load_tests.translation_exact``.
+"""Counts silent changes of numbers and signs in sentences: ``python -m load_tests.translation_exact``.
 
 600 sentences in each of the six directions of the shipped model with a number, an identifier, an address, a name in
 another script in each, and every printable sign of several blocks in a carrier sentence. Counted are those that came

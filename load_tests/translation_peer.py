@@ -44,12 +44,12 @@ BATCH_ROWS = 32
 RESULTS = Path(__file__).with_name("TRANSLATION.md")
 
 Call = Callable[[list[str]], object]
-"""What serves one request of the peer."""
+"""The function that serves one request of the peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What one turn came to."""
+    """The results of one turn."""
 
     texts_per_s: float
     characters_per_s: float

@@ -39,7 +39,7 @@ def rows(count: int, tokens: Sequence[str]) -> list[TranslationRow]:
 
 
 class Line:
-    """What the lanes take rows from. A client that got its answer puts its next row in."""
+    """The queue that the lanes take rows from. A client that got its answer puts its next row in."""
 
     def __init__(self, work: Sequence[TranslationRow]) -> None:
         self._left = list(work)[::-1]

@@ -51,7 +51,7 @@ class ServerError(Exception):
 
     @property
     def message(self) -> str:
-        """What is wrong and what would be right, in one or two sentences."""
+        """The fault, and the right form, in one or two sentences."""
         return "The server failed to handle this request. Its log names the request id and the cause."
 
     @property
@@ -268,7 +268,7 @@ class EngineFailed(ServerError, code="engine_failed"):
 
 @dataclass(eq=False)
 class GrammarTooLarge(ServerError, status=400, kind="invalid_request_error", code="schema_too_large"):
-    """What it takes to hold an answer to its schema is over a limit, which shows on the way only."""
+    """A limit of the grammar was exceeded while an answer was written under its schema."""
 
     detail: str = ""
 

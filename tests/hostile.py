@@ -10,7 +10,7 @@ UNITS = (
     "#", "=", ":", ";", "é", "中", "😀", "\u200d", "a ", "a_", "a.", "a-", "a/", "a@", "a:", "a(", "A.", "a. ",
     "1 ", "1,", "{a", "[A", "<a ", "</a>", "<b>x</b>", "<i>", "<!--", "&a", "&#1", "&amp;", "%(", "--", "://",
     "a://", "www.", "a\n", "a.b()", "x=1;", ".'", "Hello there. ", "- a\n", "```\n", "aA", "a::", "$a",
-    "{a,plural,{", "a@b.", "{{", "}", " =", "\t<", "he said: “a” ",
+    "{a,plural,{", "a@b.", "{{", "}", " =", "\t<", "he said: “a” ", '\\"', "/*",
 )  # fmt: skip
 ENDS = ("", "!")
 """What may stand behind them: an end that does not fit makes a pattern try all it could have read otherwise."""

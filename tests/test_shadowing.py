@@ -12,7 +12,7 @@ ENGINE = """
 from server.engines.kinds import EngineSpec
 from server.engines.process.supervisor import ProcessEngine
 engine = ProcessEngine(EngineSpec("fake"))
-engine.start()
+engine.load()
 print("engine", "ready" if engine.wait_ready() else engine.reason)
 engine.close()
 """

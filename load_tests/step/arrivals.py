@@ -37,14 +37,14 @@ SLOTS = 8
 PROMPT_TOKENS, OUTPUT_TOKENS = (20, 400), (20, 200)
 START_S = 120.0
 DRAIN_S = 15.0
-"""So long after the last arrival is waited for answers; what is missing then counts as lost."""
+"""The seconds that the test waits for answers after the last arrival. A missing answer then counts as lost."""
 OURS = "import sys; from server.cli import main; sys.exit(main(sys.argv[1:]))"
 WITHOUT_STEP = f"from server.engines.step import support; support.core = lambda: None; {OURS}"
 
 
 @dataclass(slots=True)
 class Seen:
-    """What the clients saw of one server under one load."""
+    """The clients' measurements of one server under one load."""
 
     first_s: list[float] = field(default_factory=list)
     gaps_s: list[float] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What choosing tokens costs beside computing them: 32 rows, a vocabulary of 150 thousand, each option and all at once.
+"""Measures the cost of choosing tokens beside computing them: 32 rows, 150,000 ids, each option and all at once.
 
     python -m load_tests.step.sampling --rounds 7
 

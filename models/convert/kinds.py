@@ -11,7 +11,7 @@ from models.convert.contract import CannotConvert
 
 _WEIGHTS = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin|.*\.gguf|model\.safetensors\.index\.json)")
 _OTHER_FORMS = (
-    (r".*\.argosmodel", "an Argos package", "hearth pull takes OPUS-MT, M2M100 and NLLB repositories"),
+    (r".*\.argosmodel", "an Argos package", "hearth convert takes the file itself"),
     (r".*\.intgemm.*\.bin\.gz", "a Firefox translator that is packed", "unpack its files (gunzip) first"),
     (r".*\.intgemm.*\.bin|.*\.alphas\.bin", "a Firefox translator", "hearth convert takes a folder with one"),
     (r"adapter_model\..*", "an adapter (LoRA)", "merge it into its base, and convert the folder that comes of it"),

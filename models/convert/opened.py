@@ -1,10 +1,12 @@
-"""Opens a model on this machine and its weights: a hub's folder, a GGUF, a folder with one, or a Firefox student."""
+"""Opens a model on this machine and its weights: a hub's folder, a GGUF, a Firefox student, an Argos package."""
 
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from models.convert.argos_files import SUFFIX as ARGOS
+from models.convert.argos_files import is_argos, source_of_argos
 from models.convert.gguf_names import config_of, hub_tensors
 from models.convert.gguf_tokenizer import tokenizer_files
 from models.convert.kinds import refuse_kind
@@ -27,6 +29,8 @@ def open_path(path: Path) -> Source:
         SourceError: the path has no model, or the model cannot be read.
         CannotConvert: the model is of an unsupported kind; the message names the kind and a remedy.
     """
+    if path.is_file() and path.suffix == ARGOS:
+        return source_of_argos(path)
     if path.is_file():
         if not is_gguf(path):
             refuse_kind(path.name, {path.name}, lambda name: {})
@@ -42,6 +46,8 @@ def open_path(path: Path) -> Source:
         return source_of_gguf(path / firsts[0])
     if is_student(names):
         return source_of_student(path)
+    if is_argos(names):
+        return source_of_argos(path)
     refuse_kind(str(path), names, lambda name: read_object(path / name) if name in names else {})
     return read_source(path)
 

@@ -159,7 +159,7 @@ def _convert(
     network = page.network(source.config)
     with network_of(source, page, network, vocabulary, facts) as made:
         made.write(folder, request.quantization)
-        card = _card(folder, family, section, tokenizer)
+        card = card_to_check(folder, family, section, tokenizer)
         require_text(load_tokenizer(card), section.languages)
         figures: tuple[Figure, ...] = ()
         if request.check != "structure":
@@ -197,7 +197,7 @@ def _checked(source: Source, card: ModelCard, exact: Path, request: Request) -> 
     return figures + require_likely(card)
 
 
-def _card(folder: Path, family: str, section: TranslationSpec, tokenizer: TokenizerSpec) -> ModelCard:
+def card_to_check(folder: Path, family: str, section: TranslationSpec, tokenizer: TokenizerSpec) -> ModelCard:
     """A card for the checks, which run before the folder has a manifest."""
     return ModelCard(
         id="check",

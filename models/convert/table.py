@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import cast
 
 from models.convert.architectures import PAGES, page_of
+from models.convert.argos_files import ARCHITECTURE as ARGOS
 from models.convert.contract import CannotConvert, Check, Converter, Quantization
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
 from models.convert.purpose import MODULES, causal_architecture, refuse_other_purpose, refuse_unserved
@@ -44,6 +45,7 @@ CONVERTERS: Mapping[str, str] = {
     "MarianMTModel": "models.convert.seq2seq:convert_marian",
     "StaticModel": "models.convert.static:convert",
     ARCHITECTURE: "models.convert.students:convert",
+    ARGOS: "models.convert.argos:convert",
     "MT5ForConditionalGeneration": "models.convert.t5:convert",
     "T5ForConditionalGeneration": "models.convert.t5:convert",
 }
@@ -59,7 +61,7 @@ TORCH = ("safetensors", "torch", "transformers")
 
 def needed(source: Source, check: Check) -> tuple[str, ...]:
     """The packages beyond a server's that the conversion of this repository needs."""
-    return TORCH if check == "original" and source.architecture != ARCHITECTURE else ()
+    return TORCH if check == "original" and source.architecture not in (ARCHITECTURE, ARGOS) else ()
 
 
 def converter_for(source: Source, quantization: Quantization = "int8_float32") -> Converter:

@@ -43,7 +43,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _rarest(words: Iterable[str], weight: dict[str, float]) -> list[str]:
-    """So many of the rarest words that two near copies have one of them in common.
+    """The number of rarest words that are compared: two near copies have at least one of them in common.
 
     What is left weighs less than NEAR of the text, so a text that shares nothing else shares too little. Both texts
     list their words in the same order, so the rarest word that they share is in both lists.

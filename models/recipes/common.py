@@ -1,4 +1,4 @@
-"""What every recipe needs: compressed rows, atomic checkpoints, a time budget, a manifest.
+"""Functions that all recipes share: compressed rows, atomic checkpoints, a time budget, a manifest.
 
 Knows nothing about any one model, its data or its network.
 """

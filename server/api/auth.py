@@ -1,4 +1,4 @@
-"""Who may call: the keys of requests, and the host names that a server without keys answers to.
+"""Checks the keys of requests, and the host names that a server without keys answers to.
 
 A request's key is looked up, admitted and charged for its use here and nowhere else.
 

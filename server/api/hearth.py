@@ -1,6 +1,6 @@
 """Our own routes: ``POST /v1/sentiment`` with its shapes, and ``POST /v1/translations``."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import ClassVar, Literal
 
 from fastapi import APIRouter, Response
@@ -19,6 +19,7 @@ from server.api.schemas.translations import (
     TranslationRequest,
     TranslationResponse,
 )
+from server.tasks.markdown import MarkdownText, MarkdownWriter, read_markdown, write_markdown
 from server.tasks.results import Scores, ScoresFlag
 from server.tasks.translation.progress import TranslationProgress
 
@@ -126,12 +127,16 @@ async def create_translations(
     else:
         task = registry.translator(body.model)
     record.serve(*task.models)
+    pages = await read_markdown(body.texts) if body.format == "markdown" else []
+    texts = [page.html for page in pages] or body.texts
     if body.stream:
-        run = await task.begin(body.texts, source, body.target, body.options)
-        stream = _stream(run, body, body.model or task.name, record)
+        run = await task.begin(texts, source, body.target, body.options)
+        stream = _stream(run, body, pages, body.model or task.name, record)
         return await sse.begin(stream, record, settings.request_timeout_s)
-    done = await task.translate(body.texts, source, body.target, body.options)
+    done = await task.translate(texts, source, body.target, body.options)
     record.finish_translation(body.texts, done)
+    if pages:
+        done = await write_markdown(pages, done)
     return TranslationResponse(
         id=new_id("trans-"),
         object="list",
@@ -143,20 +148,30 @@ async def create_translations(
 
 
 async def _stream(
-    run: TranslationProgress, body: TranslationRequest, model: str, record: Record
+    run: TranslationProgress, body: TranslationRequest, pages: Sequence[MarkdownText], model: str, record: Record
 ) -> AsyncIterator[bytes]:
-    """Parts as they become ready; at the end the usage and all items, with confidence and flags of the whole texts."""
+    """Parts as they become ready; at the end the usage and all items, with confidence and flags of the whole texts.
+
+    The parts of Markdown end where a paragraph, an item or a cell ends.
+    """
     made, created = new_id("trans-"), now()
+    writers = [MarkdownWriter(page) for page in pages]
 
     def chunk(data: list[TranslationPart | TranslationItem]) -> TranslationChunk:
         return TranslationChunk(id=made, object="translation.chunk", created=created, model=model, data=data)
 
     try:
         async for part in run:
-            piece = TranslationPart(object="translation.part", index=part.index, text=part.text, flags=list(part.flags))
-            yield sse.encode(chunk([piece]))
+            text = writers[part.index].push(part.text) if writers else part.text
+            if text or part.flags:
+                yield sse.encode(chunk([TranslationPart.of(part.index, text, part.flags)]))
+        for index, writer in enumerate(writers):
+            if text := writer.finish():
+                yield sse.encode(chunk([TranslationPart.of(index, text)]))
         done = run.done()
         record.finish_translation(body.texts, done)
+        if pages:
+            done = await write_markdown(pages, done)
         last = chunk([TranslationItem.of(i, item) for i, item in enumerate(done.items)])
         last.usage = Usage.of(done.usage)
         yield sse.encode(last)

@@ -37,9 +37,9 @@ class Framing:
     error: Callable[[ServerError], bytes]
     """The error that ends a stream."""
     end: bytes = b""
-    """What comes after the last event, or after the error."""
+    """The frame after the last event, or after the error."""
     ping: bytes = PING
-    """What keeps the stream open; empty: nothing, for a dialect that knows no such thing."""
+    """The frame that keeps the stream open; empty for a dialect that has none."""
     media_type: str = "text/event-stream"
 
 

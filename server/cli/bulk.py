@@ -125,7 +125,7 @@ class Writer:
         self._columns: list[str] | None = None
 
     def header(self, record: Mapping[str, Any]) -> str:
-        """What begins the file; called with the first record."""
+        """The beginning of the file; called with the first record."""
         self._columns = list(record)
         return self._row(self._columns) if self._kind == ".csv" else ""
 

@@ -17,7 +17,7 @@ from server.cli.bulk import FileProblem, read
 from server.settings import SHIPPED_MODELS, Settings
 
 SHOWN = 5
-"""So many lines that cannot be used are named one by one."""
+"""The number of unusable lines that are named one by one."""
 
 
 def classifier(data: Path, name: str, text_column: str, label_column: str, settings: Settings, encoder: str) -> int:

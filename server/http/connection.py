@@ -89,7 +89,7 @@ CLOSE = (b"connection", b"close")
 LINGER_S = 5.0
 """A client may go on sending a body for so long after the answer was sent. Cut at once, it would not see the answer."""
 SPARE = 64
-"""So many connections over the limit get an answer that says so; more are closed without one."""
+"""The number of connections over the limit that get an answer with the reason; more are closed without one."""
 RESERVED_FILES = 256
 """Open files that are kept free of connections: for model folders, pipes to engines and logs."""
 

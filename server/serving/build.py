@@ -8,7 +8,7 @@ from server.batching.batcher import Batcher
 from server.batching.cores import CoreBudget
 from server.batching.policy import Limits
 from server.engines.kinds import KINDS, EngineSpec
-from server.engines.process.loadable import LoadableEngine
+from server.engines.process.supervisor import ProcessEngine
 from server.engines.step.support import is_own, supports, supports_translator
 from server.metrics import Metrics
 from server.settings import Settings
@@ -23,7 +23,7 @@ def build_model(card: ModelCard, settings: Settings, cores: CoreBudget, metrics:
     """The tokenizer, the engine and the queue of one model; nothing is started."""
     spec, limits, _ = engine_for(card, cores.cores, settings.batch_rows)
     observer = metrics.of(card.id)
-    engine = LoadableEngine(spec, observer)
+    engine = ProcessEngine(spec, observer)
     batcher: Batcher[Any, Any, Any] = Batcher(
         engine,
         KINDS[spec.kind],

@@ -153,7 +153,7 @@ class Dropped:
 
 
 def _card(file: Path, name: str, changed: int) -> ModelCard:
-    """What there is to say of a model before its file was read."""
+    """The card of a model whose file has not been read yet."""
     return ModelCard(
         id=name,
         task="generation",

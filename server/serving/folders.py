@@ -65,7 +65,7 @@ class Folders:
         dropped: Dropped | None = None,
     ) -> None:
         self.entries: Mapping[str, ServedModel | Broken] = {}
-        """What there is, by id; replaced as a whole by each look."""
+        """The models, by id; each look replaces the whole mapping."""
         self._roots = roots
         self._build = build
         self._wanted = wanted
@@ -113,7 +113,7 @@ class Folders:
         return _Folder(entry, stamp, stamp)
 
     def _read(self, folder: Path, *, whole: bool = False) -> ServedModel | Broken | None:
-        """What a folder has; with ``whole``, the weights' checksum is looked at now and not only by their engine."""
+        """The model of a folder. With ``whole`` the weights' checksum is checked now, and not only by their engine."""
         try:
             card = read_card(folder)
         except ManifestError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.batching.batcher import Batcher
-from server.engines.process.loadable import LoadableEngine
+from server.engines.process.supervisor import ProcessEngine
 from server.errors import ModelBusy, Unavailable
 from server.machine import resident_bytes
 
@@ -27,7 +27,7 @@ class LoadedModel:
     """One model and its use of memory."""
 
     id: str
-    engine: LoadableEngine
+    engine: ProcessEngine
     batcher: Batcher[Any, Any, Any]
     estimate_bytes: int
     """Bytes that the model needs, estimated from its files."""

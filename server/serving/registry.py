@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 from models.registry import ManifestError, ModelCard, find_models
 from server.batching.cores import CoreBudget, usable_cores
-from server.engines.process.loadable import LoadableEngine
+from server.engines.process.supervisor import ProcessEngine
 from server.errors import ModelNotFound, ServerError, Unavailable
 from server.metrics import Metrics
 from server.serving.build import build_model, estimate_bytes
@@ -152,7 +152,7 @@ class ModelRegistry:
         return found.beside([task for task in others if task.head.spec.labels == spec.labels])
 
     def _heads(self, name: str) -> list[Classification]:
-        """What of the models to choose from has a head of this name."""
+        """The models among those to choose from that have a head of this name."""
         return [each.classifiers[name] for each in self._choice if name in each.classifiers]
 
     def scorer(self, name: str | None) -> Classification:
@@ -286,7 +286,7 @@ class ModelRegistry:
         """Serve a model from now on; while the registry is not open, from its opening."""
         model = offered.model
         model.batcher.refuse(self.refusal)
-        engine = cast(LoadableEngine, model.engine)  # the models of folders have such an engine
+        engine = cast(ProcessEngine, model.engine)  # the models of folders have such an engine
         loaded = LoadedModel(model.id, engine, model.batcher, estimate_bytes(model.card))
         self._loaded[model.id] = loaded
         if self._is_open:

@@ -1,4 +1,4 @@
-"""What one model offers: every task it serves, made once from its card; or why it serves none."""
+"""One model with every task that it serves, made once from its card; or the reason why it serves none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,7 +86,7 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """What there is to say of a model."""
+    """The status of a model, for lists."""
 
     id: str
     """The name it is listed by: its own, or an alias."""
@@ -105,7 +105,7 @@ class ModelStatus:
 
     @classmethod
     def of(cls, entry: "ServedModel | Broken") -> "ModelStatus":
-        """What there is to say of a model under its own name."""
+        """The status of a model under its own name."""
         card = entry.card
         if isinstance(entry, Broken):
             return cls(card.id, card.id, card.task, entry.state, entry.reason, card, is_file=entry.is_file)

@@ -20,7 +20,7 @@ try:
 except ModuleNotFoundError:  # the extra `documents`
     yaml = None
 
-_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+_JSON_TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+"?')  # in JSON that was parsed before, each text closes
 _COLON = re.compile(r"\s*:")
 
 
@@ -137,7 +137,7 @@ def _yaml_text(text: str, event: Any) -> Iterator[Passage]:
     yield Passage(start, end, value, write)
 
 
-_PO_LINE = re.compile(r'(?:(msgctxt|msgid_plural|msgid|msgstr)(\[\d{1,3}\])?[ \t]*)?("(?:[^"\\]|\\.)*")')
+_PO_LINE = re.compile(r'(?:(msgctxt|msgid_plural|msgid|msgstr)(\[\d{1,3}\])?[ \t]*)?("(?:[^"\\]++|\\.)*+")')
 _PO_ESCAPE = re.compile(r"\\(.)")
 _PO_MEANS = {"n": "\n", "t": "\t", "r": "\r"}
 
@@ -190,7 +190,7 @@ def _po_text(text: str, newline: str) -> str:
 
 
 _PLAIN_CELLS = {comma: re.compile(rf"[^{re.escape(comma)}\r\n]*") for comma in ",;\t|"}
-_CELL = re.compile(r'"(?:[^"]|"")*"')
+_CELL = re.compile(r'"(?:[^"]++|"")*+"')
 
 
 def table(text: str) -> Found:
@@ -226,7 +226,7 @@ def _cell(made: str, raw: str, comma: str) -> str:
     return '"' + made.replace('"', '""') + '"' if needs else made
 
 
-_PROPERTY = re.compile(r"(?:[^\s\\:=]|\\.)+[ \t\f]*[:=]?[ \t\f]*")
+_PROPERTY = re.compile(r"(?:[^\s\\:=]++|\\.)++[ \t\f]*+[:=]?[ \t\f]*+")
 _PROPERTY_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|\r?\n[ \t\f]*|(.))", re.DOTALL)
 
 
@@ -285,7 +285,8 @@ def _property(made: str, is_ascii: bool) -> str:
     )
 
 
-_STRINGS = re.compile(r'/\*.*?\*/|//[^\n]*|"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_STRINGS = re.compile(r'/\*(?:.*?\*/|.*)|//[^\n]*|"((?:[^"\\]++|\\.)*+)("?)', re.DOTALL)
+"""Comments and texts. One that never closes goes to the end of the file, so that nothing is read a second time."""
 _EQUALS = re.compile(r"\s*=")
 
 
@@ -296,6 +297,8 @@ def strings(text: str) -> Found:
     for match in _STRINGS.finditer(text):
         if match[1] is None:
             continue
+        if not match[2]:
+            raise damaged(f"the quote in line {text.count(chr(10), 0, match.start()) + 1} never closes")
         if is_value:
             means = _joined(_PROPERTY_ESCAPE.sub(_property_sign, match[1]))
             found.append(Passage(match.start(1), match.end(1), means, _quoted))

@@ -47,7 +47,7 @@ class Passage(NamedTuple):
     start: int
     end: int
     text: str
-    """What the translator reads."""
+    """The text that the translator reads."""
     write: Callable[[str], str] = str
     """The translation as the file writes it."""
 
@@ -95,7 +95,7 @@ class Document:
 
 
 class Found(NamedTuple):
-    """What a reader of text finds."""
+    """The passages that a reader finds in a text file."""
 
     passages: Sequence[Passage]
     rules: Rules | None = None
@@ -124,15 +124,15 @@ def read(name: str, raw: bytes) -> Document:
 
 PORTION_TEXTS = 64
 PORTION_CHARACTERS = 8_000
-"""What of a file is queued at once: it leaves the queue to others, and the memory to nobody."""
+"""The part of a file that is queued at once, so that other requests get their turn."""
 SAMPLE_CHARACTERS = 4_000
-"""So much of a file tells its language."""
+"""The number of characters of a file from which its language is detected."""
 SMALL_SHARE = 4
 """A file is read so many times more slowly than a text."""
 
 
 def effort(raw: bytes) -> int:
-    """What it takes to read or write a file, for ``offload``."""
+    """The size that ``offload`` gets for reading or writing a file."""
     return SMALL_SHARE * len(raw)
 
 
@@ -301,11 +301,11 @@ def _html(text: str) -> Found:
 
 
 def _readers() -> dict[str, Callable[[str], Found]]:
-    from server.tasks import catalogs, formatted  # they build on this module
+    from server.tasks import catalogs, markdown  # they build on this module
 
     return {
         ".txt": _plain,
-        ".md": formatted.markdown,
+        ".md": markdown.markdown,
         ".html": _html,
         ".htm": _html,
         ".srt": catalogs.subtitles,

@@ -1,9 +1,8 @@
-"""Files with formatting as passages: Markdown, and the archives docx, pptx, odt and epub.
+"""Archives with formatted text as passages: docx, pptx, odt and epub.
 
 Formatting within a passage becomes tags, which the translation keeps around their words. See ``documents``.
 """
 
-import html
 import io
 import re
 import zipfile
@@ -15,169 +14,8 @@ from pathlib import PurePosixPath
 
 from server.errors import TooLarge
 from server.tasks import documents
-from server.tasks.documents import HTML, LONGEST, WORD, Document, Found, Part, Passage, damaged, lines_of, stripped
+from server.tasks.documents import HTML, WORD, Document, Part, Passage, damaged
 from server.tasks.translation.markup import Rules, cut
-
-_QUOTE = re.compile(r"(?:[ \t]{0,3}>[ \t]?){0,20}")
-_BLOCK = re.compile(
-    r"[ \t]*(?:[-*+][ \t]+(?:\[[ xX]\][ \t]+)?|\d{1,9}[.)][ \t]+|#{1,6}[ \t]+|\[\^[^\]\s]{1,80}\]:[ \t]*)"
-)
-_FENCE = re.compile(r"[ \t]*(```|~~~)")
-_ASIDE = re.compile(r"[ \t]{0,3}(?:\[(?!\^)[^\]\n]{1,200}\]:[ \t]|</?[a-zA-Z!]|[-*_=][-*_= \t]*$)")
-_RULE = frozenset("|:- \t")
-_BAR = re.compile(r"(?:\\.|`[^`|]{0,400}`|[^|\\`]|[\\`])+")
-
-
-def markdown(text: str) -> Found:
-    """Paragraphs, headings, items, cells. Code, front matter, HTML blocks, rules and addresses stay."""
-    found: list[Passage] = []
-    open_: list[tuple[int, int]] = []
-    """The lines of the paragraph so far."""
-    quote = fence = ""
-    depth, was_blank = 0, True
-    lines = list(lines_of(text))
-    at = _front_matter(text, lines)
-
-    def close() -> None:
-        if open_:
-            found.append(_inline(text, open_[0][0], open_[-1][1]))
-            open_.clear()
-
-    for start, end in lines[at:]:
-        marks = _QUOTE.match(text, start, end)
-        inner = marks.end() if marks else start
-        line = text[inner:end]
-        width = len(line[: len(line) - len(line.lstrip())].expandtabs(4))
-        if (match := _FENCE.match(line)) is not None and fence in ("", match[1]):
-            close()
-            fence = "" if fence else match[1]
-        elif fence:
-            continue
-        elif not line.strip():
-            close()
-            was_blank = True
-            continue
-        elif (not open_ and was_blank and width >= depth + 4) or _ASIDE.match(line):
-            close()  # indented code, HTML, a rule, the address of a link
-        else:
-            block = _BLOCK.match(text, inner, end)
-            if block is not None or text[start:inner].count(">") != quote.count(">"):
-                close()
-            quote = text[start:inner]
-            first, last = stripped(text, block.end() if block else inner, end)
-            if block is not None:
-                depth = 0 if "#" in block[0] else block.end() - inner
-            elif not open_ and was_blank and first == inner:
-                depth = 0
-            if line.lstrip().startswith("|"):
-                close()
-                if not _RULE.issuperset(line):
-                    found += [_inline(text, *stripped(text, *cell.span())) for cell in _BAR.finditer(text, first, last)]
-            elif first < last:
-                open_.append((first, last))
-                if (block and "#" in block[0]) or line.endswith(("  ", "\\")) or last - open_[0][0] > LONGEST:
-                    close()
-        was_blank = False
-    close()
-    return Found(found, HTML)
-
-
-def _front_matter(text: str, lines: Sequence[tuple[int, int]]) -> int:
-    """How many lines of YAML there are before the text."""
-    if lines and text[slice(*lines[0])] == "---":
-        for number, (start, end) in enumerate(lines[1:], 2):
-            if text[start:end] in ("---", "..."):
-                return number
-    return 0
-
-
-_TARGET = r"(?:\([^()\s]{0,400}(?:\([^()\s]{0,100}\)[^()\s]{0,100})?(?: \"[^\"\n]{0,200}\")?\)|\[[^\[\]\n]{0,100}\])"
-_MARK = re.compile(
-    r"(?P<held>`[^`\n]{1,400}`|``[^\n]{1,400}?``|\[\^[^\]\s]{1,80}\]|<[a-z]{2,10}:[^<>\s]{1,400}>|\\[!-/:-@\[-`{-~])"
-    r"|(?P<tag></?[a-zA-Z][^<>\n]{0,200}>)"
-    rf"|(?P<link>!?\[)(?=[^\[\]]{{1,400}}\]{_TARGET})|(?P<bold>\*{{1,3}}|~~|_{{1,3}})"
-)
-_LINK_END = re.compile(rf"\]{_TARGET}")
-_MADE = re.compile(r"<var id=\"(\d+)\"></var>|<data id=\"(\d+)\">|</data>")
-_OURS = re.compile(r"</?(?:data|var)\b")
-_QUOTED_LINE = re.compile(r"\r?\n(?:[ \t]*>)*[ \t]*")
-
-
-def _inline(text: str, start: int, end: int) -> Passage:
-    """A stretch of Markdown as HTML: emphasis and links are tags around their words, what is held is an element."""
-    raw = _QUOTED_LINE.sub(" ", text[start:end])
-    pieces: list[str] = []
-    pairs: list[tuple[str, str]] = []
-    """What the tags with each number are in Markdown."""
-    open_: list[tuple[str, int]] = []
-    """Emphasis that has begun: its sign and its place among the pieces."""
-    outside = open_
-    at, link_end, link = 0, -1, -1
-    while at < len(raw):
-        match = _MARK.search(raw, at)
-        stop = match.start() if match else len(raw)
-        if 0 <= link_end <= stop and at <= link_end:
-            close = _LINK_END.match(raw, link_end)
-            assert close is not None  # noqa: S101  it was seen ahead
-            pieces += (html.escape(raw[at:link_end], quote=False), "</data>")
-            pairs[link] = (pairs[link][0], close[0])
-            at, link_end, open_ = close.end(), -1, outside
-            continue
-        pieces.append(html.escape(raw[at:stop], quote=False))
-        if match is None:
-            break
-        at = match.end()
-        if match["held"] or (match["tag"] and _OURS.match(match[0])):
-            pairs.append((match[0], ""))
-            pieces.append(f'<var id="{len(pairs) - 1}"></var>')
-        elif match["tag"]:
-            pieces.append(match[0])
-        elif match["link"]:
-            link, link_end = len(pairs), raw.index("]", at)
-            pairs.append((match[0], "]"))
-            outside, open_ = open_, []
-            pieces.append(f'<data id="{link}">')
-        else:
-            _emphasis(raw, match, pieces, pairs, open_)
-    return Passage(start, end, "".join(pieces), lambda made: _as_markdown(made, pairs))
-
-
-def _emphasis(
-    raw: str, match: re.Match[str], pieces: list[str], pairs: list[tuple[str, str]], open_: list[tuple[str, int]]
-) -> None:
-    """Pair a sign of emphasis with the one that it ends, or note that it begins; what has no pair stays text."""
-    sign = match[0]
-    before, after = raw[match.start() - 1 : match.start()], raw[match.end() : match.end() + 1]
-    is_word = sign[0] == "_" and before.isalnum() and after.isalnum()
-    begun = next((i for i in range(len(open_) - 1, -1, -1) if open_[i][0] == sign), None)
-    if begun is not None and before.strip() and not is_word:
-        place = open_[begun][1]
-        pairs.append((sign, sign))
-        pieces[place] = f'<data id="{len(pairs) - 1}">'
-        pieces.append("</data>")
-        del open_[begun:]
-        return
-    if after.strip() and not is_word and len(open_) < 20:
-        open_.append((sign, len(pieces)))
-    pieces.append(sign)
-
-
-def _as_markdown(made: str, pairs: Sequence[tuple[str, str]]) -> str:
-    written: list[str] = []
-    open_: list[int] = []
-    at = 0
-    for match in _MADE.finditer(made):
-        written.append(html.unescape(made[at : match.start()]))
-        at = match.end()
-        if match[1]:
-            written.append(pairs[int(match[1])][0])
-        elif match[2]:
-            open_.append(int(match[2]))
-            written.append(pairs[open_[-1]][0])
-        elif open_:
-            written.append(pairs[open_.pop()][1])
-    return "".join([*written, html.unescape(made[at:])])
-
 
 MOST_UNPACKED_BYTES = 50_000_000
 MOST_MEMBERS = 5_000
@@ -209,6 +47,8 @@ _READ = {
     ".epub": (re.compile(r"\.(?:xhtml|html|htm|ncx)\Z", re.IGNORECASE), _XHTML),
 }
 """Which members of an archive have text, and how that is read."""
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError)
+"""The library's exceptions for archives that are damaged in one way or another."""
 
 
 def unpack(kind: str, raw: bytes) -> Document:
@@ -223,9 +63,11 @@ def unpack(kind: str, raw: bytes) -> Document:
         archive = zipfile.ZipFile(io.BytesIO(raw))
         members = archive.infolist()
         _require_harmless(members)
+        if archive.testzip() is not None:  # all of it, before anything is translated
+            raise zipfile.BadZipFile
         names = [each.filename for each in members if pattern.search(each.filename)]
         texts = {name: archive.read(name).decode("utf-8") for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError):
+    except _DAMAGE:
         raise damaged("it is no whole archive, or its text is not UTF-8") from None
     if not names:
         raise damaged(f"there is no text of a file '{kind}' in it")
@@ -265,7 +107,7 @@ def _packed(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], change
                 info.create_system, info.comment = each.create_system, each.comment
                 text = changed.get(each.filename)
                 new.writestr(info, archive.read(each) if text is None else text.encode("utf-8"))
-    except (zipfile.BadZipFile, zlib.error, EOFError):
+    except _DAMAGE:
         raise damaged("it is no whole archive") from None
     return made.getvalue()
 
@@ -296,7 +138,7 @@ class _Run:
 
 _TURN = re.compile(r'<data id="(\d+)">|</data>|$')
 _BETWEEN = frozenset(("w:proofErr", "w:bookmarkStart", "w:bookmarkEnd"))
-"""What may stand within a sentence. Marks of spelling go when it is written anew, bookmarks move before it."""
+"""Elements that may stand within a sentence. A new sentence has no marks of spelling; bookmarks move before it."""
 
 
 def _paragraphs(text: str, space: str) -> list[Passage]:

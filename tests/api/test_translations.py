@@ -100,6 +100,24 @@ async def test_a_text_with_nothing_to_translate_comes_back(served: Any, text: st
     assert (await translate(served, text))["data"][0]["text"] == text
 
 
+MARKDOWN = (
+    "# Title\n\n- [ ] Buy **milk**\n- [x] Done [here](https://a.example)\n\n| House | Cat |\n|---|---|\n\n    code\n"
+)
+
+
+async def test_markdown_stays_markdown_whole_and_in_parts(served: Any) -> None:
+    item = (await translate(served, MARKDOWN, format="markdown", alternatives=1))["data"][0]
+    assert item["text"] == MARKDOWN
+    assert len(item["alternatives"]) == 1
+    body = {"input": MARKDOWN, "source": "en", "target": "de", "stream": True, "format": "markdown"}
+    response = await served.post("/v1/translations", **body)
+    *lines, last = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
+    *chunks, final = [json.loads(line) for line in lines]
+    assert last == "[DONE]"
+    assert "".join(part["text"] for chunk in chunks for part in chunk["data"]) == MARKDOWN
+    assert final["data"][0]["text"] == MARKDOWN
+
+
 async def test_html_stays_html(served: Any) -> None:
     page = "<p class=a>Good <b>morning</b> &amp; hello.<br/>See <code>x&lt;y</code></p><!-- no --><script>a<b</script>"
     assert (await translate(served, page, format="html"))["data"][0]["text"] == page

@@ -142,8 +142,9 @@ def test_what_is_no_file_to_translate_is_refused(server: Served) -> None:
             headers={"content-type": "multipart/form-data; boundary=x"},
             timeout=60,
         ),
+        httpx.post(f"{server.url}/translate_file?{'a=&' * 10_001}", files={"file": ("a.txt", b"Hello")}, timeout=60),
     ]
-    assert [answer.status_code for answer in refused] == [400, 400, 400, 400, 404, 403, 400, 400, 400]
+    assert [answer.status_code for answer in refused] == [400, 400, 400, 400, 404, 403, 400, 400, 400, 400]
     assert all(set(answer.json()) == {"error"} for answer in refused)
     assert ".srt" in refused[0].json()["error"]
     assert "no JSON" in refused[1].json()["error"]

@@ -67,7 +67,7 @@ def processes() -> Iterator[Callable[..., ProcessEngine]]:
 
     def start(spec: EngineSpec, **kwargs: Any) -> ProcessEngine:
         engine = ProcessEngine(spec, kwargs.pop("watcher", None), **{"backoff_s": lambda n: 0.0} | kwargs)
-        engine.start()
+        engine.load()
         started.append(engine)
         return engine
 

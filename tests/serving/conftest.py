@@ -14,7 +14,7 @@ from server.batching.cores import CoreBudget
 from server.batching.policy import Limits
 from server.engines.fake import FakeRow
 from server.engines.kinds import KINDS, EngineSpec
-from server.engines.process.loadable import LoadableEngine
+from server.engines.process.supervisor import ProcessEngine
 from server.serving.memory import LoadedModel, ModelMemory
 
 SIZE = 100
@@ -50,7 +50,7 @@ class Kept:
         self._gates: list[Path] = []
         for name in "abc":
             self.loads[name] = Loads()
-            engine = LoadableEngine(EngineSpec("fake", options=options), self.loads[name])
+            engine = ProcessEngine(EngineSpec("fake", options=options), self.loads[name])
             batcher: Batcher[Any, Any, Any] = Batcher(
                 engine, KINDS["fake"], Limits(rows=8, tokens=1000), cores=CoreBudget(2), observer=Unobserved()
             )

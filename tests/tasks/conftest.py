@@ -33,8 +33,7 @@ def engines() -> Iterator[dict[str, tuple[Any, ...]]]:
     for card in find_models(WEIGHTS):
         spec, limits, _ = engine_for(card, 2, 16)
         engine = ProcessEngine(spec)
-        engine.honours = KINDS[spec.kind].honours  # as `LoadableEngine` has it around such a process
-        engine.start()
+        engine.load()
         made[card.id] = card, load_tokenizer(card), engine, limits
     yield made
     for _, _, engine, _ in made.values():

@@ -1,7 +1,10 @@
 """Files as passages: what is not translated comes through byte for byte, and no file costs more than it is long."""
 
+import collections
+import contextlib
 import io
 import json
+import random
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Mapping
@@ -14,6 +17,7 @@ from server.errors import BadRequest, TooLarge
 from server.tasks import formatted
 from server.tasks.catalogs import balanced
 from server.tasks.documents import ENDINGS, portions, read
+from tests.hostile import growth, shape
 
 FILES = {
     "letter.txt": "Dear Anna,\n\nI am here.\nSecond line.\n\n\n  Indented.  \n12\n",
@@ -319,3 +323,40 @@ def test_what_an_archive_says_of_its_size_binds() -> None:
     lied = raw.replace((len(DOCX) + 1000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
     with pytest.raises(BadRequest, match="no whole archive"):
         read("a.docx", lied)
+
+
+@pytest.mark.parametrize("kind", [".strings", ".po", ".properties", ".csv", ".json", ".jsonl", ".md", ".srt", ".html"])
+def test_a_file_costs_in_proportion_to_its_length(kind: str) -> None:
+    def reads(text: str) -> None:
+        with contextlib.suppress(BadRequest):
+            read(f"a{kind}", text.encode())
+
+    units = ('\\"', "/*", '"a";', "//", "[a](", "**_", "<!--", "{", "`", "| a |\n")
+    grown = {unit: growth(reads, lambda n, unit=unit: '"' + shape(unit, n), 6_000) for unit in units}  # type: ignore[misc]
+    assert {unit: times for unit, times in grown.items() if times >= 3} == {}
+
+
+def test_a_quote_that_never_closes_is_told_with_its_line() -> None:
+    with pytest.raises(BadRequest, match="the quote in line 2 never closes"):
+        read("a.strings", b'"a" = "b";\n"c" = "d;\n')
+
+
+def test_a_damaged_archive_is_refused_before_anything_is_translated() -> None:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", "<w:p><w:r><w:t>Hello world.</w:t></w:r></w:p>")
+        archive.writestr("word/media/image.png", bytes(range(256)) * 4)
+    rng = random.Random(0)
+    outcomes = collections.Counter[str]()
+    for _ in range(1_000):
+        raw = bytearray(whole.getvalue())
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            raw[rng.randrange(len(raw))] = rng.randrange(256)
+        try:
+            document = read("a.docx", bytes(raw))
+        except (BadRequest, TooLarge):
+            outcomes["refused"] += 1
+            continue
+        document.write([text.replace("Hello", "Hallo") for text in document.texts])
+        outcomes["written"] += 1
+    assert min(outcomes.values()) > 100

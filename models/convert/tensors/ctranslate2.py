@@ -19,7 +19,8 @@ from models.convert.tensors.base import (
     whole,
 )
 
-BINARY_VERSION = 6
+BINARY_VERSIONS = range(4, 7)
+"""The versions with this layout (src/models/model.cc of CTranslate2); older ones are from before 2020."""
 MOST_VARIABLES = 1 << 17
 _TYPES = ("<f4", "i1", "<i2", "<i4", "<f2", "<u2")
 """The types by the file's number; the last is bfloat16."""
@@ -74,8 +75,9 @@ class _Reader:
 
     def read(self) -> ModelFile:
         (version,) = self._numbers("I")
-        if version != BINARY_VERSION:
-            raise BadWeights(f"{self._name} is of CTranslate2's version {version}; read here: {BINARY_VERSION}.")
+        if version not in BINARY_VERSIONS:
+            first, last = BINARY_VERSIONS[0], BINARY_VERSIONS[-1]
+            raise BadWeights(f"{self._name} is of CTranslate2's version {version}; read here: {first} to {last}.")
         specification = self._string()
         revision, count = self._numbers("II")
         if count > MOST_VARIABLES:

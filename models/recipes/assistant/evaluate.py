@@ -164,7 +164,7 @@ def needless_calls(assistant: Assistant, rows: Sequence[DevRow], limit: int) -> 
 
 
 def next_turn(assistant: Assistant, row: DevRow, position: int) -> Completion:
-    """What the model says at a position, the turns before it as they were."""
+    """The model's answer at a position, after the original turns before it."""
     prompt = segments(row.messages[:position], row.tools, add_generation_prompt=True)
     return parse_completion(assistant.complete(prompt)[0], row.tools)
 

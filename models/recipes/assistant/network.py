@@ -122,7 +122,7 @@ class Decoder(nn.Module):
 
     @property
     def embedding_scale(self) -> float:
-        """What an embedding is multiplied by at the input, as in Gemma: the square root of the width."""
+        """The factor of each embedding at the input, as in Gemma: the square root of the width."""
         return self.shape.width**0.5
 
     def _initialise(self) -> None:

@@ -141,7 +141,7 @@ NAMES = {
     "stop": "stop_sequences",
     "tools.function.strict": "tools.strict",
 }
-"""What tasks call by the names of chat."""
+"""The names of this dialect's fields for those that tasks name as chat does."""
 
 FRAMING = sse.Framing(lambda error: b"event: error\ndata: %b\n\n" % to_json(peer_of("/v1/messages").write(error)))
 

@@ -38,7 +38,7 @@ from server.tasks.translation.task import TranslationTask
 log = logging.getLogger(__name__)
 
 UNLIMITED_CHARACTERS = 10**12
-"""What ``/v2/usage`` states as the limit: its clients need a number."""
+"""The limit in ``/v2/usage``: its clients need a number."""
 
 
 router = APIRouter(route_class=PeerRoute, tags=["DeepL"])

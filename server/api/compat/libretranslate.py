@@ -2,7 +2,6 @@
 ``/frontend/settings``.
 """
 
-import asyncio
 from collections import Counter
 from pathlib import PurePath
 from typing import Any, Literal
@@ -14,7 +13,6 @@ from pydantic import Field
 
 from server.api.auth import require_key
 from server.api.compat.peer import (
-    KEPT_S,
     KeptFiles,
     PeerBody,
     PeerRoute,
@@ -118,14 +116,12 @@ async def translate_file(request: Request, body: FileBody, record: RecordDep) ->
     else:
         task = registry.translator(body.model)
     record.serve(*task.models)
-    done = await documents.translate(document, task, source, body.target)
-    record.finish_translation(document.texts, done)
-    content = await documents.write(document, done)
     path = PurePath(body.file.file_name)
     name = f"{path.stem}_{body.target}{path.suffix}"
-    id = kept.add(name, owner_of(record), len(content))
-    kept.find(id, owner_of(record), "").content = content
-    asyncio.get_running_loop().call_later(KEPT_S + 1, kept.sweep)
+    with kept.room(name, owner_of(record), document.size) as id:
+        done = await documents.translate(document, task, source, body.target)
+        record.finish_translation(document.texts, done)
+        kept.fill(id, await documents.write(document, done))
     answer: dict[str, Any] = {"translatedFileUrl": f"{request.base_url}download_file/{id}/{quote(name, safe='')}"}
     if flags := Counter(flag for item in done.items for flag in item.flags):
         answer["flags"] = flags

@@ -59,7 +59,7 @@ NAMES |= {
     name: f"options.{name}"
     for name in ("temperature", "top_p", "top_k", "min_p", "stop", "seed", "presence_penalty", "frequency_penalty")
 }
-"""What tasks call by the names of chat."""
+"""The names of this dialect's fields for those that tasks name as chat does."""
 
 
 def _ns(from_s: float | None, to_s: float | None) -> int:
@@ -123,7 +123,7 @@ class Answer:
         return part
 
     def ending(self, reason: str, deltas: Deltas, record: Record) -> dict[str, Any]:
-        """What the last line, or the whole answer, has beside its text."""
+        """The fields of the last line, or of the whole answer, beside its text."""
         done = {"done_reason": "length" if reason == "length" else "stop"}
         return {**done, **_durations(record, deltas.timing, deltas.usage), **self._warning}
 

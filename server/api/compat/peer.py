@@ -5,10 +5,11 @@ A translated file is kept in memory, for a while and for the key that sent it.
 
 import asyncio
 import json
+import math
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -111,7 +112,10 @@ def _multipart(query: str, content_type: str, raw: bytes) -> tuple[bytes, dict[s
     _, *parts = (b"\r\n" + raw).split(b"\r\n--" + boundary, MOST_PARTS + 1)
     if not boundary or not parts or not parts[-1].startswith(b"--") or len(parts) > MOST_PARTS:
         raise BadRequest("The form is malformed: its parts do not end as its header says.")
-    fields: dict[str, list[Any]] = dict(parse_qs(query, keep_blank_values=True, max_num_fields=10_000))
+    try:
+        fields: dict[str, list[Any]] = dict(parse_qs(query, keep_blank_values=True, max_num_fields=10_000))
+    except ValueError:
+        raise BadRequest("The form is malformed: the query string has too many fields.") from None
     files: dict[str, bytes] = {}
     for part in parts[:-1]:
         head, found, content = part.partition(b"\r\n\r\n")
@@ -184,10 +188,32 @@ class KeptFiles:
         self.sweep()
         used = sum(each.size for each in self._files.values())
         if self._files and used + size > KEPT_BYTES:
-            raise Overloaded(max(1.0, min(each.until_s for each in self._files.values()) - self._clock()))
+            wait_s = min(each.until_s for each in self._files.values()) - self._clock()
+            raise Overloaded(min(max(1.0, wait_s), KEPT_S))
         id = secrets.token_urlsafe(24)
         self._files[id] = Kept(name, owner, self._clock() + KEPT_S, size)
         return id
+
+    @contextmanager
+    def room(self, name: str, owner: str, size: int) -> Iterator[str]:
+        """Keep room for a file while it is translated, and give the room back if that fails.
+
+        Raises:
+            Overloaded: there is no room now.
+        """
+        id = self.add(name, owner, size)
+        self._files[id].until_s = math.inf
+        try:
+            yield id
+        except BaseException:
+            self.drop(id)
+            raise
+        asyncio.get_running_loop().call_later(KEPT_S + 1, self.sweep)
+
+    def fill(self, id: str, content: bytes) -> None:
+        """Put the translated file into its room. It is kept from now on."""
+        kept = self._files[id]
+        kept.content, kept.size, kept.until_s = content, len(content), self._clock() + KEPT_S
 
     def find(self, id: str, owner: str, path: str) -> Kept:
         """The file of this id.
@@ -219,7 +245,7 @@ class KeptFiles:
 
 
 def form_with_file(*required: str) -> dict[str, Any]:
-    """What the description of the API says of a form with a file, beside its fields."""
+    """The description of a form with a file in the API's description, beside its fields."""
     properties: dict[str, Any] = {"file": {"type": "string", "format": "binary"}}
     properties |= {name: {"type": "string"} for name in required}
     schema = {"type": "object", "properties": properties, "required": ["file", *required]}

@@ -265,7 +265,7 @@ NAMES = {
     "response_format": "text.format",
     "tools.function.strict": "tools.strict",
 }
-"""What tasks call by the names of chat."""
+"""The names of this dialect's fields for those that tasks name as chat does."""
 
 FRAMING = replace(sse.EVENTS, end=b"")
 """The last event says how it ended; OpenAI sends no [DONE] here."""

@@ -1,4 +1,4 @@
-"""What OpenAI's streamed routes share: chunks that are filled in, the pace of a stream, ``system_fingerprint``."""
+"""Parts that OpenAI's streamed routes share: chunks to fill in, the pace of a stream, ``system_fingerprint``."""
 
 import hashlib
 import time
@@ -39,7 +39,7 @@ class TextChunks:
 
 
 Deltas = GenerationStream | TranslationStream
-"""What comes of a generation request, whatever serves it."""
+"""The outcome of a generation request, whatever serves it."""
 
 
 class Pace:

@@ -1,4 +1,4 @@
-"""What Anthropic's routes are asked: its shapes, read as the messages, tools and options of a chat."""
+"""The requests of Anthropic's routes: its shapes, read as the messages, tools and options of a chat."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ Texts = Annotated[list[TextBlock], _blocks("text")]
 
 
 class ToolResult(RequestBody):
-    """What a call gave back."""
+    """The result of a call."""
 
     inert: ClassVar = {**CACHE, "toolset_name": ()}
 
@@ -73,12 +73,12 @@ class ToolResult(RequestBody):
     is_error: bool = Field(False, description="The call failed: the model reads `Error: ` before the content.")
 
     def text(self) -> str:
-        """What the model reads."""
+        """The text that the model reads."""
         return ("Error: " if self.is_error else "") + _joined(self.content)
 
 
 class Turn(RequestBody):
-    """What one side says. An answer that had neither text nor calls has no blocks."""
+    """A message of the user or the model. An answer without text and calls has no blocks."""
 
     inert: ClassVar = SAID
 
@@ -155,7 +155,7 @@ AUTO = Choosing.model_validate({"type": "auto"})
 
 
 class Conversation(RequestBody):
-    """What is said, and with which tools: all that counts as input."""
+    """The messages and tools: everything that counts as input."""
 
     inert: ClassVar = {
         **CACHE,
@@ -240,7 +240,7 @@ class Conversation(RequestBody):
 
 
 def _turns(role: str, said: Iterator[tuple[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What one role says without a break, as messages of a chat."""
+    """Consecutive messages of one role, as messages of a chat."""
     blocks = [block for _, block in said]
     if role == "tool":
         yield from ({"role": role, "content": one.text(), "tool_call_id": one.tool_use_id} for one in blocks)
@@ -292,7 +292,7 @@ class MessagesRequest(Conversation):
     stream: bool = Field(False, description="Send the answer as events as it is made.", examples=[True])
 
     def options(self) -> GenerationOptions:
-        """What the task is asked."""
+        """The options for the task."""
         form = self.output_config.get("format")
         return GenerationOptions(
             max_tokens=self.max_tokens,

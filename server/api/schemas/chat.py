@@ -140,11 +140,11 @@ class ChatRequest(ThinkingBody, SamplingBody):
         return [tool.function.name for tool in tools]
 
     def choice(self) -> ToolChoice:
-        """What `tool_choice` says."""
+        """The meaning of `tool_choice`."""
         return read_choice(self.tool_choice)
 
     def form(self) -> Form | None:
-        """What the answer must be by `response_format`."""
+        """The form that `response_format` asks of the answer."""
         wanted = self.response_format
         if wanted["type"] == "json_object":
             # llama.cpp's older form has its schema here.
@@ -156,7 +156,7 @@ class ChatRequest(ThinkingBody, SamplingBody):
         return None
 
     def options(self) -> GenerationOptions:
-        """What the task is asked."""
+        """The options for the task."""
         return GenerationOptions(
             max_tokens=self.max_completion_tokens or self.max_tokens,
             n=self.n,
@@ -191,7 +191,7 @@ class ChatRequest(ThinkingBody, SamplingBody):
 
 
 class FunctionMade(ResponseBody):
-    """What is to be called."""
+    """The tool that `tool_choice` names."""
 
     name: str
     arguments: str
@@ -235,7 +235,7 @@ class PromptDetails(ResponseBody):
 
 
 class CompletionDetails(ResponseBody):
-    """What completion tokens went into."""
+    """The use of completion tokens."""
 
     reasoning_tokens: int
 
@@ -273,7 +273,7 @@ class ChatResponse(ResponseBody):
 
 
 class ChatDelta(ResponseBody):
-    """What is new of one answer."""
+    """The new part of one answer."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None

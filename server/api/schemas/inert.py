@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Hint(Enum):
-    """What is neutral whatever its value."""
+    """A field that asks for nothing, whatever its value."""
 
     ANYTHING = "anything"
 
@@ -46,7 +46,7 @@ HINTS: Table = {
     "extra_query": ({},),
     "options": ({},),
 }
-"""Who asks, and how a request may be kept and served; at the top of every body but the peers'."""
+"""Fields about the client, and about storing and serving a request; at the top of every body but the peers'."""
 
 THINKING: Table = {
     "chat_template_kwargs": {
@@ -180,7 +180,7 @@ ROUTING: Table = {
     "parse_tool_calls": (True,),
     "tool_stream": (False,),
 }
-"""What gateways are asked: nothing of it."""
+"""Fields for gateways, which Hearth is not."""
 
 SAID: Table = {
     **CACHE,
@@ -201,7 +201,7 @@ SAID: Table = {
     "thinking_blocks": ([],),
     "tool_calls": ([],),
 }
-"""What messages carry along that came from other servers or were written for them."""
+"""Fields of messages that came from other servers or were written for them."""
 
 PART: Table = {**CACHE, "annotations": ([],), "citations": ([],), "id": ANYTHING, "logprobs": ([],)}
 """In parts of a message's content."""

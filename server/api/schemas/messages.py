@@ -42,7 +42,7 @@ CONTENT = "Text: a string or a list of parts of type `text`."
 
 
 class SystemMessage(RequestBody):
-    """What the model is to be."""
+    """A system message."""
 
     inert: ClassVar = SAID
 
@@ -52,7 +52,7 @@ class SystemMessage(RequestBody):
 
 
 class UserMessage(RequestBody):
-    """What the user says."""
+    """A message of the user."""
 
     inert: ClassVar = SAID
 
@@ -86,7 +86,7 @@ _SAID_BESIDE_THOUGHTS = {
 
 
 class AssistantMessage(RequestBody):
-    """What the model said before."""
+    """An earlier message of the model."""
 
     # A message that only calls may have no text in any form.
     inert: ClassVar = {**_SAID_BESIDE_THOUGHTS, "content": ([],), "reasoning_content": ("", []), "reasoning": ("", [])}
@@ -111,7 +111,7 @@ class AssistantMessage(RequestBody):
 
     @property
     def thought(self) -> str | None:
-        """What was thought before it, by either name."""
+        """The thought before the message, by either of its two names."""
         return self.reasoning_content or self.reasoning
 
     @model_validator(mode="after")
@@ -122,7 +122,7 @@ class AssistantMessage(RequestBody):
 
 
 class ToolMessage(RequestBody):
-    """What a call gave back."""
+    """The result of a call."""
 
     inert: ClassVar = SAID
 

@@ -132,7 +132,7 @@ class Said(RequestBody):
 
 
 class Asking(RequestBody):
-    """What chat and generation are both asked."""
+    """The fields that chat and generation share."""
 
     inert: ClassVar = {
         "format": ("",),
@@ -170,7 +170,7 @@ class Asking(RequestBody):
         return self.keep_alive in (0, "0", "0s", "0m")
 
     def generation(self) -> GenerationOptions:
-        """What the task is asked."""
+        """The options for the task."""
         asked, form = self.options, None
         if self.format is not None:
             form = Form(name="format") if self.format == "json" else Form(dict(self.format), "format")

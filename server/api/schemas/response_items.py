@@ -56,7 +56,7 @@ SaidText = Annotated[str, BeforeValidator(_output_text, json_schema_input_type=P
 
 
 class InputMessage(RequestBody):
-    """What the user or the application says."""
+    """A message of the user or the application."""
 
     inert: ClassVar = SAID
 
@@ -68,7 +68,7 @@ class InputMessage(RequestBody):
 
 
 class OutputMessage(RequestBody):
-    """What the model said before."""
+    """An earlier message of the model."""
 
     inert: ClassVar = {**SAID, "phase": ("commentary", "final_answer")}
 
@@ -93,7 +93,7 @@ class FunctionCall(RequestBody):
 
 
 class FunctionCallOutput(RequestBody):
-    """What a call gave back."""
+    """The result of a call."""
 
     inert: ClassVar = {**CALL, "is_error": (False,), "namespace": ("",)}
 
@@ -117,7 +117,7 @@ class ReasoningPart(RequestBody):
 
 
 class ReasoningItem(RequestBody):
-    """What the model thought before."""
+    """An earlier thought of the model."""
 
     inert: ClassVar = {**SAID, "encrypted_content": ("",)}
 
@@ -199,7 +199,7 @@ class OutputText(ResponseBody):
 
 
 class Message(ResponseBody):
-    """What the model says."""
+    """The model's message."""
 
     id: str
     type: Literal["message"] = "message"
@@ -227,7 +227,7 @@ class ReasoningText(ResponseBody):
 
 
 class ReasoningMade(ResponseBody):
-    """What the model thought before it answered."""
+    """The model's thought before its answer."""
 
     id: str
     type: Literal["reasoning"] = "reasoning"
@@ -247,7 +247,7 @@ class InputDetails(ResponseBody):
 
 
 class OutputDetails(ResponseBody):
-    """What output tokens went into."""
+    """The use of output tokens."""
 
     reasoning_tokens: int = 0
 

@@ -1,4 +1,4 @@
-"""What ``/v1/responses`` is asked: OpenAI's shape, without what needs a memory of earlier answers."""
+"""The request of ``/v1/responses``: OpenAI's shape, without the parts that need stored answers."""
 
 from typing import Any, ClassVar, Literal
 
@@ -37,7 +37,7 @@ class FunctionTool(Function):
 
 
 class TextOptions(RequestBody):
-    """What the text is to be."""
+    """The text options of the request."""
 
     inert: ClassVar = {"verbosity": ("medium",), "format": ({},)}
 
@@ -69,7 +69,7 @@ class TextOptions(RequestBody):
         return form
 
     def form(self) -> Form | None:
-        """What the text must be."""
+        """The form of the text."""
         if self.format["type"] == "json_object":
             return Form(name="text.format")
         if self.format["type"] == "json_schema":
@@ -121,7 +121,7 @@ class ResponseRequest(ThinkingBody):
     )
     parallel_tool_calls: bool = Field(True, description="False: at most one call.", examples=[True])
     text: TextOptions | None = Field(
-        None, description="What the text is to be.", examples=[{"format": {"type": "text"}}]
+        None, description="The text options of the request.", examples=[{"format": {"type": "text"}}]
     )
     include: list[str] = Field(
         default_factory=list, description=f"`{LOGPROBS}`: the log-probability of each token.", examples=[[LOGPROBS]]
@@ -167,7 +167,7 @@ class ResponseRequest(ThinkingBody):
 
     @property
     def text_options(self) -> TextOptions:
-        """What the text is to be, plain text if nothing was said."""
+        """The text options; plain text if the request has none."""
         return self.text or TextOptions()
 
     @property
@@ -176,7 +176,7 @@ class ResponseRequest(ThinkingBody):
         return LOGPROBS in self.include
 
     def choice(self) -> ToolChoice:
-        """What `tool_choice` says.
+        """The meaning of `tool_choice`.
 
         Raises:
             PydanticCustomError: it is malformed.
@@ -193,7 +193,7 @@ class ResponseRequest(ThinkingBody):
         raise invalid("tool_choice", "send {'type': 'function', 'name': …} or allowed_tools of functions")
 
     def options(self) -> GenerationOptions:
-        """What the task is asked."""
+        """The options for the task."""
         return GenerationOptions(
             max_tokens=self.max_output_tokens,
             temperature=self.temperature,

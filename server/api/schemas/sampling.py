@@ -21,7 +21,7 @@ Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
 class StreamOptions(RequestBody):
-    """What a stream also tells."""
+    """The extra information that a stream sends."""
 
     inert: ClassVar = STREAM
 
@@ -213,7 +213,7 @@ class ThinkingBody(RequestBody):
         return None if budget == -1 else budget
 
     def thought(self) -> Reasoning:
-        """What is asked of the thought, beside its budget.
+        """The thinking options of the request, besides the budget.
 
         Raises:
             PydanticCustomError: two fields say two things.
@@ -240,7 +240,7 @@ class ThinkingBody(RequestBody):
 
 
 def _one(said: dict[str, Any]) -> tuple[str, Any]:
-    """What is said by one name or by several, and the first of them."""
+    """The value that one or several names have, and the first name that has it."""
     given = {name: value for name, value in said.items() if value is not None}
     name = next(iter(given), "")
     for other, value in given.items():

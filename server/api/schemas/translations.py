@@ -1,5 +1,6 @@
 """``/v1/translations``: our own shapes."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -31,9 +32,10 @@ class TranslationRequest(RequestBody):
         examples=["en"],
     )  # fmt: skip
     target: str = Field(min_length=1, max_length=20, description="The language to translate to.", examples=["de"])
-    format: Literal["text", "html"] = Field(
-        "text", description="`html`: tags, attributes, comments and code stay as they are.", examples=["text"]
-    )
+    format: Literal["text", "html", "markdown"] = Field(
+        "text", description="`html`: tags, attributes, comments and code stay as they are. `markdown`: so do its "
+        "signs, code, addresses and front matter.", examples=["text"],
+    )  # fmt: skip
     alternatives: int = Field(0, ge=0, le=5, description="How many more translations of each text.", examples=[0])
     beam_size: int | None = Field(
         None, ge=1, le=5, description="How many hypotheses are followed at a time; left out, the model's own number. "
@@ -64,7 +66,7 @@ class TranslationRequest(RequestBody):
         return TranslationOptions(
             alternatives=self.alternatives,
             beam_size=self.beam_size,
-            rules=Rules() if self.format == "html" else None,
+            rules=None if self.format == "text" else Rules(),
             glossary=[Term(entry.source, entry.target) for entry in self.glossary],
         )
 
@@ -143,6 +145,11 @@ class TranslationPart(ResponseBody):
     index: int
     text: str
     flags: list[results.Flag] = Field(description="What is wrong with the sentences in it; mostly empty.")
+
+    @classmethod
+    def of(cls, index: int, text: str, flags: Sequence[results.Flag] = ()) -> "TranslationPart":
+        """Encode."""
+        return cls(object="translation.part", index=index, text=text, flags=list(flags))
 
 
 class TranslationChunk(ResponseBody):

@@ -1,9 +1,10 @@
-"""An engine in a supervised process of its own, behind the same contract.
+"""An engine in a supervised process of its own, behind the same contract. It can be loaded and unloaded.
 
 A bad id, a damaged file or the memory killer can end a process that runs CTranslate2, and nothing in Python can catch
 that. So each model has a process of its own. When it dies, rows that had no piece yet run once more on a fresh process,
-rows already begun fail, and other models go on. Unloading a model frees all its memory. An engine that cannot even
-start, ``STARTS`` times in a row, is marked failed; one whose files are not what they should be, at once.
+rows already begun fail, and other models go on. Unloading a model ends its process and frees all its memory. An engine
+that cannot even start, ``STARTS`` times in a row, is marked failed; one whose files are not what they should be, at
+once.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from server.engines.base import Outbox, State
-from server.engines.kinds import EngineSpec
+from server.engines.kinds import KINDS, EngineSpec
 from server.engines.process import wire
 from server.engines.process.handle import EngineProcess, Problem, begin, exit_reason, hang_up, load
 from server.errors import LOG_SAYS_MORE, EngineFailed, Unavailable
@@ -67,13 +68,15 @@ class _Trip:
 class ProcessEngine:
     """The parent's side: starts, watches and restarts the process, and carries runs to it.
 
+    One owner calls ``load``, ``unload`` and ``close``, never two of them at once, and makes sure that no run is under
+    way when it unloads.
+
     Args:
         spec: the engine to build in the process.
         watcher: learns of loads and restarts.
         stall_s: the process is killed when a run has sent no frame for so long.
         backoff_s: the wait before the nth start in a row, n from 1.
         start_limit_s: a process that has not loaded its model by then is killed.
-        on_change: called whenever ``state`` has changed, on whatever thread changed it; must not block.
     """
 
     def __init__(
@@ -84,26 +87,39 @@ class ProcessEngine:
         stall_s: float = 120.0,
         start_limit_s: float = 300.0,
         backoff_s: Callable[[int], float] = lambda n: min(10.0, 0.1 * 4 ** (n - 1)),
-        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
-        self.state: State = "loading"
-        self.reason = "The model is loading."
+        self.honours = KINDS[spec.kind].honours
+        self.state: State = "unloaded"
+        """The state of the engine now."""
+        self.reason = ""
+        """Why it cannot run though it should; empty while it can, or would at the next request."""
         self.cache_usage = 0.0
-        """The share of its cache's blocks that rows held at the last step."""
+        """The share of its cache's blocks that rows held at the last step, 0 to 1."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when ``state`` has changed, on the thread that changed it; must not block."""
         self._watcher = watcher
         self._stall_s = stall_s
         self._start_limit_s = start_limit_s
         self._backoff_s = backoff_s
-        self._on_change = on_change
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._child: EngineProcess | None = None
         self._numbers = itertools.count()
-        self._supervisor = threading.Thread(target=self._supervise, name=f"supervise-{spec.name}", daemon=True)
+        self._supervisor: threading.Thread | None = None
+        self._end: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Start loading, and return at once. ``state`` shows the progress, ``wait_ready`` waits for the end."""
+    def load(self, *, for_request: bool = False) -> None:
+        """Start loading, and return at once. It must be unloaded or failed. ``wait_ready`` waits for the end.
+
+        Args:
+            for_request: whether a request needs it; loading is then no reason for ``/ready`` to report.
+        """
+        name = self.spec.name
+        with self._changed:
+            self._closing = threading.Event()
+            self._supervisor = threading.Thread(target=self._supervise, name=f"supervise-{name}", daemon=True)
+            self._set("loading", "" if for_request else "The model is loading.")
         self._supervisor.start()
 
     def wait_ready(self) -> bool:
@@ -124,15 +140,42 @@ class ProcessEngine:
         child = self._child
         return child.cache_blocks if child is not None and not child.dead else None
 
+    def unload(self) -> None:
+        """Begin to end the process, and return at once. ``on_change`` is called when it has ended."""
+        if self.state in ("unloaded", "unloading", "closed"):
+            return
+        is_idle = self._leave("unloading", "")
+
+        def end() -> None:
+            self._end_process(is_idle)
+            with self._changed:
+                self._end = None
+                self._set("unloaded", "")
+
+        self._end = threading.Thread(target=end, name=f"unload-{self.spec.name}", daemon=True)
+        self._end.start()
+
     def close(self) -> None:
-        """End the process, in good order if it is idle. Running work and loading fail."""
+        """End the process for good, in good order if it is idle. Running work and loading fail."""
+        is_idle = self._leave("closed", "The model is not served any longer.")
+        if (end := self._end) is not None:
+            end.join()
+        self._end_process(is_idle)
+
+    def _leave(self, state: State, reason: str) -> bool:
+        """Take no more rows. Returns whether the process can end in good order."""
         with self._changed:
             self._closing.set()
-            if self.state != "ready" and self._child is not None:
-                self._child.process.kill()
-            self._set("closed", "The model is unloaded.")
+            is_idle = self.state == "ready"
+            self._set(state, reason)
+        return is_idle
+
+    def _end_process(self, is_idle: bool) -> None:
+        with self._changed:
             child = self._child
         if child is not None:
+            if not is_idle:
+                child.process.kill()
             with contextlib.suppress(OSError):
                 child.control.send("close")
             for pipe in child.all:
@@ -141,16 +184,34 @@ class ProcessEngine:
                 child.process.wait(timeout=5.0)
             except subprocess.TimeoutExpired:
                 child.process.kill()
-        if self._supervisor.is_alive():
+        if self._supervisor is not None:
             self._supervisor.join()
 
     # --- a run -------------------------------------------------------------------------------------------
 
     def run(self, rows: Sequence[Any], out: Outbox[Any, Any, Any]) -> None:
-        """Carry a batch to the process; if it dies, carry the rest once more to the next one."""
+        """Carry a batch to the process; if it dies, carry the rest once more to the next one.
+
+        Raises:
+            Unavailable: no process is loaded or loading.
+        """
         trip = _Trip(dict(enumerate(rows)), len(rows))
         for _ in range(2):
-            if self._carry(trip, out):
+            child, pipe = self._take_lane()
+            try:
+                wire.send(pipe, ("rows", trip.number(self._numbers, trip.waiting)))
+                while trip.waiting:
+                    self._take_frame(trip, pipe, out)
+            except BlockingIOError:
+                log.error("no sign of an engine for %.0f s; its process is killed", self._stall_s)
+                child.process.kill()
+                self._on_exit(child, "it hung at work")
+            except (EOFError, OSError):
+                self._on_exit(child, "it died at work")
+            else:
+                with self._changed:
+                    child.idle.append(pipe)
+                    self._changed.notify_all()
                 return
             for row in trip.begun & trip.waiting.keys():
                 out.done(row, EngineFailed("the engine process died after the row had begun"))
@@ -159,26 +220,6 @@ class ProcessEngine:
                 return
         for row in trip.waiting:
             out.done(row, EngineFailed("the engine process died on this row twice"))
-
-    def _carry(self, trip: "_Trip", out: Outbox[Any, Any, Any]) -> bool:
-        """Run the trip's waiting rows; False when the process died before all of them had ended."""
-        child, pipe = self._take_lane()
-        try:
-            wire.send(pipe, ("rows", trip.number(self._numbers, trip.waiting)))
-            while trip.waiting:
-                self._take_frame(trip, pipe, out)
-        except BlockingIOError:
-            log.error("no sign of an engine for %.0f s; its process is killed", self._stall_s)
-            child.process.kill()
-            self._on_exit(child, "it hung at work")
-            return False
-        except (EOFError, OSError):
-            self._on_exit(child, "it died at work")
-            return False
-        with self._changed:
-            child.idle.append(pipe)
-            self._changed.notify_all()
-        return True
 
     def _take_frame(self, trip: "_Trip", pipe: Connection, out: Outbox[Any, Any, Any]) -> None:
         pieces, outcomes, room = wire.receive_step(pipe)
@@ -211,8 +252,8 @@ class ProcessEngine:
     def _take_lane(self) -> tuple[EngineProcess, Connection]:
         with self._changed:
             while (child := self._usable()) is None:
-                if self.state in ("failed", "closed"):
-                    raise Unavailable(self.reason, 5.0)
+                if self.state in ("unloaded", "unloading", "failed", "closed"):
+                    raise Unavailable(self.reason or "The model is unloaded.", 5.0)
                 self._changed.wait()
             return child, child.idle.pop()
 
@@ -276,6 +317,7 @@ class ProcessEngine:
         child.end()
 
     def _set(self, state: State, reason: str) -> None:
-        self.state, self.reason = state, reason
-        self._changed.notify_all()
-        self._on_change()
+        if self.state != "closed":
+            self.state, self.reason = state, reason
+            self._changed.notify_all()
+            self.on_change()

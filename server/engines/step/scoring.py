@@ -47,13 +47,24 @@ class Scoring:
             place = first + i
             top = b""
             if self._top:
-                likeliest = np.argsort(-row, kind="stable")[: self._top]
-                top = write_top(likeliest, row[likeliest])
+                ids = likeliest(row, self._top)
+                top = write_top(ids, row[ids])
             self._tokens[place] = Token(self._prompt[place], float(row[self._prompt[place]]), top)
 
     def result(self) -> Sequence[Token]:
         """The scored tokens, in order."""
         return tuple(self._tokens[place] for place in range(self._start, len(self._prompt)))
+
+
+def likeliest(logprobs: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
+    """The ids of the highest log-probabilities, from the highest on; of equal ones the lowest ids, lowest first."""
+    if count >= len(logprobs):
+        return np.argsort(-logprobs, kind="stable")
+    least = np.partition(logprobs, len(logprobs) - count)[len(logprobs) - count]
+    above = np.flatnonzero(logprobs > least)
+    equal = np.flatnonzero(logprobs == least)[: count - len(above)]
+    ids = np.concatenate([above, equal])
+    return ids[np.argsort(-logprobs[ids], kind="stable")]
 
 
 @dataclass(frozen=True, slots=True)

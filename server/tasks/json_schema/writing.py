@@ -16,8 +16,10 @@ def number(part: Number) -> dict[str, Any]:
     if part.values is not None:
         return {"enum": list(part.values)}
     low, high = part.ends  # the library is wrong about open ranges if both ends have the same whole part
-    made = {"type": "integer" if part.whole else "number", "minimum": _plain(low), "maximum": _plain(high)}
-    return made if part.whole and part.written == 1 else made | {"multipleOf": _plain(part.written)}
+    # Multiples of a whole number are whole. The library panics at some ranges of numbers with such a factor.
+    whole = part.whole or part.written.denominator == 1
+    made = {"type": "integer" if whole else "number", "minimum": _plain(low), "maximum": _plain(high)}
+    return made if whole and part.written == 1 else made | {"multipleOf": _plain(part.written)}
 
 
 def _plain(value: Fraction) -> int | float:

@@ -22,7 +22,8 @@ class Document:
 
     sentences: tuple[Marked, ...]
     gaps: tuple[str, ...]
-    is_markup: bool = False
+    escape: Callable[[str], str] = str
+    """Writes the sentences' own text in the document's format."""
 
     def join(self, sentences: Sequence[Marked]) -> str:
         """The document's text with its sentences replaced by these, one for one."""
@@ -33,7 +34,7 @@ class Document:
 
     def write(self, sentence: Marked) -> str:
         """A sentence as text of this format: in markup its special characters are escaped."""
-        return sentence.render(_escape if self.is_markup else str)
+        return sentence.render(self.escape)
 
 
 def untouched(text: str) -> Document:
@@ -55,7 +56,7 @@ def build(
     runs: Sequence[Segment | str],
     language: str,
     *,
-    is_markup: bool,
+    escape: Callable[[str], str] = str,
     glossary: Glossary,
     count_tokens: Callable[[str], int],
     limit_tokens: int,
@@ -66,7 +67,7 @@ def build(
     Args:
         runs: the result of ``read_segments``.
         language: ISO 639-1 code of the text's language.
-        is_markup: whether the text of sentences must be escaped.
+        escape: writes the sentences' own text in the document's format.
         glossary: terms with fixed translations.
         count_tokens: counts the tokens of a text.
         limit_tokens: the most tokens that a sentence may have; longer sentences are split.
@@ -98,14 +99,15 @@ def build(
             at = start = end
             given = after
         gaps[-1].append(run.raw(at, len(run.text), run.marks[given:]))
-    return Document(tuple(sentences), tuple("".join(gap) for gap in gaps), is_markup)
+    return Document(tuple(sentences), tuple("".join(gap) for gap in gaps), escape)
 
 
 def _require_more(require_room: Callable[[int], None], before: int, more: int) -> None:
     require_room(before + more)
 
 
-def _escape(text: str) -> str:
+def escape_markup(text: str) -> str:
+    """A text of HTML or XML with its special characters as entities."""
     return html.escape(text, quote=False)
 
 

@@ -4,6 +4,7 @@ The nodes form a tree over the sentence's text. So rendering never loses or repe
 wherever the translation places the nodes. This module knows nothing of models, or of the right places in a translation.
 """
 
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -78,6 +79,16 @@ STAND_INS = ("Tom", "Boston", "John")
 (docs/translation.md has the numbers). If a sentence has more held-back texts than names, the others are placed by the
 translations of the words around them."""
 
+NUMERALS = ("35", "48", "26")
+"""Numbers that represent held-back numbers, such as ``%d`` and ``{count}``, so that the model reads "35 files" for
+"%d files". They have two digits, since models write small numbers as words."""
+_NUMBER = re.compile(
+    r"%(?:\(\w{1,60}\)|\d{1,2}\$)?[-+0]{0,3}\d{0,3}(?:l|ll|h|z)?[diun]|#"
+    r"|[$#%]?(?:\{{1,3}\s{0,9}|:)"
+    r"(?:(?:[\w.]{1,40}[_.])?(?:n|num|number|count|total|quantity)|[a-z]\w{0,40}(?:Num|Number|Count|Total|Quantity))"
+    r"\s{0,9}\}{0,3}"
+)
+"""A placeholder for a number: by its type, or by its name."""
 DEEPEST = 20
 """The deepest nesting of pairs of tags. Deeper tags are placed one by one, without their partners."""
 
@@ -131,6 +142,8 @@ class _Reader:
     def __init__(self, run: Segment, plain: str) -> None:
         self._run = run
         self._names = [name for name in STAND_INS if name not in plain]
+        self._numerals = [] if any(map(str.isdigit, plain)) else list(NUMERALS)
+        """None are used beside other numbers, which could be mistaken for them."""
         self.parts: list[str] = []
         """The text so far. Each space at the end of a plain text is its own part."""
         self.length = 0
@@ -170,14 +183,15 @@ class _Reader:
 
     def _held(self, at: int, nodes: list[Node]) -> None:
         raw = self._run.written[at]
-        if at in self._run.points or not self._names:
+        names = self._numerals if self._numerals and _NUMBER.fullmatch(raw) else self._names
+        if at in self._run.points or not names:
             if self.length > self.floor and self.parts[-1] == " ":
                 self.parts.pop()
                 self.length -= 1
                 raw = " " + raw
             self.point(raw, nodes)
             return
-        name = self._names.pop(0)
+        name = names.pop(0)
         end = self.length + len(name)
         nodes.append(Node("copy", self.length, end, raw, is_ordered=at in self._run.ordered))
         self.parts.append(name)

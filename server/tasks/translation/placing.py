@@ -263,10 +263,13 @@ def _after_space(text: str) -> list[int]:
 def _standing(name: str, target: str) -> Iterator[Range]:
     """Yield the ranges where a name begins a word of the translation, with a short ending if it has one ("Toms")."""
     at = target.find(name) if name else -1
+    is_number = name.isdecimal()
     while at >= 0:
-        if not at or not _LETTER.match(target, at - 1):
-            ending = _LETTERS.match(target, at + len(name))
-            end = ending.end() if ending and len(ending[0]) <= LONGEST_ENDING else at + len(name)
+        end = at + len(name)
+        is_longer = is_number and target[end : end + 1].isdecimal()
+        if not is_longer and (not at or not _LETTER.match(target, at - 1)):
+            ending = None if is_number else _LETTERS.match(target, end)
+            end = ending.end() if ending and len(ending[0]) <= LONGEST_ENDING else end
             yield at, end
             at = end - 1
         at = target.find(name, at + 1)

@@ -13,6 +13,8 @@ from server.tasks.translation.marks import Marked, Stretch, hold_back
 _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 _APOSTROPHE = "\u2019"
 _MOST_WORD = 64
+_MOST_KNOWN = 20_000
+"""The most characters whose spelling is remembered."""
 _READ = 0.5
 """The part of a text's letters that the tokenizer must spell. A model cannot read a text with fewer."""
 
@@ -53,6 +55,8 @@ class Spelling:
     def _of(self, sign: str) -> str:
         known = self._known.get(sign)
         if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
             known = self._known[sign] = self._find(sign)
         return known
 

@@ -18,8 +18,9 @@ from server.tasks.model import Model
 from server.tasks.offload import offload, size_of
 from server.tasks.results import Done, Translation
 from server.tasks.text.language import detect, effort, is_foreign, prepare, served_code, tell
-from server.tasks.translation.document import build, plain_text, read_segments, untouched
+from server.tasks.translation.document import build, escape_markup, plain_text, read_segments, untouched
 from server.tasks.translation.markup import Rules
+from server.tasks.translation.messages import message_runs, written_in_message
 from server.tasks.translation.placeholders import Glossary
 from server.tasks.translation.progress import Leg, Text, TranslationOptions, TranslationProgress
 from server.tasks.translation.rows import Rows
@@ -195,10 +196,13 @@ class TranslationTask:
         route = self._route(source, target)
         if not route:
             return Text(source, detected, untouched(text), ())
+        escape = str if rules is None else escape_markup
+        if rules is None and (message := message_runs(text, target)) is not None:
+            runs, escape = message, written_in_message
         document = build(
             runs,
             source,
-            is_markup=rules is not None,
+            escape=escape,
             glossary=glossary,
             count_tokens=route[0].rows.count_tokens,
             limit_tokens=min(leg.rows.limit_tokens for leg in route) - 2,

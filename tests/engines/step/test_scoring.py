@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from server.engines.rows import Generated, GenerationRow, Sampling, read_top
-from server.engines.step.scoring import Scored, Scoring, portions
+from server.engines.step.scoring import Scored, Scoring, likeliest, portions
 from tests.engines.step.conftest import EngineOf, prompt
 
 GREEDY = Sampling(temperature=0.0)
@@ -73,3 +74,12 @@ def test_as_many_rows_are_scored_at_once_as_fit() -> None:
 def test_a_prompt_of_one_token_has_nothing_to_score(engine_of: EngineOf, sink: Any) -> None:
     result = scored(engine_of(), sink, GenerationRow(prompt(1), 3, sampling=GREEDY, logprobs=0, score_from=1))
     assert result.prompt == ()
+
+
+def test_the_likeliest_are_those_of_a_stable_sort() -> None:
+    rng = np.random.default_rng(0)
+    for size in (1, 5, 50, 1000):
+        for _ in range(50):
+            row = rng.integers(0, rng.integers(2, 30), size).astype(np.float32)
+            count = int(rng.integers(1, 22))
+            assert likeliest(row, count).tolist() == np.argsort(-row, kind="stable")[:count].tolist()

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
 
+from models.families.hearth_assistant import CALL_TOKENS, call_grammar
 from server.errors import InvalidValue
-from server.tasks.generation.grammars import Form, bytes_and, checked, require_small, rule
+from server.tasks.generation.grammars import Form, bytes_and, checked, require_small, rule, tool_signature
 from tests.schema_cases import SCHEMAS, stands, told, validates
 
 FEW = 120
@@ -170,6 +171,16 @@ def test_digits_have_an_end(kind: str) -> None:
     while matcher.consume_token(ord("9")):
         digits += 1
     assert digits == 15
+
+
+@pytest.mark.parametrize("factor", [2, 2.0, 7, 0.5])
+def test_multiples_are_written_beside_nulls_in_a_call(factor: float) -> None:
+    """llguidance panicked at multiples of 2 in a call, and the schema was called too large."""
+    properties = {"a": {"type": "null"}, "day": {"type": "null"}, "b": {"type": "number", "multipleOf": factor}}
+    schema = {"type": "object", "properties": properties, "required": ["a"]}
+    tool = tool_signature("f", schema, "tools", strict=False)
+    for required in (False, True):
+        checked(call_grammar([tool], required=required, several=True), "tools", CALL_TOKENS)
 
 
 def test_a_patterns_cost_does_not_grow_out_of_hand() -> None:

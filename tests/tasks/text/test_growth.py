@@ -8,10 +8,11 @@ import pytest
 from server.api import request
 from server.tasks.generation.stop_strings import StopStrings
 from server.tasks.text.sentences import chunk, is_translatable, segment, split, split_long
-from server.tasks.translation.document import build, read_segments
+from server.tasks.translation.document import build, escape_markup, read_segments
 from server.tasks.translation.exact import difference, items_of, together
 from server.tasks.translation.marks import Marked, Node, Stretch, hold_back
 from server.tasks.translation.markup import Rules, runs_of
+from server.tasks.translation.messages import message_runs
 from server.tasks.translation.placeholders import Glossary, Term, find_protected
 from server.tasks.translation.placing import place, token_offsets
 from server.tasks.translation.quality import find_loop, judge
@@ -43,8 +44,8 @@ def count(text: str) -> int:
 
 def translated(text: str, rules: Rules | None = None) -> None:
     document = build(
-        read_segments(text, rules), "en", is_markup=rules is not None, glossary=Glossary(TERMS), count_tokens=count,
-        limit_tokens=50,
+        read_segments(text, rules), "en", escape=str if rules is None else escape_markup, glossary=Glossary(TERMS),
+        count_tokens=count, limit_tokens=50,
     )  # fmt: skip
     document.join([place(sentence, sentence.text) for sentence in document.sentences])
 
@@ -76,6 +77,7 @@ def marked(text: str) -> None:
 
 WORKS: dict[str, Callable[[str], object]] = {
     "protect": find_protected,
+    "message": lambda text: message_runs("{n, plural, one {" + text + "} other {b}}", "de"),
     "translatable": is_translatable,
     "segment": lambda text: segment(text, "en"),
     "split": lambda text: split(text, "de", count, 50),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.tasks.translation.document import Document, build, read_segments
+from server.tasks.translation.document import Document, build, escape_markup, read_segments
 from server.tasks.translation.marks import Marked
 from server.tasks.translation.markup import Rules, cut
 from server.tasks.translation.placeholders import Glossary, Term
@@ -34,7 +34,7 @@ def take_apart(text: str, rules: Rules | None = None, terms: list[Term] | None =
     return build(
         read_segments(text, rules),
         "en",
-        is_markup=rules is not None,
+        escape=str if rules is None else escape_markup,
         glossary=Glossary(terms or []),
         count_tokens=lambda sentence: len(sentence.split()),
         limit_tokens=100,
@@ -162,9 +162,33 @@ def test_things_go_where_their_words_went() -> None:
     assert made.render() == "{name} 😀 <b>rotes</b> Haus jetzt"
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("%d files in %s.", "35 files in Tom."),
+        ("You have :count messages, {name}.", "You have 35 messages, Tom."),
+        ("{n} of {{totalCount}} pages", "35 of 48 pages"),
+        ("%1$d users, %(num)d friends", "35 users, 48 friends"),
+        ("${item_count} new", "35 new"),
+        ("{action} of {country}", "Tom of Boston"),
+        ("%d files in 2 folders", "Tom files in 2 folders"),
+    ],
+)
+def test_a_numeral_stands_for_a_number_and_a_name_for_other_placeholders(text: str, read: str) -> None:
+    [sentence] = take_apart(text).sentences
+    assert sentence.text == read
+    assert place(sentence, read).render() == text
+
+
+def test_a_numeral_within_another_number_is_not_taken_for_a_placeholder() -> None:
+    [sentence] = take_apart("%d files").sentences
+    assert place(sentence, "1935 oder 35 Dateien").render() == "1935 oder %d Dateien"
+    assert place(sentence, "3500 Dateien, 35").render() == "3500 Dateien, %d"
+
+
 def test_placeholders_without_a_name_keep_their_order() -> None:
     [sentence] = take_apart("I give %s the %d books.").sentences
-    assert place(sentence, "Boston Bücher gebe ich Tom.").render() == "%s Bücher gebe ich %d."
+    assert place(sentence, "35 Bücher gebe ich Tom.").render() == "%s Bücher gebe ich %d."
     [named] = take_apart("I give {who} the {what} books.").sentences
     assert place(named, "Boston Bücher gebe ich Tom.").render() == "{what} Bücher gebe ich {who}."
 
@@ -184,7 +208,7 @@ def test_a_name_of_the_sentences_own_stands_for_nothing() -> None:
 def test_text_of_a_page_is_escaped_and_its_markup_is_not() -> None:
     [sentence] = take_apart("<b>Fish</b> &amp; chips &lt; all", HTML).sentences
     assert sentence.text == "Fish & chips < all"
-    document = Document((sentence,), ("", ""), is_markup=True)
+    document = Document((sentence,), ("", ""), escape=escape_markup)
     assert document.join([place(sentence, "Fisch & Chips < alle")]) == "<b>Fisch</b> &amp; Chips &lt; alle"
     assert Marked("a < b").render() == "a < b"
 

@@ -26,17 +26,15 @@ def written(rows: Rows, source: Marked, says: str) -> str:
 
 
 def sentence(text: str) -> Marked:
-    document = build(
-        read_segments(text, None), "en", is_markup=False, glossary=Glossary(), count_tokens=len, limit_tokens=200
-    )
+    document = build(read_segments(text, None), "en", glossary=Glossary(), count_tokens=len, limit_tokens=200)
     [made] = document.sentences
     return made
 
 
 def test_no_letter_sticks_to_a_placeholder(rows: Rows) -> None:
-    files, photo = sentence("%d files were deleted."), sentence("This is {name}'s photo.")
+    files, photo = sentence("%s files were deleted."), sentence("This is {name}'s photo.")
     assert (files.text, photo.text) == ("Tom files were deleted.", "This is Tom photo.")
-    assert written(rows, files, "Toms fichiers ont été supprimés.") == "%d fichiers ont été supprimés."
+    assert written(rows, files, "Toms fichiers ont été supprimés.") == "%s fichiers ont été supprimés."
     assert written(rows, photo, "Das ist Toms Foto.") == "Das ist {name}'s Foto."
 
 
