@@ -16,11 +16,12 @@ inline constexpr int kMostWidth = 1 << 16;  // also keeps int8 dot products with
 inline constexpr int kMostVocabulary = 1 << 22;
 inline constexpr int kMostHeadDim = 512;
 
-inline std::string shape_text(const Variable& v) {
+inline std::string shape_text(const std::vector<std::uint32_t>& shape) {
   std::string text = "(";
-  for (std::size_t i = 0; i < v.shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(v.shape[i]);
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return text + ")";
 }
+inline std::string shape_text(const Variable& v) { return shape_text(v.shape); }
 
 // The largest integer that is read from a model's file. The sum of two still fits in an int.
 constexpr int kLargest = 1 << 30;
@@ -89,8 +90,7 @@ class Reader {
         throw ModelError("model.bin: '" + scope + "/weight_group_scale' has shape " + shape_text(scales));
     }
     if (v.shape != shape)
-      throw ModelError("model.bin: '" + scope + "/weight' has shape " + shape_text(v) + ", not for " +
-                       std::to_string(outputs) + " outputs of " + std::to_string(inputs) + " inputs");
+      throw ModelError("model.bin: '" + scope + "/weight' has shape " + shape_text(v) + ", not " + shape_text(shape));
     if (v.type != Type::kInt8)
       throw Unsupported("its weights are not int8 (" + scope + "); convert with --quantization int8_float32");
     if (!has(scope + "/weight_scale")) throw ModelError("model.bin: '" + scope + "/weight_scale' is missing");
