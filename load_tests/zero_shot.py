@@ -20,6 +20,7 @@ from server.tasks.decisions import CHOICE_SHARPNESS, PREDICATE_MIDDLE, PREDICATE
 SETS = {"banking77": "train", "clinc150": "dev", "snips": "train", "bitext-customer-service": "dev"}
 ROWS = 400
 OPTIONS = 10
+MOST_TOKENS = 256
 WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 
 
@@ -31,11 +32,15 @@ class Embedder:
         self._tokenizer = load_tokenizer(card)
         self._encoder = ctranslate2.Encoder(str(card.folder), compute_type="int8_float32", intra_threads=1)
 
+    def count(self, text: str) -> int:
+        """The tokens of a text."""
+        return len(self._tokenizer.encode(text))
+
     def __call__(self, texts: list[str]) -> np.ndarray:
         """Unit vectors, shape (n, d)."""
         vectors = []
         for start in range(0, len(texts), 8):
-            rows = [self._tokenizer.encode_row(text) for text in texts[start : start + 8]]
+            rows = [self._tokenizer.encode_row(text)[:MOST_TOKENS] for text in texts[start : start + 8]]
             hidden = np.asarray(self._encoder.forward_batch(rows).last_hidden_state)
             vectors += [hidden[i, : len(row)].mean(axis=0) for i, row in enumerate(rows)]
         stacked = np.stack(vectors)

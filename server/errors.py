@@ -8,6 +8,7 @@
     │   └── InputTooLong            400  one text has more tokens than the model reads
     ├── NotAuthenticated            401
     ├── RouteNotFound               404
+    ├── ExtraNotInstalled           404  names the extra to install
     ├── ModelNotFound               404  lists the models there are
     ├── MethodNotAllowed            405
     ├── ModelBusy                   409  it is not unloaded now; ``retry_after_s``
@@ -161,6 +162,19 @@ class RouteNotFound(ServerError, status=404, kind="invalid_request_error", code=
     @property
     def message(self) -> str:
         return f"There is nothing at {self.path}. See /docs for what there is."
+
+
+@dataclass(eq=False)
+class ExtraNotInstalled(ServerError, status=404, kind="invalid_request_error", code="extra_not_installed"):
+    """The path needs packages that were not installed with the server."""
+
+    extra: str
+    command: str
+    """The command that installs them."""
+
+    @property
+    def message(self) -> str:
+        return f"The server was installed without its extra '{self.extra}'. To install it: {self.command}"
 
 
 @dataclass(eq=False)
@@ -326,6 +340,15 @@ class HostNotAllowed(ServerError, status=403, kind="permission_error", code="hos
             "A server without keys answers under names of its own machine. "
             "Ask localhost, or name the host in allowed_hosts."
         )
+
+
+@dataclass(eq=False)
+class OriginNotAllowed(ServerError, status=403, kind="permission_error", code="origin_not_allowed"):
+    """A page of another server called a route that is not for pages."""
+
+    @property
+    def message(self) -> str:
+        return "Pages of other servers may not call this route. Name the page's origin in cors_origins."
 
 
 @dataclass(eq=False)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import errors, hearth, ops, pages
+from server.api import errors, hearth, ops, pages, summaries
 from server.api.access import Observe, Spans
 from server.api.auth import Hosts, Keys
 from server.api.compat import anthropic, classifiers, deepl, libretranslate, ollama, tokens
 from server.api.compat.peer import KeptFiles
 from server.api.keys import Clock, Keyring
+from server.api.mcp.route import router as mcp_router
 from server.api.openai import chat, completions, decisions, embeddings, models, moderations, responses
 from server.api.openai.logprobs import TokenJson
 from server.metrics import Metrics, VllmNames
@@ -29,6 +30,8 @@ ROUTERS: Sequence[APIRouter] = (
     decisions.router,
     models.router,
     hearth.router,
+    summaries.router,
+    mcp_router,
     tokens.router,
     libretranslate.router,
     deepl.router,

@@ -29,6 +29,9 @@ OPEN = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json", "/language
 OPEN_FOLDER = "/static/"
 """The folder of the pages' files, which a browser fetches without a key."""
 
+UNCOUNTED = frozenset({"/mcp"})
+"""Paths whose requests are not counted: each call of a tool becomes a request to another route, which is."""
+
 SCHEMES = frozenset({"bearer", "deepl-auth-key"})
 
 
@@ -54,7 +57,7 @@ class Keys:
         try:
             key_user = self._keyring.find(_sent(Headers(scope=scope)))
             if key_user is not None:
-                _enter(record, key_user)
+                _enter(record, key_user, counts=scope["path"] not in UNCOUNTED)
             elif scope["path"] not in peer_of(scope["path"]).body_keyed:
                 raise NotAuthenticated
         except ServerError as error:
@@ -84,9 +87,9 @@ def require_key(request: Request, keyring: Keyring | None, key: str) -> None:
     _enter(record, key_user)
 
 
-def _enter(record: Record, key_user: KeyUser) -> None:
+def _enter(record: Record, key_user: KeyUser, *, counts: bool = True) -> None:
     record.key_user = key_user
-    if record.method == "POST":  # requests that only read are not counted
+    if counts and record.method == "POST":  # requests that only read are not counted
         key_user.admit()
 
 

@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   hearth translate --to fr letters.txt -o lettres.txt
   hearth classify --model sentiment reviews.csv --field comment -o scored.csv
   hearth train classifier --data feedback.csv --name feedback
+  hearth summarize note.txt --sentences 5
   hearth chat
   hearth run smollm2:135m
   hearth list --json
@@ -78,11 +79,20 @@ def _run(command: str, options: dict[str, Any]) -> int:
         from server.cli import train
 
         return train.classifier(**options)
-    from server.cli import bench, bulk, client, inspect, models, run  # loaded late: a server needs none of them
+    from server.cli import (
+        bench,
+        bulk,
+        client,
+        inspect,
+        models,
+        run,
+        summarize,
+    )  # loaded late: a server needs none of them
 
     commands: dict[str, Callable[..., int]] = {
         "translate": bulk.translate,
         "classify": bulk.classify,
+        "summarize": summarize.summarize,
         "chat": client.chat,
         "run": run.run,
         "list": inspect.list_models,
@@ -122,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     _bulk_arguments(translate, None)
     classify = command("classify", "classify a text, or a file (txt, csv, jsonl) line by line")
     _bulk_arguments(classify, "sentiment")
+    _summary_arguments(command("summarize", "summarize a text or a whole file (txt, md)"))
     chat = command("chat", "chat with a model in the terminal")
     chat.add_argument("--model", default="assistant", metavar="NAME")
     chat.add_argument("--system", default="", metavar="TEXT", help="instructions for the model")
@@ -161,6 +172,18 @@ def _bulk_arguments(command: argparse.ArgumentParser, model: str | None) -> None
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="for files: where results go")
     command.add_argument("--field", default="text", metavar="NAME", help="the text's column or field (default: text)")
     command.add_argument("--model", default=model, metavar="NAME")
+    _server_arguments(command)
+
+
+def _summary_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("input", metavar="TEXT|FILE", help="a file that exists, else a text")
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the summary goes (default: printed)")
+    command.add_argument("--sentences", type=_positive, metavar="N", help="the most sentences (default: 3)")
+    command.add_argument("--words", type=_positive, metavar="N", help="the most words")
+    command.add_argument(
+        "--model", metavar="NAME", help="an embedding model, or a generator, which writes (default: embed)"
+    )
+    command.add_argument("--json", dest="as_json", action="store_true", help="with places and flags, for scripts")
     _server_arguments(command)
 
 

@@ -21,6 +21,7 @@ from server.settings import Settings, SettingsError
 from server.tasks.decisions import ByHead, Decider
 from server.tasks.encoding import Classification, Embedding
 from server.tasks.generation.task import Generation
+from server.tasks.guard import Guard
 from server.tasks.model import Model
 from server.tasks.translation.chat import ChatTranslation
 from server.tasks.translation.task import TranslationTask, Translators
@@ -34,7 +35,7 @@ TaskT = TypeVar("TaskT")
 IMPORT_RETRY_S = 5.0
 """When to ask again for a model that is being imported."""
 
-_SENTIMENT = "sentiment"
+_SENTIMENT, _MODERATION = "sentiment", "moderation"
 
 
 class ModelRegistry:
@@ -150,6 +151,19 @@ class ModelRegistry:
             return found
         others = [task for task in self._heads(spec.name) if task.card.id != found.card.id]
         return found.beside([task for task in others if task.head.spec.labels == spec.labels])
+
+    def moderator(self, name: str | None) -> Classification | Guard:
+        """The model of this name with a moderation head, or the guard model; without a name, the one with a head, and
+        the only guard model where none has one.
+        """
+        if name is None and self._heads(_MODERATION):
+            return self.classifier(None, _MODERATION)
+
+        def moderator(offered: ServedModel) -> Classification | Guard | None:
+            return offered.classifiers.get(_MODERATION) or offered.guard
+
+        found = cast("Classification | Guard", self._pick(name, _MODERATION, moderator))
+        return found if isinstance(found, Guard) else self.classifier(found.card.id, _MODERATION)
 
     def _heads(self, name: str) -> list[Classification]:
         """The models among those to choose from that have a head of this name."""

@@ -11,6 +11,7 @@ from server.tasks.decisions import ByHead, ByLikelihood, Decider, ZeroShot
 from server.tasks.encoding import Classification, Embedding, Head
 from server.tasks.generation.chat_template import ChatTemplate
 from server.tasks.generation.task import Generation
+from server.tasks.guard import Guard
 from server.tasks.model import Model
 from server.tasks.translation.chat import ChatTranslation
 from server.tasks.translation.task import TranslationTask
@@ -40,6 +41,8 @@ class ServedModel:
     embedder: Embedding | None = None
     classifiers: Mapping[str, Classification] = field(default_factory=dict)
     """By the name of the head, in the manifest's order."""
+    guard: Guard | None = None
+    """The generator as a guard model, if its chat template asks for verdicts."""
 
     @property
     def card(self) -> ModelCard:
@@ -54,12 +57,14 @@ class ServedModel:
             ManifestError, ValueError, OSError: a file of it is not what it should be.
         """
         card = model.card
+        generator = _generator(model)
         return cls(
             model,
-            generator=_generator(model),
+            generator=generator,
             translator=TranslationTask(model, card.translation, load_family(card)) if card.translation else None,
             embedder=Embedding(model, card.embedding.pooling, card.embedding.normalize) if card.embedding else None,
             classifiers={spec.name: Classification(model, Head(spec, card.folder)) for spec in card.heads},
+            guard=Guard.of(model, generator) if generator is not None else None,
         )
 
     @property

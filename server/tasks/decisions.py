@@ -15,14 +15,13 @@ import numpy as np
 
 from models.probabilities import softmax
 from models.registry import ModelCard
-from server.batching.job import Timing
-from server.engines.rows import Generated, GenerationRow
-from server.errors import ContextLengthExceeded, InvalidValue, UnsupportedParameter
+from server.errors import ContextLengthExceeded, InvalidValue
 from server.tasks.encoding import Classification, Embedding, unit
 from server.tasks.generation.task import Generation
+from server.tasks.likelihood import Likelihoods, Row
 from server.tasks.model import Model
 from server.tasks.offload import offload, size_of
-from server.tasks.results import Done, Usage
+from server.tasks.results import Done
 
 CHOICE_SHARPNESS = 18.0
 """Factor from cosines to logits. Fitted by likelihood on choices among ten intents (``load_tests/zero_shot.py``)."""
@@ -170,12 +169,6 @@ NO_INPUT = "N/A"
 
 YES_NO = ("yes", "no")
 
-PORTION_ROWS, PORTION_TOKENS = 64, 50_000
-"""The most rows and tokens of one request in the queue at once, so that hundreds of questions do not fill the queue."""
-
-Row = tuple[tuple[int, ...], int]
-"""A prompt's token ids, and the index of the answer's first token."""
-
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -207,31 +200,14 @@ class ByLikelihood:
             UnsupportedParameter: the model's engine cannot score prompts.
             ContextLengthExceeded: an input with a question and an answer is longer than the context.
         """
-        self._model.require_ready()
-        if "prompt_logprobs" not in self._model.engine.honours:
-            why = f"'{self.card.id}' runs on an engine that cannot score answers exactly; another model can."
-            raise UnsupportedParameter("model", why)
+        likelihoods = Likelihoods(self._model)
         asked = [_asked(question) for question in questions]
         size = size_of(asked) + len(text) * len(questions)
         scored = await offload(lambda: [self._rows(text, q, i) for i, q in enumerate(questions)], size)
-        logprobs: dict[Row, float] = {}
-        timings: list[Timing] = []
-        read = cached = 0
-        for rows in _portions(scored):
-            results, timing = await self._score(rows)
-            timings.append(timing)
-            for row, result in zip(rows, results, strict=True):
-                logprobs[row] = sum(token.logprob or 0.0 for token in result.prompt) / len(result.prompt)
-                read, cached = read + len(row[0]), cached + result.cached_tokens
-        answers = [_answer(question, rows, logprobs) for question, rows in zip(questions, scored, strict=True)]
-        return Done(answers, Usage(read, 0, cached), _together(timings))
-
-    async def _score(self, rows: Sequence[Row]) -> tuple[Sequence[Generated], Timing]:
-        job = self._model.batcher.submit([GenerationRow(ids, max_tokens=0, score_from=start) for ids, start in rows])
-        try:
-            return await job.results(), job.timing
-        finally:
-            job.cancel()
+        for wave in _waves(scored):
+            await likelihoods.add(wave)
+        answers = [_answer(question, rows, likelihoods) for question, rows in zip(questions, scored, strict=True)]
+        return Done(answers, likelihoods.usage, likelihoods.timing)
 
     def _rows(self, text: str, question: Question, index: int) -> Scored:
         answers = [self._ids(answer, index) for answer in _answers(question)]
@@ -272,38 +248,16 @@ def _answers(question: Question) -> Sequence[str]:
     return YES_NO if question.is_predicate else [option.words for option in question.options]
 
 
-def _answer(question: Question, rows: Scored, logprobs: dict[Row, float]) -> Sequence[float]:
+def _answer(question: Question, rows: Scored, likelihoods: Likelihoods) -> Sequence[float]:
     """The probabilities of a question's answers, from the mean log-probabilities of their tokens."""
     pairs = zip(rows.informed, rows.blind, strict=True)
-    gains = np.array([logprobs[informed] - logprobs[blind] for informed, blind in pairs])
+    gains = np.array([likelihoods.mean(informed) - likelihoods.mean(blind) for informed, blind in pairs])
     probabilities: list[float] = softmax(gains).tolist()
     return probabilities[:1] if question.is_predicate else probabilities
 
 
-def _portions(scored: Sequence[Scored]) -> Iterator[Sequence[Row]]:
-    """Yield all rows, each once, in portions that run one after another, so that later rows find prefixes cached."""
-    first = [row for one in scored[:1] for row in (one.informed[0], one.blind[0])]
-    heads = [row for one in scored for row in (one.informed[0], one.blind[0])]
-    rest = [row for one in scored for row in (*one.informed, *one.blind)]
-    known: set[Row] = set()
-    for wave in (first, heads, rest):
-        portion: list[Row] = []
-        tokens = 0
-        for row in dict.fromkeys(wave):
-            if row in known:
-                continue
-            known.add(row)
-            if portion and (len(portion) == PORTION_ROWS or tokens + len(row[0]) > PORTION_TOKENS):
-                yield portion
-                portion, tokens = [], 0
-            portion.append(row)
-            tokens += len(row[0])
-        if portion:
-            yield portion
-
-
-def _together(timings: Sequence[Timing]) -> Timing:
-    """Combine the times of several jobs that ran one after another."""
-    first, last = timings[0], timings[-1]
-    most = max(timing.batch_rows for timing in timings)
-    return Timing(first.queued_s, first.taken_s, first.first_s, last.ended_s, most)
+def _waves(scored: Sequence[Scored]) -> Iterator[Sequence[Row]]:
+    """Yield all rows in waves that run one after another, so that later rows find prefixes cached."""
+    yield [row for one in scored[:1] for row in (one.informed[0], one.blind[0])]
+    yield [row for one in scored for row in (one.informed[0], one.blind[0])]
+    yield [row for one in scored for row in (*one.informed, *one.blind)]

@@ -23,6 +23,7 @@ from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done, Scores, Usage
 from server.tasks.text import language
+from server.tasks.text.note import Note, read_note
 from server.tasks.text.sentences import chunk
 
 Floats = npt.NDArray[np.float32]
@@ -271,6 +272,28 @@ class Embedding:
         if not self._normalize:
             return done
         return Done([unit(v) for v in done.items], done.usage, done.timing)
+
+    def read_note(self, text: str, language: str, *, sections: bool, others: int = 0) -> Note:
+        """A text's sections and sentences, none of which is longer than the model reads.
+
+        Args:
+            text: any text.
+            language: ISO 639-1 code of the text's language.
+            sections: whether headings part the text.
+            others: sentences of other texts of the request.
+
+        Raises:
+            TooLarge: these are more sentences than the queue holds.
+        """
+        model = self._model
+        return read_note(
+            text,
+            language,
+            by_heading=sections,
+            count_tokens=lambda part: len(model.tokenizer.encode(part)),
+            limit_tokens=model.card.context_length_tokens - len(model.tokenizer.encode_row("")),
+            require_room=lambda sentences: model.batcher.require_room(others + sentences),
+        )
 
 
 def unit(vector: Floats) -> Floats:

@@ -44,7 +44,7 @@ class Connection:
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": path,
             "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http",
-            "headers": [(b"content-type", b"application/json"), (b"host", b"t")],
+            "headers": [(b"content-type", b"application/json"), (b"host", b"t"), (b"accept", b"*/*")],
             "client": ("127.0.0.1", 1), "server": ("t", 80),
         }  # fmt: skip
         await app(scope, receive, send)

@@ -45,6 +45,10 @@ ROUTES: dict[str, tuple[int, Any]] = {
     "/v1/embeddings": (LARGEST, lambda t: {"input": t}),
     "/v1/moderations": (LARGE, lambda t: {"input": t}),
     "/v1/sentiment": (LARGE, lambda t: {"input": t}),
+    "/v1/summaries": (LARGE, lambda t: {"input": t}),
+    "/v1/summaries?": (LARGE, lambda t: {"input": t, "model": "assistant"}),
+    "/mcp": (LARGE, lambda t: {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "summarize", "arguments": {"text": t}}}),
     "/predict": (LARGE, lambda t: {"inputs": t}),
     "/classify": (LARGE, lambda t: {"input": t}),
     "/v1/decisions": (LARGE, lambda t: {"model": "embed", "input": t, "questions": PREDICATE}),
@@ -74,6 +78,9 @@ MANY: dict[str, tuple[str, Any]] = {
     "results": ("/api/chat", {"model": "assistant", "messages": [
         {"role": "assistant", "tool_calls": [{"function": {"name": "a"}}] * 5000},
         *[{"role": "tool", "content": "a", "tool_name": "a"}] * 5000]}),
+    "sentences": ("/v1/summaries", {"input": ["A: one two. B three four."] * 30, "max_words": 2000}),
+    "documents": ("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "rank", "arguments": {"query": "a", "documents": ["b"] * 2000}}}),
     "biases": ("/v1/chat/completions", {"model": "assistant", "messages": [{"role": "user", "content": "a"}],
         "logit_bias": {str(id): 1 for id in range(100_000)}}),
     "terms": ("/v1/translations", {"input": "Hi there.", "source": "en", "target": "de",

@@ -36,6 +36,7 @@ from server.api.schemas.messages import (
 from server.api.schemas.responses import FunctionTool, ResponseRequest, TextOptions
 from server.api.schemas.sampling import StreamOptions
 from server.api.schemas.translations import TranslationRequest
+from server.api.summaries import SummaryRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -191,6 +192,7 @@ PLACES = [
     place("/v1/decisions", DECISION, "input.0", DecisionMessage),
     place("/v1/decisions", DECISION, "input.0.content.0", DecisionPart),
     place("/v1/sentiment", {"input": "Hi"}, "", SentimentRequest),
+    place("/v1/summaries", {"input": "Hi there."}, "", SummaryRequest),
     place("/v1/translations", {"input": "Hi", "target": "de"}, "", TranslationRequest),
     place("/tokenize", TOKENS, "", TokenizeRequest),
     place("/tokenize", TOKENS, "messages.0", UserMessage),

@@ -16,7 +16,7 @@ from server.settings import SHIPPED_MODELS
 from tests.server_process import Served, serving
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/api.md", "docs/reasoning.md")
+PAGES = ("README.md", "docs/api.md", "docs/reasoning.md", "docs/summaries.md")
 ADDRESS = "localhost:8000"
 
 

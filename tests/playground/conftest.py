@@ -21,7 +21,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TABS = ("chat", "translate", "classify", "compare", "models", "live")
+TABS = ("chat", "translate", "summarize", "classify", "compare", "models", "live")
 
 expect.set_options(timeout=LIMIT_S * 1000)
 

@@ -52,6 +52,33 @@ def test_what_is_wrong_with_a_translation_is_said(visit: Visit) -> None:
     expect(page.locator("#translate-output mark")).to_have_attribute("title", re.compile("doubtful"))
 
 
+def test_a_summary_shows_where_its_sentences_stand(visit: Visit) -> None:
+    page = visit.open("summarize")
+    page.get_by_label("At most").fill("2")
+    note = f"😀 HISTORY\n\nPLAN\n\nHe rests at home.\n\nEXAM\n\nThe lungs are clear. {MARKUP}"
+    page.get_by_label("Text to summarize").fill(note)
+    summary = page.get_by_role("region", name="Summary")
+    expect(summary.locator("h3")).to_have_text(["PLAN", "EXAM"])
+    expect(page.locator("#summarize-about")).to_have_text(re.compile(r"^extractive · \d+ tokens · \d+ ms$"))
+    summary.get_by_role("button", name="He rests at home.").click()
+    selected = page.evaluate(
+        "(() => { const i = document.activeElement; return i.value.slice(i.selectionStart, i.selectionEnd) })()"
+    )
+    assert selected == "He rests at home."
+    page.get_by_role("combobox", name="of").select_option("max_words")
+    page.get_by_label("At most").fill("1")
+    expect(summary).to_have_text("No sentence is short enough for this length.")
+    assert page.locator("main img").count() == 0
+
+
+def test_what_the_text_does_not_say_is_marked(visit: Visit) -> None:
+    page = visit.open("summarize")
+    page.get_by_role("combobox", name="Model").select_option("assistant")
+    page.get_by_label("Text to summarize").fill("The patient takes aspirin. He has a cough.")
+    expect(page.locator("#summarize-flags li b")).to_have_text(["unsupported"])
+    expect(page.locator("#summarize-output mark").first).to_have_attribute("title", re.compile("^Nothing in the text"))
+
+
 @pytest.mark.parametrize("model", ["sentiment", "moderation", "embed"])
 def test_every_classifier_has_its_bars(visit: Visit, model: str) -> None:
     page = visit.open("classify")
@@ -148,7 +175,7 @@ def shown_command(page: Page) -> str:
 def test_the_request_as_curl_is_what_the_page_sends(visit: Visit, tab: str) -> None:
     page = visit.open(tab)
     text = 'It\'s "good" & cheap: $HOME `ls` \\ 100%'
-    for label in ("Message", "Text to translate", "Text to classify", "A text"):
+    for label in ("Message", "Text to translate", "Text to summarize", "Text to classify", "A text"):
         field = page.get_by_role("tabpanel").get_by_label(label, exact=True)
         if field.count():
             field.fill(text)

@@ -29,6 +29,7 @@ class Generation:
 
     def __init__(self, model: Model, template: ChatTemplate | None, family: ModuleType) -> None:
         self._model = model
+        self._template = template
         self._conversation = None
         if template is not None:
             stops = model.card.generation.stop_tokens if model.card.generation is not None else ()
@@ -51,6 +52,21 @@ class Generation:
     def card(self) -> ModelCard:
         """The model's card."""
         return self._model.card
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """The request parameters that the model's engine honours exactly."""
+        return self._model.engine.honours
+
+    @property
+    def template_source(self) -> str:
+        """The text of the chat template; empty without one."""
+        return self._template.source if self._template is not None else ""
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """The ids that end an answer."""
+        return self._stop_ids
 
     @property
     def calls_tools(self) -> bool:
@@ -89,6 +105,17 @@ class Generation:
             raise BadRequest(f"The model '{self.card.id}' has no chat template; use /v1/completions.", "model")
         prompt = self._conversation.prompt(messages, tools, options or GenerationOptions(), self.card.id)
         return replace(prompt, ids=[*prompt.ids, *self._eos])
+
+    def chat_text(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """A conversation as the chat template writes it, with its special tokens as text.
+
+        Raises:
+            InvalidValue: the template does not take these messages.
+            BadRequest: the model has no chat template.
+        """
+        if self._template is None:
+            raise BadRequest(f"The model '{self.card.id}' has no chat template.", "model")
+        return self._template.text(messages)
 
     async def text_prompts(self, prompts: Sequence[str | Sequence[int]]) -> list[list[int]]:
         """The token ids of texts to continue, one list for each prompt; prompts of ids stay as they are.

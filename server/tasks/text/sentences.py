@@ -151,7 +151,7 @@ def split(
     """
     sentences: list[str] = []
     gaps: list[list[str]] = [[]]
-    for part, translate in _parts(text, language):
+    for part, translate in parts_of(text, language):
         if not translate or not is_translatable(part):
             gaps[-1].append(part)
             continue
@@ -170,10 +170,10 @@ def split(
 
 def segment(text: str, language: str) -> list[str]:
     """The text cut between its sentences. List markers and code are parts too, and the joined parts are the text."""
-    return [part for part, _ in _parts(text, language)]
+    return [part for part, _ in parts_of(text, language)]
 
 
-def _parts(text: str, language: str) -> Iterator[tuple[str, bool]]:
+def parts_of(text: str, language: str) -> Iterator[tuple[str, bool]]:
     """Yield the text's parts in order: sentences with the space around them (True), and other text (False)."""
     for block, is_text in _blocks(text):
         if not is_text:

@@ -3,10 +3,15 @@
 import json
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from server.api import request
 from server.tasks.generation.stop_strings import StopStrings
+from server.tasks.summaries.extractive import choose
+from server.tasks.summaries.form import Length, Span
+from server.tasks.summaries.support import Source, checks_in
+from server.tasks.text.note import read_note
 from server.tasks.text.sentences import chunk, is_translatable, segment, split, split_long
 from server.tasks.translation.document import build, escape_markup, read_segments
 from server.tasks.translation.exact import difference, items_of, together
@@ -75,10 +80,18 @@ def marked(text: str) -> None:
     place(Marked(text[:400], tuple(each for each in nodes if each.start <= 400)), text[:400])
 
 
+def summed_up(text: str) -> None:
+    note = read_note(text, "en", count_tokens=count, limit_tokens=50)
+    if note.sentences:
+        choose(note.sentences, np.ones((len(note.sentences), 2), np.float32), Length(3))
+        Source(note.sentences).faults(text, [Span(note.sentences[0].start, 0, 1.0)], checks_in("en"))
+
+
 WORKS: dict[str, Callable[[str], object]] = {
     "protect": find_protected,
     "message": lambda text: message_runs("{n, plural, one {" + text + "} other {b}}", "de"),
     "translatable": is_translatable,
+    "note": summed_up,
     "segment": lambda text: segment(text, "en"),
     "split": lambda text: split(text, "de", count, 50),
     "split long": lambda text: split_long(text, count, 50),

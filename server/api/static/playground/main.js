@@ -8,6 +8,7 @@ import { installClassify } from "./classify.js";
 import { installCompare } from "./compare.js";
 import { installLive } from "./live.js";
 import { installModels, refreshModels } from "./models.js";
+import { installSummarize } from "./summarize.js";
 import { installTabs } from "./tabs.js";
 import { installTranslate } from "./translate.js";
 
@@ -15,6 +16,7 @@ import { installTranslate } from "./translate.js";
 const panels = {
   chat: installChat(),
   translate: installTranslate(),
+  summarize: installSummarize(),
   classify: installClassify(),
   compare: installCompare(),
   models: installModels(),
