@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from models.cards import (
 )
 from models.convert.source import Source
 
-Quantization = Literal["int8_float32", "int8", "float32"]
+Quantization = Literal["int8_float32", "int8", "int4", "float32"]
 Check = Literal["passage", "original", "structure"]
 """``passage``: the model finds a text likely, or the served model agrees with its own float32 weights; both need no
 original. ``original``: the model agrees with transformers. ``structure``: neither, for models of other data than
@@ -61,6 +61,19 @@ class Probe(Protocol):
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
         """The likeliest ``count`` tokens after the ids; no token ends them."""
+
+
+@runtime_checkable
+class Watched(Probe, Protocol):
+    """A probe of our decode engine, which can show what a layer computes with."""
+
+    def written(self, begin: Sequence[int], texts: int, length_tokens: int) -> list[list[int]]:
+        """Texts that the model writes after these ids, each drawn at temperature 1; the same for each call."""
+
+    def input_squares(self, ids: Sequence[int]) -> list[list[npt.NDArray[np.float32]]]:
+        """For each layer the sums over the ids of the squares of its products' inputs: of queries, keys and values; of
+        attention's output; of the inner layer; of its output.
+        """
 
 
 def surprises_of(logits: npt.NDArray[np.float32], following: Sequence[int]) -> npt.NDArray[np.float64]:

@@ -9,14 +9,20 @@ from models.convert.architectures import page_of
 from models.convert.architectures.page import Weights
 from models.convert.contract import Quantization
 from models.convert.equalize import equalized
-from models.convert.model_bin import Variables, write_model
-from models.convert.network import Decoder, scalars, vectors
+from models.convert.model_bin import FourBitMatrices, Variables, write_model
+from models.convert.network import FOUR_BIT_REVISION, OWN_SPECIFICATION, Decoder, scalars, vectors
 from models.convert.opened import open_weights
 from models.convert.source import Source
 
 
 def write_decoder(
-    source: Source, decoder: Decoder, folder: Path, quantization: Quantization, *, equalize: bool | None = None
+    source: Source,
+    decoder: Decoder,
+    folder: Path,
+    quantization: Quantization,
+    *,
+    equalize: bool | None = None,
+    in_four_bits: FourBitMatrices | None = None,
 ) -> int:
     """Write ``model.bin``, and return the number of its parameters.
 
@@ -26,6 +32,7 @@ def write_decoder(
         folder: the destination.
         quantization: the type of the matrices.
         equalize: even out columns first (`models.convert.equalize`); None: only if matrices become int8.
+        in_four_bits: the matrices that are written in four bits, if any.
 
     Raises:
         CannotConvert: a tensor is missing, left over, or differs in shape from the facts.
@@ -37,9 +44,10 @@ def write_decoder(
         variables = {f"decoder/{name}": tensor for name, tensor in page.weights(decoder, weights)}
         weights.require_all_taken(page.ignored)
         every: Variables = {**scalars(decoder), **vectors(decoder), **variables}
-        if equalize if equalize is not None else quantization != "float32":
+        if equalize if equalize is not None else quantization in ("int8_float32", "int8"):
             every = equalized(decoder, every)
-        write_model(folder / "model.bin", *decoder.specification, every, quantization)
+        specification = (OWN_SPECIFICATION, FOUR_BIT_REVISION) if in_four_bits else decoder.specification
+        write_model(folder / "model.bin", *specification, every, quantization, in_four_bits)
     return weights.parameters
 
 

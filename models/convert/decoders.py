@@ -35,8 +35,16 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
     require_text(tokens, folder)
     written = generation_spec(source, tokens, template, folder)
     request.report(f"converting {source.repository}")
-    parameters = write_decoder(source, decoder, folder, request.quantization)
-    write_facts(decoder, tokens.specials, tokens.vocabulary, folder)
+    figures: tuple[Figure, ...] = ()
+    if request.quantization == "int4":
+        from models.convert.in_four_bits import write_in_four_bits
+
+        parameters, figures = write_in_four_bits(source, decoder, tokens, folder, request)
+        written = replace(written, closed_loop_tokens=0)
+    else:
+        parameters = write_decoder(source, decoder, folder, request.quantization)
+        write_facts(decoder, tokens.specials, tokens.vocabulary, folder)
+        written = replace(written, closed_loop_tokens=decoder.closed_loop_tokens)
     request.report("checking what will be served")
     return Converted(
         task="generation",
@@ -44,18 +52,22 @@ def convert(source: Source, folder: Path, request: Request) -> Converted:
         context_length_tokens=request.context_of(decoder.context_tokens),
         parameters=parameters,
         tokenizer=TokenizerSpec("huggingface", tokenizer_file.FILE),
-        figures=_checked(source, decoder, tokens, parameters, folder, request),
-        generation=replace(written, closed_loop_tokens=decoder.closed_loop_tokens),
+        figures=(*figures, *_checked(source, decoder, tokens, parameters, folder, request, written.closed_loop_tokens)),
+        generation=written,
     )
 
 
 def _checked(
-    source: Source, decoder: Decoder, tokens: Tokens, parameters: int, folder: Path, request: Request
+    source: Source,
+    decoder: Decoder,
+    tokens: Tokens,
+    parameters: int,
+    folder: Path,
+    request: Request,
+    reach: int | None,
 ) -> tuple[Figure, ...]:
     if request.check == "original":
         from models.convert.against_original import require_original
 
         return require_original(source, decoder, tokens, folder, request)
-    return require_likely_and_agreed(
-        tokens, decoder.context_tokens, decoder.closed_loop_tokens, parameters, folder, request
-    )
+    return require_likely_and_agreed(tokens, decoder.context_tokens, reach, parameters, folder, request)

@@ -26,7 +26,7 @@ ALLOWED_PERPLEXITY = ((0, 2000.0), (100_000_000, 150.0), (1_000_000_000, 60.0))
 270M has 28; no larger model was measured. The bound for a billion is a generous estimate, as larger models predict text
 better.
 """
-ALLOWED_DISAGREEMENT: dict[Quantization, float] = {"float32": EXACT, "int8_float32": 0.3, "int8": 0.3}
+ALLOWED_DISAGREEMENT: dict[Quantization, float] = {"float32": EXACT, "int8_float32": 0.3, "int8": 0.3, "int4": 1.0}
 """The most noise between our engine and CTranslate2's; each adds the noise of its own quantized inputs."""
 AGREEMENT_TOKENS = 128
 
@@ -52,14 +52,19 @@ def require_text(tokens: Tokens, folder: Path) -> None:
             )
 
 
+def passage_ids(tokens: Tokens, context_tokens: int) -> list[int]:
+    """The passage, as far as a model of this context reads it in this check."""
+    ids = [] if tokens.begins_with is None else [tokens.id(tokens.begins_with)]
+    return (ids + tokens.model.encode(PASSAGE, add_special_tokens=False).ids)[: min(MOST_TOKENS, context_tokens)]
+
+
 def require_likely(tokens: Tokens, context_tokens: int, parameters: int, probe: Probe) -> Figure:
     """Refuse a model that finds the passage hardly likelier than chance (a perplexity of the vocabulary's size).
 
     Raises:
         Mismatch: the perplexity is above the bound for a model of its size.
     """
-    ids = [] if tokens.begins_with is None else [tokens.id(tokens.begins_with)]
-    ids = (ids + tokens.model.encode(PASSAGE, add_special_tokens=False).ids)[: min(MOST_TOKENS, context_tokens)]
+    ids = passage_ids(tokens, context_tokens)
     found = finite(float(np.exp(probe.surprises(ids).mean())))
     allowed = next(most for least, most in reversed(ALLOWED_PERPLEXITY) if parameters >= least)
     allowed = min(allowed, len(tokens.vocabulary) / 4)

@@ -40,7 +40,7 @@ def convert(source: Source, models_dir: Path, name: str, request: Request) -> Pa
         Mismatch: the self-check failed.
         SourceError: the repository's files are damaged.
     """
-    converter = converter_for(source)
+    converter = converter_for(source, request.quantization)
     made = require_name(models_dir, name)
     if request.labels and not source.architecture.endswith(("ForSequenceClassification", "ForTokenClassification")):
         raise CannotConvert(f"{source.repository} is no classifier: it has no labels to name.")

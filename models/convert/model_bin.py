@@ -3,16 +3,20 @@
 The form is CTranslate2's own, version 6: variables in the order of their names, then aliases. The numbers have
 CTranslate2's form too: a matrix is int8 with one scale for each row, 127 over the row's largest value, or the source's
 own scale if its rows are int8 already. Equal variables are written once. No tensor is ever in memory as a whole.
+
+Matrices in four bits (`models.convert.four_bits`) are our own addition, which CTranslate2 cannot read: the variable is
+int8 of shape (rows, groups, 16), beside a ``_group_scale`` of (rows, groups) in int8 and a ``_scale`` of (rows).
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from models.convert.contract import CannotConvert, Quantization
+from models.convert.four_bits import GROUP, FourBits, groups_of
 from models.convert.tensors.base import Bytes, Floats, Quantized, Tensor
 
 Scalar = np.float32 | np.int8 | np.int16 | np.int32
@@ -23,10 +27,19 @@ _TYPES = {"float32": 0, "int8": 1, "int16": 2, "int32": 3}
 _CHUNK_NUMBERS = 1 << 18
 """A megabyte of floats, so that reading, scaling and rounding stay in the caches."""
 _MOST_BYTES = (1 << 32) - 1
-_WEIGHT, _SCALE = "/weight", "_scale"
+_WEIGHT, _SCALE, _GROUP_SCALE = "/weight", "_scale", "_group_scale"
+FourBitMatrices = Mapping[str, Callable[[Floats], FourBits]]
+"""The names of the matrices in four bits, each with the function that rounds some of its rows."""
 
 
-def write_model(file: Path, name: str, revision: int, variables: Variables, quantization: Quantization) -> None:
+def write_model(
+    file: Path,
+    name: str,
+    revision: int,
+    variables: Variables,
+    quantization: Quantization,
+    in_four_bits: FourBitMatrices | None = None,
+) -> None:
     """Write a model.
 
     Args:
@@ -35,6 +48,7 @@ def write_model(file: Path, name: str, revision: int, variables: Variables, quan
         variables: the tensors by their names in the specification. Names that end in ``/weight`` are matrices, and
             quantized.
         quantization: the type of the matrices; everything else is written as float32.
+        in_four_bits: the matrices that are written in four bits; the others are int8.
 
     Raises:
         CannotConvert: a variable is too large for the form.
@@ -48,12 +62,15 @@ def write_model(file: Path, name: str, revision: int, variables: Variables, quan
     with file.open("wb") as out:
         out.write(struct.pack("<I", BINARY_VERSION))
         _string(out, name)
-        out.write(struct.pack("<II", revision, len(stored) + len(quantized)))
-        for key in sorted([*stored, *(f"{each}{_SCALE}" for each in quantized)]):
-            if key in stored and key not in quantized:
-                _plain(out, key, stored[key])
-            elif key in quantized:  # the scales are next in the order of names
+        fours = {key: value for key, value in (in_four_bits or {}).items() if key in quantized}
+        out.write(struct.pack("<II", revision, len(stored) + len(quantized) + len(fours)))
+        for key in stored:  # the scales are next in the order of names
+            if key in fours:
+                _four_bit_matrix(out, key, stored[key], fours[key])  # type: ignore[arg-type]
+            elif key in quantized:
                 _matrix(out, key, stored[key])  # type: ignore[arg-type]
+            else:
+                _plain(out, key, stored[key])
         out.write(struct.pack("<I", len(aliases)))
         for alias, other in sorted(aliases.items()):
             _string(out, alias)
@@ -109,6 +126,22 @@ def _matrix(out: BinaryIO, name: str, matrix: Tensor) -> None:
     scale = np.concatenate(scales)
     _header(out, f"{name}{_SCALE}", scale.shape, "float32", scale.nbytes)
     out.write(scale.tobytes())
+
+
+def _four_bit_matrix(out: BinaryIO, name: str, matrix: Tensor, rounded: Callable[[Floats], FourBits]) -> None:
+    """A matrix in four bits, the scales of its groups, and those of its rows."""
+    groups = groups_of(matrix.shape[1])
+    _header(out, name, (matrix.shape[0], groups, GROUP // 2), "int8", matrix.shape[0] * groups * GROUP // 2)
+    group_scales, scales = [], []
+    for chunk in chunks(matrix.shape):
+        made = rounded(matrix.rows(*chunk))
+        out.write(made.halves.tobytes())
+        group_scales.append(made.group_scales)
+        scales.append(made.scale)
+    for end, parts in ((_GROUP_SCALE, group_scales), (_SCALE, scales)):
+        part = np.concatenate(parts)
+        _header(out, f"{name}{end}", part.shape, part.dtype.name, part.nbytes)
+        out.write(part.tobytes())
 
 
 def _quantized(matrix: Tensor, begin: int, end: int) -> tuple[Bytes, Floats]:

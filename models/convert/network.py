@@ -20,6 +20,8 @@ from models.convert.tensors.base import Computed, Tensor
 
 SPECIFICATION, REVISION = "TransformerDecoderSpec", 8
 OWN_SPECIFICATION, OWN_REVISION = "HearthDecoderSpec", 1
+FOUR_BIT_REVISION = 2
+"""The revision of our specification in which matrices may have four-bit weights."""
 Norm = Literal["rms", "rms plus one", "layer"]
 """``rms plus one``: the file stores the norm's weight less one."""
 Norms = Literal["before", "around", "after", "parallel", "shared"]

@@ -106,5 +106,6 @@ def _named(source: Source, name: str, package: Package) -> Source:
 
 
 def _about(package: Package, path: Path, request: Request) -> Request:
-    known = bool(package.sha256) and sha256_of_file(path) == package.sha256
+    usual = request.quantization == Request().quantization  # the figures are those of int8
+    known = usual and bool(package.sha256) and sha256_of_file(path) == package.sha256
     return replace(request, summary=package.summary, aliases=package.aliases, figures=package.figures if known else ())

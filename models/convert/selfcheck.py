@@ -26,7 +26,7 @@ GREEDY_TOKENS = 32
 GREEDY_PROMPT_TOKENS = 64
 EXACT = 1e-3
 """The largest difference of a float32 logit, in units of the logits' standard deviation or of 1 if that is less."""
-ALLOWED_NOISE: dict[Quantization, float] = {"float32": EXACT, "int8_float32": 0.2, "int8": 0.2}
+ALLOWED_NOISE: dict[Quantization, float] = {"float32": EXACT, "int8_float32": 0.2, "int8": 0.2, "int4": 0.6}
 """The most noise of the served model: root mean square of the difference over that of the logits, each about its
 mean."""
 

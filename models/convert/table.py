@@ -11,7 +11,7 @@ from typing import cast
 
 from models.convert.architectures import PAGES, page_of
 from models.convert.argos_files import ARCHITECTURE as ARGOS
-from models.convert.contract import CannotConvert, Check, Converter
+from models.convert.contract import CannotConvert, Check, Converter, Quantization
 from models.convert.ctranslate2_folder import is_folder_of_ctranslate2
 from models.convert.purpose import (
     MODULES,
@@ -81,12 +81,13 @@ def needed(source: Source, check: Check) -> tuple[str, ...]:
     return TORCH if check == "original" and source.architecture not in (ARCHITECTURE, ARGOS) else ()
 
 
-def converter_for(source: Source) -> Converter:
+def converter_for(source: Source, quantization: Quantization = "int8_float32") -> Converter:
     """The function that converts this repository.
 
     Raises:
         CannotConvert: the architecture is unknown (the message lists the known ones), the repository has another
-            purpose than its architecture suggests, or no engine here computes its configuration.
+            purpose than its architecture suggests, or no engine here computes its configuration or its weights in
+            this quantization.
     """
     refuse_other_purpose(source)
     if source.architecture in PAGES:
@@ -105,6 +106,11 @@ def converter_for(source: Source) -> Converter:
         raise CannotConvert(
             f"{source.repository} is a {source.architecture or source.model_type or 'model of no named architecture'}; "
             f"known here: {', '.join(sorted({*CONVERTERS, *PAGES}))}."
+        )
+    if quantization == "int4" and where != _DECODERS:
+        raise CannotConvert(
+            f"{source.repository} cannot be served in four bits: only decoders converted from their own weights can. "
+            "Leave out --quantization."
         )
     module, name = where.split(":")
     return cast(Converter, getattr(import_module(module), name))

@@ -205,7 +205,7 @@ def _model_arguments(command: Callable[[str, str], argparse.ArgumentParser]) -> 
         each.add_argument("--name", metavar="NAME", help="the id of the new model (default: the repository's name)")
         each.add_argument(
             "--quantization",
-            choices=("int8_float32", "int8", "float32"),
+            choices=("int8_float32", "int8", "int4", "float32"),
             default="int8_float32",
             help="of the weights (default: int8_float32)",
         )

@@ -46,7 +46,7 @@ def pull(
 ) -> int:
     """Download a hub's repository or Mozilla's translators, convert them and say what came of it."""
     if name_of.startswith(PACKAGED):
-        return pull_packaged(name_of.removeprefix(PACKAGED), how["settings"])
+        return pull_packaged(name_of.removeprefix(PACKAGED), how["settings"], how["quantization"])
     if name_of.startswith(PREFIX):
         if offline or token_file is not None:
             print(f"hearth: {PREFIX} takes neither --offline nor --token-file", file=sys.stderr)
@@ -63,7 +63,7 @@ def pull(
 
         def accept(source: Source) -> None:
             """Say at once what cannot be converted, before anything heavy is downloaded or loaded."""
-            converter_for(source)
+            converter_for(source, how["quantization"])
             _require(needed(source, check))
 
         return download(
@@ -82,7 +82,7 @@ def pull(
     return _make(source, name, check, **how)
 
 
-def pull_packaged(name: str, settings: Settings) -> int:
+def pull_packaged(name: str, settings: Settings, quantization: Quantization = "int8_float32") -> int:
     """Make models of those in an installed package; those that are there already are left."""
     if name not in PACKAGES:
         print(f"hearth: no package {name!r} is known to hold models; known: {', '.join(PACKAGES)}", file=sys.stderr)
@@ -90,7 +90,7 @@ def pull_packaged(name: str, settings: Settings) -> int:
     from server.cli.probes import open_served
 
     try:
-        made = import_packaged(name, settings.models_dir, Request(open_probe=open_served, report=_report))
+        made = import_packaged(name, settings.models_dir, Request(quantization, open_probe=open_served, report=_report))
     except (CannotConvert, ManifestError, SourceError, OSError) as error:
         print(f"hearth: {error}", file=sys.stderr)
         return 1
@@ -183,7 +183,7 @@ def _make(
         if if_missing and _is_there(root, name):
             return 0
         require_name(root, name)
-        converter_for(source)
+        converter_for(source, quantization)
         _require(needed(source, check))
         from server.cli.probes import open_served
 

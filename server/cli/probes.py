@@ -20,6 +20,8 @@ CONTEXT_TOKENS = 4096
 """More than a self-check reads."""
 CHUNK_TOKENS = 64
 """As the engine does, a prompt is read in chunks."""
+_TEXTS_AT_ONCE = 16
+"""More than a short context has room for would not fit into the cache."""
 
 
 @contextmanager
@@ -90,6 +92,37 @@ class _Step:
             yield self._decoder.logits([row], [count])
         self._decoder.close(row)
         self._decoder.forget_prefixes()
+
+    def written(self, begin: Sequence[int], texts: int, length_tokens: int) -> list[list[int]]:
+        """Texts that the model writes after these ids, each drawn at temperature 1; the same for each call."""
+        length_tokens = min(length_tokens, self._decoder.context_tokens)
+        written = []
+        for seed in range(0, texts, _TEXTS_AT_ONCE):
+            rows = [self._decoder.open(begin, temperature=1.0, seed=seed + i) for i in range(_TEXTS_AT_ONCE)]
+            made = [list(begin) for _ in rows]
+            while len(made[0]) < length_tokens:
+                self._reserve(rows)
+                ids, _ = self._decoder.step(rows, [self._decoder.pending(row) for row in rows])
+                for text, id in zip(made, ids, strict=True):
+                    text.append(id)
+            for row in rows:
+                self._decoder.close(row)
+            written += made
+        self._decoder.forget_prefixes()
+        return written[:texts]
+
+    def input_squares(self, ids: Sequence[int]) -> list[list[npt.NDArray[np.float32]]]:
+        """For each layer the sums over the ids of the squares of its products' inputs."""
+        row = self._decoder.open(ids)
+        self._reserve([row])
+        found = self._decoder.inputs(row, len(ids))
+        self._decoder.close(row)
+        self._decoder.forget_prefixes()
+        return [[np.square(inputs).sum(0) for inputs in layer] for layer in found]
+
+    def _reserve(self, rows: Sequence[int]) -> None:
+        if not all(self._decoder.reserve(row, self._decoder.pending(row)) for row in rows):
+            raise RuntimeError("the cache has no room for a self-check")
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
         """The likeliest ``count`` tokens after the ids; nothing ends them."""

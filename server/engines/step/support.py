@@ -20,7 +20,8 @@ specification ``HearthDecoderSpec`` instead of ``TransformerDecoderSpec``, and C
 - norms only behind each half of a layer: ``post_attention_layer_norm`` and ``post_feedforward_layer_norm``;
 - ``q_norm`` and ``k_norm`` as wide as all heads, which are then normalised as one row; or ``qk_norm_after_rotation``
   (int8, 1) of every layer;
-- ``rotary_scaling_type`` 1 with only ``rotary_scaling_short_factor``, and ``rotary_attention_factor`` (float32): yarn.
+- ``rotary_scaling_type`` 1 with only ``rotary_scaling_short_factor``, and ``rotary_attention_factor`` (float32): yarn;
+- matrices in four bits, in revision 2: ``weight`` of shape (rows, groups, 16) beside ``weight_group_scale``.
 """
 
 import json

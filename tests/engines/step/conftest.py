@@ -11,6 +11,7 @@ from server.engines.step.support import config, core
 from tests.engines.step import tiny
 
 CONTEXT_TOKENS = 128
+IN_FOUR_BITS = ", four bits"
 FolderOf = Callable[[str], Path]
 EngineOf = Callable[..., Any]
 
@@ -25,12 +26,15 @@ def compiled() -> Any:
 
 @pytest.fixture(scope="session")
 def folder_of(compiled: Any, tmp_path_factory: pytest.TempPathFactory) -> FolderOf:
-    """The folder of a family's tiny model, written once a session."""
+    """The folder of a family's tiny model, written once a session; a name's end says that it is in four bits."""
     root = tmp_path_factory.mktemp("tiny")
 
     def folder(family: str) -> Path:
         path: Path = root / family
-        return path if path.exists() else tiny.write(path, tiny.FAMILIES[family])
+        if path.exists():
+            return path
+        int8 = family.removesuffix(IN_FOUR_BITS)
+        return tiny.write(path, tiny.FAMILIES[family]) if int8 == family else tiny.write_four_bits(path, folder(int8))
 
     return folder
 

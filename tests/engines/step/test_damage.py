@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from tests.engines.step import tiny
-from tests.engines.step.conftest import FolderOf
+from tests.engines.step.conftest import IN_FOUR_BITS, FolderOf
 
 
 def load(compiled: Any, path: Path) -> Any:
     return compiled.Decoder(str(path), compiled.Config(), 1, "", 64, 1 << 20)
 
 
-@pytest.fixture(scope="module")
-def sound(folder_of: FolderOf) -> bytes:
-    return (folder_of("llama-tied-many-heads") / "model.bin").read_bytes()
+@pytest.fixture(scope="module", params=["llama-tied-many-heads", f"llama{IN_FOUR_BITS}"])
+def sound(folder_of: FolderOf, request: Any) -> bytes:
+    return (folder_of(request.param) / "model.bin").read_bytes()
 
 
 @pytest.fixture

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engines.step.conftest import logits, prompt
+from tests.engines.step.conftest import IN_FOUR_BITS, logits, prompt
 
 
 @pytest.fixture(
-    params=["llama", "qwen3", "mistral", "gpt2", "gemma3", "olmo2", "exaone4", "hunyuan", "gpt-neox", "gptj"]
+    params=[
+        *("llama", "qwen3", "mistral", "gpt2", "gemma3", "olmo2", "exaone4", "hunyuan", "gpt-neox", "gptj"),
+        *(f"llama{IN_FOUR_BITS}", f"gpt-neox{IN_FOUR_BITS}"),
+    ]
 )
 def family(request: Any) -> str:
     return str(request.param)

@@ -1,12 +1,19 @@
 """Small random models of each family, written by CTranslate2's own writer: a few hundred kilobytes each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ctranslate2.specs import attention_spec, common_spec, transformer_spec
+
+from models.convert.four_bits import four_bits
+from models.convert.model_bin import write_model
+from models.convert.network import FOUR_BIT_REVISION, OWN_SPECIFICATION
+from models.convert.tensors.base import Floats, WeightFile
+from models.convert.tensors.ctranslate2 import read_model_file
 
 VOCABULARY = 199
 WIDTH = 72  # not a multiple of 16: padding must not leak into results
@@ -252,3 +259,41 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     spec.save(str(folder))
     return folder
+
+
+def in_layers(name: str) -> bool:
+    """Whether a variable is a matrix of a layer, which the converter writes in four bits."""
+    return "layer_" in name and name.endswith("/weight")
+
+
+def importance(inputs: int) -> Floats:
+    """Some numbers in place of the inputs' mean squares."""
+    return np.random.default_rng(inputs).uniform(0.5, 2, inputs).astype(np.float32)
+
+
+def write_four_bits(
+    folder: Path, of: Path, chosen: Callable[[str], bool] = in_layers, revision: int = FOUR_BIT_REVISION
+) -> Path:
+    """Write a folder's model with some of its matrices in four bits."""
+    folder.mkdir(parents=True)
+    for name in ("config.json", "vocabulary.json"):
+        (folder / name).write_bytes((of / name).read_bytes())
+    file = WeightFile(of / "model.bin")
+    model = read_model_file(file)
+    fours = {
+        name: partial(four_bits, importance=importance(each.shape[1]))
+        for name, each in model.tensors.items()
+        if chosen(name)
+    }
+    every = {**model.scalars, **model.tensors}
+    write_model(folder / "model.bin", OWN_SPECIFICATION, revision, every, "int8", fours)
+    file.close()
+    return folder
+
+
+def in_four_bits(variables: Mapping[str, Floats], chosen: Callable[[str], bool] = in_layers) -> dict[str, Floats]:
+    """The same variables as the numbers that four bits say."""
+    return {
+        name: four_bits(value, importance(value.shape[1])).floats(value.shape[1]) if chosen(name) else value
+        for name, value in variables.items()
+    }

@@ -12,7 +12,8 @@ const std::string kDecoder = "decoder/";
 // The specification of files with this engine's own attributes. CTranslate2 refuses a specification that it does not
 // know, but ignores an attribute that it does not know.
 const std::string kOwnSpecification = "HearthDecoderSpec";
-constexpr unsigned kRevision = 8, kOwnRevision = 1;
+constexpr unsigned kRevision = 8, kOwnRevision = 2;
+constexpr unsigned kFourBitRevision = 2;  // since which matrices may have four-bit weights
 
 const std::string kConvert = "convert it again with `hearth convert`";
 const std::string kRotatedFirst = "qk_norm_after_rotation";
@@ -175,11 +176,10 @@ Architecture read_architecture(const ModelFile& file, const Config& config) {
   check(own || file.specification() == "TransformerDecoderSpec", "it is a " + file.specification() + ", not a decoder");
   check(file.revision() <= (own ? kOwnRevision : kRevision),
         "its specification has revision " + std::to_string(file.revision()));
-  Reader in(file);
+  Reader in(file, own && file.revision() >= kFourBitRevision);
   Architecture a{};
-  const auto& embeddings = in.need(kDecoder + "embeddings/weight", 2);
-  a.vocabulary = static_cast<int>(embeddings.shape[0]);
-  a.width = static_cast<int>(embeddings.shape[1]);
+  a.vocabulary = static_cast<int>(in.weight(kDecoder + "embeddings").shape[0]);
+  a.width = static_cast<int>(in.need(kDecoder + "layer_norm/gamma", 1).shape[0]);
   if (a.width > kMostWidth) throw ModelError("model.bin: rows of " + std::to_string(a.width) + " floats");
   in.matrix(kDecoder + "embeddings", a.vocabulary, a.width);
   in.linear(kDecoder + "projection", a.vocabulary, a.width);
@@ -194,8 +194,7 @@ Architecture read_architecture(const ModelFile& file, const Config& config) {
   check(a.head_dim >= 16 && a.head_dim % 16 == 0 && a.head_dim <= kMostHeadDim,
         "its heads have " + std::to_string(a.head_dim) + " dimensions; this engine wants a multiple of 16");
   if (a.qkv_width() > 4 * kMostWidth) throw ModelError("model.bin: the heads are too wide");
-  const auto& up = in.need(first + "ffn/linear_0/weight", 2);
-  a.inner = static_cast<int>(up.shape[0]);
+  a.inner = static_cast<int>(in.weight(first + "ffn/linear_0").shape[0]);
   if (a.inner > kMostWidth || a.query_width() > kMostWidth) throw ModelError("model.bin: a layer is too wide");
   a.gated = in.has(first + "ffn/linear_0_noact/weight");
   a.norms = read_norms(in, first);

@@ -64,19 +64,43 @@ nb::tuple step(Decoder& decoder, const std::vector<int>& rows, const std::vector
   return nb::make_tuple(ids, reports);
 }
 
-nb::ndarray<nb::numpy, float, nb::ndim<2>> logits(Decoder& decoder, const std::vector<int>& rows,
-                                                  const std::vector<int>& counts) {
-  const auto works = works_of(rows, counts);
-  auto values = std::make_unique<std::vector<float>>();
-  {
-    const nb::gil_scoped_release unlocked;
-    *values = decoder.logits(works);
-  }
-  const auto width = static_cast<std::size_t>(decoder.vocabulary());
+using Table = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
+
+// The floats as an array of this many columns, without a copy.
+Table table_of(std::vector<float> floats, std::size_t width) {
+  auto values = std::make_unique<std::vector<float>>(std::move(floats));
   auto* data = values->data();
   const auto height = values->size() / width;
   nb::capsule owner(values.release(), [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
   return {data, {height, width}, owner};
+}
+
+Table logits(Decoder& decoder, const std::vector<int>& rows, const std::vector<int>& counts) {
+  const auto works = works_of(rows, counts);
+  std::vector<float> values;
+  {
+    const nb::gil_scoped_release unlocked;
+    values = decoder.logits(works);
+  }
+  return table_of(std::move(values), static_cast<std::size_t>(decoder.vocabulary()));
+}
+
+nb::list inputs(Decoder& decoder, int row, int count) {
+  std::vector<hearth::step::LayerInputs> found;
+  {
+    const nb::gil_scoped_release unlocked;
+    found = decoder.inputs({row, count});
+  }
+  nb::list layers;
+  for (auto& layer : found) {
+    nb::list tables;
+    for (auto& floats : layer) {
+      const auto width = floats.size() / static_cast<std::size_t>(count);
+      tables.append(table_of(std::move(floats), width));
+    }
+    layers.append(tables);
+  }
+  return layers;
 }
 
 nb::dict inspect(const std::string& path, const Config& config) {
@@ -154,6 +178,7 @@ NB_MODULE(_core, m) {
       .def("cached", &Decoder::cached, "row"_a)
       .def("step", &step, "rows"_a, "counts"_a, "masks"_a = nb::dict())
       .def("logits", &logits, "rows"_a, "counts"_a)
+      .def("inputs", &inputs, "row"_a, "count"_a)
       .def("forget_prefixes", &Decoder::forget_prefixes)
       .def_prop_ro("vocabulary", &Decoder::vocabulary)
       .def_prop_ro("context_tokens", &Decoder::context_tokens)

@@ -209,4 +209,13 @@ std::vector<float> Decoder::logits(const std::vector<Work>& works) {
   return out;
 }
 
+std::vector<LayerInputs> Decoder::inputs(const Work& work) {
+  auto list = spans({work}, false);
+  if (work.count <= Forward::kAlone) throw std::invalid_argument("more tokens are needed");
+  list[0].wanted = 0;
+  auto found = forward_.inputs(list);
+  advance(at(work.row), work.count);
+  return found;
+}
+
 }  // namespace hearth::step

@@ -59,6 +59,10 @@ class Decoder {
   // floats for each token.
   std::vector<float> logits(const std::vector<Work>& works);
 
+  // Computes the next tokens of a row, more than Forward::kAlone. Returns the inputs of each layer's products, by which
+  // converters choose weights.
+  std::vector<LayerInputs> inputs(const Work& work);
+
   int vocabulary() const { return weights_->architecture.vocabulary; }
   int context_tokens() const { return context_tokens_; }
   int blocks() const { return pool_.size(); }

@@ -6,8 +6,6 @@
 namespace hearth::step {
 namespace {
 
-// Up to this many rows, every member of the team prepares all rows for itself, because a barrier would cost more.
-constexpr int kAlone = 4;
 // Rows in a piece of a product. Their activations stay in the second-level cache while all panels are read.
 constexpr int kChunkRows = 96;
 // Prompt tokens in a piece of attention.
@@ -26,8 +24,8 @@ class Input {
 };
 
 std::size_t width(int n) { return static_cast<std::size_t>(round_up(n, kPanel)); }
-// The number of blocks of a quantised row of n inputs.
-std::size_t blocks(int n) { return static_cast<std::size_t>(round_up(n, kScaleInputs) / kScaleInputs); }
+// The most blocks of a quantised row of n inputs.
+std::size_t blocks(int n) { return static_cast<std::size_t>(round_up(n, kGroupInputs) / kScaleInputs); }
 
 }  // namespace
 
@@ -45,7 +43,9 @@ Forward::Forward(const Weights& weights, const Kernels& kernels, KvCache& cache,
       most_blocks_(std::max({blocks(shape_.width), blocks(shape_.query_width()), blocks(shape_.inner)})),
       scores_stride_(static_cast<std::size_t>(round_up(context_tokens, kBlockTokens) + kBlockTokens)),
       members_(static_cast<std::size_t>(team.size())) {
+  const std::size_t groups = most_blocks_ * kScaleInputs / kGroupInputs;
   for (auto& m : members_) {
+    if (weights.has_four_bits()) m.unpacked = Aligned<std::int8_t>(groups * kUnpackedGroupBytes);
     m.quantised = Aligned<ActivationBlock>(kAlone * most_blocks_);
     m.normed = Aligned<float>(width_);
     m.scores = Aligned<float>(static_cast<std::size_t>(kernels.query_tile) * scores_stride_);
@@ -68,6 +68,29 @@ float* Forward::run(const std::vector<Span>& spans, const std::function<void(int
   team_.run([&](int member) { work(member, spans, after); });
   if (wanted_.size() == 1) finish(0, after);
   return logits_.data();
+}
+
+std::vector<LayerInputs> Forward::inputs(const std::vector<Span>& spans) {
+  std::size_t count = 0;
+  for (const auto& span : spans) count += static_cast<std::size_t>(span.count);
+  LayerInputs empty;
+  const std::array sizes = {shape_.width, shape_.query_width(), shape_.width, shape_.inner};
+  for (std::size_t i = 0; i < empty.size(); ++i) empty[i].resize(count * static_cast<std::size_t>(sizes[i]));
+  std::vector<LayerInputs> found(weights_.layers.size(), empty);
+  watched_ = &found;
+  run(spans, nullptr);
+  watched_ = nullptr;
+  return found;
+}
+
+// Several members may call this at once, each with rows of its own.
+void Forward::watch(const Linear& linear, int i, const float* row, int size) {
+  for (std::size_t l = 0; l < weights_.layers.size(); ++l) {
+    const auto& layer = weights_.layers[l];
+    const std::array products = {&layer.qkv, &layer.out, &layer.up, &layer.down};
+    for (std::size_t p = 0; p < products.size(); ++p)
+      if (products[p] == &linear) std::copy_n(row, size, (*watched_)[l][p].begin() + std::ptrdiff_t{i} * size);
+  }
 }
 
 void Forward::plan(const std::vector<Span>& spans) {
@@ -149,8 +172,8 @@ void Forward::embed(int t) {
   const auto& token = tokens_[static_cast<std::size_t>(t)];
   const int size = shape_.width;
   float* x = x_.data() + static_cast<std::size_t>(t) * width_;
-  std::fill(x + size, x + width_, 0.f);
   weights_.embed(token.id, x);
+  std::fill(x + size, x + width_, 0.f);
   if (shape_.positions == 0) return;
   const float* p =
       weights_.positions.data() + static_cast<std::size_t>(token.position) * static_cast<std::size_t>(size);
@@ -169,25 +192,34 @@ void Forward::product(int member, const Linear& linear, const Rows& rows, int co
   auto& own = members_[static_cast<std::size_t>(member)];
   const bool alone = count <= kAlone;
   ActivationBlock* to = alone ? own.quantised.data() : quantised_.data();
-  const ActivationView activations{to, blocks(rows.size)};  // rows are contiguous
-  if (!alone) team_.share(member, count, [&](int i) { quantise(member, rows, i, to, activations.stride); });
+  const ActivationView activations{to, static_cast<std::size_t>(linear.blocks())};  // rows are contiguous
+  if (!alone) team_.share(member, count, [&](int i) { quantise(member, linear, rows, i, to); });
   bool ready = !alone;
 
-  const auto view = linear.view();
   const int group = alone ? group_of(linear) : 1;
   const int groups = (linear.panels() + group - 1) / group;
   const int chunks = (count + kChunkRows - 1) / kChunkRows;
   team_.share(
       member, groups * chunks,
       [&](int i) {
-        for (int r = 0; !ready && r < count; ++r) quantise(member, rows, r, to, activations.stride);
+        for (int r = 0; !ready && r < count; ++r) quantise(member, linear, rows, r, to);
         ready = true;
         const int row = i / groups * kChunkRows;
         const int panel = i % groups * group;
-        kernels_.gemm(view, activations, row, std::min(kChunkRows, count - row), panel,
-                      std::min(group, linear.panels() - panel), out, stride);
+        multiply(member, linear, activations, row, std::min(kChunkRows, count - row), panel,
+                 std::min(group, linear.panels() - panel), out, stride);
       },
       fetch(member, next, count));
+}
+
+void Forward::multiply(int member, const Linear& linear, const ActivationView& activations, int row, int rows,
+                       int panel, int panels, float* out, std::size_t stride) {
+  if (linear.is_four_bit()) {
+    auto* unpacked = members_[static_cast<std::size_t>(member)].unpacked.data();
+    kernels_.gemm_four(linear.four_bit_view(), activations, row, rows, panel, panels, out, stride, unpacked);
+  } else {
+    kernels_.gemm(linear.view(), activations, row, rows, panel, panels, out, stride);
+  }
 }
 
 Forward::Fetch Forward::fetch(int member, const Linear* next, int count) const {
@@ -195,10 +227,10 @@ Forward::Fetch Forward::fetch(int member, const Linear* next, int count) const {
   const int group = group_of(*next);
   const int panel = std::min(team_.first_of(member, (next->panels() + group - 1) / group) * group, next->panels());
   const std::size_t begin = static_cast<std::size_t>(panel) * next->panel_bytes();
-  return {next->view().packed + begin, std::min(kFetchBytes, next->bytes() - begin) / 64 * 64};
+  return {next->packed() + begin, std::min(kFetchBytes, next->bytes() - begin) / 64 * 64};
 }
 
-void Forward::quantise(int member, const Rows& rows, int i, ActivationBlock* to, std::size_t stride) {
+void Forward::quantise(int member, const Linear& linear, const Rows& rows, int i, ActivationBlock* to) {
   const auto from = static_cast<std::size_t>(rows.which != nullptr ? (*rows.which)[static_cast<std::size_t>(i)] : i);
   const float* row = rows.x + from * rows.stride;
   if (rows.norm != nullptr) {
@@ -206,7 +238,10 @@ void Forward::quantise(int member, const Rows& rows, int i, ActivationBlock* to,
     kernels_.norm(*rows.norm, row, normed);
     row = normed;
   }
-  kernels_.quantize(row, round_up(rows.size, kLane), to + static_cast<std::size_t>(i) * stride);
+  if (watched_ != nullptr) watch(linear, i, row, rows.size);
+  const auto blocks = linear.blocks();
+  const auto quantize = linear.is_four_bit() ? kernels_.quantize_groups : kernels_.quantize;
+  quantize(row, blocks * kScaleInputs, to + static_cast<std::size_t>(i) * static_cast<std::size_t>(blocks));
 }
 
 void Forward::add_normed(int member, const Norm& norm, int count) {

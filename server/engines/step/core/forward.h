@@ -5,6 +5,7 @@
 // division of its prompt into chunks, and on any number of threads.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "aligned.h"
@@ -24,6 +25,10 @@ struct Span {
   bool far = false;  // the row is longer than the original context: see Architecture::near_tokens
 };
 
+// The inputs of a layer's four products for all tokens of a step, a row of floats for each token: of queries, keys and
+// values; of attention's output; of the inner layer; of its output.
+using LayerInputs = std::array<std::vector<float>, 4>;
+
 class Forward {
  public:
   Forward(const Weights& weights, const Kernels& kernels, KvCache& cache, Team& team, int context_tokens);
@@ -32,6 +37,11 @@ class Forward {
   // Columns beyond the vocabulary are -infinity. The result is valid until the next call.
   // If `after` is given, members of the team call it for each row of logits after all rows are computed.
   float* run(const std::vector<Span>& spans, const std::function<void(int row, float* logits)>* after);
+
+  // Computes a step of more than kAlone tokens, and returns the inputs of each layer.
+  std::vector<LayerInputs> inputs(const std::vector<Span>& spans);
+  // Up to this many rows, every member of the team prepares all rows for itself, because a barrier would cost more.
+  static constexpr int kAlone = 4;
 
   std::size_t logits_stride() const { return logits_stride_; }
 
@@ -58,6 +68,9 @@ class Forward {
   // out (+)= quantised(rows) times the layer's weights. `next`, if given, is the layer of the next product.
   void product(int member, const Linear& linear, const Rows& rows, int count, float* out, std::size_t stride,
                const Linear* next = nullptr);
+  // Rows [row, row+rows) and panels [panel, panel+panels) of a product of quantised rows.
+  void multiply(int member, const Linear& linear, const ActivationView& activations, int row, int rows, int panel,
+                int panels, float* out, std::size_t stride);
   // The number of panels in a piece of a product with few rows.
   int group_of(const Linear& linear) const { return std::max(1, linear.panels() / (team_.size() * 6)); }
   // Prefetches the beginning of a member's own part of a layer, some lines in each call. Returns false when done. With
@@ -76,8 +89,10 @@ class Forward {
     const std::int8_t* end_ = nullptr;
   };
   Fetch fetch(int member, const Linear* next, int count) const;
-  // Normalises and quantises row i into place i of `to`.
-  void quantise(int member, const Rows& rows, int i, ActivationBlock* to, std::size_t stride);
+  // Normalises and quantises row i into place i of `to`, in the form that the layer's product reads.
+  void quantise(int member, const Linear& linear, const Rows& rows, int i, ActivationBlock* to);
+  // Keeps a row of inputs if the product is a layer's.
+  void watch(const Linear& linear, int i, const float* row, int size);
   void add_normed(int member, const Norm& norm, int count);
   void norm_all_heads(const Layer& layer, int t);
   void place_heads(const Layer& layer, int index, int token, int head, const Span& span);
@@ -97,8 +112,10 @@ class Forward {
   struct Member {
     Aligned<ActivationBlock> quantised;
     Aligned<float> normed, scores;
+    Aligned<std::int8_t> unpacked;
   };
   std::vector<Member> members_;
+  std::vector<LayerInputs>* watched_ = nullptr;  // where the inputs of layers go; null: nowhere
   Aligned<float> x_, qkv_, context_, inner_, branch_, logits_;
   Aligned<ActivationBlock> quantised_;
 };

@@ -25,14 +25,15 @@ std::size_t place_of(int inputs4, int output, int input) {
 
 }  // namespace
 
-Linear::Linear(Arena& arena, int outputs, int inputs, bool biased, const Kernels& kernels, Store store,
+Linear::Linear(Arena& arena, int outputs, const Variable& weight, bool biased, const Kernels& kernels, Store store,
                Activation activation)
-    : inputs_(inputs),
-      inputs4_(round_up(inputs, kScaleInputs) / 4),
+    : groups_(has_four_bits(weight) ? static_cast<int>(weight.shape[1]) : 0),
       panels_(round_up(outputs, kPanel) / kPanel),
       offset_(kernels.weight_offset),
       store_(store),
       activation_(activation) {
+  inputs_ = is_four_bit() ? groups_ * kGroupInputs : static_cast<int>(weight.shape.at(1));
+  inputs4_ = round_up(inputs_, kScaleInputs) / 4;
   const auto padded = static_cast<std::size_t>(panels_) * kPanel;
   packed_ = arena.take<std::int8_t>(bytes());
   inverse_scale_ = arena.take<float>(padded);
@@ -46,23 +47,26 @@ void Linear::pack(const ModelFile& file, const std::string& scope, Place place) 
   const auto* bias = file.find(scope + "/bias");
   const auto biases = bias != nullptr ? file.floats(*bias, 0) : Aligned<float>();
   const int outputs = static_cast<int>(variable.shape[0]);
-  const int inputs = static_cast<int>(variable.shape[1]);
   // Read some rows at a time, because a copy of the largest matrix would be a large part of a small model.
-  const auto length = static_cast<std::size_t>(inputs);
-  std::vector<std::int8_t> rows(kPanel * length);
+  const auto length = static_cast<std::size_t>(is_four_bit() ? inputs_ / 2 : inputs_);
+  const auto groups = static_cast<std::size_t>(groups_);
+  std::vector<std::int8_t> rows(kPanel * length), group_scales(kPanel * groups);
   for (int first = 0; first < outputs; first += kPanel) {
-    const int count = std::min(kPanel, outputs - first);
-    file.int8s(variable, static_cast<std::size_t>(first) * length, static_cast<std::size_t>(count) * length,
-               rows.data());
-    for (int o = first; o < first + count; ++o) {
-      const int to = place(o);
-      if (!pack_row(rows.data() + static_cast<std::size_t>(o - first) * length, to))
+    const auto begin = static_cast<std::size_t>(first);
+    const auto count = static_cast<std::size_t>(std::min(kPanel, outputs - first));
+    file.int8s(variable, begin * length, count * length, rows.data());
+    if (is_four_bit())
+      file.int8s(need(file, scope + "/weight_group_scale"), begin * groups, count * groups, group_scales.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      const int to = place(first + static_cast<int>(i));
+      if (is_four_bit()) pack_four_bit_row(rows.data() + i * length, group_scales.data() + i * groups, to);
+      else if (!pack_row(rows.data() + i * length, to))
         throw ModelError("model.bin: '" + scope + "/weight' holds -128, which no converter writes");
-      const float scale = scales[static_cast<std::size_t>(o)];
+      const float scale = scales[begin + i];
       if (!(std::isfinite(scale) && scale > 0.f))
         throw ModelError("model.bin: '" + scope + "/weight_scale' is not a positive number");
       inverse_scale_[to] = 1.f / scale;
-      if (bias != nullptr) bias_[to] = biases[static_cast<std::size_t>(o)];
+      if (bias != nullptr) bias_[to] = biases[begin + i];
     }
   }
 }
@@ -83,28 +87,46 @@ bool Linear::pack_row(const std::int8_t* row, int output) {
   return true;
 }
 
+void Linear::pack_four_bit_row(const std::int8_t* row, const std::int8_t* scales, int output) {
+  const int at = output % kPanel;
+  std::int8_t* panel = packed_ + static_cast<std::size_t>(output / kPanel) * panel_bytes();
+  const unsigned shift = at < kLane ? 0 : 4;
+  for (int g = 0; g < groups_; ++g, row += kGroupInputs / 2) {
+    panel[four_bit_scales(g) + static_cast<std::size_t>(at)] = scales[g];
+    std::int8_t* to = panel + four_bit_weights(g) + at % kLane * 4;
+    for (int i = 0; i < kGroupInputs; ++i) {
+      const auto half = static_cast<std::uint8_t>(row[i % 16]) >> (i < 16 ? 0 : 4) & 15u;
+      std::int8_t& byte = to[i / 4 * 64 + i % 4];
+      byte = static_cast<std::int8_t>(static_cast<std::uint8_t>(byte) | half << shift);
+    }
+  }
+}
+
 Linear::Linear(Arena& arena, const ModelFile& file, const std::string& scope, const Kernels& kernels, Store store,
                Activation activation)
-    : Linear(arena, static_cast<int>(need(file, scope + "/weight").shape.at(0)),
-             static_cast<int>(need(file, scope + "/weight").shape.at(1)), file.has(scope + "/bias"), kernels, store,
-             activation) {
+    : Linear(arena, static_cast<int>(need(file, scope + "/weight").shape.at(0)), need(file, scope + "/weight"),
+             file.has(scope + "/bias"), kernels, store, activation) {
   pack(file, scope, [](int o) { return o; });
 }
 
 Linear Linear::gated(Arena& arena, const ModelFile& file, const std::string& gate, const std::string& up,
                      const Kernels& kernels, Activation activation) {
-  const auto& shape = need(file, gate + "/weight").shape;
-  const int outputs = round_up(static_cast<int>(shape.at(0)), kLane) * 2;
+  const auto& weight = need(file, gate + "/weight");
+  if (has_four_bits(weight) != has_four_bits(need(file, up + "/weight")))
+    throw ModelError("model.bin: only one of '" + gate + "' and '" + up + "' has four-bit weights");
+  const int outputs = round_up(static_cast<int>(weight.shape.at(0)), kLane) * 2;
   const bool biased = file.has(gate + "/bias") || file.has(up + "/bias");
-  Linear both(arena, outputs, static_cast<int>(shape.at(1)), biased, kernels, Store::kGated, activation);
+  Linear both(arena, outputs, weight, biased, kernels, Store::kGated, activation);
   const auto in_turn = [](int o) { return o / kLane * kPanel + o % kLane; };
   both.pack(file, gate, in_turn);
   both.pack(file, up, [&](int o) { return in_turn(o) + kLane; });
   return both;
 }
 
-LinearView Linear::view() const {
-  return {packed_, inverse_scale_, bias_, inputs4_ * 4 / kScaleInputs, panels_, activation_, store_};
+LinearView Linear::view() const { return {packed_, inverse_scale_, bias_, blocks(), panels_, activation_, store_}; }
+
+FourBitView Linear::four_bit_view() const {
+  return {packed_, inverse_scale_, bias_, groups_, panels_, activation_, store_};
 }
 
 Picked Linear::pick(const std::vector<std::int32_t>& outputs) const {
@@ -125,7 +147,7 @@ Picked Linear::pick(const std::vector<std::int32_t>& outputs) const {
   p.view = {p.packed.data(),
             p.inverse_scale.data(),
             bias_ != nullptr ? p.bias.data() : nullptr,
-            inputs4_ * 4 / kScaleInputs,
+            blocks(),
             panels,
             activation_,
             store_};
@@ -133,11 +155,26 @@ Picked Linear::pick(const std::vector<std::int32_t>& outputs) const {
 }
 
 void Linear::row(int output, float factor, float* to) const {
+  if (is_four_bit()) return four_bit_row(output, factor, to);
   const float scale = inverse_scale_[output];
   for (int i = 0; i < inputs_; i += 4) {
     const std::int8_t* four = packed_ + place_of(inputs4_, output, i);
     for (int j = 0; j < 4 && i + j < inputs_; ++j)
       to[i + j] = static_cast<float>(static_cast<std::int8_t>(four[j] ^ offset_)) * scale * factor;
+  }
+}
+
+void Linear::four_bit_row(int output, float factor, float* to) const {
+  const int at = output % kPanel;
+  const std::int8_t* panel = packed_ + static_cast<std::size_t>(output / kPanel) * panel_bytes();
+  const unsigned shift = at < kLane ? 0 : 4;
+  for (int g = 0; g < groups_; ++g) {
+    const auto scale = static_cast<float>(panel[four_bit_scales(g) + static_cast<std::size_t>(at)]);
+    const std::int8_t* from = panel + four_bit_weights(g) + at % kLane * 4;
+    for (int i = 0; i < kGroupInputs; ++i) {
+      const auto half = static_cast<std::uint8_t>(from[i / 4 * 64 + i % 4]) >> shift & 15u;
+      *to++ = static_cast<float>(kFours[half]) * scale * inverse_scale_[output] * factor;
+    }
   }
 }
 

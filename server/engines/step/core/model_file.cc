@@ -134,7 +134,8 @@ ModelFile::ModelFile(const std::string& path) : path_(path) {
     const auto* target = find(name);
     if (target == nullptr) throw ModelError("model.bin: alias '" + alias + "' of '" + name + "', which is not there");
     variables_.insert_or_assign(alias, Variable(*target));
-    if (const auto* scale = find(name + "_scale")) variables_.insert_or_assign(alias + "_scale", Variable(*scale));
+    for (const char* end : {"_scale", "_group_scale"})
+      if (const auto* scale = find(name + end)) variables_.insert_or_assign(alias + end, Variable(*scale));
   }
 }
 

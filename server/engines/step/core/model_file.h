@@ -2,7 +2,8 @@
 //
 // Layout, little endian, no padding: u32 version; string specification; u32 revision; u32 count; then each variable:
 // string name, u8 rank, u32 dimensions[rank], u8 type, u32 bytes, the payload; u32 aliases; then each: string alias,
-// string name. A string is u16 length including a final zero byte. An alias also names its variable's `_scale`.
+// string name. A string is u16 length including a final zero byte. An alias also names its variable's `_scale` and
+// `_group_scale`.
 //
 // The reader trusts nothing in the file. It checks every length against the rest of the file before it uses it, and
 // allocates memory only for a payload that is in the file. It knows no architecture.
@@ -26,6 +27,10 @@ struct Variable {
   std::uint64_t offset;              // of the payload in the file
   std::uint64_t bytes;
 };
+
+// Whether a matrix has four-bit weights: [outputs][groups][16], beside a `_group_scale` of [outputs][groups]. The low
+// half of byte i is the place of input i of the group in kFours, the high half that of input i + 16.
+inline bool has_four_bits(const Variable& weight) { return weight.shape.size() == 3; }
 
 class ModelFile {
  public:

@@ -16,11 +16,12 @@ inline constexpr int kMostWidth = 1 << 16;  // also keeps int8 dot products with
 inline constexpr int kMostVocabulary = 1 << 22;
 inline constexpr int kMostHeadDim = 512;
 
-inline std::string shape_text(const Variable& v) {
+inline std::string shape_text(const std::vector<std::uint32_t>& shape) {
   std::string text = "(";
-  for (std::size_t i = 0; i < v.shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(v.shape[i]);
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return text + ")";
 }
+inline std::string shape_text(const Variable& v) { return shape_text(v.shape); }
 
 // The largest integer that is read from a model's file. The sum of two still fits in an int.
 constexpr int kLargest = 1 << 30;
@@ -28,7 +29,8 @@ constexpr int kLargest = 1 << 30;
 // Remembers the variables it was asked for, so that refuse_the_rest() can refuse all others.
 class Reader {
  public:
-  explicit Reader(const ModelFile& file) : file_(file) {}
+  // With `four_bits`, matrices may have four-bit weights.
+  explicit Reader(const ModelFile& file, bool four_bits = false) : file_(file), four_bits_(four_bits) {}
 
   double number(const std::string& name, double otherwise) {
     asked_.insert(name);
@@ -66,16 +68,29 @@ class Reader {
     const auto found = file_.floats(*file_.find(name), 0);
     return {found.data(), found.data() + size};
   }
-  // Checks an int8 matrix with a scale for each row, and its bias if it has one.
+  // The weight of a matrix: [outputs][inputs] in int8, or [outputs][groups][16] in four bits.
+  const Variable& weight(const std::string& scope) {
+    const auto* v = file_.find(scope + "/weight");
+    return need(scope + "/weight", v != nullptr && four_bits_ && has_four_bits(*v) ? 3 : 2);
+  }
+  // Checks a matrix with a scale for each row, and its bias if it has one.
   void linear(const std::string& scope, int outputs, int inputs) {
     matrix(scope, outputs, inputs);
     if (has(scope + "/bias")) vector(scope + "/bias", outputs);
   }
   void matrix(const std::string& scope, int outputs, int inputs) {
-    const auto& v = need(scope + "/weight", 2);
-    if (v.shape[0] != static_cast<std::uint32_t>(outputs) || v.shape[1] != static_cast<std::uint32_t>(inputs))
-      throw ModelError("model.bin: '" + scope + "/weight' has shape " + shape_text(v) + ", not (" +
-                       std::to_string(outputs) + ", " + std::to_string(inputs) + ")");
+    const auto& v = weight(scope);
+    const auto rows = static_cast<std::uint32_t>(outputs);
+    std::vector<std::uint32_t> shape = {rows, static_cast<std::uint32_t>(inputs)};
+    if (has_four_bits(v)) {
+      const auto groups = static_cast<std::uint32_t>((inputs + kGroupInputs - 1) / kGroupInputs);
+      shape = {rows, groups, kGroupInputs / 2};
+      const auto& scales = need(scope + "/weight_group_scale", 2);
+      if (scales.type != Type::kInt8 || scales.shape != std::vector<std::uint32_t>{rows, groups})
+        throw ModelError("model.bin: '" + scope + "/weight_group_scale' has shape " + shape_text(scales));
+    }
+    if (v.shape != shape)
+      throw ModelError("model.bin: '" + scope + "/weight' has shape " + shape_text(v) + ", not " + shape_text(shape));
     if (v.type != Type::kInt8)
       throw Unsupported("its weights are not int8 (" + scope + "); convert with --quantization int8_float32");
     if (!has(scope + "/weight_scale")) throw ModelError("model.bin: '" + scope + "/weight_scale' is missing");
@@ -88,6 +103,7 @@ class Reader {
 
  private:
   const ModelFile& file_;
+  bool four_bits_;
   std::set<std::string> asked_;
 };
 

@@ -118,6 +118,12 @@ void Weights::embed(int token, float* to) const {
   (tied ? projection : own_embeddings).row(token, architecture.embedding_scale, to);
 }
 
+bool Weights::has_four_bits() const {
+  return projection.is_four_bit() || std::any_of(layers.begin(), layers.end(), [](const Layer& l) {
+           return l.qkv.is_four_bit() || l.out.is_four_bit() || l.up.is_four_bit() || l.down.is_four_bit();
+         });
+}
+
 std::size_t Weights::bytes() const {
   std::size_t sum = projection.bytes();
   for (const auto& l : layers) sum += l.qkv.bytes() + l.out.bytes() + l.up.bytes() + l.down.bytes();

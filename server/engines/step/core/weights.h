@@ -39,7 +39,8 @@ struct Weights {
 
   // Writes the scaled embedding of a token.
   void embed(int token, float* to) const;
-  std::size_t bytes() const;  // of all int8 matrices, which a step at batch 1 reads
+  std::size_t bytes() const;  // of all matrices that a step at batch 1 reads
+  bool has_four_bits() const;
 
   Architecture architecture;
   Arena arena;  // of all linear layers

@@ -74,6 +74,58 @@ std::vector<float> multiply(const Kernels& k, const Product& p, int rows_a_call)
   return out;
 }
 
+// The same for four-bit weights.
+std::vector<float> multiply_four_bits(const Kernels& k, const Product& p, int rows_a_call) {
+  source.seed(23);
+  const int groups = (p.inputs + kGroupInputs - 1) / kGroupInputs, panels = (p.outputs + kPanel - 1) / kPanel;
+  std::vector<std::int8_t> packed(four_bit_panel(groups) * panels);
+  std::uniform_int_distribution<int> byte(-128, 127);
+  for (auto& each : packed) each = static_cast<std::int8_t>(byte(source));
+  std::vector<float> scale(static_cast<std::size_t>(panels) * kPanel, 1e-4f), bias = floats(scale.size(), 1.f);
+  const int padded = groups * kGroupInputs;
+  const std::size_t stride = padded / kScaleInputs, out_stride = scale.size();
+  std::vector<ActivationBlock> quantised(stride * p.rows);
+  std::vector<float> out = floats(out_stride * p.rows, 1.f);
+  std::vector<float> unpacked(static_cast<std::size_t>(groups) * kUnpackedGroupBytes / sizeof(float));
+  for (int r = 0; r < p.rows; ++r) {
+    auto x = floats(padded, 3.f);
+    std::fill(x.begin() + p.inputs, x.end(), 0.f);
+    k.quantize_groups(x.data(), padded, quantised.data() + stride * r);
+  }
+  const FourBitView view{packed.data(), scale.data(), p.biased ? bias.data() : nullptr, groups, panels,
+                         p.activation,  p.store};
+  for (int r = 0; r < p.rows; r += rows_a_call)
+    k.gemm_four(view, {quantised.data(), stride}, r, std::min(rows_a_call, p.rows - r), 0, panels, out.data(),
+                out_stride, reinterpret_cast<std::int8_t*>(unpacked.data()));
+  return out;
+}
+
+// A weight's place in a panel, its group's scale and the table: one product in whole numbers, by the text of kernels.h.
+void check_four_bit_layout(const Kernels& k) {
+  const int groups = 3;
+  bool good = true;
+  for (const int output : {0, 15, 16, 31, 33})
+    for (const int input : {0, 5, 31, 32, 70, 95}) {
+      std::vector<std::int8_t> packed(four_bit_panel(groups) * 2, 0x55);
+      const int group = input / kGroupInputs, inside = input % kGroupInputs, at = output % kPanel;
+      auto* panel = packed.data() + four_bit_panel(groups) * (output / kPanel);
+      for (int g = 0; g < groups; ++g) std::fill_n(panel + four_bit_scales(g), kPanel, static_cast<std::int8_t>(0));
+      panel[four_bit_scales(group) + at] = -3;
+      panel[four_bit_weights(group) + inside / 4 * 64 + at % kLane * 4 + inside % 4] =
+          static_cast<std::int8_t>(at < kLane ? 0x5C : 0xC5);
+      std::vector<float> x(groups * kGroupInputs), out(2 * kPanel), scale(2 * kPanel, 0.5f);
+      std::vector<float> unpacked(static_cast<std::size_t>(groups) * kUnpackedGroupBytes / sizeof(float));
+      std::vector<ActivationBlock> row(2 * groups);
+      x[input] = 127.f;
+      k.quantize_groups(x.data(), static_cast<int>(x.size()), row.data());
+      const FourBitView view{packed.data(), scale.data(), nullptr, groups, 2, Activation::kNone, Store::kWrite};
+      k.gemm_four(view, {row.data(), row.size()}, 0, 1, 0, 2, out.data(), out.size(),
+                  reinterpret_cast<std::int8_t*>(unpacked.data()));
+      good &= out[output] == 127.f * kFours[0xC] * -3 * 0.5f;
+    }
+  if (!good) ++wrong, std::printf("WRONG %s four-bit layout\n", k.name);
+}
+
 // Queries that stand behind each other in one sequence, some with a window.
 std::vector<float> attend(const Kernels& k, int dim, int count, int length, int window, float cap, int queries_a_call) {
   source.seed(13);
@@ -180,6 +232,17 @@ void check(const Kernels& k, const Kernels& plain) {
         expect(name + " gemm", got, multiply(plain, p, rows), 1e-5f);
         for (const int part : {1, 2, 4}) expect(name + " gemm in parts", multiply(k, p, part), got, 0.f);
       }
+  // Many rows, so that panels are unpacked before and in parts are not.
+  for (const auto store : {Store::kWrite, Store::kAdd, Store::kGated})
+    for (const auto& [rows, inputs] : {std::pair{1, 52}, {2, 100}, {3, 32}, {9, 300}, {130, 66}}) {
+      const auto activation = store == Store::kGated ? Activation::kSwish : Activation::kNone;
+      const Product p{96, inputs, rows, rows % 2 == 1, activation, store};
+      const auto got = multiply_four_bits(k, p, rows);
+      expect(name + " gemm_four", got, multiply_four_bits(plain, p, rows), 1e-5f);
+      for (const int part : {1, 2, 4, 7})
+        expect(name + " gemm_four in parts", multiply_four_bits(k, p, part), got, 0.f);
+    }
+  check_four_bit_layout(k);
   for (const int dim : {16, 48, 64, 80, 128})
     for (const int window : {0, 20})
       for (const int length : {9, 50, 130}) {

@@ -21,6 +21,7 @@ AVX2 = ("-mavx2", "-mfma", "-mf16c")
 AVX_VNNI = (*AVX2, "-mavxvnni")
 SAME_OF_AVX512 = (*AVX2, "-mavx512vl", "-mavx512vnni")
 """The instruction of AVX-VNNI as AVX-512 encodes it: what a server processor can run."""
+AVX512 = (*SAME_OF_AVX512, "-mavx512f", "-mavx512bw", "-mavx512dq", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
 NEON = ("-march=armv8.2-a+dotprod+fp16",)
 
 
@@ -66,7 +67,7 @@ def avx_vnni(folder: Path) -> None:
     processor = Path("/proc/cpuinfo").read_text("utf-8")
     if not all(feature in processor for feature in ("avx512_vnni", "avx512vl")):
         return say("avx-vnni", "not tried, which needs a processor with AVX-512 VNNI")
-    compare(compiler, {"avxvnni": SAME_OF_AVX512, "avx2": AVX2}, (), folder)
+    compare(compiler, {"avxvnni": SAME_OF_AVX512, "avx2": AVX2, "avx512": AVX512}, (), folder)
     return None
 
 
@@ -76,7 +77,7 @@ def neon(folder: Path) -> None:
     compiler = shutil.which("g++" if here else "aarch64-linux-gnu-g++")
     if compiler is None:
         return say("neon-dotprod", "skipped, it needs a cross compiler (Debian: g++-aarch64-linux-gnu)")
-    objects(compiler, [each for each in sorted(CORE.glob("*.cc")) if each.stem != "bindings"], {}, folder)
+    objects(compiler, [each for each in sorted(CORE.glob("*.cc")) if not each.stem.endswith("bindings")], {}, folder)
     say("core for aarch64", "compiles")
     emulator = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
     if emulator is None and not here:

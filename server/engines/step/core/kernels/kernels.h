@@ -40,6 +40,38 @@ struct LinearView {
   Store store;
 };
 
+// Four-bit weights of a linear layer. Groups of 32 inputs of an output share a whole number, the group's scale; the
+// weight is kFours[nibble] * group scale * inverse_scale. The order in memory, for each panel, for each two groups: 64
+// bytes with the scales of the first group's 32 outputs and those of the second's; then for each group, for each four
+// inputs, 64 bytes: the low halves are the four weights of the first 16 outputs, the high halves those of the
+// second 16. So 64 bytes are both operands of a step, and a panel is read front to back.
+inline constexpr int kGroupInputs = 32;
+inline constexpr int kGroupBytes = kGroupInputs * kPanel / 2;
+// Uneven steps: small weights are the most frequent, so the steps are finer around zero.
+inline constexpr int8_t kFours[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+struct FourBitView {
+  const int8_t* packed;
+  const float* inverse_scale;  // for each output; 0 for padding
+  const float* bias;           // for each output, or null
+  int groups;                  // of inputs; a row of an ActivationView has two blocks for each
+  int panels;
+  Activation activation;
+  Store store;
+};
+// Where in a panel the scales and the weights of a group begin, and the bytes of a panel.
+constexpr size_t four_bit_scales(int group) {
+  return static_cast<size_t>(group / 2) * (2 * kGroupBytes + 2 * kPanel) + static_cast<size_t>(group % 2) * kPanel;
+}
+constexpr size_t four_bit_weights(int group) {
+  return static_cast<size_t>(group) * kGroupBytes + static_cast<size_t>(group / 2 + 1) * 2 * kPanel;
+}
+constexpr size_t four_bit_panel(int groups) {
+  return static_cast<size_t>(groups) * kGroupBytes + static_cast<size_t>((groups + 1) / 2) * 2 * kPanel;
+}
+
+// The bytes of a group in the scratch memory of gemm_four: 32 scales as floats, and the weights as int8.
+inline constexpr int kUnpackedGroupBytes = kPanel * 4 + kGroupInputs * kPanel;
+
 // The number of inputs of a row that share a scale; the largest magnitude among them becomes 127. With one scale for
 // the whole row, all inputs would be rounded as coarsely as the largest needs. A trained model has a few very large
 // inputs, so that was most of the loss of int8.
@@ -98,8 +130,13 @@ struct Kernels {
   // Computes rows [row0, row0+rows) and panels [panel0, panel0+panels) of out. Columns are padded with zeros to 16.
   void (*gemm)(const LinearView&, const ActivationView&, int row0, int rows, int panel0, int panels, float* out,
                size_t out_stride);
+  // The same for four-bit weights. `unpacked` has groups * kUnpackedGroupBytes bytes on a cache line.
+  void (*gemm_four)(const FourBitView&, const ActivationView&, int row0, int rows, int panel0, int panels, float* out,
+                    size_t out_stride, int8_t* unpacked);
   // Quantises n floats, a multiple of 16, to one block for each 16.
   void (*quantize)(const float* x, int n, ActivationBlock* out);
+  // The same for the product with four-bit weights: n is a multiple of 32, and two blocks have the same scale.
+  void (*quantize_groups)(const float* x, int n, ActivationBlock* out);
   void (*norm)(const NormView&, const float* x, float* out);
   // Rotates pairs: (i, i+half), or (2i, 2i+1) when interleaved.
   void (*rotate)(float* x, const float* cosine, const float* sine, int half, bool interleaved);

@@ -16,12 +16,14 @@ struct Destination {
   int column;  // in floats, of this panel's first output
 };
 
-inline vf finish(const LinearView& w, vf total, int output) {
+template <typename View>
+inline vf finish(const View& w, vf total, int output) {
   const vf y = vf_mul(total, vf_load(w.inverse_scale + output));
   return w.bias != nullptr ? vf_add(y, vf_load(w.bias + output)) : y;
 }
 
-inline void store_pair(const LinearView& w, float* out, vf low, vf high) {
+template <typename View>
+inline void store_pair(const View& w, float* out, vf low, vf high) {
   switch (w.store) {
     case Store::kWrite:
       vf_store(out, vf_activate(w.activation, low));
@@ -117,16 +119,18 @@ void gemm(const LinearView& w, const ActivationView& a, int row0, int rows, int 
   }
 }
 
+inline void quantize_block(vf values, float magnitude, ActivationBlock* out) {
+  const vf by = vf_set(magnitude > 0.f ? 127.f / magnitude : 0.f);
+  const vf steps = vf_max(vf_min(vf_round(vf_mul(values, by)), vf_set(127.f)), vf_set(-127.f));
+  const int32_t sum = va_store(out->values, vf_to_int(steps));
+  out->scale = magnitude * (1.f / 127.f);
+  out->start = -kWeightOffset * sum;
+}
+
 void quantize(const float* x, int n, ActivationBlock* out) {
-  const vf limit = vf_set(127.f);
-  const vf lowest = vf_set(-127.f);
   for (int i = 0; i < n; i += kLane, ++out) {
     const vf values = vf_load(x + i);
-    const float magnitude = vf_hmax(vf_max(vf_abs(values), vf_zero()));  // in this order NaN counts as zero
-    const vf by = vf_set(magnitude > 0.f ? 127.f / magnitude : 0.f);
-    const int32_t sum = va_store(out->values, vf_to_int(vf_max(vf_min(vf_round(vf_mul(values, by)), limit), lowest)));
-    out->scale = magnitude * (1.f / 127.f);
-    out->start = -kWeightOffset * sum;
+    quantize_block(values, vf_hmax(vf_max(vf_abs(values), vf_zero())), out);  // in this order NaN counts as zero
   }
 }
 

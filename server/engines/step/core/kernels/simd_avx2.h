@@ -17,8 +17,10 @@ namespace {
 
 #if defined(HEARTH_DPBUSD)
 constexpr int kWeightOffset = 128;
+constexpr int kTilesLookedUp = 8;
 #else
 constexpr int kWeightOffset = 0;
+constexpr int kTilesLookedUp = 4;
 #endif
 constexpr int kRowTile = 2;  // 8 sums of 16 registers; the totals go to the first-level cache
 constexpr int kQueryTile = 3;
@@ -117,6 +119,28 @@ inline vi vf_to_int(vf x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(
 inline vw vw_load(const int8_t* p) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
+}
+inline void vw_store(int8_t* p, vw w) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), w.a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), w.b);
+}
+inline __m256 eight_bytes(const int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+inline vf vf_load_bytes(const int8_t* p) { return {eight_bytes(p), eight_bytes(p + 8)}; }
+// A table of 16 bytes for vw_look_up, which reads 64 bytes and looks up their low halves and their high halves.
+using vn = __m256i;
+inline vn vn_load(const int8_t* p) {
+  const __m128i offset = _mm_set1_epi8(static_cast<char>(kWeightOffset));
+  return _mm256_broadcastsi128_si256(_mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), offset));
+}
+inline void vw_look_up(vn table, const int8_t* p, vw& low, vw& high) {
+  const __m256i half = _mm256_set1_epi8(15);
+  const vw both = vw_load(p);
+  low = {_mm256_shuffle_epi8(table, _mm256_and_si256(both.a, half)),
+         _mm256_shuffle_epi8(table, _mm256_and_si256(both.b, half))};
+  high = {_mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(both.a, 4), half)),
+          _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(both.b, 4), half))};
 }
 inline __m256i spread(const int8_t* p) {
   int32_t four;

@@ -7,7 +7,8 @@
 namespace {
 
 constexpr int kWeightOffset = 128;
-constexpr int kRowTile = 6;  // 12 sums and 12 totals of 32 registers
+constexpr int kRowTile = 6;         // 12 sums and 12 totals of 32 registers
+constexpr int kTilesLookedUp = 16;  // look-ups cost little beside products, which are the limit
 constexpr int kQueryTile = 8;
 constexpr int value_vectors(int queries) { return queries <= 6 ? 4 : 3; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 4 : 2; }
@@ -16,6 +17,7 @@ using vf = __m512;
 using vi = __m512i;
 using vw = __m512i;
 using va = __m512i;
+using vn = __m512i;
 
 inline vf vf_zero() { return _mm512_setzero_ps(); }
 inline vf vf_set(float x) { return _mm512_set1_ps(x); }
@@ -57,6 +59,20 @@ inline va va_spread(const int8_t* p) {
   int32_t four;
   memcpy(&four, p, sizeof four);
   return _mm512_set1_epi32(four);
+}
+inline void vw_store(int8_t* p, vw w) { _mm512_storeu_si512(p, w); }
+inline vf vf_load_bytes(const int8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+// A table of 16 bytes for vw_look_up, which reads 64 bytes and looks up their low halves and their high halves.
+inline vn vn_load(const int8_t* p) {
+  const __m128i offset = _mm_set1_epi8(static_cast<char>(kWeightOffset));
+  return _mm512_broadcast_i32x4(_mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), offset));
+}
+inline void vw_look_up(vn table, const int8_t* p, vw& low, vw& high) {
+  const __m512i both = _mm512_loadu_si512(p), half = _mm512_set1_epi8(15);
+  low = _mm512_shuffle_epi8(table, _mm512_and_si512(both, half));
+  high = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(both, 4), half));
 }
 inline vi vi_dot(vi sum, va a, vw w) { return _mm512_dpbusd_epi32(sum, w, a); }
 // The sum of 16 signed bytes.

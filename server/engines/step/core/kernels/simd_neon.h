@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kWeightOffset = 0;
 constexpr int kRowTile = 3;  // 24 sums of 32 registers; the totals go to the first-level cache
+constexpr int kTilesLookedUp = 3;
 constexpr int kQueryTile = 3;
 constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int queries) { return queries <= 2 ? 2 : 1; }
@@ -119,6 +120,25 @@ inline vi vf_to_int(vf a) {
   return {{vcvtq_s32_f32(a.r[0]), vcvtq_s32_f32(a.r[1]), vcvtq_s32_f32(a.r[2]), vcvtq_s32_f32(a.r[3])}};
 }
 inline vw vw_load(const int8_t* p) { return {{vld1q_s8(p), vld1q_s8(p + 16), vld1q_s8(p + 32), vld1q_s8(p + 48)}}; }
+inline void vw_store(int8_t* p, vw w) {
+  for (int i = 0; i < 4; ++i) vst1q_s8(p + 16 * i, w.r[i]);
+}
+inline vf vf_load_bytes(const int8_t* p) {
+  const int8x16_t bytes = vld1q_s8(p);
+  const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
+  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+           vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))}};
+}
+// A table of 16 bytes for vw_look_up, which reads 64 bytes and looks up their low halves and their high halves.
+using vn = int8x16_t;
+inline vn vn_load(const int8_t* p) { return vld1q_s8(p); }
+inline void vw_look_up(vn table, const int8_t* p, vw& low, vw& high) {
+  for (int i = 0; i < 4; ++i) {
+    const uint8x16_t both = vreinterpretq_u8_s8(vld1q_s8(p + 16 * i));
+    low.r[i] = vqtbl1q_s8(table, vandq_u8(both, vdupq_n_u8(15)));
+    high.r[i] = vqtbl1q_s8(table, vshrq_n_u8(both, 4));
+  }
+}
 inline va va_spread(const int8_t* p) {
   int32_t four;
   memcpy(&four, p, sizeof four);

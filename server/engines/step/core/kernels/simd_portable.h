@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kWeightOffset = 0;
 constexpr int kRowTile = 2;
+constexpr int kTilesLookedUp = 1;
 constexpr int kQueryTile = 2;
 constexpr int value_vectors(int) { return 2; }
 constexpr int score_blocks(int) { return 1; }
@@ -20,7 +21,7 @@ struct vi {
   int32_t v[16];
 };
 struct vw {
-  const int8_t* p;
+  int8_t v[64];
 };
 struct va {
   int8_t v[4];
@@ -170,15 +171,33 @@ inline vi vf_to_int(const vf& x) {
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<int32_t>(x.v[i]);
   return r;
 }
-inline vw vw_load(const int8_t* p) { return {p}; }
+inline vw vw_load(const int8_t* p) {
+  vw w;
+  memcpy(w.v, p, sizeof w.v);
+  return w;
+}
+inline void vw_store(int8_t* p, const vw& w) { memcpy(p, w.v, sizeof w.v); }
+inline vf vf_load_bytes(const int8_t* p) {
+  return lanes([&](int i) { return static_cast<float>(p[i]); });
+}
+// A table of 16 bytes for vw_look_up, which reads 64 bytes and looks up their low halves and their high halves.
+using vn = const int8_t*;
+inline vn vn_load(const int8_t* p) { return p; }
+inline void vw_look_up(vn table, const int8_t* p, vw& low, vw& high) {
+  for (int i = 0; i < 64; ++i) {
+    const auto both = static_cast<uint8_t>(p[i]);
+    low.v[i] = table[both & 15];
+    high.v[i] = table[both >> 4];
+  }
+}
 inline va va_spread(const int8_t* p) {
   va r;
   memcpy(r.v, p, 4);
   return r;
 }
-inline vi vi_dot(vi sum, const va& a, vw w) {
+inline vi vi_dot(vi sum, const va& a, const vw& w) {
   for (int i = 0; i < 16; ++i) {
-    const int8_t* q = w.p + 4 * i;
+    const int8_t* q = w.v + 4 * i;
     sum.v[i] += a.v[0] * q[0] + a.v[1] * q[1] + a.v[2] * q[2] + a.v[3] * q[3];
   }
   return sum;
