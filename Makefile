@@ -7,6 +7,7 @@ TRAIN_VENV ?= .venv-train
 CLIENTS_VENV ?= .venv-clients
 AGENTS_VENV ?= .venv-agents
 CONVERT_VENV ?= .venv-convert
+RAY_VENV ?= .venv-ray
 DATA ?=
 WORK ?= build/train
 MINUTES ?= 120
@@ -27,7 +28,7 @@ PROJECT := install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test coverage test-real test-schemas test-clients test-agents test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
+.PHONY: help serve test coverage test-real test-schemas test-clients test-agents test-ray test-convert test-originals image-test check sanitize kernels format lock evaluate load clean $(RECIPES:%=train-%)
 
 help:  ## show this list
 	@sed -n -e 's/^$$(RECIPES:%=\(train-%\)):/\1:/' -e 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -96,6 +97,17 @@ $(AGENTS_VENV)/.agents: requirements/agents.txt
 	@echo "Installing into $(AGENTS_VENV) (the first time only) ..."
 	@$(PYTHON) -m venv --clear $(AGENTS_VENV)
 	@$(AGENTS_VENV)/bin/python -m pip $(LOCKED) -r requirements/agents.txt
+	@touch $@
+
+# Ray brings 0.5 GB and starts a dozen processes.
+test-ray: $(RAY_VENV)/.ray  ## two nodes of Ray on this machine serve Hearth: answers, streams, a killed replica, scaling
+	PYTHONPATH=. $(RAY_VENV)/bin/python -m pytest -o filterwarnings= -o strict=false --confcutdir=tests/ray tests/ray $(ARGS)
+
+$(RAY_VENV)/.ray: requirements/build.txt requirements/ray.txt pyproject.toml $(COMPILED) $(VENV)/.modules
+	@echo "Installing into $(RAY_VENV) (the first time only) ..."
+	@$(PYTHON) -m venv --clear $(RAY_VENV)
+	@$(RAY_VENV)/bin/python -m pip $(LOCKED) -r requirements/build.txt -r requirements/ray.txt
+	@$(RAY_VENV)/bin/python -m pip $(PROJECT)
 	@touch $@
 
 # Without Node, pytest skips the tests of these clients.
@@ -266,6 +278,7 @@ lock: | $(VENV)/.made  ## resolve the newest versions and write the lock files i
 	$(UV) $(ALONE) --no-deps requirements/templates.in -o requirements/templates.txt
 	$(UV) requirements/clients.in -o requirements/clients.txt
 	$(UV) requirements/agents.in -o requirements/agents.txt
+	$(UV) requirements/ray.in -c requirements/run.txt -o requirements/ray.txt
 
 clean:  ## remove what the targets above made; the virtual environments go too
-	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) $(AGENTS_VENV) $(CONVERT_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) $(AGENTS_VENV) $(CONVERT_VENV) $(RAY_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
