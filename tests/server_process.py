@@ -3,10 +3,12 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +108,8 @@ def serving(
     if models_dir is not None:
         command += ["--models-dir", str(models_dir)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
+    data = tempfile.mkdtemp(prefix="hearth-data-")  # a data folder belongs to one server; a flag wins over this one
+    environment["HEARTH_DATA_DIR"] = data
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -138,6 +142,7 @@ def serving(
         listener.join(LIMIT_S)
         if process.stdout is not None:
             process.stdout.close()
+        shutil.rmtree(data, ignore_errors=True)
 
 
 def free_port() -> int:
