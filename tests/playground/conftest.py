@@ -21,7 +21,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TABS = ("chat", "translate", "summarize", "classify", "compare", "batches", "models", "live")
+TABS = ("chat", "translate", "summarize", "classify", "rerank", "batches", "models", "live")
 
 expect.set_options(timeout=LIMIT_S * 1000)
 

@@ -119,7 +119,7 @@ def test_everything_can_be_done_by_keyboard(visit: Visit) -> None:
         "translate": ("translate-input", "Good morning.", "#translate-about"),
         "summarize": ("summarize-input", "It rains. The sun shines.", "#summarize-about"),
         "classify": ("classify-input", "I love it.", "#classify-about"),
-        "compare": ("compare-query", " Quickly!", "#compare-about"),
+        "rerank": ("rerank-query", " Quickly!", "#rerank-about"),
     }
     for tab in TABS[1:]:
         page.keyboard.press("ArrowRight")

@@ -123,11 +123,11 @@ def test_what_was_asked_for_an_older_text_is_given_up(visit: Visit) -> None:
     expect(page.locator("#classify-result .strong .name")).to_have_text("positive")
 
 
-def test_the_closest_text_comes_first(visit: Visit) -> None:
-    page = visit.open("compare")
-    bars = page.get_by_role("region", name="Similarity, closest first")
+def test_the_most_relevant_document_comes_first(visit: Visit) -> None:
+    page = visit.open("rerank")
+    bars = page.get_by_role("region", name="Relevance, highest first")
     expect(bars.locator(".name")).to_have_count(4)
-    page.get_by_role("textbox", name="Others, one a line").fill(f"The weather is nice\n{MARKUP}\nHow to get a refund")
+    page.get_by_role("textbox", name="Documents, one a line").fill(f"The weather is nice\n{MARKUP}\nHow to get a refund")
     expect(bars.locator(".name")).to_have_count(3)
     expect(bars.locator(".strong .name")).to_have_text("How to get a refund")
     figures = [float(text) for text in bars.locator(".figure").all_inner_texts()]
@@ -176,7 +176,7 @@ def shown_command(page: Page) -> str:
 def test_the_request_as_curl_is_what_the_page_sends(visit: Visit, tab: str) -> None:
     page = visit.open(tab)
     text = 'It\'s "good" & cheap: $HOME `ls` \\ 100%'
-    for label in ("Message", "Text to translate", "Text to summarize", "Text to classify", "A text"):
+    for label in ("Message", "Text to translate", "Text to summarize", "Text to classify", "A question"):
         field = page.get_by_role("tabpanel").get_by_label(label, exact=True)
         if field.count():
             field.fill(text)
@@ -184,10 +184,10 @@ def test_the_request_as_curl_is_what_the_page_sends(visit: Visit, tab: str) -> N
     done = subprocess.run(["sh", "-c", command + " -f"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, command
     assert done.stdout
-    if tab == "compare":
-        with page.expect_request("**/v1/embeddings") as sent:
-            page.get_by_label("A text", exact=True).fill(text + ".")
-        assert sent.value.post_data_json["input"][0] == text + "."
+    if tab == "rerank":
+        with page.expect_request("**/v1/rerank") as sent:
+            page.get_by_label("A question", exact=True).fill(text + ".")
+        assert sent.value.post_data_json["query"] == text + "."
 
 
 def test_a_file_of_requests_is_run_watched_and_saved(visit: Visit) -> None:

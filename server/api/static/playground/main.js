@@ -6,9 +6,9 @@ import { installKeybar } from "../pages/keybar.js";
 import { installBatches } from "./batches.js";
 import { installChat } from "./chat.js";
 import { installClassify } from "./classify.js";
-import { installCompare } from "./compare.js";
 import { installLive } from "./live.js";
 import { installModels, refreshModels } from "./models.js";
+import { installRerank } from "./rerank.js";
 import { installSummarize } from "./summarize.js";
 import { installTabs } from "./tabs.js";
 import { installTranslate } from "./translate.js";
@@ -19,7 +19,7 @@ const panels = {
   translate: installTranslate(),
   summarize: installSummarize(),
   classify: installClassify(),
-  compare: installCompare(),
+  rerank: installRerank(),
   batches: installBatches(),
   models: installModels(),
   live: installLive(),
