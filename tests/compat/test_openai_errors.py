@@ -43,7 +43,7 @@ def test_an_unknown_model_raises_not_found_and_lists_the_models(client: OpenAI) 
 
 def test_a_route_that_is_not_there_raises_not_found(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
-        client.files.list()
+        client.fine_tuning.jobs.list()
 
 
 @pytest.mark.parametrize("fields", [{"seed": 1, "temperature": 1}, {"presence_penalty": 1}, {"logit_bias": {"500": 1}}])

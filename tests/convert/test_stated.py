@@ -44,7 +44,7 @@ def test_the_problem_type_says_whether_labels_exclude_each_other(
 ) -> None:
     config = source(tmp_path, problem_type=problem, id2label={str(i): str(i) for i in range(labels)})
     if kind is None:
-        with pytest.raises(CannotConvert, match="one number"):
+        with pytest.raises(CannotConvert, match="numbers and no labels"):
             kind_of(config)
     else:
         assert kind_of(config) == kind

@@ -1,5 +1,6 @@
 """A real server, and a real Prometheus that scrapes it with the shipped configuration."""
 
+import json
 import os
 import shutil
 import socket
@@ -119,13 +120,17 @@ def a_little_of_everything(served: Served) -> None:
         assert status(("/v1/chat/completions", {**CHAT, "max_tokens": 0})) == 400
         with pytest.raises(httpx.ReadTimeout):
             client.post("/v1/translations", json=LONG_TRANSLATION, timeout=httpx.Timeout(60, read=0.02))
+        line = {"custom_id": "a", "method": "POST", "url": "/v1/sentiment", "body": SENTIMENT}
+        file = client.post("/v1/files", files={"file": ("a.jsonl", json.dumps(line))}, data={"purpose": "batch"}).json()
+        batch = {"input_file_id": file["id"], "endpoint": "/v1/sentiment", "completion_window": "24h"}
+        assert status(("/v1/batches", batch)) == 200
 
 
 @pytest.fixture(scope="session")
 def under_load(served: Served, prometheus: Prometheus) -> Prometheus:
     """Prometheus, having seen every series begin and then grow: only of those there are rates and means."""
     end_s = time.monotonic() + SETTLED_S
-    begun = ("hearth_e2e_request_latency_seconds_count", "hearth_client_disconnected_total")
+    begun = ("hearth_e2e_request_latency_seconds_count", "hearth_client_disconnected_total", "hearth_batches_total")
     while not all(prometheus.values(metric) for metric in begun):
         assert time.monotonic() < end_s, scraped(served)
         a_little_of_everything(served)

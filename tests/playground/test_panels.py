@@ -127,7 +127,9 @@ def test_the_most_relevant_document_comes_first(visit: Visit) -> None:
     page = visit.open("rerank")
     bars = page.get_by_role("region", name="Relevance, highest first")
     expect(bars.locator(".name")).to_have_count(4)
-    page.get_by_role("textbox", name="Documents, one a line").fill(f"The weather is nice\n{MARKUP}\nHow to get a refund")
+    page.get_by_role("textbox", name="Documents, one a line").fill(
+        f"The weather is nice\n{MARKUP}\nHow to get a refund"
+    )
     expect(bars.locator(".name")).to_have_count(3)
     expect(bars.locator(".strong .name")).to_have_text("How to get a refund")
     figures = [float(text) for text in bars.locator(".figure").all_inner_texts()]

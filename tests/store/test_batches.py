@@ -42,6 +42,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/translations": {"model": "translate", "input": "Good morning.", "target": "de"},
     "/v1/sentiment": {"model": "sentiment", "input": "hi"},
     "/v1/summaries": {"model": "embed", "input": "He has a cough. He took aspirin. It is worse at night."},
+    "/v1/rerank": {"model": "embed", "query": "hi", "documents": ["He has a cough.", "Hello."]},
 }
 CHANGING = {"id", "created", "created_at", "completed_at"}
 
@@ -54,7 +55,7 @@ def still(answer: Any) -> Any:
 
 
 async def test_a_line_is_answered_as_its_request_would_be_at_every_endpoint(desk: Any) -> None:
-    assert set(BODIES) == set(ENDPOINTS)
+    assert {*BODIES, "/v1/entities"} == set(ENDPOINTS)  # no shipped model has entities
     async with desk() as client:
         for url, body in BODIES.items():
             direct = await client.ask("POST", url, json=body)

@@ -36,11 +36,11 @@ _MAX_TOOLS = 10
 _SMALL_TALK_ROWS = 1500
 _ORDER_ROWS = 1000
 _PRACTICE_ROWS = 4000
-_MADE_ROWS = 16000
-_DAY_ROWS = 24000
+_MADE_ROWS = 8000
+_DAY_ROWS = 10000
 # The share of each source; schema-guided dialogues, which have the clearest calls, stay whole. MultiWOZ answers from a
 # database that is missing here, Taskmaster-4 is mostly menus, and the model soon learns questions for the fallback.
-_SHARES = {"sgd-train": 0.75, "star": 0.25, "taskmaster4": 0.1, "multiwoz21-val": 0.0}
+_SHARES = {"sgd-train": 0.9, "star": 0.25, "taskmaster4": 0.1, "multiwoz21-val": 0.0}
 _QUESTION_SHARE = 0.25
 _SWAPPED_SHARE = 0.5  # of the schema-guided dialogues: their values swapped for others
 _RENAMED_SHARE = 0.85  # of the dialogues with tools: tools and arguments called something else

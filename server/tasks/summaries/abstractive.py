@@ -16,7 +16,7 @@ from server.tasks.generation.options import GenerationOptions
 from server.tasks.generation.task import Generation
 from server.tasks.offload import SMALL_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Choice, Done, Usage
-from server.tasks.summaries.extractive import RULES, read_notes
+from server.tasks.summaries.extractive import RULES, note_of, read_notes
 from server.tasks.summaries.form import Length, Summary, SummarySentence, count_words
 from server.tasks.summaries.support import Source, checks_in, sources_of
 from server.tasks.text.note import Note, Sentence
@@ -112,7 +112,7 @@ def _asked(length: Length) -> str:
 
 def _read(embedding: Embedding, made: Choice, code: str | None, length: Length) -> _Written:
     """The sentences of an answer, each once, without those beyond the length and a last one that was cut short."""
-    found = list(embedding.read_note(made.text, code or RULES, sections=False).sentences)
+    found = list(note_of(embedding.model, made.text, code or RULES, sections=False).sentences)
     if made.finish_reason == "length" and len(found) > 1 and not found[-1].text.endswith(_ENDS):
         found.pop()
     found = list({sentence.text.casefold(): sentence for sentence in reversed(found)}.values())[::-1]

@@ -13,11 +13,12 @@ import numpy as np
 from models.registry import ModelCard
 from server.errors import InvalidValue
 from server.tasks.encoding import Embedding, Floats, unit
+from server.tasks.model import Model
 from server.tasks.offload import SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done
 from server.tasks.summaries.form import Length, Span, Summary, SummarySection, SummarySentence, count_words
 from server.tasks.text import language
-from server.tasks.text.note import Note, Sentence
+from server.tasks.text.note import Note, Sentence, read_note
 
 DIVERSITY = 0.5
 """The weight of a sentence's likeness to chosen ones, where the request gives none. Like the two values below, it is
@@ -78,6 +79,28 @@ class Extraction:
         return Done(await offload(choose_all, products, SMALL_PRODUCTS), done.usage, done.timing)
 
 
+def note_of(model: Model, text: str, language: str, *, sections: bool, others: int = 0) -> Note:
+    """A text's sections and sentences, none of which is longer than the model reads.
+
+    Args:
+        model: the embedding model.
+        text: any text, in ``language`` (ISO 639-1).
+        sections: whether headings part the text.
+        others: sentences of other texts of the request.
+
+    Raises:
+        TooLarge: these are more sentences than the queue holds.
+    """
+    return read_note(
+        text,
+        language,
+        by_heading=sections,
+        count_tokens=lambda part: len(model.tokenizer.encode(part)),
+        limit_tokens=model.card.context_length_tokens - len(model.tokenizer.encode_row("")),
+        require_room=lambda sentences: model.batcher.require_room(others + sentences),
+    )
+
+
 async def read_notes(
     embedding: Embedding, texts: Sequence[str], code: str | None, *, sections: bool
 ) -> tuple[list[str | None], list[Note]]:
@@ -93,7 +116,7 @@ async def read_notes(
         notes: list[Note] = []
         sentences = 0
         for index, (text, rules) in enumerate(zip(texts, codes, strict=True)):
-            notes.append(embedding.read_note(text, rules or RULES, sections=sections, others=sentences))
+            notes.append(note_of(embedding.model, text, rules or RULES, sections=sections, others=sentences))
             sentences += len(notes[-1].sentences)
             if not notes[-1].sentences:
                 raise InvalidValue(f"Input {index} has no sentence.", "input")
