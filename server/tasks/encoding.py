@@ -20,7 +20,7 @@ from models.probabilities import ACTIVATIONS, sigmoid, softmax
 from models.registry import ModelCard
 from server.engines.rows import EncoderRow
 from server.errors import InvalidValue, TooLarge
-from server.tasks.fitting import Cut, Row, Truncation
+from server.tasks.fitting import Cut, Row, Truncation, row_of
 from server.tasks.model import Model
 from server.tasks.offload import ITEM_CHARACTERS, SMALL_PRODUCTS, offload, size_of
 from server.tasks.results import Done, Scores, Usage
@@ -368,23 +368,3 @@ async def encode(model: Model, prepare: Callable[[], Sequence[EncoderRow]], char
         job.cancel()
     usage = Usage(sum(len(row.ids) for row in rows))
     return Done([result.vector for result in results], usage, job.timing)
-
-
-def row_of(model: Model, item: str | Sequence[int], index: int, cut: Cut | None = None) -> Row:
-    """The row of a text, or the ids as they are.
-
-    Raises:
-        InvalidValue: the input is empty, no Unicode text, or has ids outside the vocabulary.
-    """
-    if not isinstance(item, str):
-        if not item:
-            raise InvalidValue(f"Input {index} is empty.", "input")
-        model.require_ids([item], "input")
-        return list(item) if cut is None else cut.ids(list(item))
-    if not item.strip():
-        raise InvalidValue(f"Input {index} is empty.", "input")
-    try:
-        row = model.tokenizer.encode_row(item)
-    except ValueError as error:
-        raise InvalidValue(f"Input {index}: {error}", "input") from None
-    return row if cut is None else cut.text(row, item)
