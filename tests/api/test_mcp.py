@@ -182,7 +182,7 @@ async def test_a_caller_that_leaves_ends_the_work_of_its_tool(served: Any, conne
     task = asyncio.create_task(connection.run(served.app, "/mcp", body))
     await until(lambda: engine.began.is_set())
     connection.gone.set()
-    await until(lambda: served.metrics.value("client_disconnected_total", "/v1/embeddings") == 1)
+    await until(lambda: served.metrics.value("client_disconnected_total", "/v1/rerank") == 1)
     await until(lambda: served.metrics.value("client_disconnected_total", "/mcp") == 1)
     await until(lambda: len(engine.dropped) == 2)
     await task

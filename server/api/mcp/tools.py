@@ -4,12 +4,10 @@ A tool makes the body of its route and reads the answer. It has no work of its o
 metrics are the route's. This module knows no protocol.
 """
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 from pydantic import Field
 
 from server.api.schemas.base import RequestBody, Texts, as_list
@@ -154,12 +152,9 @@ class RankArguments(Arguments):
 
 
 def _ranks(arguments: RankArguments, answer: Any) -> Answer:
-    vectors = np.stack([np.frombuffer(base64.b64decode(item["embedding"]), "<f4") for item in answer["data"]])
-    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    scores = np.einsum("nd,d->n", vectors[1:], vectors[0])
-    order = np.argsort(-scores, kind="stable")[: arguments.top_n]
     results = [
-        {"index": int(index), "score": float(scores[index]), "document": arguments.documents[index]} for index in order
+        {"index": each["index"], "score": each["relevance_score"], "document": arguments.documents[each["index"]]}
+        for each in answer["results"]
     ]
     text = "\n".join(f"[{each['index']}] {each['score']:.2f} {each['document']}" for each in results)
     return Answer(text, {"results": results})
@@ -238,8 +233,8 @@ TOOLS: Sequence[Tool[Any]] = (
     Tool(
         "rank", "Rank", "Sort documents by how near their meaning is to a query, the nearest first.",
         RankArguments,
-        lambda a, _: Call("/v1/embeddings", {"input": [a.query, *a.documents], "encoding_format": "base64"}),
-        _ranks, _has_task("embedding"),
+        lambda a, _: Call("/v1/rerank", _text({"query": a.query, "documents": a.documents, "top_n": a.top_n})),
+        _ranks, lambda status: status.task in ("rerank", "embedding"),
     ),
     Tool(
         "summarize", "Summarize",
